@@ -1,0 +1,53 @@
+# bike: `make demo` and `make test` are all a newcomer needs.
+PYTHON ?= python3.11
+PIP_VERSION = 25.3
+VENV = .venv
+BIN = $(VENV)/bin
+EXTRAS = dev,decord,dask,s3,torchnet
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+export DVC_NO_ANALYTICS = 1
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test check format constraints deps clean
+
+help:  ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
+
+install: $(VENV)/.installed  ## make .venv from the pinned constraints
+
+$(VENV)/.installed: pyproject.toml constraints.txt build-constraints.txt
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON): not found. Install Python 3.11, or name another: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) can't make virtual environments. On Debian and Ubuntu: apt install $(PYTHON)-venv"; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip==$(PIP_VERSION)
+	@echo "Installing into $(VENV) (about two minutes, 2 GB)"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --build-constraint build-constraints.txt --editable '.[$(EXTRAS)]'
+	@touch $@
+
+demo: install  ## generated data set, whole pipeline, result table, report/index.html
+	$(BIN)/dvc repro
+	@$(BIN)/bike report --show
+	@echo "The whole report: $(CURDIR)/report/index.html"
+
+test: install  ## the whole test suite
+	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+check: install  ## format, lint, types, tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(MAKE) test
+
+format: install  ## rewrite the code in the project's format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+deps: install  ## write the modules that each stage imports into dvc.yaml
+	$(BIN)/python -m stages.sync_deps
+
+constraints: install  ## renew constraints.txt from what is installed
+	@{ head -n 2 constraints.txt; $(BIN)/python -m pip freeze --exclude-editable | grep -vE '^(pip|setuptools)==' | sed -E 's/^(torch==[0-9.]+)\+.*/\1/'; } > constraints.txt.new
+	@mv constraints.txt.new constraints.txt
+
+clean:  ## remove the environment, the pipeline's data and results (the DVC cache stays)
+	rm -rf $(VENV) data/demo models results report state
