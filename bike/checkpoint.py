@@ -1,0 +1,158 @@
+"""State of a running job on disk: whole or not at all, never able to run code when read; and the wish to stop."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import pickle
+import shutil
+import signal
+import threading
+import time
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bike.errors import BikeError, one_line
+from bike.files import atomic_write, unwritable
+
+
+def save_state(path: Path | str, state: Mapping[str, Any]) -> None:
+    """Write tensors, numbers, texts, lists and dicts to ``path``, atomically.
+
+    Raises:
+        BikeError: ``path`` can't be written.
+    """
+    with atomic_write(path) as file:
+        torch.save(dict(state), file)
+
+
+def load_state(path: Path | str) -> dict[str, Any] | None:
+    """What :func:`save_state` wrote, on the CPU; None where there is no such file.
+
+    Raises:
+        BikeError: the file is damaged, or holds something other than plain data (nothing in it is run).
+    """
+    path = Path(path)
+    if not path.exists():
+        return None
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, EOFError, OSError, ValueError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
+        reason = one_line(error).split(". ")[0][:160]
+        raise BikeError(f"{path}: not a saved state ({reason}). Delete it to start anew.") from error
+    if not isinstance(state, dict):
+        raise BikeError(f"{path}: not a saved state (got {type(state).__name__}). Delete it to start anew.")
+    return state
+
+
+def discard_state(folder: Path | str) -> None:
+    """Remove a folder of saved states, once the result it led to stands in its place."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def check_writable(folder: Path | str) -> None:
+    """Create ``folder`` and try to write in it, before hours of work depend on it.
+
+    Raises:
+        BikeError: it can't be written to.
+    """
+    probe = Path(folder) / ".bike-probe"
+    try:
+        probe.parent.mkdir(parents=True, exist_ok=True)
+        probe.touch()
+        probe.unlink(missing_ok=True)
+    except OSError as error:
+        raise unwritable(folder, error) from error
+
+
+def fingerprint(**settings: Any) -> str:
+    """Hash of everything that decides a job's result. A state is taken up only by a job with the same fingerprint.
+
+    Args:
+        **settings: what JSON can write; anything else counts as its text.
+    """
+    text = json.dumps(settings, sort_keys=True, default=str)
+    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+class PartialRows:
+    """Results of a long job, one row for each item, kept on disk as they come.
+
+    Args:
+        folder: of the files; None keeps nothing.
+        job: the job's fingerprint; rows of another job are left aside.
+        rank: of this process; each writes files of its own.
+        every_seconds: between two saves.
+    """
+
+    def __init__(self, folder: Path | str | None, job: str, *, rank: int = 0, every_seconds: float = 60.0) -> None:
+        self._folder = None if folder is None else Path(folder)
+        self._job, self._rank, self._every_seconds = job, rank, every_seconds
+        self._saved_at = time.monotonic()
+        self._waiting: list[tuple[Tensor, Tensor]] = []
+
+    def load(self) -> list[tuple[Tensor, Tensor]]:
+        """Pairs of items' numbers (n,) int64 and their rows (n, …), from all processes; no item twice."""
+        found: list[tuple[Tensor, Tensor]] = []
+        seen: set[int] = set()
+        for path in sorted(self._folder.glob("rows-*.pt")) if self._folder is not None else []:
+            state = load_state(path)
+            if state is None or state.get("job") != self._job:
+                continue
+            index, rows = state["index"], state["rows"]
+            fresh = [place for place, item in enumerate(index.tolist()) if item not in seen]
+            seen.update(index.tolist())
+            found.append((index[fresh], rows[fresh]))
+        return found
+
+    def add(self, index: Tensor, rows: Tensor) -> None:
+        """Note finished rows; now and then they are written."""
+        if self._folder is None:
+            return
+        self._waiting.append((index, rows))
+        if time.monotonic() - self._saved_at >= self._every_seconds:
+            self.save()
+
+    def save(self) -> None:
+        """Write what waits."""
+        self._saved_at = time.monotonic()
+        if self._folder is None or not self._waiting:
+            return
+        index, rows = (torch.cat(parts) for parts in zip(*self._waiting, strict=True))
+        number = len(list(self._folder.glob(f"rows-{self._rank}-*.pt")))
+        state = {"job": self._job, "index": index, "rows": rows}
+        save_state(self._folder / f"rows-{self._rank}-{number:06d}.pt", state)
+        self._waiting.clear()
+
+
+class StopRequest:
+    """While entered, the first SIGINT or SIGTERM sets :attr:`requested`; a second one interrupts at once.
+
+    Outside the main thread, where Python allows no signal handlers, nothing is changed.
+    """
+
+    def __init__(self) -> None:
+        self.requested = False
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> StopRequest:
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, self._note)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+        self._before.clear()
+
+    def _note(self, _number: int, _frame: FrameType | None) -> None:
+        if self.requested:
+            raise KeyboardInterrupt
+        self.requested = True

@@ -1,0 +1,40 @@
+"""Errors meant for users: one line that names the thing, says what is wrong, and what to do."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
+
+
+class BikeError(Exception):
+    """A problem the user can solve. Commands print its text on one line and exit with status 1."""
+
+
+class DataError(BikeError):
+    """A video, frame pack, shard, list or annotation file is missing, damaged or contradictory."""
+
+
+class ParamsError(BikeError):
+    """A value in ``params.yaml`` or on the command line is unknown or out of range."""
+
+
+class WeightsError(BikeError):
+    """A weight file can't be fetched, is unsafe, or does not fit the model."""
+
+
+def one_line(text: object) -> str:
+    """Fold white space so that a message, however it was made, stays on one line."""
+    return " ".join(str(text).split())
+
+
+def first_few(problems: Sequence[str], limit: int = 10) -> str:
+    """Join at most ``limit`` problems and count the rest: ``a; b; and 3 more``."""
+    shown = "; ".join(problems[:limit])
+    rest = len(problems) - limit
+    return f"{shown}; and {rest} more" if rest > 0 else shown
+
+
+def nearest(word: str, allowed: Iterable[str]) -> str:
+    """A hint such as `` Did you mean 'lr'?`` for a mistyped ``word``, or an empty string."""
+    close = get_close_matches(word, list(allowed), n=1, cutoff=0.6)
+    return f" Did you mean {close[0]!r}?" if close else ""

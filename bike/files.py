@@ -1,0 +1,148 @@
+"""Files that appear whole or not at all, checksums, and safe names."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Any
+
+from bike.errors import BikeError, one_line
+
+
+@contextmanager
+def atomic_write(path: Path | str, mode: str = "wb") -> Iterator[IO[Any]]:
+    """Open a temporary neighbour of ``path`` and rename it into place when the block succeeds.
+
+    Args:
+        path: the final name; its folder is created.
+        mode: ``"wb"`` for bytes, ``"w"`` for UTF-8 text with ``\\n`` line ends (undecodable path bytes go through).
+
+    Yields:
+        The open file. On any exception, Ctrl-C included, the temporary file is removed and ``path`` keeps what it had.
+
+    Raises:
+        BikeError: the folder can't be created or written to, or the disk is full.
+    """
+    path = Path(path)
+    text = {} if "b" in mode else {"encoding": "utf-8", "errors": "surrogateescape", "newline": "\n"}
+    temporary: str | None = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor, temporary = tempfile.mkstemp(prefix=".bike-", suffix=".part", dir=path.parent)
+        with os.fdopen(descriptor, mode, **text) as file:  # type: ignore[call-overload]
+            yield file
+        os.chmod(temporary, 0o666 & ~current_umask())
+        os.replace(temporary, path)
+    except OSError as error:
+        raise unwritable(path, error) from error
+    finally:
+        if temporary is not None:
+            with suppress(OSError):
+                os.unlink(temporary)
+
+
+def unwritable(path: Path | str, error: OSError) -> BikeError:
+    """The error to raise when ``path`` can't be written: says why and what to do."""
+    reason = one_line(error.strerror or error)
+    return BikeError(f"{path}: can't be written ({reason}). Free space or choose another place.")
+
+
+def current_umask() -> int:
+    """The process's umask, which can only be read by setting it."""
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask
+
+
+def write_json(path: Path | str, value: Any) -> None:
+    """Write ``value`` as indented JSON with a final newline, atomically; keys keep their order."""
+    with atomic_write(path, "w") as file:
+        json.dump(value, file, indent=2, ensure_ascii=False, allow_nan=False)
+        file.write("\n")
+
+
+def read_json(path: Path | str) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        BikeError: the file is missing, or is not JSON; the message names the line.
+    """
+    try:
+        return json.loads(read_text(path))
+    except json.JSONDecodeError as error:
+        raise BikeError(f"{path}: not valid JSON (line {error.lineno}: {error.msg}). Write the file anew.") from error
+
+
+def read_text(path: Path | str) -> str:
+    """Read UTF-8 text (a byte order mark is dropped).
+
+    Raises:
+        BikeError: the file is missing, unreadable or not UTF-8.
+    """
+    path = existing_file(path)
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise BikeError(f"{path}: not UTF-8 text (byte {error.start}). Is it the right file?") from error
+    except OSError as error:
+        raise BikeError(f"{path}: can't be read ({one_line(error.strerror or error)}).") from error
+
+
+def existing_file(path: Path | str) -> Path:
+    """``path`` as a Path, or a BikeError when it is missing or a folder."""
+    path = Path(path)
+    if path.is_dir():
+        raise BikeError(f"{path}: is a folder; a file is needed here.")
+    if not path.exists():
+        raise BikeError(f"{path}: no such file. Check the name, or run the stage that makes it.")
+    return path
+
+
+def existing_dir(path: Path | str) -> Path:
+    """``path`` as a Path, or a BikeError when it is missing or not a folder."""
+    path = Path(path)
+    if not path.exists():
+        raise BikeError(f"{path}: no such folder. Check the name, or run the stage that makes it.")
+    if not path.is_dir():
+        raise BikeError(f"{path}: is not a folder; a folder is needed here.")
+    return path
+
+
+def sha256(path: Path | str) -> str:
+    """Hex SHA-256 of a file, read in blocks."""
+    with existing_file(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def video_keys(paths: Sequence[str]) -> list[str]:
+    """One shard key for each relative video path: letters, digits, ``_`` and ``-`` only, at most 120 characters.
+
+    ``/`` becomes ``__`` and the extension goes. A path with any other character, or a long one, gets a hash of itself
+    at the end of its key; so do all paths whose keys would otherwise be equal (case aside, so that packs can lie on
+    file systems that ignore it).
+    """
+    plain = [_plain_key(path) for path in paths]
+    count = Counter(key.lower() for key in plain if key)
+    return [
+        key if key and count[key.lower()] == 1 else _hashed_key(path) for key, path in zip(plain, paths, strict=True)
+    ]
+
+
+def _plain_key(path: str) -> str:
+    """The readable key, or an empty string where characters would be lost."""
+    stem = re.sub(r"\.[A-Za-z0-9]{1,5}$", "", path)
+    fits = re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_-]*(/[A-Za-z0-9_-]+)*", stem, re.ASCII) and "__" not in stem
+    key = stem.replace("/", "__")
+    return key if fits and len(key) <= 120 else ""
+
+
+def _hashed_key(path: str) -> str:
+    readable = re.sub(r"[^A-Za-z0-9_-]+", "_", path.replace("/", "__")).strip("-_") or "video"
+    return f"{readable[:100]}-{hashlib.sha256(path.encode('utf-8', 'surrogateescape')).hexdigest()[:12]}"

@@ -1,0 +1,241 @@
+"""The schema of ``params.yaml``: every number of an experiment, with its range. Unknown keys are errors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from bike.errors import ParamsError, first_few, nearest, one_line
+from bike.files import read_text
+
+Policy = Literal["error", "drop", "keep"]
+
+
+class Section(BaseModel):
+    """A section of ``params.yaml``: frozen, and without keys the schema does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class DemoData(Section):
+    """The generated data set."""
+
+    seed: int = Field(0, ge=0)
+    train_per_class: int = Field(40, ge=1)
+    val_per_class: int = Field(4, ge=1)
+    test_per_class: int = Field(10, ge=1)
+    broken: bool = True  # add damaged files that the pipeline must reject by name
+
+
+class Extract(Section):
+    """Videos to frame packs."""
+
+    short_side: int = Field(256, ge=16, le=4096)  # px; smaller videos are not enlarged
+    fps: float | None = Field(None, gt=0, le=240)  # None keeps the video's own times
+    quality: int = Field(2, ge=1, le=31)  # ffmpeg's scale, 2 is about JPEG quality 90
+    jobs: int | None = Field(None, ge=1)  # None: one per core
+    timeout_seconds: float = Field(60.0, gt=0)
+    backend: Literal["pyav", "ffmpeg"] = "pyav"
+    keep_partial: bool = False
+
+
+class Annotate(Section):
+    """Annotation files to lists, and what to do with each kind of finding."""
+
+    min_frames: int = Field(8, ge=1)
+    missing: Policy = "drop"
+    unannotated: Policy = "drop"
+    rejected: Policy = "drop"
+    too_short: Policy = "drop"
+    past_end: Policy = "keep"
+    duplicate: Policy = "error"
+    no_name: Policy = "error"
+    spelling: Policy = "keep"
+    shots: int | None = Field(None, ge=1)  # few-shot: videos per class
+    shots_seed: int = Field(0, ge=0)
+    prompt_names: Literal["readable", "published"] = "readable"
+
+
+class Shard(Section):
+    """Frame packs to tar shards."""
+
+    max_size_mb: float = Field(512.0, gt=0)
+    frames_per_video: int | None = Field(None, ge=1)  # None: all
+    payload: Literal["mjpg", "mp4"] = "mjpg"
+
+
+class Pretrain(Section):
+    """The small CLIP that stands where OpenAI's weights stand for a real user."""
+
+    seed: int = Field(0, ge=0)
+    threads: int = Field(2, ge=1)
+    embed_dim: int = Field(64, ge=8)
+    resolution: int = Field(32, ge=8)  # px
+    patch_size: int = Field(8, ge=2)
+    vision_width: int = Field(128, ge=64)
+    vision_layers: int = Field(3, ge=1)
+    text_width: int = Field(64, ge=64)
+    text_layers: int = Field(2, ge=1)
+    num_images: int = Field(12000, ge=16)
+    steps: int = Field(1000, ge=1)
+    batch_size: int = Field(96, ge=2)
+    lr: float = Field(1e-3, gt=0, lt=1)
+    weight_decay: float = Field(0.05, ge=0, lt=1)
+    warmup_steps: int = Field(50, ge=0)
+    feature_norm: float = Field(1.0, gt=0)  # mean length of picture features in the file; cosines do not depend on it
+
+
+class Model(Section):
+    """The encoder and how frames reach it. ``train`` and ``evaluate`` share these."""
+
+    weights: str = "ViT-B/32"  # an official name or a file
+    frames: int = Field(8, ge=1, le=77)
+    input_size: int | None = Field(None, ge=8)  # px; None: the encoder's own
+    short_side: int | None = Field(None, ge=8)  # px before cropping; None: 256 for 224, otherwise the input size
+    temporal: Literal["none", "transf"] = "transf"
+    interaction: Literal["dp", "vcs"] = "vcs"
+    prompt: str = "This is a video about {}"
+    start_from: str | None = None  # a released checkpoint whose encoder and head training starts from
+
+    @model_validator(mode="after")
+    def _one_place_for_the_name(self) -> Model:
+        if self.prompt.count("{}") != 1:
+            raise ValueError("prompt needs exactly one {} where the class name goes")
+        return self
+
+
+class Attributes(Section):
+    """The attribute corpus: which phrases of the lexicon describe a video."""
+
+    top_k: int = Field(5, ge=1, le=50)
+    frames: int = Field(8, ge=1)
+    prompt: str = "This is a video about {}"
+    batch_size: int = Field(32, ge=1)
+    weights: str | None = None  # None: model.weights
+
+
+class Train(Section):
+    """Training; the attribute branch reads a section of the same form."""
+
+    seed: int = Field(0, ge=0)
+    threads: int | None = Field(None, ge=1)  # CPU threads per process; None: torch's choice
+    epochs: int = Field(30, ge=1)
+    warmup_epochs: float = Field(5.0, ge=0)
+    batch_size: int = Field(256, ge=2)  # over all processes
+    accumulate: int = Field(1, ge=1)
+    lr: float = Field(5e-5, gt=0, lt=1)
+    clip_ratio: float = Field(0.1, ge=0, le=10)
+    weight_decay: float = Field(0.2, ge=0, lt=1)
+    loss: Literal["nce", "ds"] = "nce"
+    fix_text: bool = True
+    dense: bool = False
+    augment: bool = True
+    min_area: float = Field(0.08, gt=0, le=1)
+    grayscale: float = Field(0.2, ge=0, le=1)
+    flip: float = Field(0.5, ge=0, le=1)
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    checkpointing: bool = False
+    compile: bool = False
+    workers: int = Field(2, ge=0)
+    validate_every: int = Field(1, ge=1)  # epochs
+    lr_every_steps: int = Field(10, ge=1)  # the published loop sets the rate on steps 0, 9, 19, …
+
+
+class Views(Section):
+    """A view protocol: temporal clips × spatial crops."""
+
+    clips: int = Field(1, ge=1)
+    crops: Literal[1, 3, 5, 10] = 1
+    dense: bool = False
+
+
+class Evaluate(Section):
+    """Multi-view evaluation."""
+
+    threads: int | None = Field(None, ge=1)
+    batch_size: int = Field(8, ge=1)  # videos
+    workers: int = Field(2, ge=0)
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "fp32"
+    views: dict[str, Views] = {"1x1": Views(), "4x3": Views(clips=4, crops=3)}
+
+
+class ZeroShot(Section):
+    """Zero-shot protocol."""
+
+    half_class_repeats: int = Field(10, ge=1)
+
+
+class Fuse(Section):
+    """Fusion of the two branches."""
+
+    video_weight: float = Field(0.7, ge=0, le=1)
+
+
+class Report(Section):
+    """The HTML page."""
+
+    clips: int = Field(6, ge=0)  # test clips shown with their saliency
+    seed: int = Field(0, ge=0)
+    order_pairs: list[tuple[str, str]] = []  # class names that only the order of frames tells apart
+
+
+class Params(Section):
+    """The whole of ``params.yaml``. Sections left out take their defaults."""
+
+    # What dvc.yaml starts training with; `torchrun --standalone --nproc-per-node=8` for eight processes.
+    launch: str = "python"
+    demo_data: DemoData = DemoData()
+    extract: Extract = Extract()
+    annotate: Annotate = Annotate()
+    shard: Shard = Shard()
+    pretrain: Pretrain = Pretrain()
+    model: Model = Model()
+    attributes: Attributes = Attributes()
+    train: Train = Train()
+    train_attributes: Train = Train()
+    evaluate: Evaluate = Evaluate()
+    zeroshot: ZeroShot = ZeroShot()
+    fuse: Fuse = Fuse()
+    report: Report = Report()
+
+
+def load_params(path: Path | str = "params.yaml") -> Params:
+    """Read and validate a params file (YAML 1.2, as DVC reads it).
+
+    Raises:
+        ParamsError: the file is not YAML, or has an unknown key or a bad value; each is named.
+    """
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        tree = YAML(typ="safe", pure=True).load(read_text(path))
+    except YAMLError as error:
+        raise ParamsError(f"{path}: not valid YAML ({one_line(error)}).") from error
+    if tree is None:
+        tree = {}
+    if not isinstance(tree, dict):
+        raise ParamsError(f"{path}: sections are needed at top level (got {type(tree).__name__}).")
+    return parse_params(tree, str(path))
+
+
+def parse_params(tree: dict[str, Any], source: str) -> Params:
+    """Validate a tree of sections; ``source`` names it in errors."""
+    try:
+        return Params.model_validate(tree)
+    except ValidationError as error:
+        raise ParamsError(f"{source}: {first_few([_explain(item) for item in error.errors()])}.") from None
+
+
+def _explain(item: Any) -> str:
+    place = ".".join(str(part) for part in item["loc"])
+    if item["type"] == "extra_forbidden":
+        model: Any = Params
+        for part in item["loc"][:-1]:
+            field = getattr(model, "model_fields", {}).get(part)
+            model = field.annotation if field is not None else Params
+        allowed = getattr(model, "model_fields", {})
+        return f"{place}: unknown key.{nearest(str(item['loc'][-1]), allowed)} Known: {', '.join(allowed)}"
+    return f"{place}: {one_line(item['msg'])} (got {item['input']!r})"

@@ -1,0 +1,194 @@
+"""The records that stages hand to each other in CSV files: manifest rows, list rows, class names."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Literal
+
+from bike.errors import DataError, first_few
+from bike.files import atomic_write, existing_file
+
+
+@dataclass(frozen=True, slots=True)
+class VideoRecord:
+    """A row of ``manifest.csv``: what became of one source video. Rejected videos keep their row and a reason.
+
+    Attributes:
+        key: name of the frame pack without ``.mjpg``; letters, digits, ``_`` and ``-``.
+        path: source path relative to the source folder (undecodable bytes kept as surrogates).
+        status: ``ok`` or ``rejected``.
+        frames: frames in the pack (what decoded, not what the header claims).
+        fps: frames per second of the pack.
+        width, height: pixels of the stored frames.
+        seconds: duration, frames / fps.
+        bytes: size of the frame pack.
+        error: reason of a rejection, otherwise empty (or a remark on a video kept in part).
+    """
+
+    key: str
+    path: str
+    status: str
+    frames: int = 0
+    fps: float = 0.0
+    width: int = 0
+    height: int = 0
+    seconds: float = 0.0
+    bytes: int = 0
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A row of a list CSV: one thing to train on or to score.
+
+    Attributes:
+        key: unique in the list; the video's key, or ``<video key>-<number>`` for a trimmed instance.
+        video: key of the frame pack.
+        path: source path of the video, for people.
+        labels: class integers; one for single-label data sets, any number (none, too) for multi-label ones.
+        frames: frames of the whole pack.
+        start_seconds, end_seconds: the part of the video meant; both None for the whole video.
+    """
+
+    key: str
+    video: str
+    path: str
+    labels: tuple[int, ...]
+    frames: int
+    start_seconds: float | None = None
+    end_seconds: float | None = None
+
+
+MANIFEST_COLUMNS = tuple(field.name for field in fields(VideoRecord))
+LIST_COLUMNS = ("key", "video", "path", "label", "frames", "start_seconds", "end_seconds")
+
+
+def _rows(path: Path | str, columns: Sequence[str]) -> Iterable[tuple[int, dict[str, str]]]:
+    try:
+        with existing_file(path).open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+            reader = csv.reader(file)
+            header = next(reader, [])
+            missing = [name for name in columns if name not in header]
+            if missing:
+                raise DataError(f"{path}: column {missing[0]!r} is missing (columns needed: {', '.join(columns)}).")
+            for row in reader:
+                if row:  # in a row that is too short, the last columns are not there
+                    yield reader.line_num, dict(zip(header, row, strict=False))
+    except csv.Error as error:
+        raise DataError(f"{path}: not a CSV file ({error}).") from error
+
+
+def _number(text: str | None, default: float | None = 0.0) -> float | None:
+    return float(text) if text not in (None, "") else default
+
+
+def write_manifest(path: Path | str, records: Iterable[VideoRecord]) -> None:
+    """Write ``manifest.csv`` atomically, in the order given."""
+    with atomic_write(path, "w") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(MANIFEST_COLUMNS)
+        writer.writerows([getattr(record, name) for name in MANIFEST_COLUMNS] for record in records)
+
+
+def read_manifest(path: Path | str) -> list[VideoRecord]:
+    """Read ``manifest.csv``.
+
+    Raises:
+        DataError: missing columns, or rows with bad values (the first ten are named).
+    """
+    records, bad = [], []
+    for line, row in _rows(path, ("key", "path", "status", "frames")):
+        try:
+            records.append(
+                VideoRecord(
+                    key=row["key"],
+                    path=row["path"],
+                    status=row["status"],
+                    frames=int(row["frames"] or 0),
+                    fps=_number(row.get("fps")) or 0.0,
+                    width=int(row.get("width") or 0),
+                    height=int(row.get("height") or 0),
+                    seconds=_number(row.get("seconds")) or 0.0,
+                    bytes=int(row.get("bytes") or 0),
+                    error=row.get("error") or "",
+                )
+            )
+        except (ValueError, TypeError, KeyError):
+            bad.append(f"line {line}")
+    if bad:
+        raise DataError(f"{path}: rows with values that are not numbers: {first_few(bad)}.")
+    return records
+
+
+def write_list(path: Path | str, samples: Iterable[Sample]) -> None:
+    """Write a list CSV atomically, in the order given. Several labels are separated by blanks."""
+    with atomic_write(path, "w") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(LIST_COLUMNS)
+        for s in samples:
+            times = ["" if t is None else repr(float(t)) for t in (s.start_seconds, s.end_seconds)]
+            writer.writerow([s.key, s.video, s.path, " ".join(map(str, s.labels)), s.frames, *times])
+
+
+def read_list(path: Path | str) -> list[Sample]:
+    """Read a list CSV written by ``bike annotate``.
+
+    Raises:
+        DataError: missing columns, rows with bad values, or keys that stand twice (the first ten are named).
+    """
+    samples: list[Sample] = []
+    bad: list[str] = []
+    seen: set[str] = set()
+    for line, row in _rows(path, ("key", "label", "frames")):
+        try:
+            key = row["key"]
+            if not key or key in seen:
+                raise ValueError
+            seen.add(key)
+            labels = tuple(int(word) for word in row["label"].split())
+            if any(label < 0 for label in labels):
+                raise ValueError
+            start, end = _number(row.get("start_seconds"), None), _number(row.get("end_seconds"), None)
+            samples.append(
+                Sample(key, row.get("video") or key, row.get("path") or key, labels, int(row["frames"]), start, end)
+            )
+        except (ValueError, TypeError, KeyError):
+            bad.append(f"line {line}")
+    if bad:
+        raise DataError(f"{path}: rows with a bad value, an empty key or a key that stands twice: {first_few(bad)}.")
+    return samples
+
+
+def write_labels(path: Path | str, names: Sequence[str]) -> None:
+    """Write class names as ``id,name``, ids counted from 0."""
+    with atomic_write(path, "w") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(("id", "name"))
+        writer.writerows(enumerate(names))
+
+
+def read_labels(path: Path | str, column: Literal["name", "published"] = "name") -> list[str]:
+    """Class names in order of their id, from a CSV ``id,name`` or ``id,name,published``.
+
+    Args:
+        path: the CSV.
+        column: ``name`` for the words of prompts, ``published`` for the spelling of the data set's own files; a file
+            or row without that spelling gives the name.
+
+    Raises:
+        DataError: the ids are not 0, 1, 2, …, or a name is empty.
+    """
+    pairs: dict[int, str] = {}
+    for line, row in _rows(path, ("id", "name")):
+        try:
+            pairs[int(row["id"])] = (row.get(column) or row["name"]).strip()
+        except (ValueError, KeyError):
+            raise DataError(f"{path}: line {line}: an id and a name are needed (got {row}).") from None
+    if sorted(pairs) != list(range(len(pairs))) or not all(pairs.values()):
+        raise DataError(f"{path}: ids must run from 0 without a gap or repetition, each with a name.")
+    if not pairs:
+        raise DataError(f"{path}: no class names. Write one line `id,name` for each class.")
+    return [pairs[index] for index in range(len(pairs))]
