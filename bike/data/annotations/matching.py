@@ -1,0 +1,135 @@
+"""Which video an annotated path means."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from bike.data.annotations.classes import fold
+from bike.data.annotations.entries import Entry, is_unsafe
+from bike.data.annotations.media import split_extension
+from bike.records import VideoRecord
+
+
+@dataclass(slots=True)
+class Matches:
+    """What was found for the annotated paths.
+
+    Attributes:
+        index: annotated path -> position of the video's record; paths without a video are not in it.
+        spelling: annotated path -> the video's path, where only case or separators differ.
+        others: annotated path -> further videos that fit as well.
+    """
+
+    index: dict[str, int] = field(default_factory=dict)
+    spelling: dict[str, str] = field(default_factory=dict)
+    others: dict[str, list[int]] = field(default_factory=dict)
+
+    def used(self) -> set[int]:
+        """Positions of all records that an annotation means."""
+        return set(self.index.values()).union(*self.others.values())
+
+
+def match_entries(
+    entries: Iterable[Entry], records: Sequence[VideoRecord], *, by_name: bool, fold_names: bool
+) -> Matches:
+    """Find the video of each entry.
+
+    A path fits a video when they are equal, or when the shorter of the two, cut at a ``/``, is the end of the longer
+    one; extensions of video files do not count. Of several that fit, the one that shares most folders is taken.
+
+    Args:
+        entries: annotated paths (those that could leave the media folder match nothing).
+        records: the videos.
+        by_name: the file's name alone is enough when only one video has it.
+        fold_names: what is still without a video is looked for among the unused ones, case and separators aside.
+    """
+    matches = Matches()
+    by_path = {record.path: index for index, record in enumerate(records)}
+    by_stem = _index_names(records, range(len(records)))
+    waiting: dict[str, Entry] = {}
+    for entry in entries:
+        path = entry.path
+        if path in matches.index or path in waiting:
+            continue
+        if ".." in path and is_unsafe(path):
+            waiting[path] = entry
+        elif path in by_path:
+            matches.index[path] = by_path[path]
+        elif not _find(entry, records, by_stem, by_name, matches):
+            waiting[path] = entry
+    if waiting and fold_names:
+        _match_folded(waiting.values(), records, matches, by_name)
+    return matches
+
+
+def _index_names(records: Sequence[VideoRecord], indices: Iterable[int], folded: bool = False) -> dict[str, list[int]]:
+    names: dict[str, list[int]] = {}
+    for index in indices:
+        stem = split_extension(records[index].path.rpartition("/")[2])
+        names.setdefault(fold(stem) if folded else stem, []).append(index)
+    return names
+
+
+def _find(
+    entry: Entry, records: Sequence[VideoRecord], by_stem: dict[str, list[int]], by_name: bool, matches: Matches
+) -> bool:
+    folder, _, name = entry.path.rpartition("/")
+    for stem in (split_extension(name), *entry.names):
+        if stem in by_stem:
+            chosen = _choose(folder, by_stem[stem], records, by_name, folded=False)
+            if chosen:
+                _note(entry.path, chosen, matches)
+                return True
+    return False
+
+
+def _match_folded(waiting: Iterable[Entry], records: Sequence[VideoRecord], matches: Matches, by_name: bool) -> None:
+    used = matches.used()
+    by_stem = _index_names(records, (index for index in range(len(records)) if index not in used), folded=True)
+    for entry in waiting:
+        folder, _, name = entry.path.rpartition("/")
+        candidates = by_stem.get(fold(split_extension(name)))
+        if candidates and not is_unsafe(entry.path):
+            chosen = _choose(folder, candidates, records, by_name, folded=True)
+            if chosen:
+                _note(entry.path, chosen, matches)
+                matches.spelling[entry.path] = records[chosen[0]].path
+
+
+def _note(path: str, chosen: list[int], matches: Matches) -> None:
+    matches.index[path] = chosen[0]
+    if len(chosen) > 1:
+        matches.others[path] = chosen[1:]
+
+
+def _choose(
+    folder: str, candidates: list[int], records: Sequence[VideoRecord], by_name: bool, *, folded: bool
+) -> list[int]:
+    """The candidates that fit best, accepted videos first; usually one."""
+    if len(candidates) == 1 and (by_name or not folder):
+        return candidates
+    wanted = _folders(folder, folded)
+    best, chosen = -1, []
+    for index in candidates:
+        shared = _shared_folders(wanted, _folders(records[index].path.rpartition("/")[0], folded))
+        if shared > best:
+            best, chosen = shared, [index]
+        elif shared == best >= 0:
+            chosen.append(index)
+    return sorted(chosen, key=lambda index: records[index].status != "ok")
+
+
+def _folders(folder: str, folded: bool) -> list[str]:
+    parts = folder.split("/") if folder else []
+    return [fold(part) for part in parts] if folded else parts
+
+
+def _shared_folders(wanted: list[str], have: list[str]) -> int:
+    """How many folders at the end agree; -1 when one differs before the shorter path is used up."""
+    shared = 0
+    for left, right in zip(reversed(wanted), reversed(have), strict=False):
+        if left != right:
+            return -1
+        shared += 1
+    return shared

@@ -1,0 +1,121 @@
+"""The videos there are: from the manifest of ``bike extract``, a folder of videos, or folders of JPEG frames."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from bike.errors import DataError
+from bike.files import existing_dir, video_keys
+from bike.records import VideoRecord, read_manifest
+
+VIDEO_EXTENSIONS = frozenset(
+    {".3g2", ".3gp", ".asf", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg"}
+    | {".mts", ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv"}
+)
+IMAGE_TEMPLATES = ("img_{:05d}.jpg", "image_{:06d}.jpg", "image_{:04d}.jpg", "{video}-{:06d}.jpg")
+_FRAME_NAME = re.compile(r"(?s)(img_|image_|.*-)(\d{4,9})\.jpg")
+
+
+@dataclass
+class Media:
+    """The videos that lists can be made of.
+
+    Attributes:
+        records: one for each video; ``frames`` is 0 and ``fps`` 0 where they are not known without decoding.
+        kind: ``packs`` (a manifest), ``videos`` (files, frames not counted), ``frames`` (folders of
+            JPEGs) or ``none`` (lists are made without looking).
+        place: where they were found, for messages.
+    """
+
+    records: list[VideoRecord]
+    kind: Literal["packs", "videos", "frames", "none"]
+    place: str
+
+
+def read_media(path: Path | str | None) -> Media:
+    """Find the videos at ``path``: a manifest CSV, a folder with one, a folder of videos, or of frame folders.
+
+    None gives no videos, of the kind ``none``.
+
+    Raises:
+        DataError: there are no videos, or the manifest is damaged.
+        BikeError: there is no such file or folder.
+    """
+    if path is None:
+        return Media([], "none", "")
+    path = Path(path)
+    if path.is_dir() and (path / "manifest.csv").is_file():
+        path = path / "manifest.csv"
+    if path.is_file():
+        records = read_manifest(path)
+        if not records:
+            raise DataError(f"{path}: the manifest has no videos. Extract some first.")
+        return Media(records, "packs", str(path))
+    videos, frames = scan_folder(existing_dir(path))
+    if not videos and not frames:
+        raise DataError(f"{path}: no videos and no folders of frames in it. Give the folder that has them.")
+    if videos:
+        return Media(_records_of_videos(videos), "videos", str(path))
+    return Media([frame_folder_record(key, *item) for key, item in _keyed(frames)], "frames", str(path))
+
+
+def scan_folder(root: Path) -> tuple[list[str], dict[str, list[str]]]:
+    """Videos below ``root`` (sorted relative paths), and folders of frames with the names in them.
+
+    Hidden files and folders are passed over; links to folders are not followed.
+    """
+    videos: list[str] = []
+    frames: dict[str, list[str]] = {}
+    waiting = [""]
+    while waiting:
+        prefix = waiting.pop()
+        names: list[str] = []
+        with os.scandir(root / prefix) as items:
+            for item in items:
+                if item.name.startswith("."):
+                    continue
+                relative = f"{prefix}/{item.name}" if prefix else item.name
+                if item.is_dir(follow_symlinks=False):
+                    waiting.append(relative)
+                elif split_extension(item.name) != item.name:
+                    videos.append(relative)
+                elif _FRAME_NAME.fullmatch(item.name):
+                    names.append(item.name)
+        if names and prefix:
+            frames[prefix] = names
+    return sorted(videos), dict(sorted(frames.items()))
+
+
+def frame_folder_record(key: str, path: str, names: Iterable[str]) -> VideoRecord:
+    """What a folder of frames holds: rejected when its names fit none of the four templates, or a frame is missing."""
+    have = set(names)
+    video = path.rpartition("/")[2]
+    for template in IMAGE_TEMPLATES:
+        if template.format(1, video=video) in have:
+            count = 1
+            while template.format(count + 1, video=video) in have:
+                count += 1
+            if count == len(have):
+                return VideoRecord(key, path, "ok", frames=count)
+            error = f"{len(have)} frames, but {template.format(count + 1, video=video)} is missing"
+            return VideoRecord(key, path, "rejected", frames=count, error=error)
+    return VideoRecord(key, path, "rejected", error="no frame 1 under a known name, such as img_00001.jpg")
+
+
+def _records_of_videos(paths: list[str]) -> list[VideoRecord]:
+    return [VideoRecord(key, path, "ok") for key, path in zip(video_keys(paths), paths, strict=True)]
+
+
+def _keyed(frames: dict[str, list[str]]) -> Iterable[tuple[str, tuple[str, list[str]]]]:
+    return zip(video_keys(list(frames)), frames.items(), strict=True)
+
+
+def split_extension(name: str) -> str:
+    """``name`` without the extension of a video file; anything else after a dot stays."""
+    stem, _, extension = name.rpartition(".")
+    return stem if stem and stem[-1] != "/" and "." + extension.lower() in VIDEO_EXTENSIONS else name

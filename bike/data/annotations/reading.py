@@ -1,0 +1,135 @@
+"""Annotation files are written by strangers: read them whole, as text, and say which line is wrong."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from bike.errors import DataError, first_few, one_line
+from bike.files import existing_dir, existing_file
+
+
+def read_annotation_text(path: Path | str) -> str:
+    """Read a text file; bytes that are not UTF-8 stay as surrogates, so that odd file names survive.
+
+    Raises:
+        DataError: the file is UTF-16 or binary.
+        BikeError: the file is missing.
+    """
+    path = existing_file(path)
+    raw = path.read_bytes()
+    if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise DataError(f"{path}: is UTF-16 text; UTF-8 is needed. Save it as UTF-8.")
+    if b"\0" in raw:
+        line = raw[: raw.index(b"\0")].count(b"\n") + 1
+        raise DataError(f"{path}: line {line}: has a NUL byte; text is needed. Is it the right file?")
+    return raw.decode("utf-8-sig", "surrogateescape")
+
+
+def read_lines(path: Path | str) -> list[tuple[int, str]]:
+    """Lines that are not empty, with their numbers; ``\\r`` and blanks at the ends are dropped."""
+    lines = enumerate(read_annotation_text(path).split("\n"), 1)
+    return [(number, text) for number, line in lines if (text := line.strip())]
+
+
+def is_text(value: str) -> bool:
+    """Whether ``value`` was valid UTF-8 in its file, as a class name has to be."""
+    return value.isascii() or not any("\ud800" <= char <= "\udfff" for char in value)
+
+
+class Table:
+    """A CSV file with a header; its fields may be parted by commas, semicolons or tabs.
+
+    Attributes:
+        path: the file.
+        columns: the header's words.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        self.path = Path(path)
+        self._text = read_annotation_text(path)
+        first = self._text[: self._text.find("\n") + 1] or self._text
+        self._delimiter = "," if "," in first else next((mark for mark in ";\t" if mark in first), ",")
+        header = next(self._raw_rows(), (0, []))[1]
+        self.columns = [name.strip() for name in header]
+
+    def index(self, name: str) -> int:
+        """Position of the column ``name``.
+
+        Raises:
+            DataError: there is no such column.
+        """
+        if name not in self.columns:
+            have = ", ".join(self.columns[:20]) or "none, the file is empty"
+            raise DataError(f"{self.path}: column {name!r} is missing (columns: {one_line(have)}).")
+        return self.columns.index(name)
+
+    def rows(self) -> Iterator[tuple[int, list[str]]]:
+        """Line number and fields of each row after the header; empty lines are skipped.
+
+        Raises:
+            DataError: a row has another number of fields than the header, or the file is not CSV.
+        """
+        bad: list[str] = []
+        width = len(self.columns)
+        raw = self._raw_rows()
+        next(raw, None)
+        for line, row in raw:
+            if len(row) == width:
+                yield line, row
+            elif row:
+                bad.append(f"line {line} has {len(row)}")
+        if bad:
+            raise DataError(f"{self.path}: rows need {width} fields as the header has: {first_few(bad)}.")
+
+    def _raw_rows(self) -> Iterator[tuple[int, list[str]]]:
+        reader = csv.reader(io.StringIO(self._text, newline=""), delimiter=self._delimiter, strict=True)
+        try:
+            for row in reader:
+                yield reader.line_num, row
+        except csv.Error as error:
+            raise DataError(f"{self.path}: line {reader.line_num}: not CSV ({one_line(error)}).") from error
+
+
+def read_annotation_json(path: Path | str) -> Any:
+    """Parse a JSON file of unknown origin.
+
+    Raises:
+        DataError: not JSON, nested too deeply, or with a number too long to read.
+    """
+    text = read_annotation_text(path)
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        raise DataError(f"{path}: not valid JSON (line {error.lineno}: {error.msg}).") from error
+    except (RecursionError, ValueError) as error:
+        raise DataError(f"{path}: not an annotation file (nested too deeply, or a number of absurd length).") from error
+
+
+def find_file(source: Path | str, names: tuple[str, ...], what: str) -> Path:
+    """The first of ``names`` (may be patterns) in the folder ``source``; ``source`` itself where it is a file.
+
+    Raises:
+        BikeError: there is no such file; the message names what was looked for.
+    """
+    source = Path(source)
+    if source.is_file():
+        return source
+    found = find_files(source, names)
+    if not found:
+        raise DataError(f"{source}: no {what} (looked for {', '.join(names)}). Give the folder that has it.")
+    return found[0]
+
+
+def find_files(source: Path | str, names: tuple[str, ...]) -> list[Path]:
+    """Files in ``source`` (not below) that fit one of the patterns, in the order of the patterns, then by name."""
+    folder = existing_dir(source)
+    found: dict[Path, None] = {}
+    for name in names:
+        found.update(dict.fromkeys(sorted(path for path in folder.glob(name) if path.is_file())))
+    return list(found)

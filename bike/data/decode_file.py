@@ -1,0 +1,152 @@
+"""Where a video's bytes are, and what can be told from them without decoding."""
+
+from __future__ import annotations
+
+import io
+import os
+import stat
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import IO, Any, cast
+
+from bike.errors import one_line
+
+_BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot", b"styp")
+_KNOWN_STARTS = (
+    b"\x1aE\xdf\xa3",
+    b"RIFF",
+    b"FLV",
+    b"GIF8",
+    b"OggS",
+    b"0&\xb2u",
+    b"\x00\x00\x01\xba",
+    b"\x00\x00\x01\xb3",
+)
+
+
+class UnreadableError(Exception):
+    """Why a video can't be used; the text is written for people and does not name the file.
+
+    Attributes:
+        partial: some pictures do decode.
+        passing: not a fault of the file's contents; it may be gone next time.
+    """
+
+    def __init__(self, reason: str, *, partial: bool = False, passing: bool = False) -> None:
+        super().__init__(reason)
+        self.partial = partial
+        self.passing = passing
+
+    def __reduce__(self) -> Any:
+        return _rebuild_unreadable, (str(self), self.partial, self.passing)
+
+
+def _rebuild_unreadable(reason: str, partial: bool, passing: bool) -> UnreadableError:
+    return UnreadableError(reason, partial=partial, passing=passing)
+
+
+@dataclass(frozen=True, slots=True)
+class VideoFile:
+    """Where a video's bytes are: a file, or ``num_bytes`` of it from byte ``start`` (a member of a tar)."""
+
+    path: str
+    start: int = 0
+    num_bytes: int | None = None
+
+    def open(self) -> IO[bytes]:
+        """Open the bytes for reading and seeking.
+
+        Raises:
+            UnreadableError: no such file, not a regular file, or no permission.
+        """
+        try:
+            descriptor = os.open(self.path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
+            if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+                os.close(descriptor)
+                raise UnreadableError("not a regular file")
+        except FileNotFoundError:
+            raise UnreadableError("no such file", passing=True) from None
+        except OSError as error:
+            raise UnreadableError(f"can't be read ({one_line(error.strerror or error)})", passing=True) from None
+        size = os.fstat(descriptor).st_size if self.num_bytes is None else self.num_bytes
+        return cast(IO[bytes], _Window(os.fdopen(descriptor, "rb", buffering=0), self.start, size))
+
+
+class _Window(io.RawIOBase):
+    """A file, or a part of one that reads like a whole one; impossible seeks (of damaged videos) are quiet."""
+
+    def __init__(self, file: IO[bytes], start: int, num_bytes: int) -> None:
+        self._file, self._start, self._num_bytes, self._position = file, start, num_bytes, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        base = {os.SEEK_SET: 0, os.SEEK_CUR: self._position, os.SEEK_END: self._num_bytes}[whence]
+        if base + offset < 0:
+            return -1  # what a C library's seek returns; an exception would be printed
+        self._position = base + offset
+        return self._position
+
+    def tell(self) -> int:
+        return self._position
+
+    def readinto(self, buffer: Any) -> int:
+        wanted = max(0, min(len(buffer), self._num_bytes - self._position))
+        data = os.pread(self._file.fileno(), wanted, self._start + self._position)
+        buffer[: len(data)] = data
+        self._position += len(data)
+        return len(data)
+
+    def close(self) -> None:
+        self._file.close()
+        super().close()
+
+
+def why_not_open(file: IO[bytes], message: str) -> str:
+    with suppress(OSError):
+        size = file.seek(0, os.SEEK_END)
+        file.seek(0)
+        start = file.read(16) or b""
+        if size == 0:
+            return "empty file (0 bytes)"
+        if start[4:8] in _BOXES:
+            return "truncated: the index of the file (moov) is missing or cut off"
+        if start.startswith(_KNOWN_STARTS):
+            return "truncated: the file ends before its first frame"
+        if not start.strip(b"\0"):
+            return "not a video (it begins with zeros)"
+    return "not a video (no known container format)"
+
+
+def is_encrypted(file: IO[bytes], limit: int = 1 << 26) -> bool:
+    """Whether an MP4's index names an encrypted video track (sample entry ``encv``)."""
+    with suppress(OSError, ValueError):
+        size = file.seek(0, os.SEEK_END)
+        position = 0
+        while position + 8 <= size:
+            file.seek(position)
+            header = file.read(16) or b""
+            length = int.from_bytes(header[:4], "big")
+            if length == 1:
+                length = int.from_bytes(header[8:16], "big")
+            elif length == 0:
+                length = size - position
+            if header[4:8] == b"moov":
+                file.seek(position)
+                return b"encv" in _read_fully(file, min(length, limit))
+            if length < 8:
+                return False
+            position += length
+    return False
+
+
+def _read_fully(file: IO[bytes], num_bytes: int) -> bytes:
+    parts = []
+    while num_bytes > 0 and (part := file.read(num_bytes)):
+        parts.append(part)
+        num_bytes -= len(part)
+    return b"".join(parts)

@@ -1,0 +1,199 @@
+"""From a decoded picture to plain 8-bit pixels: size, orientation, pixel shape, colour matrix and range."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+from av.sidedata.sidedata import Type as SideDataType
+from av.video.frame import VideoFrame
+from av.video.reformatter import ColorRange, Colorspace, Interpolation, VideoReformatter
+from numpy.typing import NDArray
+
+from bike.data.decode_color import MatrixChange
+from bike.data.decode_file import UnreadableError
+
+Plane = NDArray[np.uint8]
+
+# H.273 matrix coefficients -> swscale's tables. Pictures that don't say are taken for BT.601, as other decoders do.
+_MATRICES = {1: 1, 4: 4, 5: 5, 6: 5, 7: 7, 9: 9, 10: 9}
+_OTHER_SYSTEMS = {
+    8: "YCgCo",
+    11: "YDzDx",
+    13: "chroma-derived",
+    14: "ICtCp",
+    15: "IPT-C2",
+    16: "YCgCo-Re",
+    17: "YCgCo-Ro",
+}
+# Bit-exact: the same bytes on every processor.
+SCALING = Interpolation.BICUBIC | Interpolation.BITEXACT
+# For single pictures: chroma is interpolated and nothing rounded down (half a level instead of two or three).
+_EXACT = Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP
+MAX_PIXEL_ASPECT = 4  # a header that asks for more stretching is not believed
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """How a stored picture is laid out for display: rows and columns swapped first, then mirrored."""
+
+    transpose: bool = False
+    mirror_columns: bool = False
+    mirror_rows: bool = False
+
+    def apply(self, plane: Plane) -> Plane:
+        """A view of ``plane`` (H, W, …), turned."""
+        if self.transpose:
+            plane = plane.swapaxes(0, 1)
+        if self.mirror_columns:
+            plane = plane[:, ::-1]
+        return plane[::-1] if self.mirror_rows else plane
+
+
+UPRIGHT = Turn()
+
+
+@dataclass(frozen=True, slots=True)
+class PicturePlan:
+    """What is done to each picture of a video: scaled to ``scaled_width`` × ``scaled_height`` px, then turned."""
+
+    scaled_width: int
+    scaled_height: int
+    turn: Turn = UPRIGHT
+
+    @property
+    def width(self) -> int:
+        """Width of the finished picture in px."""
+        return self.scaled_height if self.turn.transpose else self.scaled_width
+
+    @property
+    def height(self) -> int:
+        """Height of the finished picture in px."""
+        return self.scaled_width if self.turn.transpose else self.scaled_height
+
+
+def plan_picture(frame: VideoFrame, pixel_aspect: Fraction | None, short_side_px: int | None) -> PicturePlan:
+    """Decide the size and orientation of a video from its first picture.
+
+    Args:
+        frame: the first decoded picture.
+        pixel_aspect: width / height of one stored pixel (sample aspect ratio); None or 0 for square.
+        short_side_px: shrink until the shorter side has this many px; smaller pictures, and all with None, keep
+            their size. Other sides become even.
+
+    Returns:
+        The plan for every picture of the video.
+    """
+    width, height = scaled_size(frame.width, frame.height, pixel_aspect, short_side_px)
+    return PicturePlan(width, height, display_turn(frame))
+
+
+def scaled_size(width: int, height: int, pixel_aspect: Fraction | None, short_side_px: int | None) -> tuple[int, int]:
+    """Width and height in px with square pixels and the short side at most ``short_side_px``; never enlarged."""
+    square = not pixel_aspect or not Fraction(1, MAX_PIXEL_ASPECT) <= pixel_aspect <= MAX_PIXEL_ASPECT
+    shown_width = Fraction(width) if square or pixel_aspect is None else width * pixel_aspect
+    short = min(shown_width, Fraction(height))
+    scale = min(Fraction(1), Fraction(short_side_px) / short) if short_side_px else Fraction(1)
+    if scale == 1:
+        return (width if shown_width == width else _even(shown_width)), height
+    if shown_width <= height:
+        return round(shown_width * scale), _even(height * scale)
+    return _even(shown_width * scale), round(height * scale)
+
+
+def _even(length: Fraction) -> int:
+    return max(2, 2 * round(length / 2))
+
+
+def display_turn(frame: VideoFrame) -> Turn:
+    """The turn that the video's display matrix asks for; matrices that are not quarter turns or mirrors are ignored."""
+    items: Any = frame.side_data  # its stubs call it a mapping; it iterates over items
+    for item in items:
+        if item.type == SideDataType.DISPLAYMATRIX:
+            return turn_of_matrix(np.frombuffer(bytes(item), np.int32).tolist())
+    return UPRIGHT
+
+
+def turn_of_matrix(matrix: list[int]) -> Turn:
+    """Read a display matrix: nine 16.16 fixed-point numbers, row by row, (x, y) ↦ (a·x + c·y, b·x + d·y)."""
+    if len(matrix) != 9:
+        return UPRIGHT
+    a, b, c, d = matrix[0], matrix[1], matrix[3], matrix[4]
+    small = max(abs(a), abs(b), abs(c), abs(d)) // 64
+    if min(abs(a), abs(d)) > small >= max(abs(b), abs(c)):
+        return Turn(False, a < 0, d < 0)
+    if min(abs(b), abs(c)) > small >= max(abs(a), abs(d)):
+        return Turn(True, c < 0, b < 0)
+    return UPRIGHT
+
+
+def color_matrix(frame: VideoFrame) -> Colorspace:
+    """The matrix that a picture's Y, Cb, Cr are to be read with.
+
+    Raises:
+        UnreadableError: its three planes are something else.
+    """
+    number = int(frame.colorspace)
+    if number in _OTHER_SYSTEMS and not frame.format.is_rgb:
+        raise UnreadableError(f"its colour system is not supported ({_OTHER_SYSTEMS[number]})")
+    return Colorspace(_MATRICES.get(number, 5))
+
+
+def color_range(frame: VideoFrame) -> ColorRange:
+    """JPEG where black is 0 and white is 255 (or the like at other depths), MPEG where they are 16 and 235."""
+    stated = frame.color_range == ColorRange.JPEG
+    full = stated or frame.format.is_rgb or frame.format.name.startswith(("yuvj", "gray", "ya", "pal"))
+    return ColorRange.JPEG if full else ColorRange.MPEG
+
+
+class PictureConverter:
+    """Turns the decoded pictures of one video into pixels after one plan; keeps one scaling context throughout.
+
+    HDR pictures keep their transfer curve (no tone mapping); alpha is dropped.
+    """
+
+    def __init__(self, plan: PicturePlan) -> None:
+        self.plan = plan
+        self._scale: Callable[..., VideoFrame] = VideoReformatter().reformat
+        self._changes: dict[Colorspace, MatrixChange] = {}
+
+    def yuv_planes(self, frame: VideoFrame) -> tuple[Plane, Plane, Plane]:
+        """Full-range BT.601 planes as JPEG wants them: Y (H, W), U and V (⌈H/2⌉, ⌈W/2⌉), uint8, contiguous."""
+        matrix = Colorspace.ITU601 if frame.format.is_rgb else color_matrix(frame)
+        out = self._reformat(frame, "yuvj420p", matrix, ColorRange.JPEG, SCALING)
+        y, u, v = (self._plane(plane) for plane in out.planes)
+        if matrix == Colorspace.ITU601:
+            return y, u, v
+        if matrix not in self._changes:
+            self._changes[matrix] = MatrixChange(matrix)
+        return self._changes[matrix](y, u, v)
+
+    def rgb(self, frame: VideoFrame) -> Plane:
+        """RGB, uint8 (H, W, 3), contiguous."""
+        out = self._reformat(frame, "rgb24", None, None, SCALING | _EXACT)
+        plane: Any = out.planes[0]
+        pixels = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width * 3]
+        return np.ascontiguousarray(self.plan.turn.apply(pixels.reshape(plane.height, plane.width, 3)))
+
+    def _reformat(
+        self, frame: VideoFrame, pixels: str, matrix: Any, target_range: Any, method: Interpolation
+    ) -> VideoFrame:
+        return self._scale(
+            frame,
+            self.plan.scaled_width,
+            self.plan.scaled_height,
+            pixels,
+            src_colorspace=color_matrix(frame),
+            dst_colorspace=matrix,
+            interpolation=method,
+            src_color_range=color_range(frame),
+            dst_color_range=target_range,
+            threads=1,
+        )
+
+    def _plane(self, plane: Any) -> Plane:
+        pixels = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]
+        return np.ascontiguousarray(self.plan.turn.apply(pixels))

@@ -1,0 +1,150 @@
+"""Frame packs: the JPEG frames of one video, end to end in one file (a Motion-JPEG stream that any player opens)."""
+
+from __future__ import annotations
+
+import mmap
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import simplejpeg
+from numpy.typing import NDArray
+
+from bike.errors import DataError, one_line
+from bike.files import existing_file
+
+Buffer = bytes | bytearray | memoryview | mmap.mmap
+
+PACK_SUFFIX = ".mjpg"
+MAX_FRAME_PIXELS = 1 << 26  # a header that claims more is not believed: a few bytes could ask for all memory
+_START, _END, _SCAN = b"\xff\xd8", 0xD9, 0xDA
+# A marker inside entropy-coded data: 0xFF not followed by a stuffed zero, a restart marker or a fill byte.
+_NEXT_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
+
+
+def scan_offsets(data: Buffer) -> list[int]:
+    """Find where each JPEG of a frame pack starts.
+
+    Segments are skipped by their stated length, so that bytes which look like markers inside tables, comments or
+    embedded thumbnails do not mislead; only entropy-coded data is searched.
+
+    Args:
+        data: a whole frame pack.
+
+    Returns:
+        Byte offsets from the start of the pack: one per frame, then the end of the last (frames + 1 numbers, rising).
+
+    Raises:
+        DataError: ``data`` is not JPEGs end to end; the message gives the offset.
+    """
+    with memoryview(data) as view:
+        offsets = [0]
+        while offsets[-1] < len(view):
+            offsets.append(_end_of_jpeg(view, offsets[-1]))
+            if offsets[-1] < 0:
+                raise DataError(f"frame pack: the JPEG at byte {offsets[-2]} is cut off. Extract the video again.")
+        return offsets
+
+
+def split_stream(blocks: Iterable[bytes]) -> Iterator[bytes]:
+    """Cut a Motion-JPEG stream that comes in blocks of any size into its JPEGs.
+
+    Raises:
+        DataError: as :func:`scan_offsets`.
+    """
+    held = b""
+    for block in blocks:
+        held += block
+        start = 0
+        with memoryview(held) as view:
+            while start < len(view) and (end := _end_of_jpeg(view, start)) > 0:
+                yield held[start:end]
+                start = end
+        held = held[start:]
+    if held:
+        raise DataError("frame pack: its last JPEG is cut off. Extract the video again.")
+
+
+def _end_of_jpeg(view: memoryview, start: int) -> int:
+    """Where the JPEG that begins at ``start`` ends, or -1 when the data ends first."""
+    if not _START.startswith(view[start : start + 2]):
+        raise DataError(f"frame pack: no JPEG starts at byte {start}. Extract the video again.")
+    position = start + 2
+    while position + 2 <= len(view):
+        marker = view[position + 1]
+        if marker == _END and view[position] == 0xFF:
+            return position + 2
+        if marker == 0xFF:  # fill byte
+            position += 1
+            continue
+        if position + 4 > len(view):
+            break
+        length = int.from_bytes(view[position + 2 : position + 4], "big")
+        if length < 2 or view[position] != 0xFF:
+            raise DataError(f"frame pack: the JPEG at byte {start} is damaged. Extract the video again.")
+        position += 2 + length
+        if marker == _SCAN:
+            found = _NEXT_MARKER.search(view, position)
+            if found is None:
+                break
+            position = found.start()
+    return -1
+
+
+def read_frames(data: Buffer, offsets: Sequence[int], indices: Sequence[int]) -> NDArray[np.uint8]:
+    """Decode chosen frames of a pack; other frames' bytes are not touched.
+
+    Args:
+        data: a whole frame pack, or anything that can be sliced like one (a memory map).
+        offsets: start of each frame and the end of the last, as :func:`scan_offsets` gives them.
+        indices: frame numbers from 0, in any order; a repeated one is decoded once.
+
+    Returns:
+        RGB frames, uint8 (T, H, W, 3), in the order of ``indices``.
+
+    Raises:
+        DataError: a frame number past the end, a damaged JPEG, or frames of different sizes.
+    """
+    num_frames = len(offsets) - 1
+    frames: NDArray[np.uint8] | None = None
+    first: dict[int, int] = {}
+    for place, index in enumerate(indices):
+        if not 0 <= index < num_frames:
+            raise DataError(f"frame pack: no frame {index} (it has {num_frames}). Write the lists anew.")
+        if frames is not None and index in first:
+            frames[place] = frames[first[index]]
+            continue
+        first[index] = place
+        jpeg = data[offsets[index] : offsets[index + 1]]
+        try:
+            if frames is None:
+                height, width, _, _ = simplejpeg.decode_jpeg_header(jpeg)
+                if height * width > MAX_FRAME_PIXELS:
+                    raise ValueError(f"its header claims {width}×{height} pixels")
+                frames = np.empty((len(indices), height, width, 3), np.uint8)
+            frame = simplejpeg.decode_jpeg(jpeg, "RGB", buffer=frames[place])
+        except ValueError as error:
+            raise DataError(
+                f"frame pack: frame {index} can't be decoded ({one_line(error)}). Extract the video again."
+            ) from error
+        if frame.shape != frames.shape[1:]:
+            raise DataError(f"frame pack: frame {index} has another size than the first. Extract the video again.")
+    return np.empty((0, 0, 0, 3), np.uint8) if frames is None else frames
+
+
+def read_pack(path: Path | str, indices: Sequence[int], offsets: Sequence[int] | None = None) -> NDArray[np.uint8]:
+    """Decode chosen frames of the frame pack at ``path``; without ``offsets`` the pack is scanned for them first.
+
+    Returns:
+        RGB frames, uint8 (T, H, W, 3).
+
+    Raises:
+        DataError: as :func:`read_frames`; the message names ``path``.
+    """
+    with existing_file(path).open("rb") as file:
+        data = file.read()
+    try:
+        return read_frames(data, scan_offsets(data) if offsets is None else offsets, indices)
+    except DataError as error:
+        raise DataError(f"{path}: {error}") from error

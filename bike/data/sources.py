@@ -1,0 +1,106 @@
+"""Where frames come from: shards, frame packs, frame folders, videos. The loader knows them by three methods only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from bike.data.packs import PACK_SUFFIX
+from bike.data.remote import remote_url
+from bike.data.sources_base import Frames, FrameSource, Recent
+from bike.data.sources_files import FolderSource, PackSource
+from bike.data.sources_shards import RemoteShardSource, ShardSource
+from bike.data.sources_video import VideoSource
+from bike.errors import DataError
+from bike.files import existing_dir
+from bike.records import Sample
+
+__all__ = [
+    "CachedSource",
+    "FolderSource",
+    "FrameSource",
+    "Frames",
+    "PackSource",
+    "Recent",
+    "RemoteShardSource",
+    "ShardSource",
+    "VideoSource",
+    "open_source",
+]
+
+
+class CachedSource:
+    """Keeps decoded videos of another source in memory, for data sets that are small once decoded.
+
+    A video is decoded whole when first asked for, until one does not fit; from then on others are read through. Each
+    process has its own cache, so it pays with ``workers=0``, or over many epochs.
+
+    Args:
+        source: any source.
+        cache_mb: room for decoded frames, in 10^6 bytes.
+    """
+
+    def __init__(self, source: FrameSource, cache_mb: float) -> None:
+        self.source = source
+        self._room = int(cache_mb * 1e6)
+        self._full = False
+        self._videos: dict[str, Frames] = {}
+
+    def num_frames(self, video: str) -> int:
+        """Frames of a video."""
+        return self.source.num_frames(video)
+
+    def fps(self, video: str) -> float:
+        """Frames per second."""
+        return self.source.fps(video)
+
+    def read(self, video: str, frame_indices: Sequence[int]) -> Frames:
+        """Decode chosen frames; see :class:`bike.data.sources.FrameSource`."""
+        kept = self._videos.get(video)
+        if kept is None:
+            if self._full:
+                return self.source.read(video, frame_indices)
+            kept = self.source.read(video, range(self.source.num_frames(video)))
+            self._room -= kept.nbytes
+            self._full = self._room < 0
+            if not self._full:
+                self._videos[video] = kept
+        if min(frame_indices) < 0 or max(frame_indices) >= len(kept):
+            raise DataError(f"{video}: no frame {max(frame_indices)} (it has {len(kept)}).")
+        return kept[np.asarray(frame_indices, dtype=np.intp)]
+
+
+def open_source(place: Path | str, samples: Sequence[Sample], *, fps: float = 0.0) -> FrameSource:
+    """The source for a place.
+
+    Args:
+        place: folder of shards (or its ``s3://`` or ``http://`` address), of frame packs with their manifest, of
+            published-style frame folders, or of videos (also a tar of videos).
+        samples: rows of the list, which say where in the place a video lies.
+        fps: frames per second of frame folders, which do not say it.
+
+    Raises:
+        DataError: the place is none of these.
+    """
+    url = remote_url(place)
+    if url is not None:
+        return RemoteShardSource(url)
+    if Path(place).is_file():
+        return VideoSource.from_media(place, samples)
+    folder = existing_dir(place)
+    if (folder / "manifest.json").is_file():
+        return ShardSource(folder)
+    if (folder / "manifest.csv").is_file() and any(folder.glob(f"*{PACK_SUFFIX}")):
+        return PackSource(folder)
+    paths = [folder / sample.path for sample in samples[:10] if not Path(sample.path).is_absolute()]
+    if any(path.is_dir() for path in [*paths, *(folder / sample.video for sample in samples[:10])]):
+        return FolderSource(folder, samples, fps=fps)
+    if any(path.is_file() for path in paths):
+        return VideoSource.from_media(folder, samples)
+    if any(folder.glob("*.tar")):
+        return ShardSource(folder)  # raises: the manifest is missing
+    raise DataError(
+        f"{folder}: no shards, frame packs, frame folders or videos of the list. Run `bike shard` or `bike extract`."
+    )

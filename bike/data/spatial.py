@@ -1,0 +1,208 @@
+"""Frames of any size to squares for the encoder: resize, crop, flip, grayscale, normalise; bytes until the last."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import sqrt
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+from torch.nn.functional import interpolate
+
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+NUM_CROPS = (1, 3, 5, 10)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainCrop:
+    """One draw of the training augmentation, applied to every frame of a clip.
+
+    Attributes:
+        top, left, height, width: the window in pixels of the original frame.
+        flip: mirror left and right.
+        grayscale: take the colour away.
+    """
+
+    top: int
+    left: int
+    height: int
+    width: int
+    flip: bool = False
+    grayscale: bool = False
+
+
+def default_short_side(input_size: int) -> int:
+    """Pixels the short side is scaled to before cropping: 256 for 224, otherwise the input size itself."""
+    return 256 if input_size == 224 else input_size
+
+
+def resize_short_side(frames: UInt8[Tensor, "T H W 3"], short_side: int) -> UInt8[Tensor, "T H2 W2 3"]:
+    """Scale frames so that the short side has ``short_side`` pixels; the long side keeps the ratio, rounded down.
+
+    Bicubic and antialiased, within 2 levels of what PIL gives. Frames of the right size come back as they are.
+    """
+    height, width = frames.shape[1:3]
+    shortest = min(height, width)
+    if shortest == short_side:
+        return frames
+    return _resize(frames, (short_side * height // shortest, short_side * width // shortest), "bicubic")
+
+
+def test_crops(
+    frames: UInt8[Tensor, "T H W 3"],
+    input_size: int,
+    num_crops: int,
+    *,
+    short_side: int | None = None,  # noqa: PT028
+) -> UInt8[Tensor, "N 3 S S"]:
+    """Cut the test windows out of every frame.
+
+    Args:
+        frames: uint8 (T, H, W, 3) of any size.
+        input_size: S, pixels.
+        num_crops: 1: centre. 3: left, right and centre, halfway up. 5: top left, top right, bottom left, bottom right,
+            centre. 10: these five, each followed by its mirror image.
+        short_side: pixels of the short side before cropping, at least S; None: 256 for 224, otherwise S.
+
+    Returns:
+        uint8 (num_crops · T, 3, S, S), crop-major, before normalisation.
+
+    Raises:
+        ValueError: another number of crops, a short side below the input size, or a size below 1.
+    """
+    if num_crops not in NUM_CROPS:
+        raise ValueError(f"num_crops must be one of {NUM_CROPS} (got {num_crops}).")
+    short_side = default_short_side(input_size) if short_side is None else short_side
+    if not 1 <= input_size <= short_side:
+        raise ValueError(f"input_size must be from 1 to short_side (got {input_size}, {short_side}).")
+    images = resize_short_side(frames, short_side).permute(0, 3, 1, 2)
+    if num_crops > 1:
+        images = images.contiguous()  # once, not for each of the windows, which overlap
+    windows = []
+    for top, left in _test_offsets(images.shape[2], images.shape[3], input_size, num_crops):
+        window = images[:, :, top : top + input_size, left : left + input_size]
+        windows += [window, window.flip(3)] if num_crops == 10 else [window]
+    crops = images.new_empty(num_crops, len(images), 3, input_size, input_size)
+    for crop, window in zip(crops, windows, strict=True):
+        crop.copy_(window)
+    return crops.flatten(0, 1)
+
+
+test_crops.__test__ = False  # type: ignore[attr-defined]  # the name is public; pytest must not collect it
+
+
+def _test_offsets(height: int, width: int, size: int, num_crops: int) -> list[tuple[int, int]]:
+    """Top and left of each window, mirror images not counted."""
+    if num_crops == 1:
+        return [(round((height - size) / 2), round((width - size) / 2))]
+    down, right = (height - size) // 4, (width - size) // 4
+    centre = (2 * down, 2 * right)
+    if num_crops == 3:
+        return [(2 * down, 0), (2 * down, 4 * right), centre]
+    return [(0, 0), (0, 4 * right), (4 * down, 0), (4 * down, 4 * right), centre]
+
+
+def draw_train_crop(
+    generator: np.random.Generator,
+    height: int,
+    width: int,
+    *,
+    min_area: float | int = 0.08,
+    aspect: tuple[float, float] = (3 / 4, 4 / 3),
+    flip: float | int = 0.5,
+    grayscale: float | int = 0.2,
+) -> TrainCrop:
+    """Draw a random window of a clip, and whether it is mirrored and turned gray.
+
+    Up to ten tries: an area between ``min_area`` and 1 of the frame, a ratio of sides, the sides swapped half of the
+    time; the first window that fits is placed uniformly. If none fits, the largest square, placed uniformly.
+
+    Args:
+        generator: the only source of randomness.
+        height, width: of the frames, pixels, at least 1.
+        min_area: smallest area as a share of the frame, above 0 up to 1.
+        aspect: lowest and highest width / height.
+        flip, grayscale: probabilities.
+
+    Raises:
+        ValueError: a size below 1 or an area outside its range.
+    """
+    if min(height, width) < 1 or not 0 < min_area <= 1:
+        raise ValueError(f"height, width or min_area is out of range (got {height}, {width}, {min_area}).")
+    crop_height = crop_width = min(height, width)
+    for _ in range(10):
+        area = height * width * generator.uniform(min_area, 1.0)
+        ratio = generator.uniform(*aspect)
+        sides = (max(1, round(sqrt(area / ratio))), max(1, round(sqrt(area * ratio))))
+        if generator.random() < 0.5:
+            sides = sides[::-1]
+        if sides[0] <= height and sides[1] <= width:
+            crop_height, crop_width = sides
+            break
+    return TrainCrop(
+        top=int(generator.integers(0, height - crop_height, endpoint=True)),
+        left=int(generator.integers(0, width - crop_width, endpoint=True)),
+        height=crop_height,
+        width=crop_width,
+        flip=bool(generator.random() < flip),
+        grayscale=bool(generator.random() < grayscale),
+    )
+
+
+def train_views(frames: UInt8[Tensor, "T H W 3"], crop: TrainCrop, input_size: int) -> UInt8[Tensor, "T 3 S S"]:
+    """Apply one draw to a clip of a clip; the window is scaled once, from the original pixels (bilinear, antialiased).
+
+    Args:
+        frames: uint8 (T, H, W, 3).
+        crop: a draw made for this height and width.
+        input_size: S, pixels.
+
+    Returns:
+        uint8 (T, 3, S, S), contiguous.
+
+    Raises:
+        ValueError: the window does not lie inside the frames.
+    """
+    bottom, right = crop.top + crop.height, crop.left + crop.width
+    if min(crop.top, crop.left) < 0 or bottom > frames.shape[1] or right > frames.shape[2]:
+        raise ValueError(f"the window {crop} does not fit frames of {frames.shape[1]}×{frames.shape[2]}.")
+    window = frames[:, crop.top : bottom, crop.left : right]
+    images = _resize(window, (input_size, input_size), "bilinear").permute(0, 3, 1, 2)
+    if crop.grayscale:
+        images = _to_gray(images)
+    return (images.flip(3) if crop.flip else images).contiguous()
+
+
+def _resize(frames: Tensor, size: tuple[int, int], mode: str) -> Tensor:
+    """Antialiased resize of (T, H, W, 3) bytes. The permuted view goes in as it is: torch has a fast path for it."""
+    return interpolate(frames.permute(0, 3, 1, 2), size, mode=mode, antialias=True).permute(0, 2, 3, 1)
+
+
+def _to_gray(images: Tensor) -> Tensor:
+    """ITU-R 601 luma in 16-bit fixed point, as PIL's ``convert("L")``, in three equal channels."""
+    red, green, blue = images.unbind(1)
+    luma = red.to(torch.int32).mul_(19595).add_(green, alpha=38470).add_(blue, alpha=7471).add_(0x8000)
+    return luma.bitwise_right_shift_(16).to(torch.uint8).unsqueeze(1).expand(-1, 3, -1, -1)
+
+
+def normalize(
+    images: UInt8[Tensor, "*batch 3 H W"],
+    *,
+    mean: Sequence[float] = CLIP_MEAN,
+    std: Sequence[float] = CLIP_STD,
+    dtype: torch.dtype = torch.float32,
+) -> Float[Tensor, "*batch 3 H W"]:
+    """Bytes to the encoder's input: ``(images / 255 - mean) / std`` per channel, computed in fp32 where the bytes lie.
+
+    Args:
+        images: uint8 (..., 3, H, W) on any device.
+        mean, std: per channel, of values from 0 to 1.
+        dtype: of the result.
+    """
+    scale = torch.tensor([1 / (255 * s) for s in std], device=images.device).view(3, 1, 1)
+    shift = torch.tensor([-m / s for m, s in zip(mean, std, strict=True)], device=images.device).view(3, 1, 1)
+    return images.to(torch.float32).mul_(scale).add_(shift).to(dtype)

@@ -1,0 +1,162 @@
+"""Which frames of a video make a clip. Pure arithmetic; indices count from 0.
+
+A trimmed instance is a range of its video's frames: take ``span = instance_range(...)``, ask for indices of
+``len(span)`` frames and pass ``first_frame=span.start``.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+DENSE_WINDOW_FRAMES = 128
+
+
+def validation_indices(num_frames: int, num_segments: int, *, first_frame: int = 0) -> list[int]:
+    """Frame ``int(n / T · i)`` of each segment i: the first frame of T equal parts.
+
+    Args:
+        num_frames: n, frames to choose from, at least 1; fewer than segments repeats frames.
+        num_segments: T, at least 1.
+        first_frame: added to every index.
+
+    Returns:
+        T indices, never decreasing, in ``[first_frame, first_frame + num_frames)``.
+
+    Raises:
+        ValueError: a count below 1, or a negative ``first_frame``.
+    """
+    _check_counts(num_frames, num_segments, first_frame)
+    return [first_frame + int(num_frames / num_segments * i) for i in range(num_segments)]
+
+
+def test_indices(
+    num_frames: int,
+    num_segments: int,
+    num_clips: int,
+    dense: bool = False,  # noqa: PT028
+    *,
+    first_frame: int = 0,  # noqa: PT028
+) -> list[int]:
+    """Frames of several clips of one video, clip after clip, as the published evaluation takes them.
+
+    Clips start at ``linspace(0, n / T - 1, clips)``, rounded down, and take frame ``int(start + n / T · i) mod n``.
+    Dense clips are windows of 128 frames with stride ``128 // T``; they start ``floor((n - 128) / (clips - 1))`` frames
+    apart (all at 0 in videos of at most 128 frames, which are read in a circle). A single dense clip is the middle
+    window.
+
+    Args:
+        num_frames: n, at least 1.
+        num_segments: T, frames of a clip, at least 1.
+        num_clips: at least 1.
+        dense: windows instead of clips over the whole video.
+        first_frame: added to every index.
+
+    Returns:
+        ``num_clips * num_segments`` indices in ``[first_frame, first_frame + num_frames)``, clip-major.
+
+    Raises:
+        ValueError: a count below 1, or a negative ``first_frame``.
+    """
+    _check_counts(num_frames, num_segments, first_frame)
+    if num_clips < 1:
+        raise ValueError(f"num_clips must be at least 1 (got {num_clips}).")
+    if dense:
+        offsets: list[float] = [_dense_stride(num_segments) * i for i in range(num_segments)]
+        spare = max(0, num_frames - DENSE_WINDOW_FRAMES)
+        starts = [spare // 2] if num_clips == 1 else [spare // (num_clips - 1) * k for k in range(num_clips)]
+    else:
+        offsets = [num_frames / num_segments * i for i in range(num_segments)]
+        starts = [math.floor(start) for start in np.linspace(0, num_frames / num_segments - 1, num_clips)]
+    return [first_frame + int(start + offset) % num_frames for start in starts for offset in offsets]
+
+
+test_indices.__test__ = False  # type: ignore[attr-defined]  # the name is public; pytest must not collect it
+
+
+def training_bounds(num_frames: int, num_segments: int) -> tuple[list[int], list[int]]:
+    """Lowest and highest frame of each training segment, both included.
+
+    Segment i runs from ``round(s · i)`` to ``round(s · (i + 1))`` with ``s = (n - 1) / T`` (halves to even).
+
+    Returns:
+        Two lists of T indices, low and high.
+
+    Raises:
+        ValueError: a count below 1.
+    """
+    _check_counts(num_frames, num_segments, 0)
+    size = (num_frames - 1) / num_segments
+    edges = [round(size * i) for i in range(num_segments + 1)]
+    return edges[:-1], edges[1:]
+
+
+def training_indices(
+    num_frames: int,
+    num_segments: int,
+    generator: np.random.Generator,
+    *,
+    dense: bool = False,
+    first_frame: int = 0,
+) -> list[int]:
+    """Draw one frame of each training segment, uniformly between its bounds.
+
+    Args:
+        num_frames: n, at least 1; fewer than segments repeats frames.
+        num_segments: T, at least 1.
+        generator: the only source of randomness.
+        dense: one window of 128 frames, drawn uniformly, with stride ``128 // T``; a shorter video is read in a circle.
+        first_frame: added to every index.
+
+    Returns:
+        T indices in ``[first_frame, first_frame + num_frames)``; they never decrease unless a window goes in a circle.
+
+    Raises:
+        ValueError: a count below 1, or a negative ``first_frame``.
+    """
+    _check_counts(num_frames, num_segments, first_frame)
+    if dense:
+        start = int(generator.integers(0, max(0, num_frames - DENSE_WINDOW_FRAMES), endpoint=True))
+        stride = _dense_stride(num_segments)
+        return [first_frame + (start + stride * i) % num_frames for i in range(num_segments)]
+    low, high = training_bounds(num_frames, num_segments)
+    return [first_frame + int(index) for index in generator.integers(low, high, endpoint=True)]
+
+
+def instance_range(num_frames: int, fps: float, start_seconds: float | None, end_seconds: float | None) -> range:
+    """Frames of a video shown at any moment between two times.
+
+    Args:
+        num_frames: frames of the whole video, at least 1.
+        fps: its frames per second, above 0.
+        start_seconds, end_seconds: the part meant; None for the video's own start or end. Times outside the video are
+            moved to its nearest end.
+
+    Returns:
+        A range inside ``range(num_frames)`` with at least one frame, even where the times leave none.
+
+    Raises:
+        ValueError: no frames, a rate that is not above 0, or a time that is not a number.
+    """
+    _check_counts(num_frames, 1, 0)
+    start = 0.0 if start_seconds is None else start_seconds
+    end = math.inf if end_seconds is None else end_seconds
+    if not fps > 0 or math.isnan(start) or math.isnan(end):
+        raise ValueError(f"fps must be above 0 and times must be numbers (got {fps}, {start_seconds}, {end_seconds}).")
+    # Rounded first, so that 0.1 s at 30 fps is frame 3 and not a hair more.
+    first = math.floor(round(min(max(start * fps, 0.0), num_frames - 1.0), 6))
+    stop = math.ceil(round(min(max(end * fps, 0.0), float(num_frames)), 6))
+    return range(first, max(first + 1, stop))
+
+
+def _dense_stride(num_segments: int) -> int:
+    return max(1, DENSE_WINDOW_FRAMES // num_segments)
+
+
+def _check_counts(num_frames: int, num_segments: int, first_frame: int) -> None:
+    if num_frames < 1 or num_segments < 1 or first_frame < 0:
+        raise ValueError(
+            "num_frames and num_segments must be at least 1, first_frame at least 0 "
+            f"(got {num_frames}, {num_segments}, {first_frame})."
+        )
