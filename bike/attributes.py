@@ -1,0 +1,118 @@
+"""The attribute corpus: for every video the phrases of a lexicon that describe it best, best first.
+
+File format, as published: JSON ``{video: {"classname_topk": [phrase, …]}}``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
+
+from bike.errors import BikeError, DataError, first_few, one_line
+from bike.files import read_json, read_text, write_json
+from bike.records import Sample, read_labels
+from bike.text.prompts import attribute_sentence
+
+Corpus = Mapping[str, Sequence[str]]
+
+PHRASES = "classname_topk"
+
+
+def read_lexicon(path: Path | str) -> list[str]:
+    """Phrases of a lexicon: a text file with one on each line, or a CSV ``id,name`` of class names.
+
+    White space is folded; empty lines, lines that begin with ``#`` and phrases that stand twice are left out.
+
+    Raises:
+        DataError: no phrases.
+        BikeError: the file is missing or not text.
+    """
+    text = read_text(path)
+    if re.match(r"id\s*,\s*name\s*$", text.split("\n", 1)[0].strip()):
+        phrases = read_labels(path)
+    else:
+        phrases = [line for line in text.splitlines() if not line.startswith("#")]
+    distinct = [phrase for phrase in dict.fromkeys(" ".join(phrase.split()) for phrase in phrases) if phrase]
+    if not distinct:
+        raise DataError(f"{path}: no phrases. Write one on each line.")
+    return distinct
+
+
+def write_corpus(path: Path | str, corpus: Corpus) -> None:
+    """Write a corpus, videos sorted, atomically."""
+    write_json(path, {key: {PHRASES: list(corpus[key])} for key in sorted(corpus)})
+
+
+def read_corpus(path: Path | str) -> dict[str, list[str]]:
+    """Read a corpus in the published format, ours or another.
+
+    Raises:
+        DataError: another shape (the first ten bad entries are named), or no videos.
+        BikeError: the file is missing or not JSON.
+    """
+    tree = read_json(path)
+    if not isinstance(tree, dict) or not tree:
+        raise DataError(f'{path}: not an attribute corpus; {{video: {{"{PHRASES}": [phrase, …]}}}} is needed.')
+    bad = [one_line(key)[:80] for key, entry in tree.items() if not _is_entry(entry)]
+    if bad:
+        raise DataError(f'{path}: entries without a list of texts under "{PHRASES}": {first_few(bad)}.')
+    return {key: entry[PHRASES] for key, entry in tree.items()}
+
+
+def _is_entry(entry: object) -> bool:
+    phrases = entry.get(PHRASES) if isinstance(entry, dict) else None
+    return isinstance(phrases, list) and all(isinstance(phrase, str) for phrase in phrases)
+
+
+def sentences_of(
+    samples: Sequence[Sample], corpus: Corpus, *, top_k: int, prompt: str, source: Path | str
+) -> list[str]:
+    """The sentence of attributes of every sample, in order.
+
+    A sample is looked up by its key, its video's key, its path, and its file's name without extension (as published
+    corpora name videos).
+
+    Args:
+        samples: rows of a list.
+        corpus: phrases by video.
+        top_k: phrases in a sentence; a video with fewer gives those it has.
+        prompt: sentence with ``{}`` where the phrases go.
+        source: names the corpus in errors.
+
+    Raises:
+        DataError: samples that are not in the corpus; the first ten are named.
+    """
+    sentences, missing = [], []
+    for sample in samples:
+        name = next((name for name in _names_of(sample) if name in corpus), None)
+        if name is None:
+            missing.append(sample.key)
+        else:
+            sentences.append(attribute_sentence(corpus[name][:top_k], prompt))
+    if missing:
+        raise DataError(
+            f"{source}: {len(missing)} of {len(samples)} videos of the list are not in it: {first_few(missing)}. "
+            "Run `bike attributes` with this list."
+        )
+    return sentences
+
+
+def _names_of(sample: Sample) -> tuple[str, ...]:
+    path = PurePosixPath(sample.path)
+    return (sample.key, sample.video, sample.path, path.name, path.stem)
+
+
+def merge_corpora(parts: Sequence[Corpus]) -> dict[str, list[str]]:
+    """One corpus of several.
+
+    Raises:
+        BikeError: two of them describe a video differently.
+    """
+    merged: dict[str, list[str]] = {}
+    for part in parts:
+        clash = next((key for key, phrases in part.items() if merged.get(key, list(phrases)) != list(phrases)), None)
+        if clash is not None:
+            raise BikeError(f"{one_line(clash)}: two lists give it different attributes. Make keys unique.")
+        merged.update({key: list(phrases) for key, phrases in part.items()})
+    return merged

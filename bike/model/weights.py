@@ -1,0 +1,162 @@
+"""Weight files in and out: CLIP alone, or a released checkpoint with its head."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save as to_safetensors
+from torch import Tensor, nn
+
+from bike.errors import WeightsError, nearest, one_line
+from bike.files import atomic_write
+from bike.model.encoders import Encoder
+from bike.model.encoders_architecture import read_architecture
+from bike.model.encoders_empty import WithoutValues
+from bike.model.heads import AttributeHead, VideoHead
+from bike.model.weights_config import check_config
+from bike.model.weights_fit import load_fitting
+from bike.model.weights_keys import is_hugging_face, openai_keys, strip_prefix
+from bike.model.weights_read import check_sizes, find_file, read_checkpoint, read_state
+
+Head = VideoHead | AttributeHead
+
+
+def load_clip(path: Path | str) -> Encoder:
+    """Load CLIP from any known weight file; nothing in the file is executed.
+
+    Args:
+        path: TorchScript archive as OpenAI publishes, plain state dict, safetensors (OpenAI's, Hugging Face's or
+            open_clip's key names), or a released checkpoint.
+
+    Returns:
+        The encoder on the CPU, in eval mode and fp32.
+
+    Raises:
+        WeightsError: the file can't be read safely, or its keys or shapes fit no CLIP.
+    """
+    path = find_file(path)
+    state = read_state(path)
+    encoder = build_encoder(openai_keys(state), path)
+    check_config(path, encoder.architecture, hugging_face=is_hugging_face(state))
+    return encoder
+
+
+def build_encoder(state: Mapping[str, Tensor], source: object) -> Encoder:
+    """The encoder that a state dict with OpenAI's key names holds, in eval mode and fp32.
+
+    Args:
+        state: the tensors; fp32 ones are taken over without a copy.
+        source: names them in errors.
+
+    Raises:
+        WeightsError: the keys or shapes fit no CLIP.
+    """
+    encoder = empty_encoder(state, source)
+    load_fitting(encoder, _as_fp32(state), source)
+    return encoder.eval()
+
+
+def empty_encoder(state: Mapping[str, Tensor], source: object) -> Encoder:
+    """An encoder of the architecture that the tensors' shapes tell, on the meta device."""
+    try:
+        architecture = read_architecture(state)
+    except KeyError as error:
+        hint = nearest(str(error.args[0]), list(state)[:1000])
+        raise WeightsError(f"{source}: not the weights of a CLIP, {error.args[0]} is missing.{hint}") from error
+    except ValueError as error:
+        raise WeightsError(f"{source}: not the weights of a CLIP: {one_line(error)}.") from error
+    with WithoutValues():
+        return Encoder(architecture)
+
+
+def load_released(path: Path | str) -> tuple[Encoder, Head, int]:
+    """Load a checkpoint as the published code saves it (``module.`` prefixes and fp16 included).
+
+    Returns:
+        Encoder and head, on the CPU, in eval mode and fp32, and the number of the epoch. The head's kind is told by its
+        keys, its interaction by our own extra entry; files without one are ``"vcs"``, as all published models.
+
+    Raises:
+        WeightsError: not such a file, or keys or shapes do not fit.
+    """
+    checkpoint = read_checkpoint(path)
+    encoder = build_encoder(openai_keys(read_entry(checkpoint, "model_state_dict", path)), f"{path} (model_state_dict)")
+    state = strip_prefix(read_entry(checkpoint, "fusion_model_state_dict", path))
+    head = empty_head(state, encoder, checkpoint.get("interaction", "vcs"))
+    load_fitting(head, _as_fp32(state), f"{path} (fusion_model_state_dict)")
+    epoch = checkpoint.get("epoch", 0)
+    return encoder, head.eval(), epoch if isinstance(epoch, int) else 0
+
+
+def read_entry(checkpoint: Mapping[Any, Any], key: str, source: object) -> dict[str, Tensor]:
+    """One of the two state dicts of a released checkpoint.
+
+    Raises:
+        WeightsError: it is missing or holds anything but plain tensors by name.
+    """
+    state = checkpoint.get(key)
+    if not isinstance(state, Mapping) or not all(
+        isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()
+    ):
+        found = one_line(", ".join(map(str, checkpoint)))[:200]
+        raise WeightsError(
+            f"{source}: not a released checkpoint, {key} is no state dict (got {found}). "
+            "Give a file that holds a model and its head."
+        )
+    return check_sizes(state, source)
+
+
+def save_released(
+    path: Path | str, encoder: Encoder, head: Head, epoch: int, *, optimizer: dict[str, Any] | None = None
+) -> None:
+    """Write a checkpoint in the form of the released ones, atomically; weights keep their dtype.
+
+    Args:
+        path: the ``.pt`` file.
+        encoder: its weights, under OpenAI's key names.
+        head: its weights, under the released key names.
+        epoch: the number of finished epochs.
+        optimizer: its state dict, if training may go on from this file.
+    """
+    checkpoint: dict[str, Any] = {
+        "epoch": epoch,
+        "model_state_dict": _plain(encoder),
+        "fusion_model_state_dict": _plain(head),
+        "optimizer_state_dict": optimizer or {},
+    }
+    if isinstance(head, VideoHead):
+        checkpoint["interaction"] = head.interaction
+    with atomic_write(path) as file:
+        torch.save(checkpoint, file)
+
+
+def save_safetensors(path: Path | str, module: nn.Module) -> None:
+    """Write a module's weights as safetensors, atomically; the bytes depend on the weights only."""
+    with atomic_write(path) as file:
+        file.write(to_safetensors(_plain(module)))
+
+
+def _plain(module: nn.Module) -> dict[str, Tensor]:
+    return {key: value.detach().cpu().contiguous() for key, value in module.state_dict().items()}
+
+
+def _as_fp32(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    return {key: value.float() if value.is_floating_point() else value for key, value in state.items()}
+
+
+def empty_head(state: Mapping[str, Tensor], encoder: Encoder, interaction: object = "vcs") -> Head:
+    """A head of the kind that the keys of its state dict tell, on the meta device."""
+    layers = {key.split(".")[2] for key in state if key.startswith("transformer.resblocks.")}
+    with WithoutValues():
+        if any(key.startswith(("query_fc.", "sentence_fc.")) for key in state):
+            return AttributeHead(encoder.embed_dim)
+        return VideoHead(
+            encoder.embed_dim,
+            encoder.text_heads,
+            "transf" if layers else "none",
+            "dp" if interaction == "dp" else "vcs",
+            num_layers=len(layers),
+        )

@@ -1,0 +1,56 @@
+"""CLIP's byte-pair tokenizer: text to 77 ids."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import Any
+
+import ftfy
+import torch
+from jaxtyping import Int64
+from torch import Tensor
+
+CONTEXT_LENGTH = 77
+VOCABULARY_SIZE = 49408
+START_OF_TEXT = 49406
+END_OF_TEXT = 49407
+
+
+def clean_text(text: str) -> str:
+    """Mend what CLIP's authors mend before tokenizing: mojibake and curly quotes, HTML entities (twice), white space.
+
+    Undecodable bytes of a file name (surrogates) become U+FFFD.
+    """
+    return " ".join(html.unescape(html.unescape(ftfy.fix_text(text))).split())
+
+
+def tokenize(texts: Sequence[str]) -> Int64[Tensor, "M 77"]:
+    """Turn texts into the ids CLIP's text tower reads.
+
+    Args:
+        texts: M texts of any length and any characters; none at all gives a tensor of zero rows.
+
+    Returns:
+        ids (M, 77) int64: start of text, at most 75 ids of the lower-cased text, end of text, then zeros. A longer text
+        is cut, with end of text in the last place.
+
+    Raises:
+        ValueError: one string was given in place of a sequence of them.
+    """
+    if isinstance(texts, str):
+        raise ValueError("texts is one string; give a list of strings.")
+    ids = torch.zeros(len(texts), CONTEXT_LENGTH, dtype=torch.int64)
+    for row, text in zip(ids, texts, strict=True):
+        words = _encoder().encode(clean_text(text).lower())[: CONTEXT_LENGTH - 2]
+        row[: len(words) + 2] = torch.tensor([START_OF_TEXT, *words, END_OF_TEXT])
+    return ids
+
+
+@lru_cache(maxsize=1)
+def _encoder() -> Any:
+    """The vocabulary, built on first use."""
+    from instant_clip_tokenizer import Tokenizer
+
+    return Tokenizer()
