@@ -1,0 +1,75 @@
+"""Evaluation of the attribute branch: list and attribute corpus in, metrics and scores out. No frames."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bike.attributes import read_corpus, sentences_of
+from bike.checkpoint import check_writable
+from bike.distributed import join_world
+from bike.errors import BikeError
+from bike.evaluate.files import Scores, write_results
+from bike.evaluate.inputs import read_inputs, targets_of
+from bike.evaluate.scoring import encode_sentences
+from bike.evaluate.views import video_scores
+from bike.files import existing_file
+from bike.model.heads import AttributeHead
+from bike.model.weights import load_released
+from bike.params import Params
+from bike.text.prompts import class_prompts
+
+
+def evaluate_attributes(
+    params: Params,
+    *,
+    checkpoint: Path | str,
+    samples: Path | str,
+    corpus: Path | str,
+    labels: Path | str,
+    out: Path | str,
+    device: str | None = None,
+) -> dict[str, Any]:
+    """Score every video of a list by its attributes and write the results' folder.
+
+    Args:
+        params: sections ``model`` (prompt), ``attributes`` (top_k, prompt) and ``evaluate`` (threads).
+        checkpoint: an attribute branch in the released form.
+        samples: list of samples.
+        corpus: attribute corpus that holds all their videos.
+        labels: class names, ``id,name``.
+        out: folder to write.
+        device: ``cpu``, ``cuda``, ``cuda:1``; None takes a GPU where there is one.
+
+    Returns:
+        What stands in ``metrics.json``; empty on ranks other than 0.
+
+    Raises:
+        BikeError: anything in the inputs that can't be used.
+    """
+    start, settings = time.monotonic(), params.attributes
+    inputs = read_inputs(samples, labels)
+    sentences = sentences_of(
+        inputs.samples, read_corpus(corpus), top_k=settings.top_k, prompt=settings.prompt, source=corpus
+    )
+    encoder, head, _ = load_released(existing_file(checkpoint))
+    if not isinstance(head, AttributeHead):
+        raise BikeError(f"{checkpoint}: holds a video branch. Leave --attributes out and name the frames.")
+    check_writable(out)
+    with join_world(device=device, threads=params.evaluate.threads) as world, torch.no_grad():
+        if not world.is_main:
+            return {}
+        encoder, head = encoder.to(world.device), head.to(world.device)
+        classes = encode_sentences(encoder, class_prompts(inputs.names, params.model.prompt))
+        logits = head(classes, encode_sentences(encoder, sentences)).cpu()
+    scores = Scores(
+        [sample.key for sample in inputs.samples],
+        inputs.names,
+        video_scores(logits, 1),
+        targets_of(inputs.samples, len(inputs.names)),
+        logits,
+    )
+    return write_results(out, scores, seconds=time.monotonic() - start)

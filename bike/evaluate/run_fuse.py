@@ -1,0 +1,59 @@
+"""Fusion of two finished evaluations of the same videos."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from bike.checkpoint import check_writable
+from bike.errors import DataError, first_few, one_line
+from bike.evaluate.files import Scores, read_scores, write_results
+from bike.evaluate.fusion import fuse_scores
+from bike.evaluate.views import mean_scores
+
+
+def fuse_results(
+    video: Path | str, attributes: Path | str, out: Path | str, *, video_weight: float = 0.7
+) -> dict[str, Any]:
+    """Weighted sum of two branches' scores, with the same files as any evaluation.
+
+    Args:
+        video, attributes: results' folders, or their ``scores.safetensors``; rows are matched by key.
+        out: folder to write.
+        video_weight: weight of the video branch, 0 to 1; the other one gets the rest.
+
+    Returns:
+        What stands in ``metrics.json``.
+
+    Raises:
+        DataError: the two are not of the same videos, classes and labels.
+        BikeError: a file is missing, or ``out`` can't be written to.
+    """
+    start = time.monotonic()
+    first, second = read_scores(video), read_scores(attributes)
+    for name, one, other in (("video", first, second), ("attribute", second, first)):
+        there = set(other.keys)
+        lacking = [one_line(key) for key in one.keys if key not in there]
+        if lacking:
+            raise DataError(
+                f"{len(lacking)} videos have scores of the {name} branch only: {first_few(lacking)}. "
+                "Evaluate both on the same list."
+            )
+    if first.names != second.names:
+        raise DataError(f"{attributes}: other class names than {video}. Evaluate both with the same labels file.")
+    places = {key: row for row, key in enumerate(second.keys)}
+    order = torch.tensor([places[key] for key in first.keys])
+    if not torch.equal(first.targets, second.targets[order]):
+        raise DataError(f"{attributes}: other labels than {video}. Evaluate both on the same list.")
+    check_writable(out)
+    fused = fuse_scores(_softmaxed_once(first, video), _softmaxed_once(second, attributes)[order], video_weight)
+    return write_results(out, Scores(first.keys, first.names, fused, first.targets), seconds=time.monotonic() - start)
+
+
+def _softmaxed_once(scores: Scores, place: Path | str) -> torch.Tensor:
+    if scores.logits is None:
+        raise DataError(f"{place}: no logits in it; fused scores can't be fused again. Give a branch's own results.")
+    return mean_scores(scores.logits, scores.num_views)

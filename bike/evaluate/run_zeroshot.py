@@ -1,0 +1,201 @@
+"""Zero-shot evaluation: CLIP as it is, or a trained checkpoint on classes it never saw."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bike.checkpoint import PartialRows, check_writable, discard_state, fingerprint
+from bike.data.loader_map import map_samples
+from bike.distributed import join_world, wait_for_all, working_type
+from bike.errors import DataError
+from bike.evaluate.files import Scores, write_results
+from bike.evaluate.inputs import Inputs, check_input_size, read_inputs, targets_of
+from bike.evaluate.metrics import top_k_accuracy
+from bike.evaluate.run import load_video_model, state_beside
+from bike.evaluate.scoring import Scorer
+from bike.evaluate.views import video_scores
+from bike.evaluate.zeroshot import half_class_accuracy, half_classes, mean_and_std, read_class_split
+from bike.files import sha256
+from bike.model.encoders import Encoder
+from bike.model.heads import VideoHead
+from bike.model.weights import load_clip
+from bike.model.weights_fetch import resolve
+from bike.model.weights_read import find_file
+from bike.params import Params, Views
+
+log = logging.getLogger("bike")
+
+VIDEOS_AT_ONCE = 64
+
+
+def evaluate_zeroshot(
+    params: Params,
+    *,
+    samples: Path | str,
+    frames: Path | str,
+    labels: Path | str,
+    out: Path | str,
+    views: Views,
+    weights: Path | str | None = None,
+    checkpoint: Path | str | None = None,
+    class_splits: Sequence[Path | str] = (),
+    state_dir: Path | str | None = None,
+    device: str | None = None,
+    save_every_seconds: float = 60.0,
+) -> dict[str, Any]:
+    """Score every video of a list whose classes the model was not trained on.
+
+    Three protocols, all in ``metrics.json``: all classes (``top1`` …, as in any evaluation); random halves of the
+    classes (``half_top1_mean``, ``half_top1_std`` …; ``zeroshot.half_class_repeats`` of them, frames as the encoder
+    gives them); given splits of the classes (``split_top1_mean`` …), videos of a split against its own classes.
+
+    Args:
+        params: sections ``model``, ``evaluate`` and ``zeroshot``.
+        samples: list of samples, one label each.
+        frames: their shards, frame packs or frame folders.
+        labels: class names, ``id,name``.
+        out: folder to write.
+        views: clips and crops.
+        weights: CLIP's weights, without a head (frames averaged); None takes ``model.weights``.
+        checkpoint: a trained video branch, with its own head, in place of ``weights``.
+        class_splits: text files, each with the names of one split's classes, one on a line.
+        state_dir: where finished videos are kept until the end; None: ``.<name>.state`` beside ``out``.
+        device: ``cpu``, ``cuda``, ``cuda:1``; None takes a GPU where there is one.
+        save_every_seconds: between saves of finished videos.
+
+    Returns:
+        What stands in ``metrics.json``; empty on ranks other than 0.
+
+    Raises:
+        BikeError: anything in the inputs that can't be used.
+        KeyboardInterrupt: a stop was asked for; finished videos are kept.
+    """
+    start, out, settings = time.monotonic(), Path(out), params.evaluate
+    inputs = read_inputs(samples, labels, frames)
+    splits = [read_class_split(path, inputs.names) for path in class_splits]
+    place, encoder, head = _load(params, weights, checkpoint)
+    size = check_input_size(params.model, encoder)
+    check_writable(out)
+    folder = state_beside(out) if state_dir is None else Path(state_dir)
+    with join_world(device=device, threads=settings.threads) as world:
+        scorer = Scorer(
+            encoder.to(world.device),
+            head.to(world.device),
+            inputs.names,
+            params.model.prompt,
+            working_type=working_type(settings.precision, world.device),
+        )
+        job = fingerprint(
+            weights=sha256(place),
+            model=params.model.model_dump(include={"frames", "short_side"}),
+            views=views.model_dump(),
+            precision=settings.precision,
+            inputs=inputs.prints,
+        )
+        if inputs.source is None:
+            raise ValueError("frames are needed")
+        features = map_samples(
+            scorer.features,
+            inputs.samples,
+            inputs.source,
+            world=world,
+            partial=PartialRows(folder, job, rank=world.rank, every_seconds=save_every_seconds),
+            title=f"zero-shot {views.clips}x{views.crops}",
+            num_segments=params.model.frames,
+            input_size=size,
+            short_side=params.model.short_side,
+            batch_size=settings.batch_size,
+            workers=settings.workers,
+            pin_memory=world.device.type == "cuda",
+            **views.model_dump(),
+        )
+        metrics: dict[str, Any] = {}
+        if features is not None:
+            scores = _score(scorer, features, inputs)
+            extra: dict[str, float] = {"clips": views.clips, "crops": views.crops}
+            extra |= _halves(scorer, features, scores, params.zeroshot.half_class_repeats) | _splits(scores, splits)
+            metrics = write_results(out, scores, seconds=time.monotonic() - start, extra=extra)
+            discard_state(folder)
+        wait_for_all(world)
+    return metrics
+
+
+def _load(params: Params, weights: Path | str | None, checkpoint: Path | str | None) -> tuple[Path, Encoder, VideoHead]:
+    """The file, and the model in it."""
+    if checkpoint is not None:
+        encoder, head = load_video_model(checkpoint)
+        return Path(checkpoint), encoder, head
+    place = find_file(resolve(weights or params.model.weights))
+    encoder = load_clip(place)
+    return place, encoder, VideoHead(encoder.embed_dim, encoder.text_heads, "none", "dp").eval()
+
+
+def _score(scorer: Scorer, features: Tensor, inputs: Inputs) -> Scores:
+    """All classes: features (N, V, T, D) through the head, then as in any evaluation."""
+    device = scorer.encoder.device
+    parts = [scorer.logits(part.to(device)).cpu() for part in torch.split(features, VIDEOS_AT_ONCE)]
+    logits = torch.cat(parts).flatten(0, 1)
+    return Scores(
+        [sample.key for sample in inputs.samples],
+        inputs.names,
+        video_scores(logits, features.shape[1]),
+        targets_of(inputs.samples, len(inputs.names)),
+        logits,
+        features.shape[1],
+    )
+
+
+def _halves(scorer: Scorer, features: Tensor, scores: Scores, repeats: int) -> dict[str, float]:
+    """Random halves of the classes; nothing where a half would have no meaning."""
+    labelled = scores.targets.bool().any(1)
+    if len(scores.names) < 4 or scores.is_multi_label or not repeats:
+        return {}
+    labels = scores.targets[labelled].long().argmax(1)
+    present = set(labels.tolist())
+    empty = [seed for seed in range(repeats) if present.isdisjoint(half_classes(len(scores.names), seed))]
+    if empty:
+        log.warning("no half-class results: the half of seed %d has no video in this list", empty[0])
+        return {}
+    found = half_class_accuracy(features[labelled].flatten(1, 2), scorer.classes.cpu(), labels, repeats)
+    result: dict[str, float] = {}
+    for name in ("half_top1", "half_top5"):
+        values = found[name]
+        if isinstance(values, list):
+            mean, std = mean_and_std(values)
+            result |= {f"{name}_mean": round(mean, 4), f"{name}_std": round(std, 4)}
+    return result
+
+
+def _splits(scores: Scores, splits: Sequence[Sequence[int]]) -> dict[str, float]:
+    """Given splits of the classes: videos of each against its classes only."""
+    if not splits:
+        return {}
+    result: dict[str, float] = {}
+    for k in (1, 5):
+        values = []
+        for number, split in enumerate(splits, start=1):
+            columns = torch.tensor(split)
+            rows = scores.targets[:, columns].bool().any(1)
+            if not rows.any():
+                raise DataError(f"split {number}: none of its {len(split)} classes has a video in the list.")
+            truth = scores.targets[rows][:, columns].long().argmax(1)
+            values.append(top_k_accuracy(_again(scores, rows, columns), truth, k))
+            result[f"split{number}_top{k}"] = round(values[-1], 4)
+        mean, std = mean_and_std(values)
+        result |= {f"split_top{k}_mean": round(mean, 4), f"split_top{k}_std": round(std, 4)}
+    return result
+
+
+def _again(scores: Scores, rows: Tensor, columns: Tensor) -> Tensor:
+    """Scores of some videos for some classes, from their logits."""
+    if scores.logits is None:
+        raise ValueError("logits are needed")
+    logits = scores.logits.view(len(scores.keys), scores.num_views, -1)[rows][:, :, columns]
+    return video_scores(logits.flatten(0, 1), scores.num_views)

@@ -1,0 +1,198 @@
+"""Recognise any video file, with any class names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bike.data.decode import decode_frames, probe_video
+from bike.data.spatial import test_crops
+from bike.data.temporal import test_indices
+from bike.distributed import join_world
+from bike.errors import BikeError, DataError, first_few, one_line
+from bike.evaluate.inputs import check_input_size
+from bike.evaluate.run import load_video_model
+from bike.evaluate.scoring import Scorer
+from bike.evaluate.views import video_scores
+from bike.files import existing_file
+from bike.model.encoders import Encoder
+from bike.model.heads import VideoHead
+from bike.model.weights import load_clip
+from bike.model.weights_fetch import resolve
+from bike.params import Params, Views
+
+
+@dataclass(frozen=True, slots=True)
+class Guess:
+    """A class of a prediction.
+
+    Attributes:
+        label: number of the class, from 0.
+        name: its name.
+        probability: from the cosines times the model's own scale, averaged over views; 0 to 1.
+    """
+
+    label: int
+    name: str
+    probability: float
+
+
+@dataclass(frozen=True, slots=True)
+class FrameWeight:
+    """How much a frame counted.
+
+    Attributes:
+        frame: its number in the video, from 0.
+        seconds: its time.
+        weight: its share in the view of the best class, 0 to 1.
+    """
+
+    frame: int
+    seconds: float
+    weight: float
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What a video shows.
+
+    Attributes:
+        video: as given.
+        frames: number of frames that decode.
+        seconds: its length.
+        guesses: best classes first, ranked as ``bike eval`` ranks them.
+        saliency: of the first clip's frames, centre crop.
+        error: why there is no prediction; empty when there is one.
+    """
+
+    video: str
+    frames: int = 0
+    seconds: float = 0.0
+    guesses: tuple[Guess, ...] = ()
+    saliency: tuple[FrameWeight, ...] = ()
+    error: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values for a JSON file; ``error`` only where there is one."""
+        values = asdict(self)
+        return values if self.error else {name: value for name, value in values.items() if name != "error"}
+
+
+def predict_videos(
+    params: Params,
+    videos: Sequence[Path | str],
+    names: Sequence[str],
+    *,
+    checkpoint: Path | str | None = None,
+    weights: Path | str | None = None,
+    views: Views | None = None,
+    top_k: int = 5,
+    timeout_seconds: float = 60.0,
+    device: str | None = None,
+) -> Iterator[Prediction]:
+    """Recognise videos one after another.
+
+    Each is decoded in a helper process with a time limit. A video that can't be read gives a prediction with ``error``;
+    the others go on.
+
+    Args:
+        params: section ``model`` (frames, sizes, prompt).
+        videos: files of any format.
+        names: class names, at least two, no two alike.
+        checkpoint: trained video branch; None takes CLIP without a head.
+        weights: of that CLIP, official name or file; None takes ``model.weights``.
+        views: clips and crops; None for one of each.
+        top_k: guesses for each video.
+        timeout_seconds: for decoding one video.
+        device: ``cpu``, ``cuda``, ``cuda:1``; None takes a GPU where there is one.
+
+    Raises:
+        BikeError: no videos, a file that is not there, bad class names, or a model that can't be loaded.
+    """
+    check_names(names)
+    if not videos:
+        raise BikeError("No videos. Name at least one file.")
+    files = [existing_file(video) for video in videos]
+    encoder, head = _load(params, checkpoint, weights)
+    check_input_size(params.model, encoder)
+    return _predict_all(params, files, names, encoder, head, views or Views(), top_k, timeout_seconds, device)
+
+
+def check_names(names: Sequence[str]) -> None:
+    """Class names that can be told apart.
+
+    Raises:
+        DataError: fewer than two, an empty one, or two alike.
+    """
+    if len(names) < 2:
+        raise DataError(f"Class names: at least two are needed (got {len(names)}). Give more, such as --classes 'a,b'.")
+    twice = sorted({name for name in names if names.count(name) > 1})
+    if twice or not all(name.strip() for name in names):
+        raise DataError(
+            f"Class names: each must be there once and not be empty (got {first_few(twice or ['an empty one'])})."
+        )
+
+
+def _load(params: Params, checkpoint: Path | str | None, weights: Path | str | None) -> tuple[Encoder, VideoHead]:
+    if checkpoint is not None:
+        return load_video_model(checkpoint)
+    encoder = load_clip(resolve(weights or params.model.weights))
+    return encoder, VideoHead(encoder.embed_dim, encoder.text_heads, "none", "dp").eval()
+
+
+def _predict_all(
+    params: Params,
+    files: Sequence[Path],
+    names: Sequence[str],
+    encoder: Encoder,
+    head: VideoHead,
+    views: Views,
+    top_k: int,
+    timeout_seconds: float,
+    device: str | None,
+) -> Iterator[Prediction]:
+    with join_world(device=device, threads=params.evaluate.threads) as world:
+        scorer = Scorer(encoder.to(world.device), head.to(world.device), names, params.model.prompt)
+        for file in files:
+            try:
+                yield _predict(params, file, scorer, views, top_k, timeout_seconds)
+            except DataError as error:
+                yield Prediction(str(file), error=one_line(error))
+
+
+def _predict(
+    params: Params, file: Path, scorer: Scorer, views: Views, top_k: int, timeout_seconds: float
+) -> Prediction:
+    facts = probe_video(file, timeout_seconds=timeout_seconds)
+    indices = test_indices(facts.frames, params.model.frames, views.clips, views.dense)
+    size = scorer.encoder.input_size
+    stored = max(params.extract.short_side, params.model.short_side or size)
+    pictures = decode_frames(file, indices, short_side=stored, timeout_seconds=timeout_seconds)
+    crops = test_crops(torch.from_numpy(pictures), size, views.crops, short_side=params.model.short_side)
+    features = scorer.features(crops.view(1, views.crops * views.clips, params.model.frames, 3, size, size))
+    logits = scorer.logits(features)[0]
+    order = video_scores(logits, len(logits))[0].sort(descending=True, stable=True).indices[:top_k].tolist()
+    probabilities = (scorer.encoder.logit_scale.detach().exp() * logits).softmax(1).mean(0).tolist()
+    # Crops are ordered so that the centre comes last among three and five, first when alone.
+    centre = {1: 0, 3: 2, 5: 4, 10: 8}[views.crops] * views.clips
+    weights = scorer.saliency(features[:, centre], torch.tensor(order[:1]))[0]
+    seconds = 1 / facts.fps if facts.fps > 0 else 0.0
+    return Prediction(
+        str(file),
+        facts.frames,
+        round(facts.frames * seconds, 3),
+        tuple(Guess(label, scorer.names[label], probabilities[label]) for label in order),
+        _frame_weights(indices[: params.model.frames], weights, seconds),
+    )
+
+
+def _frame_weights(indices: Sequence[int], weights: Tensor, seconds: float) -> tuple[FrameWeight, ...]:
+    return tuple(
+        FrameWeight(index, round(index * seconds, 3), weight)
+        for index, weight in zip(indices, weights.tolist(), strict=True)
+    )

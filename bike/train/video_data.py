@@ -1,0 +1,103 @@
+"""Where the video branch's training samples come from, and how it is validated between epochs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from bike.data.loader import Batch, TrainingBatches, evaluation_batches
+from bike.data.sources import FrameSource
+from bike.distributed import World, collect_rows, working_type
+from bike.evaluate.metrics import top_k_accuracy
+from bike.evaluate.scoring import Scorer
+from bike.params import Model, Train
+from bike.records import Sample
+from bike.train.branches import VideoBranch
+
+KEPT_BYTES = 2**28  # validation clips up to this size stay in memory between epochs
+
+
+class VideoBatches:
+    """The loader's batches as :func:`bike.train.fit.fit` takes them."""
+
+    def __init__(self, loader: TrainingBatches) -> None:
+        self._loader = loader
+
+    def __len__(self) -> int:
+        return len(self._loader)
+
+    def epoch(self, epoch: int, first_step: int) -> Iterator[tuple[Tensor, Tensor]]:
+        self._loader.load_state_dict({**self._loader.state_dict(), "epoch": epoch, "step": first_step})
+        for batch in self._loader:
+            yield batch.frames[:, 0], batch.labels
+
+    def close(self) -> None:
+        self._loader.close()
+
+
+class Validation:
+    """Top-1 on the validation list, one centre view; calling it gives ``{"val/top1": percent}``."""
+
+    def __init__(
+        self,
+        branch: VideoBranch,
+        samples: list[Sample],
+        source: FrameSource,
+        names: list[str],
+        *,
+        model: Model,
+        settings: Train,
+        world: World,
+    ) -> None:
+        self._branch, self._names, self._prompt, self._world = branch, names, model.prompt, world
+        size = branch.encoder.input_size
+        self._working_type = working_type(settings.precision, world.device)
+        self._batches = evaluation_batches(
+            samples,
+            source,
+            num_segments=model.frames,
+            input_size=size,
+            short_side=model.short_side,
+            dense=settings.dense,
+            batch_size=max(1, settings.batch_size // world.size),
+            rank=world.rank,
+            world_size=world.size,
+            workers=settings.workers,
+        )
+        clip_bytes = model.frames * 3 * size * size
+        self._keep = len(samples) * clip_bytes <= KEPT_BYTES
+        self._kept: list[Batch] = []
+
+    def __call__(self) -> dict[str, float]:
+        branch = self._branch
+        scorer = Scorer(
+            branch.encoder,
+            branch.head,
+            self._names,
+            self._prompt,
+            working_type=self._working_type,
+            captions=branch.captions,
+        )
+        scores, labels = [], []
+        for batch in self._read():
+            known = batch.labels >= 0
+            scores.append(scorer.score_frames(batch.frames)[known, 0].cpu())
+            labels.append(batch.labels[known])
+        every_score = collect_rows(self._world, torch.cat(scores) if scores else None)
+        every_label = collect_rows(self._world, torch.cat(labels) if labels else None, torch.int64)
+        if not self._world.is_main or every_score is None or every_label is None:
+            return {}
+        return {"val/top1": round(top_k_accuracy(every_score, every_label), 4)}
+
+    def _read(self) -> Iterator[Batch]:
+        if self._kept:
+            yield from self._kept
+            return
+        for batch in self._batches:
+            if self._keep:
+                self._kept.append(batch)
+            yield batch
+        if self._keep:
+            self._batches.close()
