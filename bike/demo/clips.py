@@ -1,0 +1,128 @@
+"""One clip: a plan drawn from a random generator, then its frames."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from bike.demo.objects import COLOURS, SCALE, Item, draw_items
+from bike.demo.scenes import PAIRS, SETTINGS, Pair, Shape, draw_bystanders, draw_shape, paint_backdrop
+
+SIZES_PX = ((128, 96), (112, 112), (144, 112), (96, 120), (160, 120), (96, 96), (120, 96), (176, 144))
+RATES = (24, 25, 30)
+SECONDS = (1.5, 6.0)
+LIKED_SHARE = 0.4  # clips of a class that show its favourite colour on purpose
+MARGIN_PX = 14  # how far the camera wanders
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """What the camera sees beside the action: a backdrop it wanders over, and bystanders that drift with it."""
+
+    backdrop: Image.Image
+    others: list[Item]
+    drift: tuple[float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class ClipPlan:
+    """Everything about a clip, before its first pixel.
+
+    Attributes:
+        pair: what happens.
+        backwards: whether the second class of the pair is meant; the frames are then played from last to first.
+        width_px, height_px, fps, num_frames: of the video.
+        start, end: the action's part of the clip, 0 to 1.
+        cut: whether the camera is elsewhere before and after the action; otherwise it shows the things at rest.
+        shape: the action's geometry and colour.
+        scenes: the action's scene, and those of the time before and after.
+    """
+
+    pair: Pair
+    backwards: bool
+    width_px: int
+    height_px: int
+    fps: int
+    num_frames: int
+    start: float
+    end: float
+    cut: tuple[bool, bool]
+    shape: Shape
+    scenes: tuple[Scene, Scene, Scene]
+
+
+def draw_colour(rng: np.random.Generator, liked: str) -> str:
+    """The favourite colour in :data:`LIKED_SHARE` of the draws, otherwise any of all colours."""
+    return liked if rng.random() < LIKED_SHARE else str(rng.choice(list(COLOURS)))
+
+
+def draw_clip(rng: np.random.Generator, label: int) -> ClipPlan:
+    """Plan a clip of class ``label``. Favourite colours aside, nothing but the order of frames tells a pair apart."""
+    pair, backwards = PAIRS[label // 2], bool(label % 2)
+    width_px, height_px = SIZES_PX[rng.integers(len(SIZES_PX))]
+    fps = int(rng.choice(RATES))
+    seconds = SECONDS[0] + (SECONDS[1] - SECONDS[0]) * rng.random() ** 3
+    lasts = rng.uniform(0.45, 0.75)
+    start = rng.uniform(0.0, 1.0 - lasts)
+    shape = draw_shape(rng, pair, draw_colour(rng, pair.liked[backwards]))
+    scenes = tuple(draw_scene(rng, width_px, height_px, others) for others in (int(rng.integers(0, 3)), 2, 2))
+    cut = (bool(rng.random() < 0.6), bool(rng.random() < 0.6))
+    return ClipPlan(
+        pair=pair,
+        backwards=backwards,
+        width_px=width_px,
+        height_px=height_px,
+        fps=fps,
+        num_frames=round(seconds * fps),
+        start=float(start),
+        end=float(start + lasts),
+        cut=cut,
+        shape=shape,
+        scenes=(scenes[0], scenes[1], scenes[2]),
+    )
+
+
+def draw_scene(rng: np.random.Generator, width_px: int, height_px: int, num_others: int) -> Scene:
+    """Plan a backdrop, its bystanders and the camera's way."""
+    setting = str(rng.choice(list(SETTINGS)))
+    backdrop = paint_backdrop(rng, setting, width_px + 2 * MARGIN_PX, height_px + 2 * MARGIN_PX)
+    across, down, phase = rng.uniform(-1, 1), rng.uniform(-1, 1), rng.uniform(0, 1)
+    return Scene(backdrop, draw_bystanders(rng, num_others), (float(across), float(down), float(phase)))
+
+
+def render_clip(plan: ClipPlan) -> Iterator[np.ndarray]:
+    """Yield the frames of a plan in playing order, uint8 (H, W, 3)."""
+    order = range(plan.num_frames)
+    for number in reversed(order) if plan.backwards else order:
+        yield render_frame(plan, number / (plan.num_frames - 1))
+
+
+def render_frame(plan: ClipPlan, moment: float) -> np.ndarray:
+    """The picture at ``moment`` (0 to 1) of the forward playing plan."""
+    before, after = moment < plan.start, moment > plan.end
+    if (before and plan.cut[0]) or (after and plan.cut[1]):
+        return paint_scene(plan.scenes[1 if before else 2], moment, [], plan.width_px, plan.height_px)
+    part = min(max((moment - plan.start) / (plan.end - plan.start), 0.0), 1.0)
+    u = part * part * (3 - 2 * part)
+    items = plan.pair.pose(plan.shape, u)
+    return paint_scene(plan.scenes[0], moment, items, plan.width_px, plan.height_px)
+
+
+def paint_scene(scene: Scene, moment: float, items: list[Item], width_px: int, height_px: int) -> np.ndarray:
+    """Backdrop, bystanders, then ``items``; averaged down to the video's size."""
+    across, down, phase = scene.drift
+    sway = math.sin(math.tau * (moment + phase))
+    left = round(MARGIN_PX * SCALE * (1 + 0.6 * across * (2 * moment - 1) + 0.3 * sway))
+    top = round(MARGIN_PX * SCALE * (1 + 0.6 * down * (2 * moment - 1) - 0.3 * sway))
+    box = (left, top, left + width_px * SCALE, top + height_px * SCALE)
+    picture = scene.backdrop.crop(box)
+    others = [
+        Item(item.kind, item.colour, item.x + 0.08 * across * sway, item.y, item.size, item.state)
+        for item in scene.others
+    ]
+    draw_items(picture, others + items)
+    return np.asarray(picture.reduce(SCALE))

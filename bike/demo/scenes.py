@@ -1,0 +1,266 @@
+"""What can be seen: settings, backdrops, and the states that each pair of classes runs through.
+
+A pair is two classes that are each other's time reversal: the same pictures in the other order. ``u`` is how far an
+action has come, from 0 to 1; the first class of a pair runs it upwards, the second downwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+from bike.demo.objects import BYSTANDERS, COLOURS, RGB, SCALE, Item
+
+SETTINGS: dict[str, RGB] = {
+    "on grass": (104, 132, 88),
+    "on sand": (196, 178, 142),
+    "by the water": (104, 148, 176),
+    "at night": (44, 48, 74),
+}
+
+
+ONE_BOX = 0.97  # from here on two boxes are one
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """Where and how one action happens: drawn once per clip, then a pure function of ``u``.
+
+    Attributes:
+        colour: name of the paint.
+        paint: its shade in this clip.
+        x, y: the still coordinate(s) of the action.
+        size: of the things, part of the short side.
+        reach: how far things travel.
+    """
+
+    colour: str
+    paint: RGB
+    x: float
+    y: float
+    size: float
+    reach: float
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Two classes that only the order of frames tells apart.
+
+    Attributes:
+        kind: the thing it is about, a key of :data:`bike.demo.objects.DRAW`.
+        upward, downward: class names for ``u`` from 0 to 1 and from 1 to 0.
+        slugs: the classes' folder names.
+        liked: the favourite paint of each class.
+        pose: (shape, u) to the things in the picture.
+        words: (shape, u, thing) to a noun phrase for a still caption, without a verb.
+        size: range of the thing's size.
+    """
+
+    kind: str
+    upward: str
+    downward: str
+    slugs: tuple[str, str]
+    liked: tuple[str, str]
+    pose: Callable[[Shape, float], list[Item]]
+    words: Callable[[Shape, float], str]
+    size: tuple[float, float]
+
+
+def _ball(s: Shape, u: float) -> list[Item]:
+    x = 0.5 + s.reach * (0.5 - u)
+    return [Item("ball", s.paint, x, s.y, s.size, state=x * 2)]
+
+
+def _kite(s: Shape, u: float) -> list[Item]:
+    return [Item("kite", s.paint, s.x, 0.46 + s.reach * (0.5 - u), s.size)]
+
+
+def _balloon(s: Shape, u: float) -> list[Item]:
+    return [Item("balloon", s.paint, s.x, s.y, s.size * (0.35 + 1.25 * u))]
+
+
+def _box(s: Shape, u: float) -> list[Item]:
+    gap = 0.5 * s.reach * (1 - u)
+    if u > ONE_BOX:
+        return [Item("box", s.paint, s.x, s.y, s.size)]
+    return [Item("box", s.paint, s.x + side * gap, s.y, s.size) for side in (-1, 1)]
+
+
+def _car(s: Shape, u: float) -> list[Item]:
+    gap = s.size * 0.62 + 0.5 * (s.reach - s.size) * (1 - u)
+    return [Item("car", s.paint, s.x + side * gap, s.y, s.size) for side in (-1, 1)]
+
+
+def _glass(s: Shape, u: float) -> list[Item]:
+    return [Item("glass", s.paint, s.x, s.y, s.size, state=u)]
+
+
+def _door(s: Shape, u: float) -> list[Item]:
+    return [Item("door", s.paint, s.x, s.y, s.size, state=u)]
+
+
+def _grade(u: float, *words: str) -> str:
+    """The word for ``u``: the range from 0 to 1 is cut into equal parts."""
+    return words[min(int(u * len(words)), len(words) - 1)]
+
+
+def _ball_words(s: Shape, u: float) -> str:
+    place = _grade(u, "far on the right", "on the right", "in the middle", "on the left", "far on the left")
+    return f"a {s.colour} ball {place}"
+
+
+def _kite_words(s: Shape, u: float) -> str:
+    place = _grade(u, "far at the bottom", "at the bottom", "in the middle", "at the top", "far at the top")
+    return f"a {s.colour} kite {place}"
+
+
+def _balloon_words(s: Shape, u: float) -> str:
+    return f"a {_grade(u, 'very small', 'small', '', 'big', 'very big')} {s.colour} balloon"
+
+
+def _box_words(s: Shape, u: float) -> str:
+    if u > ONE_BOX:
+        return f"one {s.colour} box"
+    return f"two {s.colour} boxes {_grade(u, 'very far apart', 'far apart', 'apart', 'close up', 'very close up')}"
+
+
+def _car_words(s: Shape, u: float) -> str:
+    return f"two {s.colour} cars {_grade(u, 'very far apart', 'far apart', 'apart', 'close up', 'very close up')}"
+
+
+def _glass_words(s: Shape, u: float) -> str:
+    if u < 0.04:
+        return "an empty glass"
+    level = _grade(u, "nearly empty", "less than half full", "half full", "nearly full", "full")
+    return f"a {level} glass of {s.colour} juice"
+
+
+def _door_words(s: Shape, u: float) -> str:
+    return f"a {s.colour} door {_grade(u, 'closed', 'nearly closed', 'half open', 'open', 'wide open')}"
+
+
+PAIRS: tuple[Pair, ...] = (
+    Pair(
+        "ball",
+        "a ball rolling to the left",
+        "a ball rolling to the right",
+        ("ball_left", "ball_right"),
+        ("red", "blue"),
+        _ball,
+        _ball_words,
+        (0.26, 0.38),
+    ),
+    Pair(
+        "kite",
+        "a kite climbing to the top",
+        "a kite sinking to the bottom",
+        ("kite_top", "kite_bottom"),
+        ("yellow", "green"),
+        _kite,
+        _kite_words,
+        (0.3, 0.4),
+    ),
+    Pair(
+        "balloon",
+        "a balloon growing big",
+        "a balloon shrinking small",
+        ("balloon_big", "balloon_small"),
+        ("pink", "orange"),
+        _balloon,
+        _balloon_words,
+        (0.42, 0.52),
+    ),
+    Pair(
+        "box",
+        "two boxes joining into one",
+        "one box splitting into two",
+        ("boxes_joining", "box_splitting"),
+        ("purple", "white"),
+        _box,
+        _box_words,
+        (0.3, 0.38),
+    ),
+    Pair(
+        "car",
+        "two cars meeting close up",
+        "two cars driving far apart",
+        ("cars_meeting", "cars_parting"),
+        ("blue", "orange"),
+        _car,
+        _car_words,
+        (0.2, 0.26),
+    ),
+    Pair(
+        "glass",
+        "a glass filling until it is full",
+        "a glass draining until it is empty",
+        ("glass_full", "glass_empty"),
+        ("green", "red"),
+        _glass,
+        _glass_words,
+        (0.5, 0.66),
+    ),
+    Pair(
+        "door",
+        "a door swinging open",
+        "a door falling closed",
+        ("door_open", "door_closed"),
+        ("white", "yellow"),
+        _door,
+        _door_words,
+        (0.55, 0.75),
+    ),
+)
+CLASS_NAMES: tuple[str, ...] = tuple(name for pair in PAIRS for name in (pair.upward, pair.downward))
+CLASS_SLUGS: tuple[str, ...] = tuple(slug for pair in PAIRS for slug in pair.slugs)
+
+
+def shade(rng: np.random.Generator, colour: str) -> RGB:
+    """A paint near the named one."""
+    red, green, blue = (int(np.clip(part + rng.integers(-14, 15), 0, 255)) for part in COLOURS[colour])
+    return red, green, blue
+
+
+def draw_shape(rng: np.random.Generator, pair: Pair, colour: str) -> Shape:
+    """Choose place, size and reach of an action; the same for both directions of the pair."""
+    return Shape(
+        colour=colour,
+        paint=shade(rng, colour),
+        x=float(rng.uniform(0.4, 0.6)),
+        y=float(rng.uniform(0.38, 0.62)),
+        size=float(rng.uniform(*pair.size)),
+        reach=float(rng.uniform(0.55, 0.7)),
+    )
+
+
+def draw_bystanders(rng: np.random.Generator, number: int) -> list[Item]:
+    """Things that no class is about, at random places near the border."""
+    items = []
+    for _ in range(number):
+        kind = str(rng.choice(BYSTANDERS))
+        x = float(rng.uniform(0.05, 0.95))
+        y = float(rng.choice([rng.uniform(0.06, 0.2), rng.uniform(0.8, 0.94)]))
+        items.append(Item(kind, (0, 0, 0), x, y, float(rng.uniform(0.18, 0.28))))
+    return items
+
+
+def paint_backdrop(rng: np.random.Generator, setting: str, width_px: int, height_px: int) -> Image.Image:
+    """A cluttered background in the tone of ``setting``, ``SCALE`` times as large as asked for."""
+    tone = np.array(SETTINGS[setting], float)
+    rough = np.clip(tone + rng.normal(0, 16, (5, 6, 1)) + rng.normal(0, 6, (5, 6, 3)), 0, 255).astype(np.uint8)
+    picture = Image.fromarray(rough).resize((width_px * SCALE, height_px * SCALE), Image.Resampling.BICUBIC)
+    pen = ImageDraw.Draw(picture)
+    for x, y, rx, ry, light, turn in rng.uniform(0, 1, (26, 6)):
+        paint = tuple(int(part) for part in np.clip(tone + (light - 0.5) * 84, 0, 255))
+        cx, cy = x * picture.width, y * picture.height
+        dx, dy = (2 + 14 * rx) * SCALE, (2 + 8 * ry) * SCALE
+        if turn < 0.4:
+            pen.ellipse((cx - dx, cy - dy, cx + dx, cy + dy), fill=paint)
+        elif turn < 0.7:
+            pen.rectangle((cx - dx, cy - dy, cx + dx, cy + dy), fill=paint)
+        else:
+            pen.line((cx - 2 * dx, cy - dy, cx + 2 * dx, cy + dy), fill=paint, width=SCALE)
+    return picture
