@@ -1,0 +1,237 @@
+"""``bike annotate``: official annotation files to lists, with an audit."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from bike.data.annotations import Audit, ReadOptions
+    from bike.params import Annotate
+
+app = typer.Typer(
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    help="""Make the lists of a data set from its official annotation, and say what does not fit the videos.
+
+    Written are {train,val,test}.csv and .txt, labels.csv and audit.csv. Nothing is dropped without a row there.
+
+    \b
+    bike annotate ucf101 --source ucfTrainTestlist --media frames/ucf101/manifest.csv --out lists/ucf101
+    bike annotate csv --source clips.csv --media videos --out lists/mine
+    bike annotate few-shot lists/mine/train.csv --shots 4 --out lists/mine/train-4.csv""",
+)
+
+Source = Annotated[Path, typer.Option(help="Folder with the annotation as its publishers lay it out, or its file.")]
+Media = Annotated[
+    Path | None,
+    typer.Option(help="manifest.csv of `bike extract`, or a folder of videos or frame folders. Without: not checked."),
+]
+Out = Annotated[Path, typer.Option(help="Folder for the lists.")]
+Labels = Annotated[Path | None, typer.Option(help="Class names: a CSV `id,name`, or one name a line.")]
+Policy = Annotated[
+    list[str] | None,
+    typer.Option(help="FINDING=error, drop or keep, such as missing=error. May be given again.", metavar="F=ACTION"),
+]
+ParamsFile = Annotated[
+    Path | None, typer.Option("--params", help="params.yaml whose section `annotate` has the policies.")
+]
+MinFrames = Annotated[int | None, typer.Option(min=1, help="Fewer frames than this is too short.")]
+Names = Annotated[str | None, typer.Option(help="Class names for prompts: readable or published.")]
+Fold = Annotated[
+    int | None, typer.Option("--split", min=1, max=3, help="Official split. Default: all three, in split1 …")
+]
+
+OFFICIAL = {
+    "kinetics400": "Kinetics-400: CSVs with youtube_id, time_start, time_end.",
+    "kinetics600": "Kinetics-600: CSVs with youtube_id, time_start, time_end.",
+    "kinetics700": "Kinetics-700: CSVs with youtube_id, time_start, time_end.",
+    "activitynet": "ActivityNet: activity_net.v1-3.json; segments for training, whole videos for evaluation.",
+    "charades": "Charades: Charades_v1_{train,test}.csv, Charades_v1_classes.txt; several labels a video, times.",
+    "sthv2": "Something-Something V2: train.json, validation.json, test.json, labels.json.",
+    "folders": "Your own videos in a folder for each class, perhaps below train, val and test.",
+}
+THREE_SPLITS = {
+    "ucf101": "UCF-101: classInd.txt, trainlist0N.txt, testlist0N.txt.",
+    "hmdb51": "HMDB-51: <class>_test_split{1,2,3}.txt.",
+}
+
+
+def _help(dataset: str, text: str) -> str:
+    example = f"bike annotate {dataset} --source annotations/{dataset} --media frames/{dataset} --out lists/{dataset}"
+    return f"{text}\n\n\b\n{example}"
+
+
+def _register_three_splits(dataset: str, text: str) -> None:
+    @app.command(dataset, help=_help(dataset, text), short_help=text)
+    def command(
+        source: Source,
+        out: Out,
+        media: Media = None,
+        split: Fold = None,
+        policy: Policy = None,
+        params: ParamsFile = None,
+        min_frames: MinFrames = None,
+        names: Names = None,
+    ) -> None:
+        from bike.data.annotations import ReadOptions
+
+        _run(dataset, source, media, out, ReadOptions(fold=split), _policies(policy, params, min_frames, names))
+
+
+def _register(dataset: str, text: str) -> None:
+    @app.command(dataset, help=_help(dataset, text), short_help=text)
+    def command(
+        source: Source,
+        out: Out,
+        media: Media = None,
+        labels: Labels = None,
+        policy: Policy = None,
+        params: ParamsFile = None,
+        min_frames: MinFrames = None,
+        names: Names = None,
+    ) -> None:
+        from bike.data.annotations import ReadOptions
+
+        _run(dataset, source, media, out, ReadOptions(labels=labels), _policies(policy, params, min_frames, names))
+
+
+for _dataset, _text in THREE_SPLITS.items():
+    _register_three_splits(_dataset, _text)
+for _dataset, _text in OFFICIAL.items():
+    _register(_dataset, _text)
+
+
+@app.command("csv")
+def annotate_csv(
+    source: Source,
+    out: Out,
+    media: Media = None,
+    labels: Labels = None,
+    path_column: Annotated[str | None, typer.Option(help="Default: path, video, file …")] = None,
+    label_column: Annotated[str | None, typer.Option(help="Default: label, class …; integers or names.")] = None,
+    name_column: Annotated[str | None, typer.Option(help="Names of integer labels. Default: name …")] = None,
+    split_column: Annotated[str | None, typer.Option(help="Default: split, set or subset.")] = None,
+    split: Annotated[
+        list[str] | None,
+        typer.Option(help="What a value of that column means, such as fold1=train; `fold9=` leaves its rows out."),
+    ] = None,
+    default_split: Annotated[str, typer.Option(help="Split of rows that state none.")] = "train",
+    policy: Policy = None,
+    params: ParamsFile = None,
+    min_frames: MinFrames = None,
+    names: Names = None,
+) -> None:
+    """Any CSV with a path and a label column; name, split, start and end are read where they are there.
+
+    \b
+    bike annotate csv --source clips.csv --media videos --out lists/mine
+    bike annotate csv --source clips.csv --media videos --out lists/mine --split a=train --split b=test
+    """
+    from bike.data.annotations import ReadOptions
+
+    options = ReadOptions(
+        labels=labels,
+        path_column=path_column,
+        label_column=label_column,
+        name_column=name_column,
+        split_column=split_column,
+        splits=dict(_pairs("--split", split)),
+        default_split=default_split,
+    )
+    _run("csv", source, media, out, options, _policies(policy, params, min_frames, names))
+
+
+@app.command("published")
+def annotate_published(
+    source: Source,
+    out: Out,
+    media: Media = None,
+    labels: Labels = None,
+    layout: Annotated[str, typer.Option(help="frames: <dir> <frames> <label>; videos: <file> <label>; auto.")] = "auto",
+    policy: Policy = None,
+    params: ParamsFile = None,
+    min_frames: MinFrames = None,
+    names: Names = None,
+) -> None:
+    """Lists as published repositories have them: a .txt file, or a folder whose lists say train, val or test.
+
+    \b
+    bike annotate published --source k400/val.txt --labels k400/labels.csv --media frames/k400 --out lists/k400
+    """
+    from bike.data.annotations import ReadOptions
+
+    options = ReadOptions(labels=labels, layout=layout)  # type: ignore[arg-type]
+    _run("published", source, media, out, options, _policies(policy, params, min_frames, names))
+
+
+@app.command("few-shot")
+def few_shot(
+    source: Annotated[Path, typer.Argument(metavar="LIST", help="A list CSV, such as lists/ucf101/split1/train.csv.")],
+    shots: Annotated[int, typer.Option(min=1, help="Videos of each class.")],
+    out: Annotated[Path, typer.Option(help="The list to write, .csv; the published form goes beside it.")],
+    seed: Annotated[int, typer.Option(min=0, help="Another seed chooses other videos.")] = 0,
+    repeat: Annotated[bool, typer.Option("--repeat", help="Repeat the videos up to the length of LIST.")] = False,
+    labels: Labels = None,
+) -> None:
+    """Choose K videos of each class; the same file serves every process of a training run.
+
+    \b
+    bike annotate few-shot lists/ucf101/split1/train.csv --shots 4 --seed 0 --out lists/ucf101/split1/train-4.csv
+    """
+    from bike.data.annotations import write_few_shot
+
+    samples = write_few_shot(source, out, shots=shots, seed=seed, repeat=repeat, labels=labels)
+    typer.echo(f"{out}: {len(samples)} samples, {shots} videos of each of {len({s.labels for s in samples})} classes")
+
+
+def _run(dataset: str, source: Path, media: Path | None, out: Path, options: ReadOptions, policies: Annotate) -> None:
+    from bike.data.annotations import annotate
+
+    _show(annotate(dataset, source, media, out, policies=policies, options=options), out)
+
+
+def _pairs(option: str, words: list[str] | None) -> list[tuple[str, str]]:
+    from bike.errors import ParamsError
+
+    bad = [word for word in words or () if "=" not in word]
+    if bad:
+        raise ParamsError(f"{option}: a pair with = is needed (got {bad[0]!r}), such as missing=error or a=train.")
+    return [(word.partition("=")[0].strip(), word.partition("=")[2].strip()) for word in words or ()]
+
+
+def _policies(policy: list[str] | None, params: Path | None, min_frames: int | None, names: str | None) -> Annotate:
+    """The section of the params file, or its defaults, with the command line's changes."""
+    from bike.params import load_params, parse_params
+
+    section = (load_params(params) if params is not None else parse_params({}, "")).annotate.model_dump()
+    section.update(_pairs("--policy", policy))
+    if min_frames is not None:
+        section["min_frames"] = min_frames
+    if names is not None:
+        section["prompt_names"] = names
+    return parse_params({"annotate": section}, "--policy").annotate
+
+
+def _show(audit: Audit, out: Path) -> None:
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    from bike.data.annotations.audit import KINDS
+
+    console = Console()
+    videos = "videos not looked at" if audit.videos is None else f"{audit.videos} videos"
+    console.print(f"{escape(audit.dataset)}: {audit.annotated} annotated, {videos}, {audit.classes} classes")
+    counts = audit.counts()
+    if counts:
+        table = Table("finding", "count", "done", "meaning", box=None, pad_edge=False)
+        for (kind, action), count in counts.items():
+            table.add_row(kind, str(count), {"drop": "dropped", "keep": "kept"}[action], KINDS[kind])
+        console.print(table)
+    for note in audit.notes:
+        console.print(f"Note: {escape(note)}")
+    lists = ", ".join(f"{name} {count}" for name, count in audit.lists.items())
+    console.print(f"{escape(str(out))}: {escape(lists)}; findings in audit.csv")

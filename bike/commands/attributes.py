@@ -1,0 +1,45 @@
+"""``bike attributes``: the phrases of a lexicon that describe each video best."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def attributes(
+    lexicon: Annotated[Path, typer.Argument(help="Phrases, one on each line, or class names as CSV id,name.")],
+    out: Annotated[Path, typer.Argument(help="Attribute corpus to write (JSON).")],
+    lists: Annotated[list[Path], typer.Option("--list", help="List of samples, or a folder with train, val, test.")],
+    frames: Annotated[
+        list[Path], typer.Option("--shards", "--frames", help="Frames of each list, or one folder for all.")
+    ],
+    params: Annotated[Path, typer.Option(help="Params file; sections attributes and model are read.")] = Path(
+        "params.yaml"
+    ),
+    state: Annotated[Path | None, typer.Option(help="Folder of finished videos; left out: beside OUT.")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N; left out: a GPU where there is one.")] = None,
+) -> None:
+    """Make the attribute corpus: CLIP ranks the phrases of a lexicon for every video.
+
+    Stopped in any way, the same command goes on where it was. With torchrun it uses all processes.
+
+    \b
+    [bold]Examples[/bold]
+      bike attributes lexicon.txt attributes.json --list lists/x --shards shards
+      bike attributes k400.csv a.json --list lists/x/train.csv --shards s/train --list lists/x/val.csv --shards s/val
+    """
+    from bike.attributes_make import make_attributes, pair_lists
+    from bike.params import load_params
+
+    corpus = make_attributes(
+        load_params(params),
+        lexicon=lexicon,
+        lists=pair_lists(lists, frames),
+        out=out,
+        state_dir=state or out.with_name(f".{out.name}.state"),
+        device=device,
+    )
+    if corpus:
+        typer.echo(f"{out}: {len(corpus)} videos")

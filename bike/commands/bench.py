@@ -1,0 +1,72 @@
+"""``bike bench``: measure on this machine."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, help="Measure on this machine.")
+
+
+@app.callback()
+def bench() -> None:
+    """Measure on this machine, against plain ways to do the same, and write tables."""
+
+
+@app.command("model")
+def model(
+    size: Annotated[str, typer.Option(help="Official vision transformer, or tiny.")] = "ViT-B/32",
+    device: Annotated[str, typer.Option(help="cpu, cuda, or auto.")] = "auto",
+    videos: Annotated[int, typer.Option(help="Clips in a batch.")] = 2,
+    frames: Annotated[int, typer.Option(help="Frames in a clip.")] = 8,
+    classes: Annotated[int, typer.Option(help="Classes in evaluation.")] = 400,
+    rounds: Annotated[int, typer.Option(help="Measured rounds.")] = 5,
+    threads: Annotated[int | None, typer.Option(help="CPU threads; torch's choice if left out.")] = None,
+    csv: Annotated[Path, typer.Option(help="Every measurement.")] = Path("results/bench/model.csv"),
+    page: Annotated[Path, typer.Option(help="Markdown page that gets the table.")] = Path("docs/benchmarks.md"),
+) -> None:
+    """Training step, evaluation and memory, against a model that works as the published code does.
+
+    \b
+    bike bench model
+    bike bench model --size tiny --rounds 2 --csv /tmp/model.csv --page /tmp/model.md
+    """
+    import torch
+
+    from bike.bench_model import BASELINE, Workload, bench_model
+    from bike.bench_table import table
+
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    work = Workload(size=size, device=device, videos=videos, frames=frames, classes=classes, threads=threads)
+    rows = bench_model(work, rounds=rounds, csv_path=csv, page=page)
+    for line in table(rows, BASELINE):
+        typer.echo(line)
+
+
+@app.command("data")
+def data(
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Few and short videos: a minute, to see that it works.")
+    ] = False,
+    csv: Annotated[Path, typer.Option(help="Every measurement.")] = Path("results/bench/data.csv"),
+    page: Annotated[Path, typer.Option(help="Markdown page that gets the tables.")] = Path("docs/benchmarks.md"),
+    plot: Annotated[Path, typer.Option(help="SVG file for the figure.")] = Path("docs/bench_data.svg"),
+) -> None:
+    """Extraction, loading, memory and cost for each video, against ffmpeg, a decoder loop and folders of JPEGs.
+
+    Takes up to ten minutes on two cores and 2 GB in the temporary folder.
+
+    \b
+    bike bench data
+    bike bench data --quick --csv /tmp/data.csv --page /tmp/data.md --plot /tmp/data.svg
+    """
+    from bike.bench_data import QUICK, Workload, bench_data, targets
+    from bike.bench_data_report import target_table, verdicts
+
+    work = QUICK if quick else Workload()
+    rows = bench_data(work, csv_path=csv, page=page, plot=plot)
+    for line in target_table(verdicts(rows, targets(work))):
+        typer.echo(line)

@@ -1,0 +1,36 @@
+"""``bike doctor``: what this machine offers, and a quick look at a data set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def doctor(
+    path: Annotated[
+        Path | None,
+        typer.Argument(help="Data set to look at: videos, frame packs or shards.", show_default=False),
+    ] = None,
+    samples: Annotated[int, typer.Option(min=1, help="How many of its videos to open.")] = 20,
+) -> None:
+    """Show ffmpeg, decoders, torch and devices, and take a quick look at a data set.
+
+    Exit status 1 when something needed is missing or the data set has a fault.
+
+    [b]Examples[/b]
+
+    bike doctor
+
+    bike doctor videos/
+
+    bike doctor frames/ --samples 100
+    """
+    from bike.doctor import check_data, check_machine
+
+    checks = check_machine() + ([] if path is None else check_data(path, samples=samples))
+    for check in checks:
+        typer.echo(f"{check.status:<4}  {check.subject:<14}  {check.detail}")
+    if any(check.status == "bad" for check in checks):
+        raise typer.Exit(1)

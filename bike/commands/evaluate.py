@@ -1,0 +1,77 @@
+"""``bike eval``: multi-view evaluation of a checkpoint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def evaluate(
+    checkpoint: Annotated[Path, typer.Argument(help="Checkpoint of a video branch, or of an attribute branch.")],
+    samples: Annotated[Path, typer.Option("--list", help="List CSV, or published-style `<dir> <frames> <label>`.")],
+    labels: Annotated[Path, typer.Option(help="Class names, CSV id,name.")],
+    out: Annotated[Path, typer.Option(help="Folder for metrics and scores.")],
+    frames: Annotated[
+        Path | None, typer.Option("--shards", "--frames", help="Shards, frame packs or frame folders of the list.")
+    ] = None,
+    params: Annotated[Path, typer.Option(help="Params file; sections model and evaluate are read.")] = Path(
+        "params.yaml"
+    ),
+    views: Annotated[
+        str, typer.Option(help="Clips x crops such as 4x3, or a name in evaluate.views; crops: 1, 3, 5 or 10.")
+    ] = "1x1",
+    attributes: Annotated[Path | None, typer.Option(help="Attribute corpus, for an attribute branch.")] = None,
+    temporal: Annotated[str | None, typer.Option(help="What the temporal head must be: none or transf.")] = None,
+    interaction: Annotated[str | None, typer.Option(help="Another interaction than the stored one: dp or vcs.")] = None,
+    published_map: Annotated[
+        int | None, typer.Option(min=1, help="Also the published running mean of mAP, for batches of so many videos.")
+    ] = None,
+    state: Annotated[Path | None, typer.Option(help="Folder of finished videos; left out: beside OUT.")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N; left out: a GPU where there is one.")] = None,
+) -> None:
+    """Score a list of videos: accuracy, mAP, per-class results, confusions, predictions and scores.
+
+    Stopped in any way, the same command goes on where it was. With torchrun it uses all processes.
+
+    \b
+    [bold]Examples[/bold]
+      bike eval models/x.pt --list lists/x/test.csv --shards shards/test --labels lists/x/labels.csv --out results/x/1x1
+      bike eval released.pt --list list.txt --frames frames --labels labels.csv --views 4x3 --out results/released/4x3
+      bike eval models/a.pt --list lists/x/test.csv --attributes attributes.json --labels lists/x/labels.csv --out r/a
+    """
+    from bike.errors import BikeError
+    from bike.params import load_params
+
+    settings = load_params(params)
+    if attributes is not None:
+        from bike.evaluate.run_attributes import evaluate_attributes
+
+        metrics = evaluate_attributes(
+            settings, checkpoint=checkpoint, samples=samples, corpus=attributes, labels=labels, out=out, device=device
+        )
+    else:
+        from bike.evaluate.inputs import choose_views
+        from bike.evaluate.run import evaluate_video
+
+        if frames is None:
+            raise BikeError("--shards: missing; name the folder of the list's frames (or give --attributes).")
+        metrics = evaluate_video(
+            settings,
+            checkpoint=checkpoint,
+            samples=samples,
+            frames=frames,
+            labels=labels,
+            out=out,
+            views=choose_views(settings.evaluate, views),
+            temporal=temporal,
+            interaction=interaction,
+            published_map_batch=published_map,
+            state_dir=state,
+            device=device,
+        )
+    if metrics:
+        from bike.evaluate.summary import summary_line
+
+        typer.echo(f"{out}: {summary_line(metrics)}")

@@ -1,0 +1,102 @@
+"""``bike extract``: videos to frame packs."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class Layout(StrEnum):
+    """What is written for a video."""
+
+    packs = "packs"
+    folders = "folders"
+
+
+class Backend(StrEnum):
+    """What decodes and encodes."""
+
+    pyav = "pyav"
+    ffmpeg = "ffmpeg"
+
+
+def extract(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="SRC", help="Folder of videos (searched through), tar, text list, or CSV with a [b]path[/b] column."
+        ),
+    ],
+    destination: Annotated[Path, typer.Argument(metavar="DST", help="Folder for the frames and manifest.csv.")],
+    listing: Annotated[
+        Path | None, typer.Option("--list", help="List or CSV that picks among the videos of SRC.", show_default=False)
+    ] = None,
+    short_side: Annotated[
+        int, typer.Option(min=16, max=4096, help="Shrink the shorter side to this many pixels; never enlarge.")
+    ] = 256,
+    fps: Annotated[
+        float | None,
+        typer.Option(min=0.001, max=240, help="Resample to this rate. Default: every frame.", show_default=False),
+    ] = None,
+    quality: Annotated[int, typer.Option(min=1, max=31, help="JPEG quality on ffmpeg's scale: 1 best, 31 worst.")] = 2,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Videos at a time. Default: one per core.", show_default=False)
+    ] = None,
+    layout: Annotated[
+        Layout, typer.Option(help="packs: KEY.mjpg; folders: KEY/img_00001.jpg and so on.")
+    ] = Layout.packs,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(metavar="tcp://…", help="Work on a Dask cluster (extra bike\\[dask]).", show_default=False),
+    ] = None,
+    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds a video may take before it is rejected.")] = 60.0,
+    backend: Annotated[
+        Backend, typer.Option(help="pyav, or one ffmpeg process per video; both give the same frames in number.")
+    ] = Backend.pyav,
+    keep_partial: Annotated[
+        bool, typer.Option("--keep-partial", help="Keep the sound beginning of a damaged or truncated video.")
+    ] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with status 1 when any video is rejected.")] = False,
+) -> None:
+    """Turn videos into frame packs, in parallel; rejects carry a reason.
+
+    The frames of a video go into DST/KEY.mjpg, JPEGs end to end.
+    DST/manifest.csv is written last, one row per video.
+    Run the same command again to go on after a stop; a finished run does nothing.
+    Pictures are upright, of square pixels, plain 8-bit JPEG; every decoded frame
+    is kept, none repeated, unless --fps is given. HDR is not tone-mapped.
+
+    [b]Examples[/b]
+
+    bike extract videos/ frames/
+
+    bike extract videos/ frames/ --list train.csv --short-side 320 --strict
+
+    bike extract shards/ frames/ --fps 8 --keep-partial
+    """
+    from bike.data.extract import extract_videos, shown
+    from bike.params import Extract
+
+    options = Extract(
+        short_side=short_side,
+        fps=fps,
+        quality=quality,
+        jobs=jobs,
+        timeout_seconds=timeout,
+        backend=backend.value,
+        keep_partial=keep_partial,
+    )
+    records = extract_videos(
+        source, destination, listing=listing, options=options, layout=layout.value, scheduler=scheduler, strict=strict
+    )
+    bad = [record for record in records if record.status != "ok"]
+    good = [record for record in records if record.status == "ok"]
+    frames, megabytes = sum(r.frames for r in good), sum(r.bytes for r in good) / 1e6
+    typer.echo(f"{len(good)} videos, {frames} frames, {megabytes:.1f} MB in {destination}; {len(bad)} rejected")
+    for record in bad[:10]:
+        typer.echo(f"  {shown(record.path)}: {record.error}")
+    if len(bad) > 10:
+        typer.echo(f"  and {len(bad) - 10} more; see {destination / 'manifest.csv'}")

@@ -1,0 +1,97 @@
+"""``bike predict``: recognise your own videos, with your own class names."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+if TYPE_CHECKING:
+    from bike.predict import Prediction
+
+BARS = " ▁▂▃▄▅▆▇█"
+
+
+def predict(
+    videos: Annotated[list[Path], typer.Argument(metavar="VIDEO", help="Video files of any format.")],
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="Trained video branch; left out: CLIP without a head.")
+    ] = None,
+    weights: Annotated[str | None, typer.Option(help="That CLIP: official name or file.")] = None,
+    labels: Annotated[Path | None, typer.Option(help="Class names, CSV id,name.")] = None,
+    classes: Annotated[str | None, typer.Option(help="Class names, separated by commas.")] = None,
+    params: Annotated[Path | None, typer.Option(help="Params file; its section model is read.")] = None,
+    views: Annotated[str, typer.Option(help="Clips x crops such as 4x3; crops: 1, 3, 5 or 10.")] = "1x1",
+    top_k: Annotated[int, typer.Option(min=1, help="Guesses shown for each video.")] = 5,
+    json_file: Annotated[Path | None, typer.Option("--json", help="Also write everything to this file.")] = None,
+    saliency: Annotated[bool, typer.Option("--saliency", help="Show how much each frame counted.")] = False,
+    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds for decoding one video.")] = 60.0,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N; left out: a GPU where there is one.")] = None,
+) -> None:
+    """Recognise videos of any kind, with any class names.
+
+    \b
+    [bold]Examples[/bold]
+      bike predict holiday.mp4 --checkpoint models/k400.pt --labels lists/kinetics400/labels.csv
+      bike predict *.mov --weights ViT-B/16 --classes "a dog,a cat,something else" --saliency
+    """
+    from bike.errors import BikeError
+    from bike.evaluate.inputs import choose_views
+    from bike.files import write_json
+    from bike.params import Params, load_params
+    from bike.predict import predict_videos
+    from bike.records import read_labels
+
+    if (labels is None) == (classes is None):
+        raise BikeError("--labels, --classes: one of the two is needed, and only one.")
+    if checkpoint is not None and weights is not None:
+        raise BikeError("--weights, --checkpoint: both are given; give one.")
+    settings = load_params(params) if params is not None else Params()
+    names = read_labels(labels) if labels is not None else [name.strip() for name in (classes or "").split(",")]
+    found = []
+    for prediction in predict_videos(
+        settings,
+        videos,
+        names,
+        checkpoint=checkpoint,
+        weights=weights,
+        views=choose_views(settings.evaluate, views),
+        top_k=top_k,
+        timeout_seconds=timeout,
+        device=device,
+    ):
+        found.append(prediction)
+        _show(prediction, saliency=saliency)
+    if json_file is not None:
+        write_json(json_file, [prediction.as_json() for prediction in found])
+    failed = [prediction for prediction in found if prediction.error]
+    if failed:
+        rest = f" ({len(failed)} of {len(found)} videos failed)" if len(found) > 1 else ""
+        raise BikeError(f"{failed[0].error}{rest}")
+
+
+def _show(prediction: Prediction, *, saliency: bool) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    if prediction.error:
+        return
+    console = Console()
+    console.print(Text(f"{_printable(prediction.video)}: {prediction.frames} frames, {prediction.seconds:.1f} s"))
+    table = Table("class", "probability")
+    table.columns[1].justify = "right"
+    for guess in prediction.guesses:
+        table.add_row(Text(_printable(guess.name)), f"{100 * guess.probability:.1f} %")
+    console.print(table)
+    if saliency:
+        highest = max(item.weight for item in prediction.saliency)
+        bars = "".join(BARS[round(8 * item.weight / highest)] for item in prediction.saliency)
+        first, last = prediction.saliency[0].seconds, prediction.saliency[-1].seconds
+        console.print(Text(f"frames from {first:.1f} s to {last:.1f} s counted: {bars}"))
+
+
+def _printable(text: str) -> str:
+    """No control characters: names come from files and users."""
+    return "".join(c if c.isprintable() else "?" for c in text)

@@ -1,0 +1,82 @@
+"""``bike report``: the result table and the HTML page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def report(
+    results: Annotated[Path, typer.Argument(help="Folder with <name>/<views>/metrics.json and train/.")] = Path(
+        "results"
+    ),
+    out: Annotated[Path, typer.Option(help="Gets index.html and table.md.")] = Path("report"),
+    lists: Annotated[
+        Path | None, typer.Option(help="Folder of `bike annotate`: labels.csv, test.csv, audit.csv.")
+    ] = None,
+    manifest: Annotated[Path | None, typer.Option(help="manifest.csv of `bike extract`: names the rejects.")] = None,
+    frames: Annotated[Path | None, typer.Option(help="Test shards (or frame packs), for the saliency strips.")] = None,
+    checkpoint: Annotated[Path | None, typer.Option(help="Video branch whose saliency is shown.")] = None,
+    params: Annotated[Path, typer.Option(help="Shown on the page; report.order_pairs and report.clips.")] = Path(
+        "params.yaml"
+    ),
+    readme: Annotated[Path | None, typer.Option(help="Renew the table between the two results markers.")] = None,
+    show: Annotated[bool, typer.Option("--show", help="Only print the table.")] = False,
+    check: Annotated[bool, typer.Option("--check", help="Only compare --readme with the results.")] = False,
+    timings: Annotated[bool, typer.Option(help="With --check: compare the seconds, too.")] = True,
+) -> None:
+    """Collect every evaluation below RESULTS into one page and one table.
+
+    The page needs no network and no scripts. What was not run is marked so; nothing is made up.
+
+    \b
+    bike report results --show
+    bike report results --lists lists/demo --manifest data/demo/frames/manifest.csv
+    bike report results --readme README.md --check --no-timings
+    """
+    from bike.errors import ParamsError
+    from bike.files import existing_dir, existing_file
+    from bike.params import Params, load_params
+
+    # The default params file may be absent: the defaults of the schema then hold.
+    settings = load_params(params) if params.exists() or params != Path("params.yaml") else Params()
+    pairs = settings.report.order_pairs
+    if check:
+        from bike.report_table import check_readme
+
+        if readme is None:
+            raise ParamsError("--readme: missing; --check needs the file to compare with.")
+        check_readme(readme, results, order_pairs=pairs, timings=timings)
+        typer.echo(f"{readme}: agrees with {results}")
+        return
+    if show:
+        from rich.console import Console
+
+        from bike.report_results import results_table
+        from bike.report_table import rich_table
+
+        table = rich_table(results_table(results, order_pairs=pairs))
+        Console(width=None if Console().is_terminal else 110).print(table)
+        return
+    for path in (manifest, checkpoint):
+        if path is not None:
+            existing_file(path)
+    for path in (lists, frames):
+        if path is not None:
+            existing_dir(path)
+    from bike.report import build_report
+
+    rows = build_report(
+        results,
+        out,
+        params=settings,
+        lists=lists,
+        manifest=manifest,
+        frames=frames,
+        checkpoint=checkpoint,
+        readme=readme,
+    )
+    ran = sum(row.folder is not None for row in rows)
+    typer.echo(f"{out / 'index.html'}: {ran} evaluations" + (f"; table renewed in {readme}" if readme else ""))

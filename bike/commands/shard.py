@@ -1,0 +1,130 @@
+"""``bike shard``: frame packs to tar shards."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+class Payload(StrEnum):
+    """What is stored for a video."""
+
+    mjpg = "mjpg"
+    mp4 = "mp4"
+
+
+def shard(
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="SRC", help="List CSV, published-style list, or manifest.csv; with --verify a folder of shards."
+        ),
+    ],
+    destination: Annotated[
+        Path | None, typer.Argument(metavar="DST", help="Folder for the shards.", show_default=False)
+    ] = None,
+    frames: Annotated[
+        Path | None,
+        typer.Option(help="Frame packs or frame folders. Default: SRC's folder, for manifest.csv.", show_default=False),
+    ] = None,
+    max_size: Annotated[str, typer.Option(help="Largest shard, such as 512MB or 2GB.")] = "512MB",
+    frames_per_video: Annotated[
+        str, typer.Option(metavar="N|all", help="Keep N evenly spaced frames of each video.")
+    ] = "all",
+    payload: Annotated[
+        Payload, typer.Option(help="mjpg: frames; mp4: the video files of --media as they are.")
+    ] = Payload.mjpg,
+    media: Annotated[
+        Path | None,
+        typer.Option(help="Folder, list or tar of the source videos, for --payload mp4.", show_default=False),
+    ] = None,
+    manifest: Annotated[
+        Path | None,
+        typer.Option(help="What extraction wrote. Default: manifest.csv in the frames folder.", show_default=False),
+    ] = None,
+    labels: Annotated[
+        Path | None, typer.Option(help="Class names. Default: labels.csv beside the list.", show_default=False)
+    ] = None,
+    fps: Annotated[
+        float | None,
+        typer.Option(min=0.001, help="Rate of published-style frame folders, which do not say it.", show_default=False),
+    ] = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Processes. Default: one per core.", show_default=False)
+    ] = None,
+    verify: Annotated[bool, typer.Option("--verify", help="Check every byte of the shards in SRC.")] = False,
+) -> None:
+    """Write the videos of a list into WebDataset tars with an index, or check such tars.
+
+    The same list and frames give the same bytes. Run again after an interruption or a change: only the shards that
+    differ are written.
+
+    \b
+    bike shard lists/ucf101/train.csv shards/ucf101/train --frames frames/ucf101
+    bike shard frames/manifest.csv shards/all --max-size 1GB --frames-per-video 32
+    bike shard shards/ucf101/train --verify
+    """
+    from bike.errors import ParamsError
+
+    if verify:
+        from bike.data.shards_verify import verify_shards
+
+        checked = verify_shards(source, jobs=jobs)
+        typer.echo(
+            f"{source}: {checked.shards} shards, {checked.videos} videos, {checked.bytes / 1e6:.1f} MB: all right"
+        )
+        return
+    from bike.data.shards import write_shards
+    from bike.records import read_labels
+
+    if destination is None:
+        raise ParamsError("DST: missing; the folder for the shards is needed.")
+    if frames is None and source.name != "manifest.csv":
+        raise ParamsError("--frames: missing; give the folder that `bike extract` wrote.")
+    summary = write_shards(
+        source,
+        frames if frames is not None else source.parent,
+        destination,
+        manifest=manifest if manifest is not None or source.name != "manifest.csv" else source,
+        names=None if labels is None else read_labels(labels),
+        max_size_mb=read_size_mb(max_size),
+        frames_per_video=_frames(frames_per_video),
+        payload=payload.value,
+        media=media,
+        fps=fps,
+        jobs=jobs,
+    )
+    typer.echo(
+        f"{destination}: {summary.shards} shards ({summary.written} written), {summary.videos} videos, "
+        f"{summary.samples} samples, {summary.bytes / 1e6:.1f} MB"
+    )
+
+
+def read_size_mb(text: str) -> float:
+    """Megabytes in ``512MB``, ``2GB``, ``800kB`` or a plain number of MB."""
+    from bike.errors import ParamsError
+
+    units = {"kb": 1e-3, "mb": 1.0, "gb": 1e3, "tb": 1e6}
+    number, unit = text.strip(), 1.0
+    if number[-2:].lower() in units:
+        number, unit = number[:-2], units[number[-2:].lower()]
+    try:
+        size = float(number) * unit
+    except ValueError:
+        size = 0.0
+    if not 0 < size < 1e9:
+        raise ParamsError(f"--max-size: not a size (got {text!r}); a number with kB, MB or GB is allowed.")
+    return size
+
+
+def _frames(text: str) -> int | None:
+    from bike.errors import ParamsError
+
+    if text == "all":
+        return None
+    if not text.isdecimal() or int(text) < 1:
+        raise ParamsError(f"--frames-per-video: not a count (got {text!r}); `all` or a number from 1 is allowed.")
+    return int(text)

@@ -1,0 +1,91 @@
+"""``bike train``: the video branch, or the attribute branch with ``--attributes``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def train(
+    train_list: Annotated[Path, typer.Option("--train", help="List of training samples (CSV or published-style).")],
+    labels: Annotated[Path, typer.Option(help="Class names, CSV id,name.")],
+    out: Annotated[Path, typer.Option(help="Checkpoint to write, such as models/video.pt.")],
+    shards: Annotated[
+        Path | None, typer.Option("--shards", "--frames", help="Shards, frame packs or frame folders of the list.")
+    ] = None,
+    params: Annotated[Path, typer.Option(help="Params file; sections model and train are read.")] = Path("params.yaml"),
+    val: Annotated[Path | None, typer.Option(help="List of validation samples.")] = None,
+    val_shards: Annotated[
+        Path | None, typer.Option("--val-shards", "--val-frames", help="Their frames; left out: those of --shards.")
+    ] = None,
+    attributes: Annotated[
+        Path | None, typer.Option(help="Attribute corpus (JSON): train the attribute branch on it, without frames.")
+    ] = None,
+    temporal: Annotated[str | None, typer.Option(help="Temporal head: none or transf.")] = None,
+    interaction: Annotated[str | None, typer.Option(help="Interaction with the text: dp or vcs.")] = None,
+    state: Annotated[
+        Path | None, typer.Option(help="Folder of the state to go on from; left out: state/<name of OUT>.")
+    ] = None,
+    live: Annotated[Path | None, typer.Option(help="Folder of the training curves (DVCLive).")] = None,
+    device: Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N; left out: a GPU where there is one.")] = None,
+) -> None:
+    """Fine-tune CLIP on videos, or train the attribute branch.
+
+    Stopped in any way, the same command goes on where it was. With torchrun it uses all processes, for the same result.
+
+    \b
+    [bold]Examples[/bold]
+      bike train --train lists/x/train.csv --shards shards/train --labels lists/x/labels.csv --out models/x.pt
+      bike train --train lists/x/train.csv --attributes attributes.json --labels lists/x/labels.csv --out models/a.pt
+      torchrun --nproc-per-node 8 -m bike.cli train --params configs/k400.yaml --train … --out models/k400.pt
+    """
+    from bike.params import load_params
+
+    settings = load_params(params)
+    state = state or Path("state") / out.stem
+    if attributes is not None:
+        from bike.train.attributes import train_attributes
+
+        done = train_attributes(
+            settings,
+            train_list=train_list,
+            corpus=attributes,
+            labels=labels,
+            out=out,
+            val_list=val,
+            state_dir=state,
+            live_dir=live,
+            device=device,
+        )
+    else:
+        from bike.train.video import train_video
+
+        done = train_video(
+            settings,
+            train_list=train_list,
+            train_frames=_frames(shards),
+            labels=labels,
+            out=out,
+            val_list=val,
+            val_frames=val_shards or shards,
+            temporal=temporal,
+            interaction=interaction,
+            state_dir=state,
+            live_dir=live,
+            device=device,
+        )
+    loss, top1 = done.latest("train/loss"), done.latest("val/top1")
+    words = [f"loss {loss:.4g}"] if loss is not None else []
+    words += [f"validation top-1 {top1:.1f} %"] if top1 is not None else []
+    if words:  # on rank 0
+        typer.echo(f"{done.checkpoint}: {', '.join(words)}")
+
+
+def _frames(shards: Path | None) -> Path:
+    from bike.errors import BikeError
+
+    if shards is None:
+        raise BikeError("--shards: missing; the video branch needs frames. Name their folder, or give --attributes.")
+    return shards

@@ -1,0 +1,127 @@
+"""``bike weights``: fetch, look at and convert CLIP's weights."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, help="Fetch, look at and convert CLIP's weights.")
+
+
+class Part(StrEnum):
+    """Which weights of a released checkpoint."""
+
+    encoder = "encoder"
+    head = "head"
+
+
+class Precision(StrEnum):
+    """Type of the written numbers."""
+
+    keep = "keep"
+    fp32 = "fp32"
+    fp16 = "fp16"
+    bf16 = "bf16"
+
+
+@app.command("list")
+def list_weights() -> None:
+    """List the official models: name, checksum, and whether the file is here.
+
+    Files lie in the user's cache folder, or in [bold]$BIKE_WEIGHTS[/bold].
+
+    \b
+    bike weights list
+    """
+    from bike.model.weights_official import OFFICIAL_FILES, cache_folder
+
+    folder = cache_folder()
+    for official in OFFICIAL_FILES.values():
+        here = "here" if (folder / official.file).is_file() else "-"
+        typer.echo(f"{official.name:15}  {here:4}  {official.file:18}  {official.sha256}")
+    typer.echo(f"folder: {folder}")
+
+
+@app.command("fetch")
+def fetch_weights(
+    name: Annotated[str, typer.Argument(help="Official name, such as ViT-B/32.", show_default=False)],
+    mirror: Annotated[
+        list[str] | None,
+        typer.Option(help="URL in place of OpenAI's; of the file or its folder; {sha256} and {file} are filled in."),
+    ] = None,
+) -> None:
+    """Fetch an official weight file and check it; a cut download goes on where it stopped.
+
+    \b
+    bike weights fetch ViT-B/32
+    bike weights fetch ViT-L/14 --mirror https://example.org/clip
+    """
+    from bike.errors import WeightsError, nearest, one_line
+    from bike.model.weights_fetch import fetch
+    from bike.model.weights_official import OFFICIAL_FILES, find_official
+
+    official = find_official(name)
+    if official is None:
+        known = ", ".join(OFFICIAL_FILES)
+        raise WeightsError(f"{one_line(name)}: not an official name.{nearest(name, OFFICIAL_FILES)} Official: {known}.")
+    typer.echo(fetch(official, mirrors=mirror or ()))
+
+
+@app.command("inspect")
+def inspect_file(
+    file: Annotated[str, typer.Argument(help="Weight file, folder of one, or official name.", show_default=False)],
+) -> None:
+    """Say what is in a weight file, and all that keeps it from being loaded. Nothing in it is executed.
+
+    \b
+    bike weights inspect ViT-B/32
+    bike weights inspect models/video-transf-vcs.pt
+    """
+    from bike.model.weights_fetch import resolve
+    from bike.model.weights_inspect import inspect_weights
+
+    found = inspect_weights(resolve(file))
+    shape = found.architecture
+    types = ", ".join(f"{count} {name}" for name, count in found.dtypes.items())
+    typer.echo(f"file          {found.path} ({found.num_bytes} bytes, {found.format})")
+    typer.echo(f"sha256        {found.sha256}" + (f" (official {found.official})" if found.official else ""))
+    typer.echo(f"tensors       {found.num_tensors} ({types}; {found.num_not_finite} with NaN or infinity)")
+    if shape is not None:
+        vision = f"patch {shape.patch_size}" if shape.patch_size else "ResNet"
+        typer.echo(f"architecture  {', '.join(found.like) or 'none of the official ones'}")
+        typer.echo(
+            f"vision        {shape.input_size} px, {vision}, width {shape.vision_width}, {shape.vision_layers} layers"
+        )
+        typer.echo(f"text          {shape.context_length} tokens, width {shape.text_width}, {shape.text_layers} layers")
+        typer.echo(f"embeddings    {shape.embed_dim} wide; {found.num_parameters} parameters in all")
+    if found.head is not None:
+        typer.echo(f"head          {found.head}, epoch {found.epoch}")
+    typer.echo(f"problems      {len(found.problems) or 'none'}")
+    for problem in found.problems:
+        typer.echo(f"  {problem}")
+
+
+@app.command("convert")
+def convert_file(
+    file: Annotated[str, typer.Argument(help="Weight file, folder of one, or official name.", show_default=False)],
+    out: Annotated[Path, typer.Argument(help="The new file, ending in .safetensors.", show_default=False)],
+    part: Annotated[Part, typer.Option(help="Which weights of a released checkpoint.")] = Part.encoder,
+    precision: Annotated[Precision, typer.Option(help="Type of the written numbers.")] = Precision.keep,
+) -> None:
+    """Write weights as safetensors under OpenAI's key names.
+
+    \b
+    bike weights convert ViT-B-32.pt ViT-B-32.safetensors
+    bike weights convert k400.pt head.safetensors --part head --precision fp32
+    """
+    import torch
+
+    from bike.model.weights_fetch import resolve
+    from bike.model.weights_inspect import convert
+
+    dtypes = {Precision.fp32: torch.float32, Precision.fp16: torch.float16, Precision.bf16: torch.bfloat16}
+    count = convert(resolve(file), out, part=part.value, dtype=dtypes.get(precision))
+    typer.echo(f"{out}: {count} tensors")
