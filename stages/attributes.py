@@ -1,0 +1,25 @@
+"""Stage attributes: the best phrases of a lexicon for every video of every split."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bike.attributes_make import make_attributes, pair_lists
+from stages import params, paths, run
+
+
+def main() -> None:
+    """``<lexicon> <lists folder> <shards folder> <corpus.json>``."""
+    arguments = paths(__doc__, "lexicon", "lists", "shards", "out")
+    settings = params(arguments)
+    make_attributes(
+        settings,
+        lexicon=arguments.lexicon,
+        lists=pair_lists([arguments.lists], [arguments.shards]),
+        out=arguments.out,
+        state_dir=Path("state") / "attributes-corpus",
+    )
+
+
+if __name__ == "__main__":
+    run(main)

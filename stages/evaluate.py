@@ -1,0 +1,29 @@
+"""Stage evaluate: one video model in one view protocol, on the test split."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bike.evaluate.inputs import choose_views
+from bike.evaluate.run import evaluate_video
+from stages import params, paths, run
+
+
+def main() -> None:
+    """``<checkpoint> <lists folder> <shards folder> <results folder> --views 4x3``."""
+    arguments = paths(__doc__, "checkpoint", "lists", "shards", "out", views="clips x crops")
+    settings = params(arguments)
+    evaluate_video(
+        settings,
+        checkpoint=arguments.checkpoint,
+        samples=arguments.lists / "test.csv",
+        frames=arguments.shards,
+        labels=arguments.lists / "labels.csv",
+        out=arguments.out,
+        views=choose_views(settings.evaluate, arguments.views),
+        state_dir=Path("state") / "evaluate" / arguments.checkpoint.stem / arguments.views,
+    )
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,24 @@
+"""Stage evaluate-attributes: the attribute branch, on the test split."""
+
+from __future__ import annotations
+
+from bike.evaluate.run_attributes import evaluate_attributes
+from stages import params, paths, run
+
+
+def main() -> None:
+    """``<checkpoint> <lists folder> <corpus.json> <results folder>``."""
+    arguments = paths(__doc__, "checkpoint", "lists", "corpus", "out")
+    settings = params(arguments)
+    evaluate_attributes(
+        settings,
+        checkpoint=arguments.checkpoint,
+        samples=arguments.lists / "test.csv",
+        corpus=arguments.corpus,
+        labels=arguments.lists / "labels.csv",
+        out=arguments.out,
+    )
+
+
+if __name__ == "__main__":
+    run(main)

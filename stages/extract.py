@@ -1,0 +1,17 @@
+"""Stage extract: videos to frame packs; the manifest names every reject."""
+
+from __future__ import annotations
+
+from bike.data.extract import extract_videos
+from stages import params, paths, run
+
+
+def main() -> None:
+    """``<videos> <frames folder>``."""
+    arguments = paths(__doc__, "videos", "frames")
+    settings = params(arguments)
+    extract_videos(arguments.videos, arguments.frames, options=settings.extract)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,19 @@
+"""Stage pretrain: a small CLIP from captioned stills, in the place of the official weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bike.demo.pretrain import pretrain_clip
+from stages import params, paths, run
+
+
+def main() -> None:
+    """``<weights.safetensors> <curves folder>``."""
+    arguments = paths(__doc__, "out", "curves")
+    settings = params(arguments)
+    pretrain_clip(arguments.out, settings.pretrain, state_dir=Path("state") / "pretrain", live_dir=arguments.curves)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,33 @@
+"""Stage train: one video branch; also under ``torchrun`` with any number of processes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bike.train.video import train_video
+from stages import params, paths, run
+
+
+def main() -> None:
+    """``<lists folder> <shards folder> <checkpoint> <curves folder> --temporal none|transf --interaction dp|vcs``."""
+    arguments = paths(
+        __doc__, "lists", "shards", "out", "curves", temporal="temporal head", interaction="interaction with the text"
+    )
+    settings = params(arguments)
+    train_video(
+        settings,
+        train_list=arguments.lists / "train.csv",
+        train_frames=arguments.shards / "train",
+        val_list=arguments.lists / "val.csv",
+        val_frames=arguments.shards / "val",
+        labels=arguments.lists / "labels.csv",
+        out=arguments.out,
+        temporal=arguments.temporal,
+        interaction=arguments.interaction,
+        state_dir=Path("state") / arguments.out.stem,
+        live_dir=arguments.curves,
+    )
+
+
+if __name__ == "__main__":
+    run(main)

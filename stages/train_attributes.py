@@ -1,0 +1,28 @@
+"""Stage train-attributes: the attribute branch, on the corpus and without frames."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bike.train.attributes import train_attributes
+from stages import params, paths, run
+
+
+def main() -> None:
+    """``<lists folder> <corpus.json> <checkpoint> <curves folder>``."""
+    arguments = paths(__doc__, "lists", "corpus", "out", "curves")
+    settings = params(arguments)
+    train_attributes(
+        settings,
+        train_list=arguments.lists / "train.csv",
+        val_list=arguments.lists / "val.csv",
+        corpus=arguments.corpus,
+        labels=arguments.lists / "labels.csv",
+        out=arguments.out,
+        state_dir=Path("state") / "train-attributes",
+        live_dir=arguments.curves,
+    )
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,28 @@
+"""Stage zeroshot: the encoder before any video training, on the test split."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bike.evaluate.inputs import choose_views
+from bike.evaluate.run_zeroshot import evaluate_zeroshot
+from stages import params, paths, run
+
+
+def main() -> None:
+    """``<lists folder> <shards folder> <results folder> --views 4x3``."""
+    arguments = paths(__doc__, "lists", "shards", "out", views="clips x crops")
+    settings = params(arguments)
+    evaluate_zeroshot(
+        settings,
+        samples=arguments.lists / "test.csv",
+        frames=arguments.shards,
+        labels=arguments.lists / "labels.csv",
+        out=arguments.out,
+        views=choose_views(settings.evaluate, arguments.views),
+        state_dir=Path("state") / "zeroshot" / arguments.views,
+    )
+
+
+if __name__ == "__main__":
+    run(main)
