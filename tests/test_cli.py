@@ -1,0 +1,120 @@
+"""The command line as a whole: help of every command, quick start, one-line errors."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from bike.cli import COMMANDS, build_app, guarded
+from bike.errors import BikeError
+
+APP = build_app()
+
+
+def all_commands() -> Iterator[tuple[str, ...]]:
+    """Every command and every command of a group, as words."""
+    group = typer.main.get_command(APP)
+    assert isinstance(group, click.Group) or hasattr(group, "commands")
+    for name, command in group.commands.items():  # type: ignore[attr-defined]
+        yield (name,)
+        for inner in getattr(command, "commands", {}):
+            yield (name, inner)
+
+
+@pytest.mark.parametrize("words", list(all_commands()), ids=" ".join)
+def test_help_says_what_it_does_and_shows_an_example(words: tuple[str, ...]) -> None:
+    result = CliRunner().invoke(APP, [*words, "--help"], env={"COLUMNS": "160", "NO_COLOR": "1"})
+    assert result.exit_code == 0, result.output
+    assert "Usage:" in result.output
+    module, _ = COMMANDS[words[0]]
+    grouped = hasattr(importlib.import_module(f"bike.commands.{module}"), "app")
+    if len(words) == 2 or not grouped:
+        assert f"bike {' '.join(words)}" in result.output.split("Usage:")[1].split("\n", 1)[1], "an example is missing"
+
+
+def test_help_lists_every_command() -> None:
+    result = CliRunner().invoke(APP, ["--help"], env={"COLUMNS": "160"})
+    assert [name for name in COMMANDS if name not in result.output] == []
+
+
+def run_bike(*words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "bike.cli", *words],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "NO_COLOR": "1"},
+    )
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from bike.cli import build_app; build_app(); "
+        "heavy = ('torch', 'pandas', 'webdataset', 'av', 'matplotlib', 'pydantic', 'dvclive'); "
+        "print([name for name in heavy if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_an_unknown_command_is_an_error() -> None:
+    done = run_bike("nosuch")
+    assert done.returncode == 2
+    assert "No such command" in done.stderr
+
+
+MISSING = [
+    ("extract", "absent", "out"),
+    ("annotate", "csv", "--source", "absent.csv", "--media", "absent", "--out", "out"),
+    ("shard", "absent.csv", "out", "--frames", "absent"),
+    ("predict", "absent.mp4", "--checkpoint", "absent.pt", "--classes", "a,b"),
+    ("weights", "inspect", "absent.pt"),
+]
+
+
+@pytest.mark.parametrize("words", MISSING, ids=lambda words: words[0])
+def test_a_missing_file_is_one_line_and_writes_nothing(words: tuple[str, ...], tmp_path: Path) -> None:
+    done = run_bike(*words, cwd=tmp_path)
+    assert done.returncode == 1, done.stderr
+    assert done.stderr.count("\n") == 1, done.stderr
+    assert done.stderr.startswith("Error: ")
+    assert "absent" in done.stderr
+    assert list(tmp_path.rglob("*")) == []
+
+
+def raises(error: BaseException) -> None:
+    raise error
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "said"),
+    [
+        (BikeError("a.csv: no\nsuch row"), 1, "Error: a.csv: no such row\n"),
+        (PermissionError(13, "Permission denied", "x.bin"), 1, "Error: x.bin: Permission denied.\n"),
+        (KeyboardInterrupt(), 130, "Stopped. Finished work is kept; run the same command again to go on.\n"),
+    ],
+)
+def test_errors_become_one_line(error: BaseException, code: int, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert guarded(lambda: raises(error)) == code
+    assert capsys.readouterr().err == said
+
+
+def test_ctrl_c_in_a_command_says_that_work_is_kept(capsys: pytest.CaptureFixture[str]) -> None:
+    app = typer.Typer()
+    app.command()(lambda: raises(KeyboardInterrupt()))
+    assert guarded(lambda: app([])) == 130
+    assert capsys.readouterr().err.startswith("Stopped.")
+
+
+def test_a_caller_s_bug_keeps_its_traceback() -> None:
+    with pytest.raises(ZeroDivisionError):
+        guarded(lambda: raises(ZeroDivisionError()))

@@ -1,0 +1,239 @@
+"""The generated data set: equal bytes, balanced classes, pairs that are each other's time reversal, broken files."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import tarfile
+from collections import Counter
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from bike.demo.clips import LIKED_SHARE, MARGIN_PX, draw_clip, render_clip, render_frame
+from bike.demo.dataset import BROKEN, clip_generator, make_demo_data, make_file, plan_clips
+from bike.demo.objects import BYSTANDERS, COLOURS, DRAW
+from bike.demo.scenes import CLASS_NAMES, CLASS_SLUGS, PAIRS
+from bike.errors import BikeError
+from bike.params import DemoData
+
+SMALL = DemoData(train_per_class=1, val_per_class=1, test_per_class=1)
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("demo")
+    make_demo_data(folder, SMALL, jobs=1)
+    return folder
+
+
+def read_rows(folder: Path) -> list[dict[str, str]]:
+    with (folder / "annotations.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def decode(data: bytes) -> list[av.VideoFrame]:
+    with av.open(io.BytesIO(data)) as container:
+        return list(container.decode(video=0))
+
+
+def test_equal_parameters_give_equal_bytes_whatever_the_number_of_processes(made: Path, tmp_path: Path) -> None:
+    summary = make_demo_data(tmp_path, SMALL, jobs=2)
+    assert summary.videos == 3 * len(CLASS_NAMES)
+    assert summary.broken == len(BROKEN)
+    for name in ("videos.tar", "annotations.csv"):
+        assert (tmp_path / name).read_bytes() == (made / name).read_bytes()
+
+
+def test_another_seed_gives_other_clips(made: Path) -> None:
+    clip = next(clip for clip in plan_clips(SMALL) if not clip.damage)
+    assert make_file(clip, seed=0) != make_file(clip, seed=1)
+
+
+def test_clips_do_not_change_when_there_are_more_of_them() -> None:
+    few, many = (plan_clips(DemoData(train_per_class=number, broken=False)) for number in (2, 5))
+    first, same = few[0], many[0]
+    plans = [draw_clip(clip_generator(0, clip), clip.label) for clip in (first, same)]
+    assert plans[0].shape == plans[1].shape
+
+
+def test_the_tar_holds_what_the_annotations_name_in_plain_order(made: Path) -> None:
+    rows = read_rows(made)
+    with tarfile.open(made / "videos.tar") as tar:
+        members = tar.getmembers()
+    assert [member.name for member in members] == [row["path"] for row in rows] == sorted(row["path"] for row in rows)
+    assert all((member.mtime, member.uid, member.gid) == (0, 0, 0) for member in members)
+    assert (made / "videos.tar").read_bytes()[257:263] == b"ustar\0"
+
+
+def test_classes_and_splits_are_balanced_and_named() -> None:
+    clips = plan_clips(DemoData(train_per_class=5, val_per_class=2, test_per_class=3, broken=False))
+    counts = Counter((clip.label, clip.split) for clip in clips)
+    assert counts == {
+        (label, split): number
+        for label in range(len(CLASS_NAMES))
+        for split, number in (("train", 5), ("val", 2), ("test", 3))
+    }
+    assert len({clip.path for clip in clips}) == len(clips)
+    assert {(clip.path.split("/")[0], clip.label) for clip in clips} == {
+        (slug, label) for label, slug in enumerate(CLASS_SLUGS)
+    }
+
+
+def test_class_names_are_distinct_english_phrases() -> None:
+    assert 12 <= len(CLASS_NAMES) == len(set(CLASS_NAMES)) == len(set(CLASS_SLUGS)) <= 16
+    for name in CLASS_NAMES:
+        assert name.replace(" ", "").isalpha()
+        assert name == name.lower()
+
+
+def test_videos_are_h264_with_b_frames_of_different_sizes_rates_and_lengths() -> None:
+    plans = [draw_clip(np.random.default_rng([5, index]), index % 14) for index in range(160)]
+    assert {plan.fps for plan in plans} == {24, 25, 30}
+    assert len({(plan.width_px, plan.height_px) for plan in plans}) >= 6
+    seconds = [plan.num_frames / plan.fps for plan in plans]
+    assert 1.45 <= min(seconds) < 1.6
+    assert 4.5 < max(seconds) <= 6.05
+    assert min(plan.num_frames for plan in plans) >= 36
+
+    clip = plan_clips(DemoData(broken=False))[0]
+    plan = draw_clip(clip_generator(0, clip), clip.label)
+    data = make_file(clip, seed=0)
+    with av.open(io.BytesIO(data)) as container:
+        stream = container.streams.video[0]
+        assert stream.codec_context.name == "h264"
+        assert stream.average_rate == plan.fps
+        assert (stream.width, stream.height) == (plan.width_px, plan.height_px)
+        assert stream.codec_context.has_b_frames
+        assert sum(1 for _ in container.decode(stream)) == plan.num_frames
+    assert b"Lavf" not in data
+
+
+def test_encoded_frames_look_like_the_rendered_ones() -> None:
+    clip = plan_clips(DemoData(broken=False))[0]
+    wanted = list(render_clip(draw_clip(clip_generator(0, clip), clip.label)))
+    found = [frame.to_ndarray(format="rgb24") for frame in decode(make_file(clip, seed=0))]
+    error = np.mean([np.abs(a.astype(int) - b).mean() for a, b in zip(wanted, found, strict=True)])
+    assert error < 8
+
+
+@pytest.mark.parametrize("pair", range(len(PAIRS)))
+def test_classes_of_a_pair_are_each_others_time_reversal(pair: int) -> None:
+    plan = draw_clip(np.random.default_rng([3, pair]), 2 * pair)
+    back = dataclasses.replace(plan, backwards=True, num_frames=plan.num_frames)
+    forwards, backwards = list(render_clip(plan)), list(render_clip(back))
+    assert all(np.array_equal(a, b) for a, b in zip(forwards, reversed(backwards), strict=True))
+    assert not np.array_equal(forwards[0], backwards[0]) or all(plan.cut)
+
+
+@pytest.mark.parametrize("pair", range(len(PAIRS)))
+def test_nothing_but_favourite_colour_and_order_depends_on_the_direction(pair: int) -> None:
+    names = ("width_px", "height_px", "fps", "num_frames", "start", "end", "cut")
+    for seed in range(20):
+        up, down = (draw_clip(np.random.default_rng([9, seed]), 2 * pair + side) for side in (0, 1))
+        if up.shape.colour == down.shape.colour:
+            assert dataclasses.replace(up, scenes=(), backwards=True) == dataclasses.replace(down, scenes=())
+        if up.shape.colour not in PAIRS[pair].liked:
+            assert up.shape == down.shape
+            assert all(getattr(up, name) == getattr(down, name) for name in names)
+
+
+def test_the_colour_says_something_but_not_everything() -> None:
+    for label in range(len(CLASS_NAMES)):
+        liked = PAIRS[label // 2].liked[label % 2]
+        colours = Counter(draw_clip(np.random.default_rng([1, label, n]), label).shape.colour for n in range(40))
+        share = colours[liked] / 40
+        expected = LIKED_SHARE + (1 - LIKED_SHARE) / len(COLOURS)
+        assert abs(share - expected) < 0.25
+        assert max(colours, key=lambda colour: colours[colour]) == liked
+        assert len(colours) >= 5
+    assert all(pair.liked[0] != pair.liked[1] for pair in PAIRS)
+
+
+def test_the_action_fills_only_a_part_of_the_clip() -> None:
+    plans = [draw_clip(np.random.default_rng([2, index]), index % 14) for index in range(100)]
+    for plan in plans:
+        assert 0 <= plan.start < plan.end <= 1
+        assert 0.44 < plan.end - plan.start < 0.76
+    plan = next(plan for plan in plans if plan.cut[0] and plan.start > 0.1)
+    shown = [render_frame(plan, moment).mean(axis=(0, 1)) for moment in (0.0, plan.start - 0.01, plan.start + 0.01)]
+    assert np.abs(shown[0] - shown[1]).max() < np.abs(shown[1] - shown[2]).max()
+
+
+def test_the_background_moves() -> None:
+    plan = draw_clip(np.random.default_rng(4), 0)
+    first, last = render_frame(plan, 0.0), render_frame(plan, 1.0)
+    assert np.abs(first.astype(int) - last).mean() > 2
+    assert MARGIN_PX > 0
+
+
+@pytest.mark.parametrize("kind", DRAW)
+def test_every_thing_can_be_seen(kind: str) -> None:
+    from PIL import Image
+
+    from bike.demo.objects import Item, draw_items
+
+    picture = Image.new("RGB", (64, 64), (128, 128, 128))
+    draw_items(picture, [Item(kind, (250, 0, 0), 0.5, 0.5, 0.5, 0.5)])
+    changed = (np.asarray(picture) != 128).any(axis=2)
+    assert 0.02 < changed.mean() < 0.6
+    if kind not in BYSTANDERS:
+        assert (np.asarray(picture) == (250, 0, 0)).all(axis=2).any()
+
+
+def test_broken_files_are_annotated_and_cannot_be_decoded_as_videos(made: Path) -> None:
+    broken = {clip.path: clip.damage for clip in plan_clips(SMALL) if clip.damage}
+    assert set(broken.values()) == set(BROKEN)
+    assert broken.keys() <= {row["path"] for row in read_rows(made)}
+    assert {row["split"] for row in read_rows(made) if row["path"] in broken} == {"train", "val", "test"}
+    with tarfile.open(made / "videos.tar") as tar:
+        for path, damage in broken.items():
+            member = tar.extractfile(path)
+            assert member is not None
+            data = member.read()
+            if damage == "picture":
+                assert len(decode(data)) == 1
+                continue
+            with pytest.raises(av.error.FFmpegError):
+                decode(data)
+
+
+def test_without_broken_files_every_file_is_a_clip() -> None:
+    assert not any(clip.damage for clip in plan_clips(DemoData(broken=False)))
+
+
+def test_the_command_writes_a_small_set_and_says_so(tmp_path: Path) -> None:
+    sizes = ["--train-per-class", "1", "--val-per-class", "1", "--test-per-class", "1"]
+    found = CliRunner().invoke(
+        build_app_of_demo(), [str(tmp_path), *sizes, "--no-broken", "--seed", "3", "--jobs", "1"]
+    )
+    assert found.exit_code == 0, found.output
+    assert "42 videos of 14 classes and 0 broken files" in found.output
+    assert len(read_rows(tmp_path)) == 42
+
+
+def test_the_command_names_a_bad_value(tmp_path: Path) -> None:
+    found = CliRunner().invoke(build_app_of_demo(), [str(tmp_path / "x"), "--train-per-class", "0"])
+    assert found.exit_code == 1
+    assert "demo_data.train_per_class" in str(found.exception)
+    assert not (tmp_path / "x").exists()
+
+
+def test_a_place_that_cannot_be_written_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(BikeError, match="can't be written"):
+        make_demo_data(tmp_path / "file" / "x", SMALL, jobs=1)
+
+
+def build_app_of_demo():  # type: ignore[no-untyped-def]
+    import typer
+
+    from bike.commands.demo_data import demo_data
+
+    app = typer.Typer()
+    app.command()(demo_data)
+    return app

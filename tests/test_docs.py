@@ -1,0 +1,111 @@
+"""What the documents tell people to type exists: commands, options, make targets, parameters, files they link to."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import tomllib
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from command_helpers import check_command
+from conftest import ROOT
+from ruamel.yaml import YAML
+
+from bike.params import load_params
+
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def shell_lines(page: Path) -> Iterator[list[str]]:
+    """Words of every command in the page's ``sh`` blocks: comments away, continued lines joined, pipelines split."""
+    for block in re.findall(r"^```sh\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S):
+        for line in block.replace("\\\n", " ").splitlines():
+            words = shlex.split(line, comments=True)
+            while words:
+                end = next((i for i, word in enumerate(words) if word in ("&&", "||", "|", ";")), len(words))
+                yield words[:end]
+                words = words[end + 1 :]
+
+
+def commands_of(page: Path) -> list[list[str]]:
+    """The ``bike`` commands of a page, without the program's name and what launches it."""
+    found = []
+    for words in shell_lines(page):
+        if words[:1] == ["bike"]:
+            found.append(words[1:])
+        elif "bike.cli" in words:
+            found.append(words[words.index("bike.cli") + 1 :])
+    return found
+
+
+def examples_of(module: Path) -> list[list[str]]:
+    """The examples in the help of a command's file."""
+    text = re.sub(r"\\+\n\s*", " ", module.read_text(encoding="utf-8"))
+    lines = (re.split(r'"""| > ', line)[0] for line in re.findall(r"^ *(bike .*)$", text, re.M))
+    return [shlex.split(line, comments=True)[1:] for line in lines]
+
+
+MODULES = sorted((ROOT / "bike" / "commands").glob("[a-z]*.py"))
+TYPED = [(page, words) for page in PAGES for words in commands_of(page)]
+TYPED += [(module, words) for module in MODULES for words in examples_of(module)]
+
+
+@pytest.mark.parametrize(("page", "words"), TYPED, ids=[f"{page.name}: bike {' '.join(w[:2])}" for page, w in TYPED])
+def test_commands_and_options_exist(page: Path, words: list[str]) -> None:
+    check_command(words, page.name)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    text = page.read_text(encoding="utf-8")
+    for link in re.findall(r"\]\(([^)#\s]+)[^)]*\)", text):
+        if not re.match(r"[a-z]+:", link):
+            assert (page.parent / link).exists(), f"{page.name}: {link}"
+
+
+def test_make_targets_exist() -> None:
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.M))
+    used = {words[1] for page in PAGES for words in shell_lines(page) if words[0] == "make" and len(words) > 1}
+    assert used
+    assert used <= targets
+
+
+def test_overridden_parameters_exist() -> None:
+    tree = YAML(typ="safe", pure=True).load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    overrides = [
+        word
+        for page in PAGES
+        for words in shell_lines(page)
+        if words[0] == "dvc"
+        for option, word in pairwise(words)
+        if option in ("-S", "--set-param")
+    ]
+    assert overrides
+    for override in overrides:
+        place: object = tree
+        for part in override.split("=")[0].split("."):
+            assert isinstance(place, dict), override
+            assert part in place, override
+            place = place[part]
+    load_params(ROOT / "params.yaml")
+
+
+def test_the_citation_is_the_papers() -> None:
+    citation = YAML(typ="safe", pure=True).load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
+    paper = citation["preferred-citation"]
+    assert citation["cff-version"] == "1.2.0"
+    assert [author["family-names"] for author in paper["authors"]] == ["Wu", "Wang", "Luo", "Wang", "Yang", "Ouyang"]
+    assert paper["year"] == 2023
+    assert paper["identifiers"][0]["value"] == "arXiv:2301.00182"
+
+
+def test_every_dependency_is_explained() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    text = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    names = [re.match(r"[\w.-]+", line) for line in project["dependencies"]]
+    unexplained = [name[0] for name in names if name and f"`{name[0]}`" not in text]
+    assert unexplained == []
+    assert [extra for extra in project["optional-dependencies"] if extra != "dev" and f"`{extra}`" not in text] == []

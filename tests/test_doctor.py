@@ -1,0 +1,138 @@
+"""``bike doctor``: the machine, and a quick look at videos, packs and shards."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner, Result
+from video_samples import make_video, overwrite
+
+from bike.commands.doctor import doctor
+from bike.data.extract import extract_videos
+from bike.data.shards import write_shards
+from bike.doctor import Check, check_data, check_machine, spread
+from bike.params import Extract
+from bike.records import Sample, read_manifest, write_list
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("videos")
+    for number in range(3):
+        make_video(folder / f"{number}.mp4", 5)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def frames(videos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("frames")
+    extract_videos(videos, folder, options=Extract(jobs=1))
+    return folder
+
+
+def by_subject(checks: list[Check]) -> dict[str, Check]:
+    return {check.subject: check for check in checks}
+
+
+def run(*arguments: str) -> Result:
+    app = typer.Typer()
+    app.command()(doctor)
+    return CliRunner().invoke(app, arguments, catch_exceptions=False)
+
+
+def test_the_machine() -> None:
+    checks = by_subject(check_machine())
+    for subject in ("python", "cores", "ffmpeg", "ffmpeg-python", "decoder pyav", "jpeg", "torch"):
+        assert checks[subject].status == "ok", checks[subject]
+    assert sys.version.split()[0] in checks["python"].detail
+    assert "ffmpeg version" in checks["ffmpeg"].detail
+    assert "h264" in checks["decoder pyav"].detail
+    assert "device" in checks
+    assert all("\n" not in check.detail for check in checks.values())
+
+
+def test_a_machine_without_ffmpeg(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", str(tmp_path / "none"))
+    assert by_subject(check_machine())["ffmpeg"].status == "bad"
+
+
+def test_good_videos(videos: Path) -> None:
+    checks = by_subject(check_data(videos))
+    assert checks["data"].detail.startswith("3 videos, ")
+    assert checks["decoding"].status == "ok"
+    assert checks["decoding"].detail == "3 of 3 sampled videos decode, 15 frames, 80x48 to 80x48 px"
+
+
+def test_bad_videos_are_named_with_their_reason(videos: Path, tmp_path: Path) -> None:
+    overwrite(make_video(tmp_path / "a.mp4", 30), tmp_path / "b.mp4", 0.6, 0.2)
+    (tmp_path / "c\x1b[31m.mp4").write_text("no video")
+    (tmp_path / "d.mp4").symlink_to(tmp_path / "none.mp4")
+    checks = by_subject(check_data(tmp_path))
+    assert checks["files"].detail == "1 can't be read: d.mp4 (no such file)"
+    assert checks["decoding"].status == "bad"
+    assert "1 of 3 sampled videos decode" in checks["decoding"].detail
+    assert "b.mp4 (damaged: " in checks["decoding"].detail
+    assert "'c\\x1b[31m.mp4' (not a video" in checks["decoding"].detail
+
+
+def test_frame_packs(frames: Path, tmp_path: Path) -> None:
+    checks = by_subject(check_data(frames))
+    assert checks["data"].detail.startswith("frame packs of 3 videos, 15 frames, ")
+    assert checks["reading"].detail == "3 of 3 sampled packs read well"
+    for path in frames.iterdir():
+        (tmp_path / path.name).write_bytes(path.read_bytes())
+    (tmp_path / "0.mjpg").unlink()
+    broken = bytearray((tmp_path / "1.mjpg").read_bytes())
+    broken[100:200] = bytes(100)
+    (tmp_path / "1.mjpg").write_bytes(broken)
+    checks = by_subject(check_data(tmp_path))
+    assert checks["packs"].status == "bad"
+    assert checks["packs"].detail.startswith("1 are missing or of another size: 0. ")
+    assert checks["reading"].detail.startswith("1 of 2 sampled packs read well: 1 (")
+
+
+def test_frame_folders(videos: Path, tmp_path: Path) -> None:
+    extract_videos(videos, tmp_path, options=Extract(jobs=1), layout="folders")
+    assert [check.status for check in check_data(tmp_path)] == ["ok", "ok"]
+
+
+def test_shards(frames: Path, tmp_path: Path) -> None:
+    samples = [
+        Sample(record.key, record.key, record.path, (0,), record.frames)
+        for record in read_manifest(frames / "manifest.csv")
+    ]
+    write_list(tmp_path / "list.csv", samples)
+    write_shards(tmp_path / "list.csv", frames, tmp_path / "shards")
+    checks = by_subject(check_data(tmp_path / "shards"))
+    assert checks["data"].detail.startswith("1 shards of 3 videos, ")
+    assert checks["shards"].status == "ok"
+    (shard,) = (tmp_path / "shards").glob("*.tar")
+    shard.write_bytes(shard.read_bytes()[:-1])
+    assert by_subject(check_data(tmp_path / "shards"))["shards"].status == "bad"
+
+
+def test_nothing_there(tmp_path: Path) -> None:
+    (check,) = check_data(tmp_path / "none")
+    assert (check.status, "no such file or folder" in check.detail) == ("bad", True)
+    (check,) = check_data(tmp_path)
+    assert (check.status, "no videos" in check.detail) == ("bad", True)
+    (tmp_path / "manifest.csv").write_text("a,b\n1,2\n")
+    (check,) = check_data(tmp_path)
+    assert (check.status, "column" in check.detail) == ("bad", True)
+
+
+def test_samples_are_spread() -> None:
+    assert spread(list(range(5)), 9) == [0, 1, 2, 3, 4]
+    assert spread(list(range(101)), 5) == [0, 25, 50, 75, 100]
+    assert spread(list(range(7)), 1) == [0]
+
+
+def test_the_command(videos: Path, tmp_path: Path) -> None:
+    result = run(str(videos), "--samples", "2")
+    assert result.exit_code == 0
+    assert "2 of 2 sampled videos decode" in result.output
+    assert "decoder pyav" in result.output
+    assert run(str(tmp_path / "none")).exit_code == 1

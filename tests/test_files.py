@@ -1,0 +1,142 @@
+"""Atomic files, keys, records and progress."""
+
+from __future__ import annotations
+
+import logging
+import re
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bike.errors import BikeError, DataError, first_few, nearest
+from bike.files import atomic_write, read_json, sha256, video_keys, write_json
+from bike.progress import progress
+from bike.records import (
+    Sample,
+    VideoRecord,
+    read_labels,
+    read_list,
+    read_manifest,
+    write_labels,
+    write_list,
+    write_manifest,
+)
+
+
+def test_an_interrupted_write_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:
+    file = tmp_path / "a.txt"
+    file.write_text("old")
+    with pytest.raises(KeyboardInterrupt), atomic_write(file, "w") as out:
+        out.write("half of the n")
+        raise KeyboardInterrupt
+    assert file.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_a_file_in_the_place_of_a_folder_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(BikeError, match="can't be written"), atomic_write(tmp_path / "file" / "x"):
+        pass
+
+
+def test_json_round_trip_and_errors(tmp_path: Path) -> None:
+    write_json(tmp_path / "a.json", {"ü": [1, 2.5]})
+    assert read_json(tmp_path / "a.json") == {"ü": [1, 2.5]}
+    (tmp_path / "b.json").write_text("{\n]")
+    with pytest.raises(BikeError, match="line 2"):
+        read_json(tmp_path / "b.json")
+    (tmp_path / "c.json").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(BikeError, match="UTF-8"):
+        read_json(tmp_path / "c.json")
+    assert len(sha256(tmp_path / "a.json")) == 64
+
+
+AWKWARD = [
+    "a b.mp4",
+    "a#!&;().mp4",
+    "-x.mp4",
+    "é.mp4",
+    "x\udcff.mp4",
+    "l" * 200 + ".mp4",
+    "A.mp4",
+    "a.mp4",
+    "a.avi",
+    "x/../y",
+]
+
+
+def test_awkward_names_get_safe_distinct_keys() -> None:
+    keys = video_keys(AWKWARD)
+    assert len({key.lower() for key in keys}) == len(AWKWARD)
+    assert all(re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,119}", key) for key in keys)
+
+
+def test_plain_names_stay_readable() -> None:
+    assert video_keys(["walking/v_Walking_g01_c01.avi", "b-2.mp4"]) == ["walking__v_Walking_g01_c01", "b-2"]
+
+
+@given(st.lists(st.text(min_size=1, max_size=40), min_size=1, max_size=20, unique=True))
+def test_keys_are_distinct_whatever_the_names(paths: list[str]) -> None:
+    keys = video_keys(paths)
+    assert len({key.lower() for key in keys}) == len(paths)
+    assert all(re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,119}", key, re.ASCII) for key in keys)
+
+
+def test_manifest_round_trip(tmp_path: Path) -> None:
+    records = [
+        VideoRecord("a", 'dir/a,"b"\n.mp4', "ok", 30, 29.97, 320, 240, 1.001, 1234),
+        VideoRecord("b", "x\udcff.mp4", "rejected", error="truncated: 12 of 300 frames"),
+    ]
+    write_manifest(tmp_path / "m.csv", records)
+    assert read_manifest(tmp_path / "m.csv") == records
+
+
+def test_list_round_trip(tmp_path: Path) -> None:
+    samples = [
+        Sample("a-0", "a", "a.mp4", (3, 17), 300, 0.1, 12.3456789),
+        Sample("a-1", "a", "a.mp4", (), 300),
+        Sample("b", "b", "b.mp4", (0,), 12, 1234567.25, None),
+    ]
+    write_list(tmp_path / "l.csv", samples)
+    assert read_list(tmp_path / "l.csv") == samples
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("key,label\na,1\n", "column 'frames' is missing"),
+        ("key,label,frames\na,x,3\n", "line 2"),
+        ("key,label,frames\na,1,3\na,1,3\n", "line 3"),
+        ("key,label,frames\na,-1,3\n", "line 2"),
+        ("", "column 'key' is missing"),
+    ],
+)
+def test_a_bad_list_names_the_line(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "l.csv").write_text(text)
+    with pytest.raises(DataError, match=said):
+        read_list(tmp_path / "l.csv")
+
+
+def test_labels_round_trip_and_errors(tmp_path: Path) -> None:
+    write_labels(tmp_path / "l.csv", ["a, b", "<script>"])
+    assert read_labels(tmp_path / "l.csv") == ["a, b", "<script>"]
+    for text in ("id,name\n0,a\n2,b\n", "id,name\n0,\n", "id,name\nx,a\n", "id,name\n"):
+        (tmp_path / "bad.csv").write_text(text)
+        with pytest.raises(DataError, match=r"bad\.csv"):
+            read_labels(tmp_path / "bad.csv")
+
+
+def test_progress_off_a_terminal_is_a_log_line(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "bike")
+    with progress("extract", 3, unit="videos") as job:
+        job.advance(2)
+        job.advance(note="1 rejected")
+    assert re.fullmatch(r"extract: 3/3 videos, \S+/s, 1 rejected", caplog.messages[-1])
+
+
+def test_problems_are_shortened_and_counted() -> None:
+    assert first_few(["a", "b", "c"], 2) == "a; b; and 1 more"
+    assert nearest("ephocs", ["epochs", "lr"]) == " Did you mean 'epochs'?"
+    assert nearest("zzz", ["epochs"]) == ""

@@ -1,0 +1,148 @@
+"""The model against numbers that the published implementation computed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+from torch import Tensor
+
+from bike.model.encoders import Encoder, encode_prompts
+from bike.model.heads import AttributeHead, VideoHead
+from bike.model.weights import load_clip, load_released
+from bike.train.loss import contrastive_loss
+from bike.train.optim import build_optimizer, set_learning_rates
+
+
+@pytest.fixture(scope="module")
+def wanted(golden: Path) -> dict[str, Tensor]:
+    return load_file(golden / "tensors.safetensors")
+
+
+@pytest.fixture(scope="module")
+def encoder(golden: Path) -> Encoder:
+    return load_clip(golden / "clip_fp16.safetensors")
+
+
+@pytest.fixture(scope="module")
+def found(encoder: Encoder, wanted: dict[str, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+    """Frame features, token features, class embeddings: our own."""
+    with torch.no_grad():
+        frames = encoder.encode_image(wanted["frames"].flatten(0, 1)).view(2, 8, -1)
+        classes, tokens = encoder.encode_text(wanted["text_ids"])
+    return frames, tokens, classes
+
+
+def weights(path: Path) -> dict[str, Tensor]:
+    return {key: value.float() for key, value in load_file(path).items()}
+
+
+def video_head(golden: Path, temporal: str, interaction: str) -> VideoHead:
+    head = VideoHead(64, 2, temporal.lower(), interaction.lower())  # type: ignore[arg-type]
+    if temporal == "Transf":
+        head.load_state_dict(weights(golden / "video_head_fp16.safetensors"))
+    return head.eval()
+
+
+def near(got: Tensor, expected: Tensor, tolerance: float) -> None:
+    torch.testing.assert_close(got, expected, atol=tolerance, rtol=0)
+
+
+def test_architecture(encoder: Encoder, golden: Path) -> None:
+    config = json.loads((golden / "clip_config.json").read_text())
+    shape = encoder.architecture
+    assert (encoder.embed_dim, encoder.input_size) == (config["embed_dim"], config["image_resolution"])
+    assert shape.vision_layers == config["vision_layers"]
+    assert (shape.vision_width, shape.patch_size) == (config["vision_width"], config["vision_patch_size"])
+    assert (encoder.context_length, shape.vocab_size) == (config["context_length"], config["vocab_size"])
+    assert (shape.text_width, shape.text_layers) == (config["transformer_width"], config["transformer_layers"])
+    assert encoder.text_heads == config["transformer_heads"]
+
+
+def test_features(found: tuple[Tensor, Tensor, Tensor], wanted: dict[str, Tensor]) -> None:
+    frames, tokens, classes = found
+    near(frames, wanted["image_features"], 1e-5)
+    near(classes, wanted["text_cls_features"], 1e-5)
+    near(tokens[:6], wanted["text_token_features"], 1e-5)
+
+
+def test_short_texts_give_the_same_class_embeddings(encoder: Encoder, wanted: dict[str, Tensor]) -> None:
+    with torch.no_grad():
+        near(encoder.embed_text(wanted["text_ids"]), wanted["text_cls_features"], 1e-5)
+
+
+@pytest.mark.parametrize("temporal", ["None", "Transf"])
+@pytest.mark.parametrize("interaction", ["DP", "VCS"])
+def test_video_logits(
+    found: tuple[Tensor, Tensor, Tensor],
+    wanted: dict[str, Tensor],
+    golden: Path,
+    temporal: str,
+    interaction: str,
+) -> None:
+    with torch.no_grad():
+        near(video_head(golden, temporal, interaction)(*found), wanted[f"logits.{temporal}.{interaction}"], 1e-6)
+
+
+def test_attribute_logits(
+    encoder: Encoder, found: tuple[Tensor, Tensor, Tensor], wanted: dict[str, Tensor], golden: Path
+) -> None:
+    head = AttributeHead(64)
+    head.load_state_dict(weights(golden / "attributes_head_fp16.safetensors"))
+    with torch.no_grad():
+        near(head(found[2], encoder.embed_text(wanted["sentence_ids"])), wanted["sentence_logits"], 1e-6)
+
+
+def test_released_checkpoint(
+    golden: Path, encoder: Encoder, found: tuple[Tensor, Tensor, Tensor], wanted: dict[str, Tensor]
+) -> None:
+    loaded, head, epoch = load_released(golden / "released_format.pt")
+    assert epoch == 3
+    assert isinstance(head, VideoHead)
+    assert all(torch.equal(value, loaded.state_dict()[key]) for key, value in encoder.state_dict().items())
+    with torch.no_grad():
+        near(head(*found), wanted["logits.Transf.VCS"], 1e-6)
+
+
+def test_four_training_steps(golden: Path, wanted: dict[str, Tensor]) -> None:
+    config = json.loads((golden / "train.json").read_text())
+    batches = load_file(golden / "train_batches_fp16.safetensors")
+    after = load_file(golden / "train_after.safetensors")
+    encoder = load_clip(golden / "clip_fp16.safetensors").train().freeze_text()
+    head = video_head(golden, config["head"], config["interaction"]).train()
+    optimizer = build_optimizer(
+        encoder, head, lr=config["lr"], clip_ratio=config["clip_ratio"], weight_decay=config["weight_decay"]
+    )
+    classes, tokens = encode_prompts(encoder, wanted["text_ids"])
+    losses = []
+    for step in range(4):
+        set_learning_rates(
+            optimizer,
+            epoch=step // 2,
+            step=step % 2,
+            steps_per_epoch=config["steps_per_epoch"],
+            epochs=config["epochs"],
+            warmup_epochs=config["warmup_epochs"],
+        )
+        frames, labels = batches[f"batch{step}.frames"].float(), batches[f"batch{step}.labels"]
+        features = encoder.encode_image(frames.flatten(0, 1)).view(*frames.shape[:2], -1)
+        logits = encoder.logit_scale.exp() * head(features, tokens[labels], classes[labels])
+        loss = contrastive_loss(logits, labels, "nce")
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses == pytest.approx(config["losses"], rel=1e-4)
+
+    encoder.eval()
+    head.eval()
+    with torch.no_grad():
+        features = encoder.encode_image(wanted["frames"].flatten(0, 1)).view(2, 8, -1)
+        near(features, after["after.image_features"], 1e-4)
+        near(head(features, tokens, classes), after["after.logits"], 1e-5)
+    near(encoder.visual.proj, after["after.visual.proj"], 1e-6)
+    near(encoder.logit_scale.view(1), after["after.logit_scale"], 1e-6)
+    near(head.frame_position_embeddings.weight[:8], after["after.head.frame_position_embeddings"], 1e-6)

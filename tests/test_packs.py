@@ -1,0 +1,94 @@
+"""Frame packs: finding frames, reading some of them, refusing damage."""
+
+from __future__ import annotations
+
+import io
+import mmap
+from pathlib import Path
+
+import numpy as np
+import pytest
+import simplejpeg
+from PIL import Image
+
+from bike.data.packs import read_frames, read_pack, scan_offsets
+from bike.errors import BikeError, DataError
+
+
+def picture(seed: int, height: int = 24, width: int = 32) -> np.ndarray:
+    noise = np.random.default_rng(seed).integers(0, 256, (height // 4, width // 4, 3), np.uint8)
+    return noise.repeat(4, 0).repeat(4, 1)
+
+
+def jpegs(count: int) -> list[bytes]:
+    return [simplejpeg.encode_jpeg(picture(i), quality=90, colorsubsampling="420") for i in range(count)]
+
+
+def test_offsets_are_where_each_jpeg_starts_and_the_end() -> None:
+    parts = jpegs(5)
+    expected = np.cumsum([0, *map(len, parts)]).tolist()
+    pack = b"".join(parts)
+    assert scan_offsets(pack) == expected
+    assert scan_offsets(memoryview(pack)) == expected
+    assert scan_offsets(bytearray(pack)) == expected
+    assert scan_offsets(b"") == [0]
+
+
+@pytest.mark.parametrize("options", [{"progressive": True}, {"restart_marker_blocks": 2}, {"optimize": True}])
+def test_offsets_survive_progressive_scans_restart_markers_and_thumbnails(options: dict[str, object]) -> None:
+    exif = Image.Exif()
+    exif[0x010E] = "a comment with \xff\xd8 and \xff\xd9 in it"
+    parts = []
+    for i in range(3):
+        out = io.BytesIO()
+        Image.fromarray(picture(i)).save(out, "JPEG", exif=exif, comment=jpegs(1)[0][:900], **options)  # type: ignore[arg-type]
+        parts.append(out.getvalue())
+    assert scan_offsets(b"".join(parts)) == np.cumsum([0, *map(len, parts)]).tolist()
+
+
+def test_reads_the_asked_frames_in_the_asked_order() -> None:
+    parts = jpegs(6)
+    pack = b"".join(parts)
+    frames = read_frames(pack, scan_offsets(pack), [4, 0, 4, 5])
+    assert frames.shape == (4, 24, 32, 3)
+    assert frames.dtype == np.uint8
+    for frame, index in zip(frames, [4, 0, 4, 5], strict=True):
+        np.testing.assert_array_equal(frame, simplejpeg.decode_jpeg(parts[index]))
+    assert read_frames(pack, scan_offsets(pack), []).shape[0] == 0
+
+
+def test_reads_from_a_memory_map(tmp_path: Path) -> None:
+    path = tmp_path / "a.mjpg"
+    path.write_bytes(b"".join(jpegs(3)))
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        offsets = scan_offsets(data)
+        mapped = read_frames(data, offsets, [2, 1])
+    np.testing.assert_array_equal(mapped, read_pack(path, [2, 1]))
+
+
+def test_damage_and_bad_numbers_are_named(tmp_path: Path) -> None:
+    pack = b"".join(jpegs(2))
+    offsets = scan_offsets(pack)
+    with pytest.raises(DataError, match="no frame 2"):
+        read_frames(pack, offsets, [2])
+    with pytest.raises(DataError, match="no frame -1"):
+        read_frames(pack, offsets, [-1])
+    with pytest.raises(DataError, match="cut off"):
+        scan_offsets(pack[:-40])
+    with pytest.raises(DataError, match=f"byte {offsets[-1]}"):
+        scan_offsets(pack + b"rubbish")
+    for junk in (b"\xff\xd8\xff", b"\xff\xd8\xff\xdb\x00\x00", b"\xff\xd8\xff\xff", b"no"):
+        with pytest.raises(DataError):
+            scan_offsets(junk)
+    other = simplejpeg.encode_jpeg(picture(0, 32, 32))
+    mixed = pack + other
+    with pytest.raises(DataError, match="frame 2"):
+        read_frames(mixed, scan_offsets(mixed), [0, 2])
+    wrong = bytearray(pack)
+    wrong[offsets[1] + 2 : offsets[1] + 60] = bytes(58)
+    path = tmp_path / "a.mjpg"
+    path.write_bytes(wrong)
+    with pytest.raises(DataError, match=r"a\.mjpg: .*frame 1"):
+        read_pack(path, [1], offsets)
+    with pytest.raises(BikeError, match="no such file"):
+        read_pack(tmp_path / "none.mjpg", [0])

@@ -1,0 +1,142 @@
+"""The whole pipeline in a small form: `dvc repro` end to end, a second run that does nothing, pinned numbers."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import ROOT
+from ruamel.yaml import YAML
+
+from bike.files import read_json
+from bike.records import read_list, read_manifest
+from bike.report_table import END, START
+from stages.compare_locks import data_hashes, differences
+
+# Enough for every stage to run, far too little to learn.
+SMALL: dict[str, dict[str, Any]] = {
+    "demo_data": {"train_per_class": 3, "val_per_class": 1, "test_per_class": 2},
+    "extract": {"short_side": 48, "jobs": 1},
+    "pretrain": {"num_images": 48, "steps": 3, "batch_size": 8, "threads": 1},
+    "train": {"epochs": 1, "batch_size": 14, "warmup_epochs": 0, "workers": 0, "threads": 1},
+    "train_attributes": {"epochs": 2, "batch_size": 14, "warmup_epochs": 0, "threads": 1},
+    "evaluate": {"workers": 0, "threads": 1},
+    "report": {"clips": 2},
+}
+
+
+def git(folder: Path, *words: str) -> None:
+    identity = ("-c", "user.name=test", "-c", "user.email=test@example.org")
+    subprocess.run(["git", *identity, *words], cwd=folder, check=True, capture_output=True)
+
+
+def dvc(folder: Path, *words: str) -> str:
+    """Run dvc in a checkout; the stages' ``python`` is this one."""
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    env = {**os.environ, "PATH": path, "PYTHONPATH": str(folder), "DVC_NO_ANALYTICS": "1", "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, "-m", "dvc", *words], cwd=folder, capture_output=True, text=True, env=env, check=False
+    )
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    return done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository with the project's files, small parameters, and one variant of the video branch."""
+    folder = tmp_path_factory.mktemp("checkout")
+    for name in ("bike", "stages", "lists", ".dvc", "dvc.yaml", "params.yaml", "README.md", ".gitignore", ".dvcignore"):
+        source = ROOT / name
+        if source.is_dir():
+            ignored = shutil.ignore_patterns("__pycache__", "cache", "tmp", "demo" if name == "lists" else "")
+            shutil.copytree(source, folder / name, ignore=ignored)
+        else:
+            shutil.copy(source, folder / name)
+    yaml = YAML()
+    params = yaml.load((folder / "params.yaml").read_text(encoding="utf-8"))
+    for section, values in SMALL.items():
+        params[section].update(values)
+    with (folder / "params.yaml").open("w", encoding="utf-8") as file:
+        yaml.dump(params, file)
+    git(folder, "init", "-q")
+    git(folder, "add", "-A")
+    git(folder, "commit", "-qm", "start")
+    return folder
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_the_pipeline_runs_from_videos_to_a_table_and_then_does_nothing(checkout: Path) -> None:
+    first = dvc(checkout, "repro", "fuse@4x3", "evaluate@none-dp-1x1")
+    assert "Running stage 'pretrain'" in first
+
+    records = read_manifest(checkout / "data/demo/frames/manifest.csv")
+    rejected = [record for record in records if record.status == "rejected"]
+    assert rejected
+    assert all(record.error for record in rejected)
+    test = read_list(checkout / "lists/demo/test.csv")
+    assert not {sample.video for sample in test} & {record.key for record in rejected}
+
+    metrics = read_json(checkout / "results/fuse/4x3/metrics.json")
+    assert metrics["videos"] == len(test)
+    assert 0 <= metrics["top1"] <= metrics["top5"] <= 100
+
+    second = dvc(checkout, "repro", "fuse@4x3", "evaluate@none-dp-1x1")
+    assert "Running stage" not in second
+    assert "up to date" in second
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_lost_folder_of_packs_is_made_again(checkout: Path) -> None:
+    """The packs are no DVC output: a checkout with a manifest from the cache may lack them."""
+    hashes = data_hashes(checkout / "dvc.lock")
+    shutil.rmtree(checkout / "data/demo/shards/val")
+    for pack in (checkout / "data/demo/frames").glob("*.mjpg"):
+        pack.unlink()
+    dvc(checkout, "repro", "--force", "--single-item", "shard@val")
+    assert data_hashes(checkout / "dvc.lock") == hashes
+
+
+def test_dvc_tracks_few_files() -> None:
+    """Per-file cost rules everything in DVC: the outputs of all data stages are at most 20 files."""
+    lock = ROOT / "dvc.lock"
+    stages = YAML(typ="safe", pure=True).load(lock.read_text(encoding="utf-8"))["stages"]
+    count = sum(
+        out.get("nfiles", 1)
+        for name, stage in stages.items()
+        if name.split("@")[0] in ("demo-data", "extract", "shard")
+        for out in stage["outs"]
+    )
+    assert 0 < count <= 20
+
+
+def test_the_readme_holds_the_table_that_dvc_lock_pins() -> None:
+    """Works in a fresh clone, without any result: the table's hash is the one of the report stage's output."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    table = readme.split(START)[1].split(END)[0].strip("\n") + "\n"
+    stages = YAML(typ="safe", pure=True).load((ROOT / "dvc.lock").read_text(encoding="utf-8"))["stages"]
+    pinned = next(out["md5"] for out in stages["report"]["outs"] if out["path"] == "report/table.md")
+    assert hashlib.md5(table.encode(), usedforsecurity=False).hexdigest() == pinned, "run `dvc repro` and commit both"
+
+
+def write_lock(path: Path, hashes: dict[str, str]) -> None:
+    outs = [{"path": name, "md5": md5} for name, md5 in hashes.items()]
+    with path.open("w", encoding="utf-8") as file:
+        YAML().dump({"stages": {"extract": {"outs": outs}, "train@a": {"outs": [{"path": "m", "md5": "x"}]}}}, file)
+
+
+def test_a_changed_data_output_is_named(tmp_path: Path) -> None:
+    write_lock(tmp_path / "a", {"manifest.csv": "1", "old": "2"})
+    write_lock(tmp_path / "b", {"manifest.csv": "3"})
+    assert differences(tmp_path / "a", tmp_path / "a") == []
+    assert differences(tmp_path / "a", tmp_path / "b") == [
+        "extract: manifest.csv: 1 is now 3",
+        "extract: old: 2 is now absent",
+    ]

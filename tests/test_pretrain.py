@@ -1,0 +1,234 @@
+"""Pretraining: it learns, it is a CLIP of OpenAI's form, and an interrupted run ends like an uninterrupted one."""
+
+from __future__ import annotations
+
+import csv
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+import typer
+from typer.testing import CliRunner
+
+from bike.demo import pretrain as module
+from bike.demo.pretrain import build_small_clip, count_parameters, pretrain_clip
+from bike.demo.pretrain_step import (
+    Captioned,
+    batch_rows,
+    caption_accuracy,
+    embed_pictures,
+    learning_rate,
+    pair_loss,
+    restore_vocabulary,
+    set_feature_norm,
+    shrink_vocabulary,
+)
+from bike.demo.stills import render_stills
+from bike.errors import BikeError
+from bike.model.weights import load_clip
+from bike.params import Pretrain
+from bike.text.tokenizer import tokenize
+
+TINY = Pretrain(
+    threads=1,
+    embed_dim=32,
+    resolution=16,
+    vision_width=64,
+    vision_layers=1,
+    text_layers=1,
+    num_images=256,
+    steps=12,
+    batch_size=32,
+    warmup_steps=3,
+)
+
+
+@pytest.fixture(scope="module")
+def data() -> Captioned:
+    return Captioned(render_stills(300, 16, seed=0), num_held_out=44)
+
+
+def test_captions_keep_their_tokens_under_new_numbers(data: Captioned) -> None:
+    stills = render_stills(300, 16, seed=0)
+    wanted = tokenize(stills.captions)
+    found = data.used[data.ids[data.which]]
+    assert torch.equal(found, wanted[:, : found.shape[1]])
+    assert not wanted[:, found.shape[1] :].any()
+    assert torch.equal(found.argmax(dim=1), wanted.argmax(dim=1))
+
+
+def test_the_shrunk_vocabulary_gives_the_same_embeddings_and_can_be_put_back(data: Captioned) -> None:
+    encoder = build_small_clip(TINY)
+    ids = data.used[data.ids[:20]]
+    with torch.no_grad():
+        wanted = encoder.embed_text(ids)
+        before = encoder.token_embedding.weight.clone()
+        whole = shrink_vocabulary(encoder, data.used)
+        assert torch.allclose(encoder.embed_text(data.ids[:20]), wanted, atol=1e-6)
+        encoder.token_embedding.weight.add_(1.0)
+        restore_vocabulary(encoder, whole, data.used)
+    after = encoder.token_embedding.weight
+    assert len(after) == 49408
+    changed = (after != before).any(dim=1).nonzero().flatten()
+    assert torch.equal(changed, data.used)
+
+
+def test_every_epoch_sees_every_still_once() -> None:
+    rows = torch.cat([batch_rows(step, 256, TINY) for step in range(8)])
+    assert torch.equal(rows.sort().values, torch.arange(256))
+    again = torch.cat([batch_rows(step, 256, TINY) for step in range(8, 16)])
+    assert not torch.equal(rows, again)
+    assert torch.equal(again.sort().values, torch.arange(256))
+
+
+def test_the_learning_rate_rises_and_falls() -> None:
+    rates = [learning_rate(step, TINY) for step in range(TINY.steps)]
+    assert max(rates) == pytest.approx(TINY.lr) == rates[2]
+    assert rates[0] == pytest.approx(TINY.lr / 3)
+    assert rates[3:] == sorted(rates[3:], reverse=True)
+
+
+def test_pair_loss_is_cross_entropy_when_no_caption_stands_twice() -> None:
+    generator = torch.Generator().manual_seed(0)
+    pictures, captions = torch.randn(2, 5, 8, generator=generator)
+    logits = 7 * F.normalize(pictures, dim=1) @ F.normalize(captions, dim=1).T
+    own = torch.arange(5)
+    wanted = (F.cross_entropy(logits, own) + F.cross_entropy(logits.T, own)) / 2
+    assert torch.allclose(pair_loss(pictures, captions, own, torch.tensor(7.0)), wanted)
+
+
+def test_pair_loss_shares_a_caption_among_its_pictures() -> None:
+    captions = torch.eye(2)
+    which = torch.tensor([0, 0, 1])
+    right = pair_loss(captions[which], captions, which, torch.tensor(30.0))
+    wrong = pair_loss(captions[1 - which], captions, which, torch.tensor(30.0))
+    assert float(right) == pytest.approx(torch.log(torch.tensor(2.0)).item() / 4, abs=1e-4)
+    assert wrong > 10
+
+
+def test_feature_norm_changes_lengths_and_no_cosine(data: Captioned) -> None:
+    encoder = build_small_clip(TINY)
+    before = embed_pictures(encoder, data.pictures[data.held_out()])
+    set_feature_norm(encoder, data, 0.25)
+    after = embed_pictures(encoder, data.pictures[data.held_out()])
+    assert after.norm(dim=1).mean().item() == pytest.approx(0.25, rel=1e-4)
+    assert torch.allclose(F.cosine_similarity(before, after), torch.ones(len(after)), atol=1e-5)
+
+
+def test_it_learns_which_caption_belongs_to_a_still(tmp_path: Path) -> None:
+    params = TINY.model_copy(update={"steps": 80, "num_images": 600, "vision_layers": 2})
+    done = pretrain_clip(tmp_path / "clip.safetensors", params, live_dir=tmp_path / "live")
+    with (tmp_path / "live" / "plots" / "metrics" / "pretrain" / "loss.tsv").open() as file:
+        losses = [float(row["loss"]) for row in csv.DictReader(file, delimiter="\t")]
+    assert losses[-1] < losses[0] - 0.3
+    assert done.loss == losses[-1]
+    assert done.caption_top1 > 1  # chance is about 0.4
+
+
+def test_the_file_is_a_clip_of_the_chosen_size(tmp_path: Path) -> None:
+    done = pretrain_clip(tmp_path / "clip.safetensors", TINY)
+    encoder = load_clip(tmp_path / "clip.safetensors")
+    assert encoder.input_size == 16
+    assert encoder.embed_dim == 32
+    assert encoder.token_embedding.weight.shape == (49408, 64)
+    assert encoder.context_length == 77
+    assert done.parameters == count_parameters(encoder)
+    classes, tokens = encoder.encode_text(tokenize(["This is a video about a ball rolling to the left"]))
+    assert torch.isfinite(tokens).all()
+    assert torch.isfinite(classes).all()
+    stills = Captioned(render_stills(60, 16, seed=4), 60)
+    lengths = embed_pictures(encoder, stills.pictures).norm(dim=1)
+    assert lengths.mean().item() == pytest.approx(TINY.feature_norm, rel=0.2)
+
+
+class _StopsAfter:
+    """Stands for a signal that comes after some steps."""
+
+    steps = 7
+
+    def __init__(self) -> None:
+        self._asked = 0
+
+    def __enter__(self) -> _StopsAfter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    @property
+    def requested(self) -> bool:
+        self._asked += 1
+        return self._asked > 2 * self.steps - 2
+
+
+def test_an_interrupted_run_ends_with_the_same_bytes_and_curves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretrain_clip(tmp_path / "whole.safetensors", TINY, live_dir=tmp_path / "whole")
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "StopRequest", _StopsAfter)
+        with pytest.raises(KeyboardInterrupt):
+            pretrain_clip(
+                tmp_path / "parts.safetensors", TINY, live_dir=tmp_path / "parts", state_dir=tmp_path / "state"
+            )
+    assert (tmp_path / "state" / "state.pt").exists()
+    assert not (tmp_path / "parts.safetensors").exists()
+    pretrain_clip(tmp_path / "parts.safetensors", TINY, live_dir=tmp_path / "parts", state_dir=tmp_path / "state")
+    assert not (tmp_path / "state").exists()
+    assert (tmp_path / "parts.safetensors").read_bytes() == (tmp_path / "whole.safetensors").read_bytes()
+    for path in sorted((tmp_path / "whole").rglob("*.tsv")):
+        assert path.read_text() == (tmp_path / "parts" / path.relative_to(tmp_path / "whole")).read_text()
+
+
+def test_a_state_of_another_job_is_left_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "StopRequest", _StopsAfter)
+        with pytest.raises(KeyboardInterrupt):
+            pretrain_clip(tmp_path / "a.safetensors", TINY, state_dir=tmp_path / "state")
+    other = TINY.model_copy(update={"seed": 1})
+    pretrain_clip(tmp_path / "resumed.safetensors", other, state_dir=tmp_path / "state")
+    pretrain_clip(tmp_path / "fresh.safetensors", other)
+    assert (tmp_path / "resumed.safetensors").read_bytes() == (tmp_path / "fresh.safetensors").read_bytes()
+
+
+def test_a_damaged_state_is_named(tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "state.pt").write_bytes(b"nothing")
+    with pytest.raises(BikeError, match=r"state\.pt: not a saved state"):
+        pretrain_clip(tmp_path / "clip.safetensors", TINY, state_dir=tmp_path / "state")
+
+
+def test_a_loss_that_is_no_number_is_one_line(tmp_path: Path) -> None:
+    with pytest.raises(BikeError, match=r"no longer a number.*Lower pretrain.lr"):
+        pretrain_clip(tmp_path / "clip.safetensors", TINY.model_copy(update={"lr": 1e30, "warmup_steps": 0}))
+
+
+def test_threads_are_put_back(tmp_path: Path) -> None:
+    before = torch.get_num_threads()
+    pretrain_clip(tmp_path / "clip.safetensors", TINY.model_copy(update={"threads": before + 1, "steps": 1}))
+    assert torch.get_num_threads() == before
+
+
+def test_the_command_pretrains(tmp_path: Path) -> None:
+    from bike.commands.pretrain import pretrain
+
+    app = typer.Typer()
+    app.command()(pretrain)
+    (tmp_path / "params.yaml").write_text(
+        "pretrain: {threads: 1, embed_dim: 32, resolution: 16, vision_width: 64, vision_layers: 1, text_layers: 1}\n"
+    )
+    options = {"--params": tmp_path / "params.yaml", "--state": tmp_path / "state", "--images": 200, "--steps": 2}
+    words = [str(word) for option in options.items() for word in option]
+    found = CliRunner().invoke(app, [str(tmp_path / "c.safetensors"), *words])
+    assert found.exit_code == 0, found.output
+    assert "M parameters beside the token table" in found.output
+    assert load_clip(tmp_path / "c.safetensors").embed_dim == 32
+
+
+def test_held_out_stills_are_not_trained_on(data: Captioned) -> None:
+    assert data.num_train == 256
+    assert torch.equal(data.held_out(), torch.arange(256, 300))
+    rows = torch.cat([batch_rows(step, data.num_train, TINY) for step in range(20)])
+    assert not set(rows.tolist()) & set(data.held_out().tolist())
+    assert 0 <= caption_accuracy(build_small_clip(TINY), data) <= 100

@@ -1,0 +1,107 @@
+"""The published models as presets: each resolves, builds, and prints commands that exist."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from command_helpers import check_command
+from conftest import ROOT
+from test_cli import run_bike
+
+from bike.errors import ParamsError
+from bike.files import write_json
+from bike.model.encoders import build
+from bike.model.encoders_architecture import OFFICIAL
+from bike.model.heads import AttributeHead, VideoHead
+from bike.params import load_params
+from bike.zoo import commands, expected_hours, find_preset, load_zoo, measured, merge, params_text
+
+ZOO = load_zoo(ROOT / "configs" / "zoo.yaml")
+
+
+def test_every_published_row_is_there() -> None:
+    tasks = [preset.entry.task for preset in ZOO.values()]
+    assert tasks.count("zeroshot") == 6
+    assert tasks.count("few-shot") == 4 * 5
+    assert tasks.count("train") + tasks.count("fused") == 13
+    assert ZOO["k400-vitl14-336-16f"].entry.published == {"top1": 88.7}
+
+
+@pytest.mark.parametrize("name", ZOO)
+def test_each_preset_is_a_full_parameter_set_and_builds(name: str, tmp_path: Path) -> None:
+    preset = ZOO[name]
+    (tmp_path / "params.yaml").write_text(params_text(preset), encoding="utf-8")
+    assert load_params(tmp_path / "params.yaml") == preset.params
+    model = preset.params.model
+    encoder = build(OFFICIAL[model.weights], device="meta")
+    head = VideoHead(encoder.embed_dim, encoder.text_heads, model.temporal, model.interaction)
+    assert encoder.input_size == (336 if "336" in name else 224)
+    assert (model.temporal == "none") == (preset.entry.task == "few-shot")
+    assert sum(1 for _ in head.parameters()) == (0 if model.temporal == "none" else 1 + 6 * 12)
+    assert sum(p.numel() for p in AttributeHead(encoder.embed_dim).parameters()) > 0
+
+
+def test_presets_share_their_lines() -> None:
+    """A preset states parts, no parameters."""
+    text = (ROOT / "configs" / "zoo.yaml").read_text(encoding="utf-8").split("\npresets:")[1]
+    assert not re.search(r"weights:|frames:|epochs:|batch_size:", text)
+
+
+@pytest.mark.parametrize("name", ZOO)
+def test_commands_name_options_that_exist(name: str) -> None:
+    for line in commands(ZOO[name]):
+        words = re.sub(r"^torchrun .* -m bike\.cli ", "bike ", line).split()
+        assert words[0] == "bike"
+        check_command(words[1:], name)
+
+
+def test_expected_hours_grow_with_the_model() -> None:
+    small, large = expected_hours(ZOO["k400-vitb16-8f"]), expected_hours(ZOO["k400-vitl14-336-16f"])
+    assert small is not None
+    assert large is not None
+    assert 15 < large / small < 30
+    assert expected_hours(ZOO["few-shot-ucf101-2"]) is None
+
+
+def test_measured_comes_from_a_metrics_file(tmp_path: Path) -> None:
+    preset = ZOO["anet-vitl14-16f"]
+    assert measured(preset, tmp_path) == "not run here"
+    write_json(tmp_path / preset.name / "metrics.json", {"top1": 12.5, "map": 3.25, "top5": 9})
+    assert measured(preset, tmp_path) == "12.5 top1, 3.25 map"
+
+
+def test_the_commands_work_from_the_checkout(tmp_path: Path) -> None:
+    listed = run_bike("zoo", "list", cwd=ROOT)
+    assert listed.returncode == 0, listed.stderr
+    assert "87.4 top1" in listed.stdout
+    assert "not run here" in listed.stdout
+    assert "bike zoo show few-shot-hmdb51-16" in listed.stdout
+    assert run_bike("zoo", cwd=ROOT).stdout == listed.stdout
+    shown = run_bike("zoo", "show", "zeroshot-ucf101", cwd=ROOT)
+    assert "model.weights: ViT-L/14" in shown.stdout
+    written = run_bike("zoo", "params", "ucf101-vitl14-16f", "--out", str(tmp_path / "p.yaml"), cwd=ROOT)
+    assert written.returncode == 0
+    assert load_params(tmp_path / "p.yaml").model.start_from == "models/k400-vitl14-16f.pt"
+
+
+def test_mistakes_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ParamsError, match="Did you mean 'k400-vitb16-8f'"):
+        find_preset(ZOO, "k400-vitb16")
+    few = "few_shot: {datasets: [], shots: [], parts: []}\n"
+    for text, said in {
+        f"parts: {{a: {{}}}}\npresets: {{x: {{dataset: a, task: train, parts: [b]}}}}\n{few}": "unknown part 'b'",
+        f"parts: {{a: {{train: {{lrr: 1}}}}}}\npresets: {{x: {{dataset: a, task: train, parts: []}}}}\n{few}": "lrr",
+        f"parts: {{}}\npresets: {{x: {{dataset: a, task: dance, parts: []}}}}\n{few}": "not a zoo file",
+        "parts: [": "not a zoo file",
+    }.items():
+        (tmp_path / "zoo.yaml").write_text(text)
+        with pytest.raises(ParamsError, match=said):
+            load_zoo(tmp_path / "zoo.yaml")
+
+
+def test_merge_goes_into_sections_and_changes_nothing() -> None:
+    base = {"a": {"x": 1, "y": 2}, "b": 3}
+    assert merge(base, {"a": {"y": 5}, "c": 6}) == {"a": {"x": 1, "y": 5}, "b": 3, "c": 6}
+    assert base == {"a": {"x": 1, "y": 2}, "b": 3}
