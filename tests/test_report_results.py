@@ -15,6 +15,7 @@ from bike.errors import BikeError, DataError, ParamsError
 from bike.report_curves import MAX_POINTS, read_curves, thin_out
 from bike.report_pairs import pair_results
 from bike.report_results import best_row, expected_random_ap, find_row, results_table, spread_figures
+from bike.train.curves import Curves
 
 
 @pytest.fixture
@@ -237,12 +238,10 @@ def test_curves_are_read_by_run_and_metric(results: Path) -> None:
 
 
 def test_curves_as_dvclive_writes_them(tmp_path: Path) -> None:
-    dvclive = pytest.importorskip("dvclive")
-    live = dvclive.Live(str(tmp_path / "train" / "a"), dvcyaml=None, save_dvc_exp=False, report=None)
+    curves = Curves(tmp_path / "train" / "a")
     for step, loss in enumerate((2.0, 1.0, 0.5)):
-        live.step = step
-        live.log_metric("train/loss", loss)
-    live.end()
+        curves.add(step, {"train/loss": loss})
+    curves.close()
     (curve,) = read_curves(tmp_path)
     assert (curve.metric, curve.points) == ("train/loss", ((0.0, 2.0), (1.0, 1.0), (2.0, 0.5)))
 

@@ -37,6 +37,7 @@ class Curves:
                     f"{folder}: no curves can be written, since this git repository can't be read ({error}). "
                     "Make a first commit, or leave the folder of the curves out."
                 ) from error
+            self._close_repository()
         for step, values in points or []:
             self.add(step, values)
 
@@ -56,3 +57,9 @@ class Curves:
         """Finish the files."""
         if self._live is not None:
             self._live.end()
+            self._close_repository()
+
+    def _close_repository(self) -> None:
+        """DVCLive opens the DVC repository to learn of a running experiment, and leaves git's packs open."""
+        if (repository := self._live._dvc_repo) is not None:
+            repository.close()
