@@ -137,6 +137,7 @@ def _load(paths: list[Path], short_side: int, scratch: Path, work: Workload) -> 
 
 def targets(work: Workload) -> list[Target]:
     """What the data engine promises."""
+    from bike.bench_data_load import NORMALIZED
     from bike.bench_data_load import OURS as SHARDS
     from bike.bench_data_load import PLAIN as FOLDERS
 
@@ -147,9 +148,9 @@ def targets(work: Workload) -> list[Target]:
         found.append(Target(measure, measure, OURS, FFMPEG, wanted))
         found.append(Target(measure, measure, OURS, PLAIN, 1.5))
     for shape, wanted in ((_loaded(work.large, 320), 5.0), (_loaded(work.small, 256), 3.5)):
-        found.append(Target(f"training, frames of {shape}", f"training, {shape}", SHARDS, FOLDERS, wanted))
-        measure = f"training with a worker, {shape}"
-        found.append(Target(f"training with a worker, frames of {shape}", measure, SHARDS, FOLDERS, wanted))
+        measure = f"training, {shape}"
+        found.append(Target(f"training, frames of {shape}", measure, SHARDS, FOLDERS, wanted))
+        found.append(Target(f"training, frames of {shape}, normalised", measure, NORMALIZED, FOLDERS, wanted))
         found.append(Target(f"4×3 evaluation, frames of {shape}", f"4×3 evaluation, {shape}", SHARDS, FOLDERS, 3.0))
     few, *more = (f"{count:,} videos" for count in sorted(work.scale_rounds))
     for stage in STAGES:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from csv import DictReader
 from pathlib import Path
 
 import numpy as np
@@ -11,14 +12,16 @@ import pytest
 import torch
 from PIL import Image
 from shard_helpers import make_data, picture
+from typer.testing import CliRunner
 
-from bike.bench_data import Workload
+from bike.bench_data import Workload, targets
 from bike.bench_data_clips import ClipSet, make_clips
 from bike.bench_data_load import CLIPS, CROPS, INPUT_SIZE, SEGMENTS, PlainFolder, repeat_samples
 from bike.bench_data_report import Target, limit_table, target_table, value_table, verdicts
 from bike.bench_data_scale import lay_out, planned_shards
 from bike.bench_data_stage import watched_memory
 from bike.bench_table import Measurement
+from bike.commands.bench import app
 from bike.data.decode import decode_frames, probe_video
 from bike.data.loader import evaluation_batches, training_batches
 from bike.data.shards import write_shards
@@ -187,3 +190,19 @@ def test_tiny_videos_are_laid_out_by_split_and_class(tmp_path: Path) -> None:
     assert len(paths) == 12
     assert sum(path.parts[0] == "test" for path in paths) == 3
     assert {path.parts[1] for path in paths} == {f"class_{number}" for number in range(10)}
+
+
+def test_command_measures_and_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bike.bench_data.QUICK", TINY)
+    csv, page, plot = tmp_path / "data.csv", tmp_path / "data.md", tmp_path / "data.svg"
+    options = ["--csv", str(csv), "--page", str(page), "--plot", str(plot)]
+    result = CliRunner().invoke(app, ["data", "--quick", *options])
+    assert result.exit_code == 0, result.output
+    measures = {row["measure"] for row in DictReader(csv.read_text().splitlines())}
+    text = page.read_text()
+    for target in targets(TINY):
+        assert target.measure in measures
+        assert f"| {target.what} |" in text
+        assert target.what in result.output
+    assert "](data.svg)" in text
+    assert plot.read_text().startswith("<?xml")

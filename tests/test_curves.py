@@ -1,7 +1,6 @@
 """What DVCLive is asked to do for training curves."""
 
 import gc
-import os
 import subprocess
 from pathlib import Path
 
@@ -17,7 +16,12 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / ".dvc").mkdir()
     (tmp_path / ".dvc" / "config").write_text("")
     git = ["git", "-c", "user.name=a", "-c", "user.email=a@example.org"]
-    for arguments in (["init", "--quiet"], ["add", "."], ["commit", "--quiet", "--message", "first"], ["gc", "--quiet"]):
+    for arguments in (
+        ["init", "--quiet"],
+        ["add", "."],
+        ["commit", "--quiet", "--message", "first"],
+        ["gc", "--quiet"],
+    ):
         subprocess.run([*git, *arguments], cwd=tmp_path, check=True)
     assert list((tmp_path / ".git" / "objects" / "pack").glob("*.pack"))
     monkeypatch.chdir(tmp_path)
@@ -28,7 +32,7 @@ def open_packs() -> list[str]:
     names = []
     for link in Path("/proc/self/fd").iterdir():
         try:
-            names.append(os.readlink(link))
+            names.append(str(link.readlink()))
         except FileNotFoundError:  # the descriptor of this very listing
             continue
     return [name for name in names if "/objects/pack/" in name]

@@ -65,7 +65,7 @@ def test_crop_places_by_hand() -> None:
     def places(num_crops: int) -> list[tuple[int, ...]]:
         crops = spatial.test_crops(frames, 8, num_crops, short_side=20)
         assert crops.shape == (num_crops * 2, 3, 8, 8)
-        assert crops.is_contiguous()
+        assert crops.is_contiguous(memory_format=torch.channels_last)
         return [tuple(crop[:, 0, 0].tolist()) for crop in crops]
 
     # (20 - 8) // 4 = 3 and (28 - 8) // 4 = 5; third number: the frame
@@ -161,7 +161,7 @@ def test_train_views_agree_with_pil() -> None:
     crop = TrainCrop(top=5, left=11, height=50, width=61, flip=True)
     views = train_views(frames, crop, 32)
     assert views.shape == (3, 3, 32, 32)
-    assert views.is_contiguous()
+    assert views.is_contiguous(memory_format=torch.channels_last)
     box = (11, 5, 72, 55)
     for frame, view in zip(frames, views, strict=True):
         image = Image.fromarray(frame.numpy()).crop(box).resize((32, 32), Image.Resampling.BILINEAR)
@@ -190,12 +190,16 @@ def test_window_outside_is_refused(crop: TrainCrop) -> None:
         train_views(picture(1, 40, 50), crop, 16)
 
 
-def test_normalize() -> None:
+@pytest.mark.parametrize("channels_last", [False, True])
+def test_normalize(channels_last: bool) -> None:
     images = torch.randint(0, 256, (2, 5, 3, 6, 7), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    if channels_last:
+        images = images.movedim(2, -1).contiguous().movedim(-1, 2)
     mean = torch.tensor([0.48145466, 0.4578275, 0.40821073]).view(3, 1, 1)
     std = torch.tensor([0.26862954, 0.26130258, 0.27577711]).view(3, 1, 1)
     before = images.clone()
-    torch.testing.assert_close(normalize(images), (images / 255 - mean) / std, atol=2e-6, rtol=0)
+    torch.testing.assert_close(normalize(images), (images / 255 - mean) / std, atol=2e-6, rtol=0, check_stride=False)
+    assert normalize(images).stride() == images.stride()
     assert images.equal(before)
     assert normalize(images, dtype=torch.bfloat16).dtype == torch.bfloat16
     torch.testing.assert_close(normalize(images, mean=(0.0, 0.0, 0.0), std=(1.0, 1.0, 1.0)), images / 255)

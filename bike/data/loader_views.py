@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -79,9 +78,11 @@ class EvaluationViews:
         """Uint8 (crops · clips, T, 3, S, S), crop-major; ``epoch`` and ``row`` change nothing."""
         span = sample_span(sample, source)
         indices = test_indices(len(span), self.num_segments, self.clips, self.dense, first_frame=span.start)
-        needed, place = np.unique(indices, return_inverse=True)
-        frames = torch.from_numpy(source.read(sample.video, needed.tolist()))
+        needed = list(dict.fromkeys(indices))
+        frames = torch.from_numpy(source.read(sample.video, needed))
         cut = test_crops(frames, self.input_size, self.crops, short_side=self.short_side)
-        size = (self.input_size, self.input_size)
-        chosen = cut.view(self.crops, len(needed), 3, *size)[:, torch.from_numpy(place)]
-        return chosen.view(self.crops * self.clips, self.num_segments, 3, *size)
+        views = cut.permute(0, 2, 3, 1).view(self.crops, len(needed), self.input_size, self.input_size, 3)
+        if len(needed) < len(indices):
+            place = {index: number for number, index in enumerate(needed)}
+            views = views.index_select(1, torch.tensor([place[index] for index in indices]))
+        return views.reshape(-1, self.num_segments, self.input_size, self.input_size, 3).movedim(-1, 2)

@@ -28,7 +28,8 @@ class Batch:
     Attributes:
         keys: of the samples.
         index: int64 (B,), rows in the list.
-        frames: uint8 (B, V, T, 3, S, S); V = 1 in training, crops · clips (crop-major) in evaluation.
+        frames: uint8 (B, V, T, 3, S, S), channels last in memory; V = 1 in training, crops · clips (crop-major) in
+            evaluation.
         labels: int64 (B,), the first label of each sample, -1 where there is none.
     """
 
@@ -84,7 +85,7 @@ class BatchReader(Dataset[Batch | _Failure]):
             except DataError as error:
                 raise DataError(f"sample {sample.key} ({sample.path}): {error}") from error
             if frames is None:
-                frames = view.new_empty((len(rows), *view.shape))
+                frames = view.new_empty((len(rows), *view.movedim(2, -1).shape)).movedim(-1, 3)
             frames[place] = view
         return Batch(
             keys=[sample.key for sample in samples],

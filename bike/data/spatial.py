@@ -1,4 +1,8 @@
-"""Frames of any size to squares for the encoder: resize, crop, flip, grayscale, normalise; bytes until the last."""
+"""Frames of any size to squares for the encoder: resize, crop, flip, grayscale, normalise; bytes until the last.
+
+Decoders give pixels side by side (H, W, 3), and so it stays all the way: what is (..., 3, H, W) from the crop on is a
+view of that memory ("channels last"), since turning it around takes as long as half of the cutting and scaling.
+"""
 
 from __future__ import annotations
 
@@ -69,7 +73,7 @@ def test_crops(
         short_side: pixels of the short side before cropping, at least S; None: 256 for 224, otherwise S.
 
     Returns:
-        uint8 (num_crops · T, 3, S, S), crop-major, before normalisation.
+        uint8 (num_crops · T, 3, S, S), crop-major, before normalisation; channels last in memory.
 
     Raises:
         ValueError: another number of crops, a short side below the input size, or a size below 1.
@@ -79,17 +83,17 @@ def test_crops(
     short_side = default_short_side(input_size) if short_side is None else short_side
     if not 1 <= input_size <= short_side:
         raise ValueError(f"input_size must be from 1 to short_side (got {input_size}, {short_side}).")
-    images = resize_short_side(frames, short_side).permute(0, 3, 1, 2)
-    if num_crops > 1:
-        images = images.contiguous()  # once, not for each of the windows, which overlap
-    windows = []
-    for top, left in _test_offsets(images.shape[2], images.shape[3], input_size, num_crops):
-        window = images[:, :, top : top + input_size, left : left + input_size]
-        windows += [window, window.flip(3)] if num_crops == 10 else [window]
-    crops = images.new_empty(num_crops, len(images), 3, input_size, input_size)
-    for crop, window in zip(crops, windows, strict=True):
-        crop.copy_(window)
-    return crops.flatten(0, 1)
+    images = resize_short_side(frames, short_side)
+    height, width = images.shape[1:3]
+    offsets = _test_offsets(height, width, input_size, num_crops)
+    crops = images.new_empty(num_crops, len(images), input_size, input_size, 3)
+    copies = num_crops // len(offsets)  # 2 where each window is followed by its mirror image
+    for number, (top, left) in enumerate(offsets):
+        window = images[:, top : top + input_size, left : left + input_size]
+        crops[number * copies].copy_(window)
+        if copies == 2:
+            crops[number * copies + 1].copy_(_mirrored(window))
+    return _planes(crops.flatten(0, 1))
 
 
 test_crops.__test__ = False  # type: ignore[attr-defined]  # the name is public; pytest must not collect it
@@ -154,7 +158,7 @@ def draw_train_crop(
 
 
 def train_views(frames: UInt8[Tensor, "T H W 3"], crop: TrainCrop, input_size: int) -> UInt8[Tensor, "T 3 S S"]:
-    """Apply one draw to a clip of a clip; the window is scaled once, from the original pixels (bilinear, antialiased).
+    """Apply one draw to a clip; the window is scaled once, from the original pixels (bilinear, antialiased).
 
     Args:
         frames: uint8 (T, H, W, 3).
@@ -162,7 +166,7 @@ def train_views(frames: UInt8[Tensor, "T H W 3"], crop: TrainCrop, input_size: i
         input_size: S, pixels.
 
     Returns:
-        uint8 (T, 3, S, S), contiguous.
+        uint8 (T, 3, S, S), channels last in memory.
 
     Raises:
         ValueError: the window does not lie inside the frames.
@@ -171,10 +175,19 @@ def train_views(frames: UInt8[Tensor, "T H W 3"], crop: TrainCrop, input_size: i
     if min(crop.top, crop.left) < 0 or bottom > frames.shape[1] or right > frames.shape[2]:
         raise ValueError(f"the window {crop} does not fit frames of {frames.shape[1]}×{frames.shape[2]}.")
     window = frames[:, crop.top : bottom, crop.left : right]
-    images = _resize(window, (input_size, input_size), "bilinear").permute(0, 3, 1, 2)
+    images = _resize(window, (input_size, input_size), "bilinear")
     if crop.grayscale:
         images = _to_gray(images)
-    return (images.flip(3) if crop.flip else images).contiguous()
+    return _planes(_mirrored(images) if crop.flip else images)
+
+
+def _planes(frames: UInt8[Tensor, "T H W 3"]) -> UInt8[Tensor, "T 3 H W"]:
+    return frames.permute(0, 3, 1, 2)
+
+
+def _mirrored(frames: UInt8[Tensor, "T H W 3"]) -> UInt8[Tensor, "T H W 3"]:
+    """Left and right changed. torch has a fast path for the last dimension of a channels-last view only."""
+    return frames.permute(0, 3, 1, 2).flip(3).permute(0, 2, 3, 1)
 
 
 def _resize(frames: Tensor, size: tuple[int, int], mode: str) -> Tensor:
@@ -182,11 +195,12 @@ def _resize(frames: Tensor, size: tuple[int, int], mode: str) -> Tensor:
     return interpolate(frames.permute(0, 3, 1, 2), size, mode=mode, antialias=True).permute(0, 2, 3, 1)
 
 
-def _to_gray(images: Tensor) -> Tensor:
+def _to_gray(frames: UInt8[Tensor, "T H W 3"]) -> UInt8[Tensor, "T H W 3"]:
     """ITU-R 601 luma in 16-bit fixed point, as PIL's ``convert("L")``, in three equal channels."""
-    red, green, blue = images.unbind(1)
+    red, green, blue = frames.unbind(3)
     luma = red.to(torch.int32).mul_(19595).add_(green, alpha=38470).add_(blue, alpha=7471).add_(0x8000)
-    return luma.bitwise_right_shift_(16).to(torch.uint8).unsqueeze(1).expand(-1, 3, -1, -1)
+    luma = luma.bitwise_right_shift_(16).to(torch.uint8)
+    return torch.stack([luma, luma, luma], 3)  # three times as fast as a copy of an expanded view
 
 
 def normalize(
@@ -201,8 +215,15 @@ def normalize(
     Args:
         images: uint8 (..., 3, H, W) on any device.
         mean, std: per channel, of values from 0 to 1.
-        dtype: of the result.
+        dtype: of the result, whose memory has the order of ``images``.
     """
-    scale = torch.tensor([1 / (255 * s) for s in std], device=images.device).view(3, 1, 1)
-    shift = torch.tensor([-m / s for m, s in zip(mean, std, strict=True)], device=images.device).view(3, 1, 1)
-    return images.to(torch.float32).mul_(scale).add_(shift).to(dtype)
+    scale = torch.tensor([1 / (255 * s) for s in std], device=images.device)
+    shift = torch.tensor([-m / s for m, s in zip(mean, std, strict=True)], device=images.device)
+    by_pixel = images.movedim(-3, -1)
+    if by_pixel.is_contiguous():
+        # Whole lines of pixels at a time: three numbers are too few for the innermost loop.
+        width = by_pixel.shape[-2]
+        lines = by_pixel.flatten(-2).to(torch.float32)
+        torch.addcmul(shift.repeat(width), lines, scale.repeat(width), out=lines)
+        return lines.to(dtype).view(by_pixel.shape).movedim(-1, -3)
+    return images.to(torch.float32).mul_(scale.view(3, 1, 1)).add_(shift.view(3, 1, 1)).to(dtype)

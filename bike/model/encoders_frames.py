@@ -11,8 +11,9 @@ from torch import Tensor
 from bike.data.spatial import normalize
 from bike.model.encoders import Encoder
 
-# Pixels that go through the encoder at once: 128 frames of 224 px.
+# Pixels that go through the encoder at once: 128 frames of 224 px, and fewer on a CPU, whose caches are smaller.
 PIXELS_AT_ONCE = 128 * 224 * 224
+PIXELS_AT_ONCE_CPU = 32 * 224 * 224
 
 
 @torch.no_grad()
@@ -29,8 +30,9 @@ def encode_frames(
     pictures = frames.flatten(0, 2)
     rows, places = distinct_pictures(pictures) if frames.shape[1] > 1 else (None, None)
     if rows is not None:
-        pictures = pictures[rows]
-    size = max(1, PIXELS_AT_ONCE // (frames.shape[-1] * frames.shape[-2]))
+        pictures = pictures.permute(0, 2, 3, 1)[rows].permute(0, 3, 1, 2)
+    at_once = PIXELS_AT_ONCE_CPU if encoder.device.type == "cpu" else PIXELS_AT_ONCE
+    size = max(1, at_once // (frames.shape[-1] * frames.shape[-2]))
     parts = []
     for part in torch.split(pictures, size):
         with autocast(encoder.device, working_type):
@@ -55,7 +57,7 @@ def distinct_pictures(
         Rows of one copy of each picture, and for every picture the place of its copy among them; None twice when
         there is little to gain (fewer than one in eight stands again).
     """
-    flat = pictures.flatten(1)
+    flat = pictures.permute(0, 2, 3, 1).flatten(1)  # in the order of the memory
     if flat.shape[1] % 8:
         flat = torch.nn.functional.pad(flat, (0, 8 - flat.shape[1] % 8))
     # Pictures are told apart by a random linear hash of 64 bits; those that agree are then compared in full.
