@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
@@ -66,23 +66,30 @@ MANIFEST_COLUMNS = tuple(field.name for field in fields(VideoRecord))
 LIST_COLUMNS = ("key", "video", "path", "label", "frames", "start_seconds", "end_seconds")
 
 
-def _rows(path: Path | str, columns: Sequence[str]) -> Iterable[tuple[int, dict[str, str]]]:
+def _rows(path: Path | str, needed: Sequence[str], others: Sequence[str] = ()) -> Iterator[tuple[int, list[str]]]:
+    """Line number and values of each row, in the order of ``needed`` and ``others``; what is not there is empty."""
     try:
         with existing_file(path).open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
             reader = csv.reader(file)
             header = next(reader, [])
-            missing = [name for name in columns if name not in header]
+            missing = [name for name in needed if name not in header]
             if missing:
-                raise DataError(f"{path}: column {missing[0]!r} is missing (columns needed: {', '.join(columns)}).")
+                raise DataError(f"{path}: column {missing[0]!r} is missing (columns needed: {', '.join(needed)}).")
+            width = len(header)
+            # The place behind the last column is always empty.
+            places = [header.index(name) if name in header else width for name in (*needed, *others)]
+            enough = max(places[: len(needed)]) + 1
             for row in reader:
-                if row:  # in a row that is too short, the last columns are not there
-                    yield reader.line_num, dict(zip(header, row, strict=False))
+                if len(row) < enough:
+                    if not row:
+                        continue
+                    raise DataError(f"{path}: line {reader.line_num} ends before column {needed[-1]!r}. Complete it.")
+                if len(row) != width:
+                    row = [*row[:width], *[""] * (width - len(row))]
+                row.append("")
+                yield reader.line_num, [row[place] for place in places]
     except csv.Error as error:
         raise DataError(f"{path}: not a CSV file ({error}).") from error
-
-
-def _number(text: str | None, default: float | None = 0.0) -> float | None:
-    return float(text) if text not in (None, "") else default
 
 
 def write_manifest(path: Path | str, records: Iterable[VideoRecord]) -> None:
@@ -100,23 +107,24 @@ def read_manifest(path: Path | str) -> list[VideoRecord]:
         DataError: missing columns, or rows with bad values (the first ten are named).
     """
     records, bad = [], []
-    for line, row in _rows(path, ("key", "path", "status", "frames")):
+    needed, others = ("key", "path", "status", "frames"), ("fps", "width", "height", "seconds", "bytes", "error")
+    for line, (key, source, status, frames, fps, width, height, seconds, size, error) in _rows(path, needed, others):
         try:
             records.append(
                 VideoRecord(
-                    key=row["key"],
-                    path=row["path"],
-                    status=row["status"],
-                    frames=int(row["frames"] or 0),
-                    fps=_number(row.get("fps")) or 0.0,
-                    width=int(row.get("width") or 0),
-                    height=int(row.get("height") or 0),
-                    seconds=_number(row.get("seconds")) or 0.0,
-                    bytes=int(row.get("bytes") or 0),
-                    error=row.get("error") or "",
+                    key,
+                    source,
+                    status,
+                    int(frames or 0),
+                    float(fps or 0),
+                    int(width or 0),
+                    int(height or 0),
+                    float(seconds or 0),
+                    int(size or 0),
+                    error,
                 )
             )
-        except (ValueError, TypeError, KeyError):
+        except ValueError:
             bad.append(f"line {line}")
     if bad:
         raise DataError(f"{path}: rows with values that are not numbers: {first_few(bad)}.")
@@ -128,9 +136,18 @@ def write_list(path: Path | str, samples: Iterable[Sample]) -> None:
     with atomic_write(path, "w") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(LIST_COLUMNS)
-        for s in samples:
-            times = ["" if t is None else repr(float(t)) for t in (s.start_seconds, s.end_seconds)]
-            writer.writerow([s.key, s.video, s.path, " ".join(map(str, s.labels)), s.frames, *times])
+        writer.writerows(
+            (
+                sample.key,
+                sample.video,
+                sample.path,
+                " ".join(map(str, sample.labels)),
+                sample.frames,
+                "" if sample.start_seconds is None else repr(float(sample.start_seconds)),
+                "" if sample.end_seconds is None else repr(float(sample.end_seconds)),
+            )
+            for sample in samples
+        )
 
 
 def read_list(path: Path | str) -> list[Sample]:
@@ -142,20 +159,18 @@ def read_list(path: Path | str) -> list[Sample]:
     samples: list[Sample] = []
     bad: list[str] = []
     seen: set[str] = set()
-    for line, row in _rows(path, ("key", "label", "frames")):
+    others = ("video", "path", "start_seconds", "end_seconds")
+    for line, (key, words, frames, video, source, start, end) in _rows(path, ("key", "label", "frames"), others):
         try:
-            key = row["key"]
             if not key or key in seen:
                 raise ValueError
             seen.add(key)
-            labels = tuple(int(word) for word in row["label"].split())
+            labels = tuple(map(int, words.split()))
             if any(label < 0 for label in labels):
                 raise ValueError
-            start, end = _number(row.get("start_seconds"), None), _number(row.get("end_seconds"), None)
-            samples.append(
-                Sample(key, row.get("video") or key, row.get("path") or key, labels, int(row["frames"]), start, end)
-            )
-        except (ValueError, TypeError, KeyError):
+            times = [float(text) if text else None for text in (start, end)]
+            samples.append(Sample(key, video or key, source or key, labels, int(frames), *times))
+        except ValueError:
             bad.append(f"line {line}")
     if bad:
         raise DataError(f"{path}: rows with a bad value, an empty key or a key that stands twice: {first_few(bad)}.")
@@ -182,11 +197,11 @@ def read_labels(path: Path | str, column: Literal["name", "published"] = "name")
         DataError: the ids are not 0, 1, 2, …, or a name is empty.
     """
     pairs: dict[int, str] = {}
-    for line, row in _rows(path, ("id", "name")):
+    for line, (number, name, spelling) in _rows(path, ("id", "name"), (column,)):
         try:
-            pairs[int(row["id"])] = (row.get(column) or row["name"]).strip()
-        except (ValueError, KeyError):
-            raise DataError(f"{path}: line {line}: an id and a name are needed (got {row}).") from None
+            pairs[int(number)] = (spelling or name).strip()
+        except ValueError:
+            raise DataError(f"{path}: line {line}: an id and a name are needed (got {number!r}, {name!r}).") from None
     if sorted(pairs) != list(range(len(pairs))) or not all(pairs.values()):
         raise DataError(f"{path}: ids must run from 0 without a gap or repetition, each with a name.")
     if not pairs:

@@ -110,6 +110,7 @@ def test_list_round_trip(tmp_path: Path) -> None:
         ("key,label,frames\na,x,3\n", "line 2"),
         ("key,label,frames\na,1,3\na,1,3\n", "line 3"),
         ("key,label,frames\na,-1,3\n", "line 2"),
+        ("key,label,frames\na,1,3\nb,1\n", "line 3 ends before column 'frames'"),
         ("", "column 'key' is missing"),
     ],
 )
@@ -117,6 +118,26 @@ def test_a_bad_list_names_the_line(tmp_path: Path, text: str, said: str) -> None
     (tmp_path / "l.csv").write_text(text)
     with pytest.raises(DataError, match=said):
         read_list(tmp_path / "l.csv")
+
+
+def test_columns_come_in_any_order_and_some_may_lack(tmp_path: Path) -> None:
+    (tmp_path / "l.csv").write_text(
+        "extra,frames,label,end_seconds,key\nx,3,1 2,4.5,a\ny,4,,,b\nz,5,0,,c,more\nz,5,0,,d\n"
+    )
+    assert read_list(tmp_path / "l.csv") == [
+        Sample("a", "a", "a", (1, 2), 3, None, 4.5),
+        Sample("b", "b", "b", (), 4),
+        Sample("c", "c", "c", (0,), 5),
+        Sample("d", "d", "d", (0,), 5),
+    ]
+    (tmp_path / "m.csv").write_text("status,key,path,frames,fps\nok,a,a.mp4,3\nrejected,b,b.mp4,,25\n")
+    assert read_manifest(tmp_path / "m.csv") == [
+        VideoRecord("a", "a.mp4", "ok", 3),
+        VideoRecord("b", "b.mp4", "rejected", fps=25.0),
+    ]
+    (tmp_path / "m.csv").write_text("key,path,status,frames\na,a.mp4,ok\n")
+    with pytest.raises(DataError, match="line 2 ends before column 'frames'"):
+        read_manifest(tmp_path / "m.csv")
 
 
 def test_labels_round_trip_and_errors(tmp_path: Path) -> None:

@@ -44,12 +44,15 @@ def write_published(path: Path | str, samples: Sequence[Sample], *, videos: bool
     Several labels are joined by commas, none is ``-1``. A path that holds a line break is replaced by the key.
     """
     with atomic_write(path, "w") as file:
-        for sample in samples:
-            name = sample.path if videos else split_extension(sample.path)
-            if "\n" in name or "\r" in name or name != name.strip():
-                name = sample.key
-            label = ",".join(map(str, sample.labels)) or "-1"
-            file.write(f"{name} {label}\n" if videos else f"{name} {sample.frames} {label}\n")
+        file.writelines(_published_line(sample, videos) for sample in samples)
+
+
+def _published_line(sample: Sample, videos: bool) -> str:
+    name = sample.path if videos else split_extension(sample.path)
+    if "\n" in name or "\r" in name or name != name.strip():
+        name = sample.key
+    label = ",".join(map(str, sample.labels)) or "-1"
+    return f"{name} {label}\n" if videos else f"{name} {sample.frames} {label}\n"
 
 
 def write_class_names(path: Path | str, names: Sequence[str], published: Sequence[str]) -> None:
