@@ -81,8 +81,20 @@ def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def load_zoo(path: Path | str) -> dict[str, Preset]:
+ZOO_FILE = Path("configs/zoo.yaml")
+
+
+def zoo_file() -> Path:
+    """The zoo of the folder at work, of the checkout that this code lies in, or the one that came with the package."""
+    here = Path(__file__).parent
+    return next((path for path in (ZOO_FILE, here.parent / ZOO_FILE) if path.is_file()), here / ZOO_FILE)
+
+
+def load_zoo(path: Path | str | None = None) -> dict[str, Preset]:
     """Read a zoo file; every preset is resolved and validated.
+
+    Args:
+        path: None for :func:`zoo_file`.
 
     Raises:
         ParamsError: an unknown part or key, or a bad value; the preset is named.
@@ -90,6 +102,7 @@ def load_zoo(path: Path | str) -> dict[str, Preset]:
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
+    path = zoo_file() if path is None else path
     try:
         zoo = _File.model_validate(YAML(typ="safe", pure=True).load(read_text(path)))
     except (YAMLError, ValidationError) as error:

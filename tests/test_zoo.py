@@ -105,3 +105,9 @@ def test_merge_goes_into_sections_and_changes_nothing() -> None:
     base = {"a": {"x": 1, "y": 2}, "b": 3}
     assert merge(base, {"a": {"y": 5}, "c": 6}) == {"a": {"x": 1, "y": 5}, "b": 3, "c": 6}
     assert base == {"a": {"x": 1, "y": 2}, "b": 3}
+
+
+def test_the_zoo_is_found_from_any_folder(tmp_path: Path) -> None:
+    done = run_bike("zoo", "show", "k400-vitb16-8f", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "model.weights: ViT-B/16" in done.stdout

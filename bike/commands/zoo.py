@@ -9,8 +9,7 @@ import typer
 
 app = typer.Typer(invoke_without_command=True, help="The published models as presets.", rich_markup_mode="rich")
 
-ZooFile = Annotated[Path, typer.Option("--zoo", help="The zoo file.")]
-DEFAULT = Path("configs/zoo.yaml")
+ZooFile = Annotated[Path | None, typer.Option("--zoo", help="Left out: configs/zoo.yaml of the project.")]
 
 
 @app.callback()
@@ -23,7 +22,7 @@ def zoo(context: typer.Context) -> None:
 @app.command("list")
 def list_presets(
     results: Annotated[Path, typer.Option(help="Folder of measured results.")] = Path("results/zoo"),
-    zoo: ZooFile = DEFAULT,
+    zoo: ZooFile = None,
 ) -> None:
     """Print every preset: published result, ours, expected memory and time, and where its commands are.
 
@@ -59,7 +58,7 @@ def list_presets(
 
 
 @app.command("show")
-def show_preset(name: Annotated[str, typer.Argument(help="Preset.")], zoo: ZooFile = DEFAULT) -> None:
+def show_preset(name: Annotated[str, typer.Argument(help="Preset.")], zoo: ZooFile = None) -> None:
     """Print a preset's commands and the parameters that differ from the defaults.
 
     \b
@@ -80,7 +79,7 @@ def show_preset(name: Annotated[str, typer.Argument(help="Preset.")], zoo: ZooFi
 def write_params(
     name: Annotated[str, typer.Argument(help="Preset.")],
     out: Annotated[Path | None, typer.Option(help="File to write. Default: standard output.")] = None,
-    zoo: ZooFile = DEFAULT,
+    zoo: ZooFile = None,
 ) -> None:
     """Write a preset as a full params file, ready for `--params` and for DVC.
 
