@@ -185,6 +185,18 @@ def write_labels(path: Path | str, names: Sequence[str]) -> None:
         writer.writerows(enumerate(names))
 
 
+def labels_of(listing: Path, labels: Path | None) -> Path:
+    """The file of class names: ``labels``, or ``labels.csv`` beside the list where that is left out.
+
+    Raises:
+        DataError: it is left out, and there is none.
+    """
+    path = listing.parent / "labels.csv" if labels is None else labels
+    if labels is None and not path.is_file():
+        raise DataError(f"{listing}: no labels.csv beside it. Name the file of class names with --labels.")
+    return path
+
+
 def read_labels(path: Path | str, column: Literal["name", "published"] = "name") -> list[str]:
     """Class names in order of their id, from a CSV ``id,name`` or ``id,name,published``.
 

@@ -81,9 +81,7 @@ def test_published_scores_are_reproduced(golden: Path, tmp_path: Path, frames: i
     params.write_text(f"model: {{frames: {frames}, short_side: 64}}\nevaluate: {{workers: 0, threads: 1}}\n")
     place, out = golden / "eval", tmp_path / "out"
     words = ["--params", params, "--list", place / "list.txt", "--frames", place / "frames"]
-    printed = call(
-        command, golden / "released_format.pt", *words, "--labels", place / "labels.csv", "--views", views, "--out", out
-    )
+    printed = call(command, golden / "released_format.pt", *words, "--views", views, "--out", out)
     found, expected = load_file(out / "scores.safetensors"), load_file(place / "scores.safetensors")
     torch.testing.assert_close(found["scores"], expected[f"T{frames}.crops{name}"], rtol=0, atol=1e-6)
     torch.testing.assert_close(found["logits"], expected[f"T{frames}.crops{name}.logits"], rtol=0, atol=1e-4)

@@ -16,6 +16,7 @@ from bike.progress import progress
 from bike.records import (
     Sample,
     VideoRecord,
+    labels_of,
     read_labels,
     read_list,
     read_manifest,
@@ -147,6 +148,16 @@ def test_labels_round_trip_and_errors(tmp_path: Path) -> None:
         (tmp_path / "bad.csv").write_text(text)
         with pytest.raises(DataError, match=r"bad\.csv"):
             read_labels(tmp_path / "bad.csv")
+
+
+def test_class_names_lie_beside_the_list(tmp_path: Path) -> None:
+    listing, other = tmp_path / "test.csv", tmp_path / "other.csv"
+    assert labels_of(listing, other) == other
+    with pytest.raises(DataError, match=r"test\.csv: no labels\.csv beside it\. .* --labels"):
+        labels_of(listing, None)
+    write_labels(tmp_path / "labels.csv", ["a"])
+    assert labels_of(listing, None) == tmp_path / "labels.csv"
+    assert labels_of(listing, other) == other
 
 
 def test_progress_off_a_terminal_is_a_log_line(caplog: pytest.LogCaptureFixture) -> None:

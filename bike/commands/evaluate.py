@@ -11,10 +11,12 @@ import typer
 def evaluate(
     checkpoint: Annotated[Path, typer.Argument(help="Checkpoint of a video branch, or of an attribute branch.")],
     samples: Annotated[Path, typer.Option("--list", help="List CSV, or published-style `<dir> <frames> <label>`.")],
-    labels: Annotated[Path, typer.Option(help="Class names, CSV id,name.")],
     out: Annotated[Path, typer.Option(help="Folder for metrics and scores.")],
     frames: Annotated[
         Path | None, typer.Option("--shards", "--frames", help="Shards, frame packs or frame folders of the list.")
+    ] = None,
+    labels: Annotated[
+        Path | None, typer.Option(help="Class names, CSV id,name; left out: labels.csv beside the list.")
     ] = None,
     params: Annotated[Path, typer.Option(help="Params file; sections model and evaluate are read.")] = Path(
         "params.yaml"
@@ -37,14 +39,16 @@ def evaluate(
 
     \b
     [bold]Examples[/bold]
-      bike eval models/x.pt --list lists/x/test.csv --shards shards/test --labels lists/x/labels.csv --out results/x/1x1
+      bike eval models/x.pt --list lists/x/test.csv --shards shards/test --out results/x/1x1
       bike eval released.pt --list list.txt --frames frames --labels labels.csv --views 4x3 --out results/released/4x3
-      bike eval models/a.pt --list lists/x/test.csv --attributes attributes.json --labels lists/x/labels.csv --out r/a
+      bike eval models/a.pt --list lists/x/test.csv --attributes attributes.json --out r/a
     """
     from bike.errors import BikeError
     from bike.params import load_params
+    from bike.records import labels_of
 
     settings = load_params(params)
+    labels = labels_of(samples, labels)
     if attributes is not None:
         from bike.evaluate.run_attributes import evaluate_attributes
 

@@ -10,10 +10,12 @@ import typer
 
 def train(
     train_list: Annotated[Path, typer.Option("--train", help="List of training samples (CSV or published-style).")],
-    labels: Annotated[Path, typer.Option(help="Class names, CSV id,name.")],
     out: Annotated[Path, typer.Option(help="Checkpoint to write, such as models/video.pt.")],
     shards: Annotated[
         Path | None, typer.Option("--shards", "--frames", help="Shards, frame packs or frame folders of the list.")
+    ] = None,
+    labels: Annotated[
+        Path | None, typer.Option(help="Class names, CSV id,name; left out: labels.csv beside the list.")
     ] = None,
     params: Annotated[Path, typer.Option(help="Params file; sections model and train are read.")] = Path("params.yaml"),
     val: Annotated[Path | None, typer.Option(help="List of validation samples.")] = None,
@@ -37,13 +39,15 @@ def train(
 
     \b
     [bold]Examples[/bold]
-      bike train --train lists/x/train.csv --shards shards/train --labels lists/x/labels.csv --out models/x.pt
-      bike train --train lists/x/train.csv --attributes attributes.json --labels lists/x/labels.csv --out models/a.pt
+      bike train --train lists/x/train.csv --shards shards/train --out models/x.pt
+      bike train --train lists/x/train.csv --attributes attributes.json --out models/a.pt
       torchrun --nproc-per-node 8 -m bike.cli train --params configs/k400.yaml --train … --out models/k400.pt
     """
     from bike.params import load_params
+    from bike.records import labels_of
 
     settings = load_params(params)
+    labels = labels_of(train_list, labels)
     state = state or Path("state") / out.stem
     if attributes is not None:
         from bike.train.attributes import train_attributes

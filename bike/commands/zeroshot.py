@@ -13,7 +13,6 @@ def zeroshot(
     frames: Annotated[
         Path, typer.Option("--shards", "--frames", help="Shards, frame packs or frame folders of the list.")
     ],
-    labels: Annotated[Path, typer.Option(help="Class names, CSV id,name.")],
     out: Annotated[Path, typer.Option(help="Folder for metrics and scores.")],
     weights: Annotated[
         str | None, typer.Option(help="CLIP's weights: official name or file; left out: model.weights.")
@@ -21,6 +20,9 @@ def zeroshot(
     checkpoint: Annotated[Path | None, typer.Option(help="Trained video branch, in place of --weights.")] = None,
     split: Annotated[
         list[Path] | None, typer.Option(help="Class names of one split, one on a line; may stand several times.")
+    ] = None,
+    labels: Annotated[
+        Path | None, typer.Option(help="Class names, CSV id,name; left out: labels.csv beside the list.")
     ] = None,
     params: Annotated[Path, typer.Option(help="Params file; sections model, evaluate and zeroshot are read.")] = Path(
         "params.yaml"
@@ -33,7 +35,7 @@ def zeroshot(
 
     \b
     [bold]Examples[/bold]
-      bike zeroshot --list lists/x/test.csv --shards shards/test --labels lists/x/labels.csv --out results/zeroshot/1x1
+      bike zeroshot --list lists/x/test.csv --shards shards/test --out results/zeroshot/1x1
       bike zeroshot --checkpoint k400.pt --list k600.csv --shards k600 --labels k600-labels.csv --out results/k600 \\
         --split split1.txt --split split2.txt --split split3.txt
     """
@@ -42,6 +44,7 @@ def zeroshot(
     from bike.evaluate.run_zeroshot import evaluate_zeroshot
     from bike.evaluate.summary import summary_line
     from bike.params import load_params
+    from bike.records import labels_of
 
     if weights is not None and checkpoint is not None:
         raise BikeError("--weights, --checkpoint: both are given; give one.")
@@ -50,7 +53,7 @@ def zeroshot(
         settings,
         samples=samples,
         frames=frames,
-        labels=labels,
+        labels=labels_of(samples, labels),
         out=out,
         views=choose_views(settings.evaluate, views),
         weights=weights,
