@@ -11,6 +11,10 @@ from contextlib import contextmanager
 log = logging.getLogger("bike")
 
 
+def _short(rate: float) -> str:
+    return f"{rate:,.0f}" if rate >= 100 else f"{rate:.3g}"
+
+
 class Progress:
     """Counts finished items; :func:`progress` makes one.
 
@@ -36,7 +40,9 @@ class Progress:
         """One line: items, rate, remaining time, note."""
         seconds = max(time.monotonic() - self._start, 1e-9)
         rate = self.done / seconds
-        parts = [f"{self.title}: {self.done}{'' if self.total is None else f'/{self.total}'} {self.unit}, {rate:.3g}/s"]
+        parts = [
+            f"{self.title}: {self.done}{'' if self.total is None else f'/{self.total}'} {self.unit}, {_short(rate)}/s"
+        ]
         if self.total and rate and self.done < self.total:
             parts.append(f"{(self.total - self.done) / rate:.0f} s left")
         if self.note:
@@ -81,6 +87,6 @@ def progress(
         class Drawn(Progress):
             def _show(self, now: float) -> None:
                 seconds = max(now - self._start, 1e-9)
-                bar.update(task, completed=self.done, note=f"{self.done / seconds:.3g} {self.unit}/s {self.note}")
+                bar.update(task, completed=self.done, note=f"{_short(self.done / seconds)} {self.unit}/s {self.note}")
 
         yield Drawn(title, total, unit, every_seconds)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Literal
 
 from bike.errors import DataError, first_few
-from bike.files import atomic_write, existing_file
+from bike.files import atomic_write, csv_writer, existing_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,7 +96,7 @@ def _rows(path: Path | str, needed: Sequence[str], others: Sequence[str] = ()) -
 def write_manifest(path: Path | str, records: Iterable[VideoRecord]) -> None:
     """Write ``manifest.csv`` atomically, in the order given."""
     with atomic_write(path, "w") as file:
-        writer = csv.writer(file, lineterminator="\n")
+        writer = csv_writer(file)
         writer.writerow(MANIFEST_COLUMNS)
         writer.writerows([getattr(record, name) for name in MANIFEST_COLUMNS] for record in records)
 
@@ -134,7 +135,7 @@ def read_manifest(path: Path | str) -> list[VideoRecord]:
 def write_list(path: Path | str, samples: Iterable[Sample]) -> None:
     """Write a list CSV atomically, in the order given. Several labels are separated by blanks."""
     with atomic_write(path, "w") as file:
-        writer = csv.writer(file, lineterminator="\n")
+        writer = csv_writer(file)
         writer.writerow(LIST_COLUMNS)
         writer.writerows(
             (
@@ -169,6 +170,8 @@ def read_list(path: Path | str) -> list[Sample]:
             if any(label < 0 for label in labels):
                 raise ValueError
             times = [float(text) if text else None for text in (start, end)]
+            if (start or end) and not _is_span(*times):
+                raise ValueError
             samples.append(Sample(key, video or key, source or key, labels, int(frames), *times))
         except ValueError:
             bad.append(f"line {line}")
@@ -180,9 +183,15 @@ def read_list(path: Path | str) -> list[Sample]:
 def write_labels(path: Path | str, names: Sequence[str]) -> None:
     """Write class names as ``id,name``, ids counted from 0."""
     with atomic_write(path, "w") as file:
-        writer = csv.writer(file, lineterminator="\n")
+        writer = csv_writer(file)
         writer.writerow(("id", "name"))
         writer.writerows(enumerate(names))
+
+
+def _is_span(start: float | None, end: float | None) -> bool:
+    """Whether two times can be the start and end of a part of a video."""
+    first, last = 0.0 if start is None else start, math.inf if end is None else end
+    return math.isfinite(first) and (end is None or math.isfinite(last)) and first <= last
 
 
 def labels_of(listing: Path, labels: Path | None) -> Path:

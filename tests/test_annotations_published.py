@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from bike.data.annotations import ReadOptions, annotate, read_published_list
 from bike.data.annotations.writing import write_published
 from bike.errors import DataError
-from bike.records import Sample, read_labels, read_list
+from bike.records import Sample, read_labels, read_list, read_manifest
 
 QUIRKS = """\
 abseiling//-3B32lodo2M_000059_000069 60 0
@@ -153,3 +153,34 @@ def test_the_same_videos_from_our_csv_and_from_the_published_form(tmp_path: Path
     annotate("published", tmp_path / "one", media, tmp_path / "two")
     for name in ("train.csv", "train.txt", "labels.csv"):
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+
+
+def test_one_odd_line_does_not_turn_frames_into_names(tmp_path: Path) -> None:
+    lines = write_text(tmp_path / "a.txt", "tree 68 0\nh265 10 1\nzz 1\nother 82 2\n")
+    with pytest.raises(DataError, match="`<dir> <frames> <label>` is needed: line 3"):
+        read_published_list(lines)
+
+
+@pytest.mark.parametrize("layout", ["packs", "folders"])
+def test_lists_made_here_are_read_back(tmp_path: Path, layout: str) -> None:
+    """Where a path can't stand in a line, or the frames lie in folders named by key, the line says the key."""
+    videos = ["run/a.mp4", "run/ b.mp4", "run/c\nd.mp4", "run/e .mp4"]
+    media = manifest(tmp_path / "frames" / "manifest.csv", videos)
+    records = read_manifest(media)
+    if layout == "folders":
+        for record in records:
+            (tmp_path / "frames" / record.key).mkdir()
+    write_rows(tmp_path / "clips.csv", [("path", "name", "label"), *((video, "run", 0) for video in videos)])
+    annotate("csv", tmp_path / "clips.csv", media, tmp_path / "once")
+    names = [line.rsplit(" ", 2)[0] for line in (tmp_path / "once" / "train.txt").read_text().splitlines()]
+    keys = [record.key for record in records]
+    assert names == (keys if layout == "folders" else ["run/a", "run/ b", keys[2], keys[3]])
+    audit = annotate(
+        "published",
+        tmp_path / "once" / "train.txt",
+        media,
+        tmp_path / "again",
+        options=ReadOptions(labels=tmp_path / "once" / "labels.csv"),
+    )
+    assert found(audit) == []
+    assert read_list(tmp_path / "again" / "train.csv") == read_list(tmp_path / "once" / "train.csv")

@@ -257,3 +257,8 @@ def test_the_pool_stops_at_what_concerns_every_task(tmp_path: Path) -> None:
     tasks = [partial(existing_file, str(tmp_path / "none")), *(partial(time.sleep, 600) for _ in range(5))]
     with pytest.raises(BikeError, match="no such file"):
         list(run_tasks(operator.call, tasks, jobs=2, timeout_seconds=600))
+
+
+@pytest.mark.parametrize("limit", [1e9, math.inf])
+def test_the_pool_takes_any_limit(limit: float) -> None:
+    assert [outcome.value for outcome in run_tasks(operator.neg, [3], jobs=1, timeout_seconds=limit)] == [-3]

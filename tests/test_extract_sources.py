@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import os
 import tarfile
 from pathlib import Path
@@ -223,3 +224,48 @@ def test_an_unreadable_folder_is_named(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(os, "scandir", failing)
     with pytest.raises(BikeError, match=r"sub: can't be read \(Permission denied\)"):
         find_videos(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "message"),
+    [
+        ("a.txt", "a.mp4\n".encode("utf-16"), "UTF-16"),
+        ("a.csv", b"path\na.mp4\0\n", "NUL byte"),
+        ("a.txt", b"a.mp4\n" * 200_000 + b"\0", "NUL byte"),
+        ("a.tar.gz", b"\x1f\x8b\x08rest", "compressed file"),
+    ],
+)
+def test_lists_that_are_no_text(tmp_path: Path, name: str, data: bytes, message: str) -> None:
+    write(tmp_path / name, data)
+    with pytest.raises(DataError, match=message):
+        find_videos(tmp_path / name)
+
+
+def test_one_bad_name_is_a_reject(tmp_path: Path) -> None:
+    write(tmp_path / "a.mp4")
+    write(tmp_path / "list.txt", b"a.mp4\n" + b"y" * 300 + b".mp4\nhttp://host/b.mp4\n")
+    sound, address, long = find_videos(tmp_path / "list.txt")
+    assert (sound.path, sound.problem) == ("a.mp4", "")
+    assert address.problem == "an address; download it first"
+    assert "too long" in long.problem
+
+
+def test_one_bad_tar_of_many_is_a_reject(tmp_path: Path) -> None:
+    make_tar(tmp_path / "good.tar", {"a.mp4": b"1"})
+    write(tmp_path / "bad.tar", b"no tar" * 200)
+    good, bad = find_videos(tmp_path)
+    assert (good.path, good.problem) == ("a.mp4", "")
+    assert bad.path == "bad.tar"
+    assert bad.problem.startswith("not a sound, uncompressed tar")
+
+
+def test_shards_of_videos_keep_the_names(tmp_path: Path) -> None:
+    told = ["run/a b.mp4", "../out.mp4", "/out.mp4", "c.txt", "run//d.mp4", 7, "run/a b.mp4"]
+    members: dict[str, bytes | tarfile.TarInfo] = {}
+    for number, path in enumerate(told):
+        members[f"k{number}.json"] = json.dumps({"path": path}).encode()
+        members[f"k{number}.mp4"] = b"x"
+    members |= {"k7.json": b"[" * 100_000, "k7.mp4": b"x", "k8.json": b'{"path": "other.mp4"}', "k9.mp4": b"x"}
+    found = tar_videos(make_tar(tmp_path / "a.tar", members), lambda name: name.endswith(".mp4"))
+    assert [video.path for video in found] == ["run/a b.mp4", *(f"k{number}.mp4" for number in (*range(1, 8), 9))]
+    assert not any(video.problem for video in found)

@@ -87,11 +87,13 @@ def test_keys_are_distinct_whatever_the_names(paths: list[str]) -> None:
 
 def test_manifest_round_trip(tmp_path: Path) -> None:
     records = [
-        VideoRecord("a", 'dir/a,"b"\n.mp4', "ok", 30, 29.97, 320, 240, 1.001, 1234),
+        VideoRecord("a", 'dir/a,"b"\n\r.mp4', "ok", 30, 29.97, 320, 240, 1.001, 1234),
+        VideoRecord("c", "\r", "ok", 1),
         VideoRecord("b", "x\udcff.mp4", "rejected", error="truncated: 12 of 300 frames"),
     ]
     write_manifest(tmp_path / "m.csv", records)
     assert read_manifest(tmp_path / "m.csv") == records
+    assert (tmp_path / "m.csv").read_bytes().count(b"\r\n") == 0
 
 
 def test_list_round_trip(tmp_path: Path) -> None:
@@ -111,6 +113,9 @@ def test_list_round_trip(tmp_path: Path) -> None:
         ("key,label,frames\na,x,3\n", "line 2"),
         ("key,label,frames\na,1,3\na,1,3\n", "line 3"),
         ("key,label,frames\na,-1,3\n", "line 2"),
+        ("key,label,frames,start_seconds,end_seconds\na,1,3,nan,\n", "line 2"),
+        ("key,label,frames,start_seconds,end_seconds\na,1,3,1,inf\n", "line 2"),
+        ("key,label,frames,start_seconds,end_seconds\na,1,3,5,1\n", "line 2"),
         ("key,label,frames\na,1,3\nb,1\n", "line 3 ends before column 'frames'"),
         ("", "column 'key' is missing"),
     ],

@@ -165,5 +165,6 @@ def test_frame_folders_of_an_extraction_do_as_well(root: Path, samples: list[Sam
 def test_shards_of_videos_can_be_extracted(root: Path, samples: list[Sample], tmp_path: Path) -> None:
     records = extract_videos(root / "shards", tmp_path / "frames", options=Extract(short_side=64, jobs=1))
     assert [(record.path, record.status, record.frames) for record in records] == [
-        (f"{sample.video}.mp4", "ok", sample.frames) for sample in samples
+        (sample.path, "ok", sample.frames) for sample in samples
     ]
+    assert [record.key for record in records] == [sample.video for sample in samples]

@@ -292,6 +292,13 @@ def read_some(url: str, cache: str, limit_mb: float, videos: list[str], failures
         failures.put(repr(error))
 
 
+def size_now(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:  # another process just removed it
+        return 0
+
+
 def test_processes_share_a_small_cache(server: Server, data: Data, tmp_path: Path) -> None:
     largest = max(path.stat().st_size for path in server.folder.glob("*.tar"))
     videos = [sample.video for sample in data.samples]
@@ -299,14 +306,14 @@ def test_processes_share_a_small_cache(server: Server, data: Data, tmp_path: Pat
     failures: multiprocessing.Queue[str] = context.Queue()
     arguments = (server.url, str(tmp_path), 2.2 * largest / 1e6)
     workers = [
-        context.Process(target=read_some, args=(*arguments, videos[start:] + videos[:start], failures))
+        context.Process(target=read_some, args=(*arguments, videos[start:] + videos[:start], failures), daemon=True)
         for start in (0, 8, 16)
     ]
     for worker in workers:
         worker.start()
     most = 0
     while any(worker.is_alive() for worker in workers):
-        most = max(most, sum(p.stat().st_size for p in list(tmp_path.glob("*.tar*")) if p.exists()))
+        most = max(most, sum(map(size_now, tmp_path.glob("*.tar*"))))
         time.sleep(0.002)
     for worker in workers:
         worker.join()

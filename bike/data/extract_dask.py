@@ -47,6 +47,8 @@ def run_on_dask(
     """
     if not has_module("distributed"):
         raise BikeError('Dask: not installed. Install the extra (`pip install "bike-video[dask]"`).')
+    if not scheduler.startswith(("tcp://", "tls://")):
+        raise BikeError(f"{scheduler}: not the address of a scheduler. Give one such as tcp://10.0.0.1:8786.")
     import distributed
 
     make_client: Any = distributed.Client

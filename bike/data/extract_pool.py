@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar
 from bike.data.decode_worker import DiedError, TimedOutError, Worker
 from bike.errors import BikeError
 
+_LONGEST_WAIT_SECONDS = 3600.0  # the system refuses to wait for weeks
 Item = TypeVar("Item")
 Value = TypeVar("Value")
 
@@ -67,7 +68,7 @@ def _finished(running: dict[Worker, Any]) -> list[Worker]:
     """Workers whose task ended or is overdue; waits for the first."""
     while True:
         patience = min(worker.deadline for worker in running) - time.monotonic()
-        wait([worker.connection for worker in running], max(0.0, patience))
+        wait([worker.connection for worker in running], min(max(0.0, patience), _LONGEST_WAIT_SECONDS))
         if done := [worker for worker in running if worker.is_done()]:
             return done
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import logging
 import os
@@ -100,7 +101,14 @@ def _in_folder(source: Path, listing: Path | str | None, exclude: Path | str | N
 
 def _videos_of_tars(source: Path, tars: Iterable[str]) -> list[FoundVideo]:
     """Members of several tars; where tars share a member name, its tar's name is put before it."""
-    by_tar = {os.path.relpath(path, source): tar_videos(path, is_video) for path in sorted(tars)}
+    by_tar = {}
+    for path in sorted(tars):
+        tar = os.path.relpath(path, source)
+        try:
+            by_tar[tar] = tar_videos(path, is_video)
+        except DataError as error:  # of many, a bad one is a reject
+            problem = one_line(error).removeprefix(f"{one_line(path)}: ")
+            by_tar[tar] = [FoundVideo(tar, VideoFile(path), (), problem)]
     count = Counter(video.path for videos in by_tar.values() for video in videos)
     return [
         video if count[video.path] == 1 else _renamed(video, f"{os.path.splitext(tar)[0]}/{video.path}")  # noqa: PTH122
@@ -147,7 +155,9 @@ def _stat_video(name: str, path: str) -> FoundVideo:
     try:
         about = os.stat(path)  # noqa: PTH116 (keeps the name as it is)
     except FileNotFoundError:
-        return FoundVideo(name, VideoFile(path), (), "no such file")
+        address = "://" in name or re.match(r"https?:/", name)
+        problem = "an address; download it first" if address else "no such file"
+        return FoundVideo(name, VideoFile(path), (), problem)
     except OSError as error:
         return FoundVideo(name, VideoFile(path), (), f"can't be read ({one_line(error.strerror or error)})")
     problem = "" if stat.S_ISREG(about.st_mode) else "not a regular file"
@@ -169,10 +179,11 @@ def read_listing(path: Path | str, folder: Path | None, *, known: Iterable[str] 
         DataError: no ``path`` column, or an empty list.
     """
     path = existing_file(path)
+    _check_text(path)
     names = set(known or ())
 
     def exists(name: str) -> bool:
-        return os.path.normpath(name) in names if folder is None else Path(folder, name).exists()
+        return os.path.normpath(name) in names if folder is None else os.path.exists(_join(folder, name))  # noqa: PTH110
 
     with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
         if path.suffix.lower() == ".csv":
@@ -183,6 +194,19 @@ def read_listing(path: Path | str, folder: Path | None, *, known: Iterable[str] 
     if not found:
         raise DataError(f"{path}: names no videos. Write one path a line, or a CSV with a `path` column.")
     return list(dict.fromkeys(os.path.normpath(name) for name in found))
+
+
+def _check_text(path: Path) -> None:
+    with path.open("rb") as file:
+        block = file.read(1 << 20)
+        if block.startswith(b"\x1f\x8b"):
+            raise DataError(f"{path}: a compressed file, not a list. Unpack it.")
+        if block.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            raise DataError(f"{path}: is UTF-16 text; UTF-8 is needed. Save it as UTF-8.")
+        while block:
+            if b"\0" in block:
+                raise DataError(f"{path}: has a NUL byte; a list of paths is needed. Is it the right file?")
+            block = file.read(1 << 20)
 
 
 def _column(path: Path, file: Iterable[str]) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import tarfile
 from collections.abc import Callable
@@ -12,12 +13,15 @@ from bike.data.extract_found import FoundVideo
 from bike.errors import DataError, one_line
 from bike.files import existing_file
 
+MAX_JSON_BYTES = 1 << 20
+
 
 def tar_videos(path: Path | str, is_video: Callable[[str], bool]) -> list[FoundVideo]:
     """The videos of an uncompressed tar, by member name, each with the position of its bytes.
 
     Members that are no plain files (links, devices), whose name leads out of a folder, or that the tar's end cuts off,
-    are returned with a problem. Of members with equal names the last counts, as when unpacking.
+    are returned with a problem. Of members with equal names the last counts, as when unpacking. In shards written by
+    ``bike shard --payload mp4`` the JSON before a video says its ``path``, and that is its name.
 
     Raises:
         DataError: not a tar, a compressed one, or a damaged one.
@@ -25,13 +29,19 @@ def tar_videos(path: Path | str, is_video: Callable[[str], bool]) -> list[FoundV
     path = existing_file(path)
     about = path.stat()
     found: dict[str, FoundVideo] = {}
+    told: tuple[str, str] = "", ""  # the last JSON member's name without .json, and the path in it
     try:
         with tarfile.open(path, "r:") as tar:
             while (member := tar.next()) is not None:
                 vars(tar)["members"] = []  # tarfile keeps every header otherwise
+                stem, extension = os.path.splitext(member.name)  # noqa: PTH122
+                if extension == ".json" and member.isreg() and member.size <= MAX_JSON_BYTES:
+                    told = stem, _told_path(tar, member)
                 if member.isdir() or not is_video(member.name):
                     continue
                 name = os.path.normpath(member.name)
+                if stem == told[0] and told[1] and is_video(told[1]) and told[1] not in found:
+                    name = told[1]
                 stamp = (member.size, about.st_mtime_ns, member.offset_data)
                 file = VideoFile(str(path), member.offset_data, member.size)
                 found[name] = FoundVideo(name, file, stamp, _problem(member, about.st_size))
@@ -42,6 +52,19 @@ def tar_videos(path: Path | str, is_video: Callable[[str], bool]) -> list[FoundV
     except OSError as error:
         raise DataError(f"{path}: can't be read ({one_line(error.strerror or error)}).") from error
     return list(found.values())
+
+
+def _told_path(tar: tarfile.TarFile, member: tarfile.TarInfo) -> str:
+    """The video's path that a shard's JSON member says; empty when it says none that could be one."""
+    file = tar.extractfile(member)
+    try:
+        content = json.loads(file.read()) if file is not None else None
+    except (ValueError, RecursionError):
+        return ""
+    path = content.get("path") if isinstance(content, dict) else None
+    if not isinstance(path, str) or not path or "\0" in path or path != os.path.normpath(path):
+        return ""
+    return "" if path.startswith("/") or ".." in path.split("/") else path
 
 
 def _problem(member: tarfile.TarInfo, tar_bytes: int) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import fcntl
 import hashlib
 import json
@@ -22,7 +21,7 @@ from bike.data.shards_read import FORMAT, INDEX_COLUMNS, INDEX_NAME, MANIFEST_NA
 from bike.data.shards_sources import wanted_videos
 from bike.data.shards_write import WORK, ShardJob, work_file, work_lock, write_shard
 from bike.errors import BikeError, DataError, first_few
-from bike.files import atomic_write, read_json, sha256, unwritable, write_json
+from bike.files import atomic_write, csv_writer, read_json, sha256, unwritable, write_json
 from bike.progress import progress
 from bike.records import MANIFEST_COLUMNS, Sample
 
@@ -235,7 +234,7 @@ def _complete(folder: Path, shards: Sequence[Shard], options: dict[str, Any]) ->
     """Write the index, remove what belongs to no shard of the list, and write the manifest."""
     listed = []
     with atomic_write(folder / INDEX_NAME, "w") as file:
-        writer = csv.writer(file, lineterminator="\n")
+        writer = csv_writer(file)
         writer.writerow(INDEX_COLUMNS)
         for shard in shards:
             work = read_json(work_file(folder, shard.name))

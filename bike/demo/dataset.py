@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import io
 import multiprocessing
 import os
@@ -20,7 +19,7 @@ import numpy as np
 from bike.demo.clips import draw_clip, render_clip
 from bike.demo.scenes import CLASS_NAMES, CLASS_SLUGS
 from bike.errors import BikeError, one_line
-from bike.files import atomic_write
+from bike.files import atomic_write, csv_writer
 from bike.params import DemoData
 from bike.progress import progress
 
@@ -104,7 +103,7 @@ def plan_clips(params: DemoData) -> list[Clip]:
 def write_annotations(path: Path, clips: list[Clip]) -> None:
     """Write ``annotations.csv``."""
     with atomic_write(path, "w") as file:
-        writer = csv.writer(file, lineterminator="\n")
+        writer = csv_writer(file)
         writer.writerow(COLUMNS)
         writer.writerows((clip.path, clip.label, CLASS_NAMES[clip.label], clip.split) for clip in clips)
 

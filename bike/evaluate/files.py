@@ -7,7 +7,6 @@ actual,predicted, one row per video; ``predictions.csv``: key,label,prediction,s
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -28,7 +27,7 @@ from bike.evaluate.metrics import (
     mean_average_precision,
     mean_class_accuracy,
 )
-from bike.files import atomic_write, existing_file, write_json
+from bike.files import atomic_write, csv_writer, existing_file, write_json
 
 SCORES_NAME = "scores.safetensors"
 HEADER = "bike"
@@ -141,7 +140,7 @@ def _class_rows(scores: Scores) -> Iterable[tuple[object, ...]]:
 
 def _write_rows(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     with atomic_write(path, "w") as file:
-        writer = csv.writer(file, lineterminator="\n")
+        writer = csv_writer(file)
         writer.writerow(header)
         writer.writerows(rows)
 

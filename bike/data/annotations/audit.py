@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
 from bike.errors import DataError, first_few, one_line
-from bike.files import atomic_write
+from bike.files import atomic_write, csv_writer
 from bike.params import Annotate, Policy
 
 KINDS: dict[str, str] = {
@@ -78,7 +77,7 @@ class Audit:
     def write(self, path: Path | str) -> None:
         """Write ``audit.csv``: ``finding,action,list,path,label,detail``, one row for each finding."""
         with atomic_write(path, "w") as file:
-            writer = csv.writer(file, lineterminator="\n")
+            writer = csv_writer(file)
             writer.writerow(Finding._fields)
             writer.writerows(self.findings)
 

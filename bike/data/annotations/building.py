@@ -211,7 +211,9 @@ class _Builder:
         return self.audit.add(kind, place, entry.path, "; ".join(labels), detail, force="drop" if force else None)
 
     def _no_name(self) -> str:
-        return "" if any(self.table.names) else "there are no class names; give a name column or a file of names"
+        if any(self.table.names):
+            return f"there are {len(self.table.names)} classes"
+        return "there are no class names; give a name column or a file of names"
 
     def _names(self, labels: Sequence[int]) -> str:
         return "; ".join(self.table.names[label] for label in labels)

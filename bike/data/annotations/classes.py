@@ -92,7 +92,7 @@ def clean_class_name(name: str, where: str) -> str:
         DataError: it is empty, too long, or not UTF-8.
     """
     if not is_text(name):
-        raise DataError(f"{where}: class name is not UTF-8 text. Save the file as UTF-8.")
+        raise DataError(f"{where}: class name is not UTF-8 text. Save the file as UTF-8, or rename the folder.")
     if not name.isprintable():
         name = "".join(char if char.isprintable() else " " for char in name)
     name = one_line(name)

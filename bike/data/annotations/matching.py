@@ -36,7 +36,8 @@ def match_entries(
     """Find the video of each entry.
 
     A path fits a video when they are equal, or when the shorter of the two, cut at a ``/``, is the end of the longer
-    one; extensions of video files do not count. Of several that fit, the one that shares most folders is taken.
+    one; extensions of video files do not count. Of several that fit, the one that shares most folders is taken. A path
+    that fits none may be a video's key, as published lists made here say where the path can't stand in them.
 
     Args:
         entries: annotated paths (those that could leave the media folder match nothing).
@@ -58,6 +59,10 @@ def match_entries(
             matches.index[path] = by_path[path]
         elif not _find(entry, records, by_stem, by_name, matches):
             waiting[path] = entry
+    if waiting:
+        by_key = {record.key: index for index, record in enumerate(records)}
+        matches.index.update({path: by_key[path] for path in waiting if path in by_key})
+        waiting = {path: entry for path, entry in waiting.items() if path not in by_key}
     if waiting and fold_names:
         _match_folded(waiting.values(), records, matches, by_name)
     return matches

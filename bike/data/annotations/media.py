@@ -30,11 +30,13 @@ class Media:
         kind: ``packs`` (a manifest), ``videos`` (files, frames not counted), ``frames`` (folders of
             JPEGs) or ``none`` (lists are made without looking).
         place: where they were found, for messages.
+        keyed: frames lie in folders named by the videos' keys (``bike extract --layout folders``).
     """
 
     records: list[VideoRecord]
     kind: Literal["packs", "videos", "frames", "none"]
     place: str
+    keyed: bool = False
 
 
 def read_media(path: Path | str | None) -> Media:
@@ -55,7 +57,8 @@ def read_media(path: Path | str | None) -> Media:
         records = read_manifest(path)
         if not records:
             raise DataError(f"{path}: the manifest has no videos. Extract some first.")
-        return Media(records, "packs", str(path))
+        accepted = next((record.key for record in records if record.status == "ok"), None)
+        return Media(records, "packs", str(path), keyed=accepted is not None and (path.parent / accepted).is_dir())
     videos, frames = scan_folder(existing_dir(path))
     if not videos and not frames:
         raise DataError(f"{path}: no videos and no folders of frames in it. Give the folder that has them.")

@@ -71,7 +71,7 @@ def read_entries(path: Path, split: str, layout: str = "auto") -> list[Entry]:
     """Entries of one published list.
 
     A line is read from its right end, so that blanks in names do no harm. With ``auto`` the lines are ``frames`` when
-    all of the first 1,000 have two integers at the end and no video file before the last one.
+    most of the first 1,000 have two integers at the end and no video file before the last one.
 
     Raises:
         DataError: lines that can't be read; the first ten are named.
@@ -100,12 +100,12 @@ def read_entries(path: Path, split: str, layout: str = "auto") -> list[Entry]:
 
 def guess_layout(lines: Sequence[str]) -> str:
     """``frames`` or ``videos``, see :func:`read_entries`."""
+    frames = 0
     for line in lines:
         words = line.rsplit(None, 2)
         before = line.rsplit(None, 1)[0]
-        if len(words) < 3 or not is_id(words[1]) or split_extension(before) != before:
-            return "videos"
-    return "frames"
+        frames += len(words) == 3 and is_id(words[1]) and split_extension(before) == before
+    return "frames" if 2 * frames > len(lines) else "videos"
 
 
 def read_label_ids(word: str) -> tuple[int, ...] | None:

@@ -143,7 +143,7 @@ def _write(
     videos = media.kind == "videos"
     write_class_names(out / "labels.csv", names, published)
     for fold, splits in lists.items():
-        audit.notes += write_split_lists(out / fold, splits, videos=videos)
+        audit.notes += write_split_lists(out / fold, splits, videos=videos, keyed=media.keyed)
         if fold:
             write_class_names(out / fold / "labels.csv", names, published)
     if unannotated:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,11 +9,11 @@ from pathlib import Path
 from bike.data.annotations.classes import readable_name
 from bike.data.annotations.entries import SPLITS
 from bike.data.annotations.media import split_extension
-from bike.files import atomic_write
+from bike.files import atomic_write, csv_writer
 from bike.records import Sample, write_list
 
 
-def write_split_lists(folder: Path, lists: dict[str, list[Sample]], *, videos: bool) -> list[str]:
+def write_split_lists(folder: Path, lists: dict[str, list[Sample]], *, videos: bool, keyed: bool = False) -> list[str]:
     """Write ``{train,val,test}.csv`` and ``.txt`` of the splits that have samples; remove those of empty splits.
 
     Returns:
@@ -30,7 +29,7 @@ def write_split_lists(folder: Path, lists: dict[str, list[Sample]], *, videos: b
         if not samples or parts:
             published.unlink(missing_ok=True)
         else:
-            write_published(published, samples, videos=videos)
+            write_published(published, samples, videos=videos, keyed=keyed)
         if samples:
             write_list(listed, samples)
         else:
@@ -38,19 +37,20 @@ def write_split_lists(folder: Path, lists: dict[str, list[Sample]], *, videos: b
     return notes
 
 
-def write_published(path: Path | str, samples: Sequence[Sample], *, videos: bool = False) -> None:
+def write_published(path: Path | str, samples: Sequence[Sample], *, videos: bool = False, keyed: bool = False) -> None:
     """Write a list as published ones look: ``<dir> <frames> <label>``, or ``<file> <label>`` with ``videos``.
 
-    Several labels are joined by commas, none is ``-1``. A path that holds a line break is replaced by the key.
+    Several labels are joined by commas, none is ``-1``. A path that holds a line break is replaced by the video's key;
+    ``keyed`` replaces all, since ``bike extract --layout folders`` names the folders of frames by key.
     """
     with atomic_write(path, "w") as file:
-        file.writelines(_published_line(sample, videos) for sample in samples)
+        file.writelines(_published_line(sample, videos, keyed) for sample in samples)
 
 
-def _published_line(sample: Sample, videos: bool) -> str:
+def _published_line(sample: Sample, videos: bool, keyed: bool) -> str:
     name = sample.path if videos else split_extension(sample.path)
-    if "\n" in name or "\r" in name or name != name.strip():
-        name = sample.key
+    if keyed or "\n" in name or "\r" in name or name != name.strip():
+        name = sample.video
     label = ",".join(map(str, sample.labels)) or "-1"
     return f"{name} {label}\n" if videos else f"{name} {sample.frames} {label}\n"
 
@@ -58,7 +58,7 @@ def _published_line(sample: Sample, videos: bool) -> str:
 def write_class_names(path: Path | str, names: Sequence[str], published: Sequence[str]) -> None:
     """Write ``labels.csv``: ``id,name``, and ``published`` where that differs for any class."""
     with atomic_write(path, "w") as file:
-        writer = csv.writer(file, lineterminator="\n")
+        writer = csv_writer(file)
         if list(names) == list(published):
             writer.writerow(("id", "name"))
             writer.writerows(enumerate(names))
