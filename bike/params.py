@@ -102,7 +102,7 @@ class Model(Section):
     @model_validator(mode="after")
     def _one_place_for_the_name(self) -> Model:
         if self.prompt.count("{}") != 1:
-            raise ValueError("prompt needs exactly one {} where the class name goes")
+            raise ValueError(f"prompt needs exactly one {{}} where the class name goes (got {self.prompt!r})")
         return self
 
 
@@ -141,6 +141,15 @@ class Train(Section):
     workers: int = Field(2, ge=0)
     validate_every: int = Field(1, ge=1)  # epochs
     lr_every_steps: int = Field(10, ge=1)  # the published loop sets the rate on steps 0, 9, 19, …
+
+    @model_validator(mode="after")
+    def _warm_up_ends(self) -> Train:
+        if self.warmup_epochs >= self.epochs:
+            raise ValueError(
+                f"warmup_epochs must be below epochs, or the rate never reaches lr (got {self.warmup_epochs:g} of "
+                f"{self.epochs})"
+            )
+        return self
 
 
 class Views(Section):
@@ -238,4 +247,6 @@ def _explain(item: Any) -> str:
             model = field.annotation if field is not None else Params
         allowed = getattr(model, "model_fields", {})
         return f"{place}: unknown key.{nearest(str(item['loc'][-1]), allowed)} Known: {', '.join(allowed)}"
+    if item["type"] == "value_error":  # of our own validators, which say what they got
+        return f"{place}: {one_line(item['msg']).removeprefix('Value error, ')}"
     return f"{place}: {one_line(item['msg'])} (got {item['input']!r})"

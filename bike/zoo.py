@@ -36,7 +36,7 @@ class Entry(BaseModel):
     published: dict[str, float] = {}
     memory_gb: float | None = None
     checkpoint: str | None = None
-    split: int | None = None
+    splits: int = 0
 
 
 class _FewShot(BaseModel):
@@ -136,11 +136,19 @@ def find_preset(zoo: dict[str, Preset], name: str) -> Preset:
 
 
 def measured(preset: Preset, results: Path) -> str:
-    """Our own figures for a preset from ``<results>/<name>/metrics.json``, or ``not run here``."""
+    """Our own figures for a preset from ``<results>/<name>/metrics.json``, or ``not run here``.
+
+    Figures of its further views lie in ``<results>/<name>-<views>`` and have the views behind their names.
+    """
     file = results / preset.name / "metrics.json"
     if not file.is_file():
         return "not run here"
-    return show_metrics(read_json(file), tuple(preset.entry.published) or ("top1",))
+    metrics = dict(read_json(file))
+    for views in list(preset.params.evaluate.views)[1:]:
+        other = results / f"{preset.name}-{views}" / "metrics.json"
+        if other.is_file():
+            metrics |= {f"{name}_{views}": value for name, value in read_json(other).items()}
+    return show_metrics(metrics, tuple(preset.entry.published) or ("top1",))
 
 
 def show_metrics(metrics: dict[str, Any], names: tuple[str, ...]) -> str:
@@ -149,7 +157,7 @@ def show_metrics(metrics: dict[str, Any], names: tuple[str, ...]) -> str:
     for name in names:
         if name.endswith("_std") or name not in metrics:
             continue
-        spread = metrics.get(f"{name}_std")
+        spread = metrics.get(f"{name.removesuffix('_mean')}_std")
         shown.append(f"{metrics[name]:g}{'' if spread is None else f' ± {spread:g}'} {name}")
     return ", ".join(shown) or "–"
 
@@ -157,13 +165,14 @@ def show_metrics(metrics: dict[str, Any], names: tuple[str, ...]) -> str:
 def commands(preset: Preset) -> list[str]:
     """What to run for a preset, from prepared lists and shards on."""
     name, entry = preset.name, preset.entry
-    views = next(iter(preset.params.evaluate.views))
+    views, *others = preset.params.evaluate.views
     lists, shards = f"lists/{entry.dataset}", f"shards/{entry.dataset}"
     common = f"--params configs/{name}.yaml --labels lists/{entry.dataset}/labels.csv"
-    test = f"--list {lists}/val.csv --shards {shards}/val --views {views} --out results/zoo/{name}"
+    frames = f"--list {lists}/val.csv --shards {shards}/val"
+    test = f"{frames} --views {views} --out results/zoo/{name}"
     lines = [f"bike zoo params {name} --out configs/{name}.yaml"]
     if entry.task == "zeroshot":
-        classes = f" --split lists/{entry.dataset}/split{entry.split}.txt" if entry.split else ""
+        classes = "".join(f" --split lists/{entry.dataset}/split{n}.txt" for n in range(1, entry.splits + 1))
         return [*lines, f"bike zeroshot --checkpoint models/{entry.checkpoint}.pt {common} {test}{classes}"]
     train = f"{lists}/train.csv"
     if entry.task == "few-shot":
@@ -175,6 +184,10 @@ def commands(preset: Preset) -> list[str]:
         f"{launch} {common} --train {train} --shards {shards}/train --val {lists}/val.csv --val-shards {shards}/val "
         f"--out models/{name}.pt",
         f"bike eval models/{name}.pt {common} {test}",
+        *(
+            f"bike eval models/{name}.pt {common} {frames} --views {other} --out results/zoo/{name}-{other}"
+            for other in others
+        ),
     ]
     if entry.task == "fused":
         corpus, branch = f"lists/{entry.dataset}/attributes.json", f"models/{name}-attributes.pt"

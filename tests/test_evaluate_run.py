@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -215,6 +216,16 @@ def test_zero_shot_protocols(data: DataSet, tmp_path: Path) -> None:
         100 * float((logits[second, 2:].argmax(1) == 0).double().mean()),
     ]
     assert [metrics["split1_top1"], metrics["split2_top1"]] == pytest.approx(values, abs=1e-3)
+    several = tmp_path / "several.csv"
+    write_list(several, [replace(sample, labels=(0, 1)) for sample in read_list(data.train)])
+    with pytest.raises(DataError, match="--split: videos with several labels"):
+        evaluate_zeroshot(
+            params,
+            labels=tmp_path / "labels.csv",
+            out=tmp_path / "several",
+            class_splits=[tmp_path / "split1.txt"],
+            **{**options, "samples": several},
+        )
     assert metrics["split_top1_mean"] == pytest.approx(sum(values) / 2, abs=1e-3)
     assert "split_top1_std" in metrics
     with pytest.raises(DataError, match="'?grey'?"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import filecmp
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import fit_program
@@ -252,7 +253,7 @@ def test_a_loss_that_is_no_number_ends_the_run_by_name() -> None:
     with torch.no_grad():
         trained_parameters(branch)[0].fill_(float("nan"))
     with pytest.raises(BikeError, match=r"no longer a number \(epoch 1, step 1\).*train.lr"):
-        fit(branch, Batches(), load_params_of(epochs=1), ALONE, Job())
+        fit(branch, Batches(), load_params_of(epochs=1, warmup_epochs=0), ALONE, Job())
 
 
 def load_params_of(**values: object) -> object:
@@ -300,3 +301,25 @@ def test_training_starts_from_a_released_head(data: DataSet, plain: Trained, tmp
         torch.testing.assert_close(started[name], value, rtol=0, atol=1e-6)
     with pytest.raises(ParamsError, match=r"model\.start_from.*another head.*got transf; none"):
         train(other, temporal="none")
+
+
+def test_several_labels(data: DataSet, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Training says that it takes the first label; validation counts as evaluation does, and adds mAP."""
+    every = tuple(range(len(NAMES)))
+    lists = {}
+    for path in (data.train, data.val):
+        lists[path] = tmp_path / path.name
+        write_list(lists[path], [replace(sample, labels=every) for sample in read_list(path)])
+    params = load_params(data.params)
+    done = train_video(
+        params,
+        train_list=lists[data.train],
+        train_frames=data.frames,
+        labels=data.labels,
+        out=tmp_path / "a.pt",
+        val_list=lists[data.val],
+        val_frames=data.frames,
+        device="cpu",
+    )
+    assert "12 of 12 samples have several labels" in caplog.text
+    assert (done.latest("val/top1"), done.latest("val/map")) == (100.0, 100.0)

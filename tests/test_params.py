@@ -70,3 +70,10 @@ def test_an_empty_file_means_the_defaults(tmp_path: Path) -> None:
     file = tmp_path / "params.yaml"
     file.write_text("")
     assert load_params(file) == parse_params({}, "p")
+
+
+def test_a_warm_up_that_never_ends_is_refused() -> None:
+    with pytest.raises(ParamsError, match=r"x: train: warmup_epochs must be below epochs, .* \(got 5 of 3\)\.$"):
+        parse_params({"train": {"epochs": 3}}, "x")
+    with pytest.raises(ParamsError, match=r"x: model: prompt needs exactly one \{\} .* \(got 'a \{\} \{\}'\)\.$"):
+        parse_params({"model": {"prompt": "a {} {}"}}, "x")

@@ -85,6 +85,18 @@ def test_safetensors(tmp_path: Path, architecture: Architecture) -> None:
     assert (tmp_path / "again.safetensors").read_bytes() == first
 
 
+def test_safetensors_that_begin_like_a_pickle(tmp_path: Path, encoder: Encoder) -> None:
+    """The first byte is the lowest of the header's length. The file's name is of no matter."""
+    path = tmp_path / "blob"
+    for padding in range(0, 256, 8):
+        save_file(encoder.state_dict(), path, metadata={"padding": "x" * padding})
+        if path.read_bytes()[:1] == b"\x80":
+            break
+    assert path.read_bytes()[:1] == b"\x80"
+    assert detect_format(path) == "safetensors"
+    assert same_encoder(load_clip(path), encoder)
+
+
 def test_bfloat16_weights(tmp_path: Path, encoder: Encoder) -> None:
     save_file({key: value.bfloat16() for key, value in encoder.state_dict().items()}, tmp_path / "clip.safetensors")
     loaded = load_clip(tmp_path / "clip.safetensors")

@@ -23,7 +23,8 @@ ZOO = load_zoo(ROOT / "configs" / "zoo.yaml")
 
 def test_every_published_row_is_there() -> None:
     tasks = [preset.entry.task for preset in ZOO.values()]
-    assert tasks.count("zeroshot") == 6
+    assert tasks.count("zeroshot") == 4
+    assert ZOO["zeroshot-k600"].entry.splits == 3
     assert tasks.count("few-shot") == 4 * 5
     assert tasks.count("train") + tasks.count("fused") == 13
     assert ZOO["k400-vitl14-336-16f"].entry.published == {"top1": 88.7}
@@ -111,3 +112,23 @@ def test_the_zoo_is_found_from_any_folder(tmp_path: Path) -> None:
     done = run_bike("zoo", "show", "k400-vitb16-8f", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert "model.weights: ViT-B/16" in done.stdout
+
+
+def test_measured_shows_what_zero_shot_evaluation_writes(tmp_path: Path) -> None:
+    """The published figures stand under the names that the programs give them, spreads and further views included."""
+    written = {"top1": 80.5, "half_top1_mean": 86.5, "half_top1_std": 3.25}
+    write_json(tmp_path / "zeroshot-ucf101" / "metrics.json", written)
+    assert measured(ZOO["zeroshot-ucf101"], tmp_path) == "86.5 ± 3.25 half_top1_mean, 80.5 top1"
+    splits = {"top1": 9.0, "split1_top1": 70, "split2_top1": 68, "split3_top1": 67, "split_top1_mean": 68.3}
+    write_json(tmp_path / "zeroshot-k600" / "metrics.json", {**splits, "split_top1_std": 1.2})
+    assert measured(ZOO["zeroshot-k600"], tmp_path) == (
+        "70 split1_top1, 68 split2_top1, 67 split3_top1, 68.3 ± 1.2 split_top1_mean"
+    )
+    name = "k400-vitl14-8f"
+    write_json(tmp_path / name / "metrics.json", {"top1": 87.0})
+    write_json(tmp_path / f"{name}-1x1" / "metrics.json", {"top1": 86.0})
+    assert measured(ZOO[name], tmp_path) == "87 top1, 86 top1_1x1"
+    lines = commands(ZOO[name])
+    assert lines[-2].endswith(f"--views 4x3 --out results/zoo/{name}")
+    assert lines[-1].endswith(f"--views 1x1 --out results/zoo/{name}-1x1")
+    assert commands(ZOO["zeroshot-k600"])[-1].count(" --split lists/kinetics600/split") == 3

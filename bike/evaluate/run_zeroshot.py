@@ -177,6 +177,8 @@ def _splits(scores: Scores, splits: Sequence[Sequence[int]]) -> dict[str, float]
     """Given splits of the classes: videos of each against its classes only."""
     if not splits:
         return {}
+    if scores.is_multi_label:
+        raise DataError("--split: videos with several labels have no accuracy over a split. Leave it out, or use mAP.")
     result: dict[str, float] = {}
     for k in (1, 5):
         values = []

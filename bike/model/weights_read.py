@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import json
 import pickle
+import pickletools
 import re
+import warnings
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -59,10 +62,11 @@ def detect_format(path: Path) -> Format:
                 return "torchscript" if is_torchscript(archive) else "torch"
         except DAMAGED as error:
             raise WeightsError(f"{path}: damaged or cut short ({one_line(error)[:200]}). Get the file anew.") from error
-    if head[:1] == b"\x80":
-        return "torch-legacy"
+    # Before pickles: the length of a header may begin with their byte, and no pickle of torch has a brace at byte 8.
     if len(head) > 9 and head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= path.stat().st_size:
         return "safetensors"
+    if head[:1] == b"\x80":
+        return "torch-legacy"
     what = "an empty file" if not head else "an unknown kind of file"
     raise WeightsError(
         f"{path}: not a weight file (got {what}); safetensors, TorchScript archives and files of torch.save are read. "
@@ -133,19 +137,46 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
 
 
 def _read_pickle(path: Path) -> dict[Any, Any]:
+    if (name := _called_at_once(path)) is not None:
+        raise _refused(path, name)
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # torch's remarks on files that it then refuses
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except Exception as error:
         # A damaged pickle can raise nearly anything; torch's own messages run over many lines and advise to switch the
         # protection off, so only the name of what was refused is passed on.
         refused = re.search(r"GLOBAL ([\w.]+)", str(error))
         if refused and isinstance(error, pickle.UnpicklingError):
-            raise WeightsError(
-                f"{path}: refused, it would call {refused[1][:100]}; only tensors are read. Don't use the file."
-            ) from error
-        raise WeightsError(
-            f"{path}: damaged, or not written by torch.save ({one_line(error)[:200]}). Get the file anew."
-        ) from error
+            raise _refused(path, refused[1]) from error
+        why = "" if "weights_only" in str(error) else f" ({one_line(error)[:200]})"
+        raise WeightsError(f"{path}: damaged, or not written by torch.save{why}. Get the file anew.") from error
     if not isinstance(content, Mapping):
         raise WeightsError(f"{path}: holds no tensors by name (got {type(content).__name__}). Is it the right file?")
     return dict(content)
+
+
+def _called_at_once(path: Path) -> str | None:
+    """What the first pickle of a file would import; torch writes nothing but a number there. None for zip archives."""
+    with path.open("rb") as file:
+        head = file.read(1 << 20)
+    texts: list[str] = []
+    if not head.startswith(b"\x80"):
+        return None
+    try:
+        for code, argument, _ in pickletools.genops(io.BytesIO(head)):
+            if code.name in ("GLOBAL", "INST"):
+                return str(argument).replace(" ", ".")
+            if code.name == "STACK_GLOBAL":
+                return ".".join(texts[-2:])
+            if isinstance(argument, str):
+                texts.append(argument)
+    except Exception:  # not even a pickle: torch says so
+        return None
+    return None
+
+
+def _refused(path: Path, name: str) -> WeightsError:
+    return WeightsError(
+        f"{path}: refused, it would call {one_line(name)[:100]}; only tensors are read. Don't use the file."
+    )

@@ -7,15 +7,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from bike.attributes import read_corpus, sentences_of
 from bike.checkpoint import fingerprint
 from bike.distributed import World, join_world, share_of
 from bike.errors import DataError, ParamsError
-from bike.evaluate.inputs import read_inputs
-from bike.evaluate.metrics import top_k_accuracy
+from bike.evaluate.inputs import read_inputs, targets_of
 from bike.evaluate.scoring import encode_sentences
 from bike.files import sha256
 from bike.model.encoders import Encoder
@@ -28,6 +27,7 @@ from bike.text.prompts import class_prompts
 from bike.train.branches import AttributeBranch, choose_trained
 from bike.train.fit import Job, finish, fit
 from bike.train.video import Trained, check_places, check_trainable
+from bike.train.video_data import validation_metrics
 
 
 def train_attributes(
@@ -80,8 +80,10 @@ def train_attributes(
         classes = encode_sentences(encoder, class_prompts(lists[0].names, params.model.prompt))
         embedded = [encode_sentences(encoder, texts) for texts in sentences]
         branch = AttributeBranch(encoder, head, classes, embedded[0])
-        truths = [torch.tensor([s.labels[0] if s.labels else -1 for s in read.samples]) for read in lists]
-        validate = None if val_list is None else _validation(branch, embedded[1], truths[1])
+        truths = torch.tensor([sample.labels[0] for sample in lists[0].samples])
+        validate = None
+        if val_list is not None:
+            validate = _validation(branch, embedded[1], targets_of(lists[1].samples, len(lists[1].names)))
         job = Job(
             title="train attributes",
             state_dir=None if state_dir is None else Path(state_dir),
@@ -97,7 +99,7 @@ def train_attributes(
             validate=validate,
             save_every_seconds=save_every_seconds,
         )
-        points = fit(branch, _RowBatches(truths[0], settings, world, train_list), settings, world, job)
+        points = fit(branch, _RowBatches(truths, settings, world, train_list), settings, world, job)
         if world.is_main:
             save_released(out, encoder, head, settings.epochs)
         finish(job, world)
@@ -137,13 +139,13 @@ class _RowBatches:
 
 
 def _validation(
-    branch: AttributeBranch, sentences: Float[Tensor, "N D"], labels: Int64[Tensor, " N"]
+    branch: AttributeBranch, sentences: Float[Tensor, "N D"], targets: UInt8[Tensor, "N K"]
 ) -> Callable[[], dict[str, float]]:
-    known = labels >= 0
+    known = targets.bool().any(1)
 
     @torch.no_grad()
     def validate() -> dict[str, float]:
         scores = branch.head(branch.classes, sentences).cpu()[known]
-        return {"val/top1": round(top_k_accuracy(scores, labels[known]), 4)}
+        return validation_metrics(scores, targets[known])
 
     return validate

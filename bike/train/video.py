@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,6 +28,8 @@ from bike.train.branches import VideoBranch, choose_trained
 from bike.train.curves import Point
 from bike.train.fit import Job, finish, fit
 from bike.train.video_data import Validation, VideoBatches
+
+log = logging.getLogger("bike")
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +132,14 @@ def check_trainable(samples: list[Sample], place: Path | str) -> None:
     bare = [sample.key for sample in samples if not sample.labels]
     if bare:
         raise DataError(f"{place}: samples without a label can't be trained on: {first_few(bare)}.")
+    if several := sum(len(sample.labels) > 1 for sample in samples):
+        log.warning(
+            "%s: %d of %d samples have several labels, and training takes the first of each. List the parts that show "
+            "one class each (start and end), as the published training does.",
+            place,
+            several,
+            len(samples),
+        )
 
 
 def check_places(out: Path, state_dir: Path | str | None, live_dir: Path | str | None) -> None:

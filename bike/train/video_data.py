@@ -5,18 +5,27 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
+from jaxtyping import Float, UInt8
 from torch import Tensor
 
 from bike.data.loader import Batch, TrainingBatches, evaluation_batches
 from bike.data.sources import FrameSource
 from bike.distributed import World, collect_rows, working_type
-from bike.evaluate.metrics import top_k_accuracy
+from bike.evaluate.files import Scores, summarize
+from bike.evaluate.inputs import targets_of
 from bike.evaluate.scoring import Scorer
 from bike.params import Model, Train
 from bike.records import Sample
 from bike.train.branches import VideoBranch
 
 KEPT_BYTES = 2**28  # validation clips up to this size stay in memory between epochs
+
+
+def validation_metrics(scores: Float[Tensor, "N K"], targets: UInt8[Tensor, "N K"]) -> dict[str, float]:
+    """``val/top1`` in percent, and ``val/map`` where samples have several labels, both as evaluation reports them."""
+    found = summarize(Scores([""] * len(scores), [""] * scores.shape[1], scores, targets))
+    names = ("top1", "map") if bool((targets.sum(1) > 1).any()) else ("top1",)
+    return {f"val/{name}": float(found[name] or 0.0) for name in names}
 
 
 class VideoBatches:
@@ -38,7 +47,10 @@ class VideoBatches:
 
 
 class Validation:
-    """Top-1 on the validation list, one centre view; calling it gives ``{"val/top1": percent}``."""
+    """Top-1 on the validation list, one centre view, and mAP where samples have several labels.
+
+    Calling it gives ``{"val/top1": percent}``, and ``val/map``; as in evaluation, any of a sample's labels counts.
+    """
 
     def __init__(
         self,
@@ -66,6 +78,7 @@ class Validation:
             world_size=world.size,
             workers=settings.workers,
         )
+        self._targets = targets_of(samples, len(names))
         clip_bytes = model.frames * 3 * size * size
         self._keep = len(samples) * clip_bytes <= KEPT_BYTES
         self._kept: list[Batch] = []
@@ -80,16 +93,16 @@ class Validation:
             working_type=self._working_type,
             captions=branch.captions,
         )
-        scores, labels = [], []
+        scores, rows = [], []
         for batch in self._read():
             known = batch.labels >= 0
             scores.append(scorer.score_frames(batch.frames)[known, 0].cpu())
-            labels.append(batch.labels[known])
+            rows.append(batch.index[known])
         every_score = collect_rows(self._world, torch.cat(scores) if scores else None)
-        every_label = collect_rows(self._world, torch.cat(labels) if labels else None, torch.int64)
-        if not self._world.is_main or every_score is None or every_label is None:
+        every_row = collect_rows(self._world, torch.cat(rows) if rows else None, torch.int64)
+        if not self._world.is_main or every_score is None or every_row is None:
             return {}
-        return {"val/top1": round(top_k_accuracy(every_score, every_label), 4)}
+        return validation_metrics(every_score, self._targets[every_row])
 
     def _read(self) -> Iterator[Batch]:
         if self._kept:
