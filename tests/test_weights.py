@@ -270,7 +270,7 @@ def test_released_checkpoint_of_old_torch(tmp_path: Path, encoder: Encoder, lega
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        ({"fusion_model_state_dict": None}, r"fusion_model_state_dict is no state dict \(got epoch, model_state_dict"),
+        ({"fusion_model_state_dict": None}, r"fusion_model_state_dict is no state dict \(got epoch; model_state_dict"),
         ({"model_state_dict": {"a": 3}}, "model_state_dict is no state dict"),
         ({"fusion_model_state_dict": {"lstm.weight": torch.zeros(2)}}, "unexpected lstm.weight"),
         (

@@ -273,13 +273,14 @@ def test_resolve_fetches_what_is_missing(server: Server, folder: Path, monkeypat
     assert len(server.requests) == 1
 
 
-def test_resolve_paths(folder: Path, tmp_path: Path) -> None:
+def test_resolve_paths(folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     (tmp_path / "mine.pt").write_bytes(b"")
     assert resolve(tmp_path / "mine.pt") == tmp_path / "mine.pt"
     assert resolve(str(tmp_path)) == tmp_path
     folder.mkdir()
     (folder / "ViT-B-32.pt").write_bytes(b"put here by hand")
     assert resolve("ViT-B/32") == folder / "ViT-B-32.pt"
+    assert "not OpenAI's file for ViT-B/32" in caplog.text
 
 
 def test_resolve_of_neither(folder: Path) -> None:

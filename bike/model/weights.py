@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save as to_safetensors
 from torch import Tensor, nn
 
-from bike.errors import WeightsError, nearest, one_line
+from bike.errors import WeightsError, first_few, nearest, one_line
 from bike.files import atomic_write
 from bike.model.encoders import Encoder
 from bike.model.encoders_architecture import read_architecture
@@ -101,10 +101,10 @@ def read_entry(checkpoint: Mapping[Any, Any], key: str, source: object) -> dict[
     if not isinstance(state, Mapping) or not all(
         isinstance(name, str) and isinstance(value, Tensor) for name, value in state.items()
     ):
-        found = one_line(", ".join(map(str, checkpoint)))[:200]
+        found = first_few([one_line(str(name))[:60] for name in checkpoint], 5)
         raise WeightsError(
             f"{source}: not a released checkpoint, {key} is no state dict (got {found}). "
-            "Give a file that holds a model and its head."
+            "Give a file that holds a model and its head; CLIP's own weights go without one (--weights)."
         )
     return check_sizes(state, source)
 

@@ -12,6 +12,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 from bike.errors import BikeError, WeightsError, nearest, one_line
@@ -45,7 +46,22 @@ def resolve(name_or_path: Path | str) -> Path:
             f"Official are: {', '.join(OFFICIAL_FILES)}."
         )
     path = cache_folder() / official.file
-    return path if path.is_file() else fetch(official)
+    if not path.is_file():
+        return fetch(official)
+    about = path.stat()
+    if _checksum(path, about.st_size, about.st_mtime_ns) != official.sha256:
+        log.warning(
+            "%s: not OpenAI's file for %s (another checksum), used as it is. `bike weights fetch %s` gets that one.",
+            path,
+            official.name,
+            official.name,
+        )
+    return path
+
+
+@cache
+def _checksum(path: Path, _size: int, _mtime_ns: int) -> str:
+    return sha256(path)
 
 
 def fetch(
