@@ -41,8 +41,15 @@ def test_inspect_tells_what_does_not_fit(tmp_path: Path, encoder: Encoder) -> No
     assert found.problems == ["missing logit_scale"]
     assert found.num_not_finite == 1
     save_file({"x": torch.zeros(1)}, tmp_path / "x.safetensors")
-    assert inspect_weights(tmp_path / "x.safetensors").problems == [
-        "not the weights of a CLIP, visual.conv1.weight is missing"
+    (problem,) = inspect_weights(tmp_path / "x.safetensors").problems
+    assert problem.startswith("not the weights of a CLIP, visual.conv1.weight is missing")
+    for name in ("text_projection", "token_embedding.weight", "positional_embedding"):
+        assert f"{name} is missing" in problem
+    state = {key: value for key, value in encoder.state_dict().items() if key != "text_projection"}
+    save_file({**state, "text_projektion": torch.zeros(2, 2)}, tmp_path / "clip.safetensors")
+    assert inspect_weights(tmp_path / "clip.safetensors").problems == [
+        "not the weights of a CLIP, text_projection is missing (Hugging Face: text_projection.weight). "
+        "Did you mean 'text_projektion'?"
     ]
     folder = hugging_face_folder(tmp_path / "hf", encoder, hidden_act="gelu")
     assert "hidden_act is gelu" in inspect_weights(folder).problems[0]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -59,13 +60,37 @@ def build_encoder(state: Mapping[str, Tensor], source: object) -> Encoder:
     return encoder.eval()
 
 
+# Their shapes tell the architecture; and what Hugging Face calls them.
+TELLING_KEYS = {
+    "visual.conv1.weight": "vision_model.embeddings.patch_embedding.weight",
+    "text_projection": "text_projection.weight",
+    "token_embedding.weight": "text_model.embeddings.token_embedding.weight",
+    "positional_embedding": "text_model.embeddings.position_embedding.weight",
+}
+RIGHT_KEY = re.compile(
+    r"(visual\.)?(positional_embedding|transformer\..+)|token_embedding\.weight|text_projection|logit_scale|ln_final\.\w+"
+    r"|visual\.(class_embedding|proj|(ln_pre|ln_post|conv\d|bn\d)\.\w+|(layer\d|attnpool)\..+)"
+)
+
+
+def lacking(state: Mapping[str, Tensor], key: str) -> str:
+    """That weights lack ``key`` and whatever else tells the architecture, with the nearest names they have instead."""
+    absent = [name for name in TELLING_KEYS if name not in state] or [key]
+    # What is a right name itself was not meant to be another one.
+    unknown = [name for name in list(state)[:1000] if not RIGHT_KEY.fullmatch(name)]
+    parts = []
+    for name in absent:
+        other = f" (Hugging Face: {TELLING_KEYS[name]})" if name in TELLING_KEYS else ""
+        parts.append(f"{name} is missing{other}.{nearest(name, unknown)}")
+    return f"not the weights of a CLIP, {' '.join(parts)}"
+
+
 def empty_encoder(state: Mapping[str, Tensor], source: object) -> Encoder:
     """An encoder of the architecture that the tensors' shapes tell, on the meta device."""
     try:
         architecture = read_architecture(state)
     except KeyError as error:
-        hint = nearest(str(error.args[0]), list(state)[:1000])
-        raise WeightsError(f"{source}: not the weights of a CLIP, {error.args[0]} is missing.{hint}") from error
+        raise WeightsError(f"{source}: {lacking(state, str(error.args[0]))}") from error
     except ValueError as error:
         raise WeightsError(f"{source}: not the weights of a CLIP: {one_line(error)}.") from error
     with WithoutValues():

@@ -14,7 +14,7 @@ from torch import Tensor
 from bike.errors import WeightsError
 from bike.files import atomic_write, sha256
 from bike.model.encoders_architecture import OFFICIAL, Architecture, read_architecture
-from bike.model.weights import empty_encoder, empty_head, read_entry
+from bike.model.weights import empty_encoder, empty_head, lacking, read_entry
 from bike.model.weights_config import check_config
 from bike.model.weights_fit import check_fit, list_problems
 from bike.model.weights_keys import is_hugging_face, openai_keys, strip_prefix
@@ -83,7 +83,7 @@ def inspect_weights(path: Path | str) -> Inspection:
             head = f"{type(module).__name__} ({getattr(module, 'temporal', 'two MLPs')})"
             problems += [f"head: {problem}" for problem in list_problems(module.state_dict(), head_state)]
     except KeyError as error:
-        problems.append(f"not the weights of a CLIP, {error.args[0]} is missing")
+        problems.append(lacking(state, str(error.args[0])))
     except (ValueError, WeightsError) as error:
         problems.append(str(error))
     tensors = [*raw.values(), *(head_state or {}).values()]
