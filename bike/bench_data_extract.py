@@ -15,12 +15,11 @@ from typing import Any
 import simplejpeg
 
 from bike.bench_data_clips import ClipSet
-from bike.bench_data_loops import QUALITY, LoopTask, decord_loop, pyav_loop
+from bike.bench_data_loops import QUALITY, LoopTask, plain_loops
 from bike.bench_table import Measurement
 from bike.data.decode_file import VideoFile
 from bike.data.decode_picture import PictureConverter, plan_picture, scaled_size
 from bike.data.decode_stream import open_video
-from bike.data.decode_worker import has_module
 from bike.data.extract import extract_videos
 from bike.data.extract_ffmpeg import ffmpeg_binary, ffmpeg_python
 from bike.data.extract_pool import run_tasks
@@ -28,15 +27,10 @@ from bike.data.extract_recipe import jpeg_quality
 from bike.errors import BikeError
 from bike.params import Extract
 
-OURS, FFMPEG, PLAIN = "ours", "ffmpeg command line", "decoder loop"
+OURS, FFMPEG = "ours", "ffmpeg command line"
 PARTS = ("decode", "scale", "encode", "write one file")
 PER_FRAMES = 300
 _LIMIT_SECONDS = 600.0
-
-
-def plain_decoder() -> str:
-    """The decoder of the loop that we compare with: decord where it is installed, otherwise PyAV's plain interface."""
-    return "decord" if has_module("decord") else "PyAV"
 
 
 def measure_extraction(
@@ -55,13 +49,13 @@ def measure_extraction(
     runs: dict[str, Callable[[Path], None]] = {
         OURS: partial(_ours, paths, short_side, jobs),
         FFMPEG: partial(_ffmpeg, paths, short_side, jobs),
-        PLAIN: partial(_plain, paths, short_side, jobs, clips),
+        **{name: partial(_plain, paths, short_side, jobs, clips, loop) for name, loop in plain_loops().items()},
     }
     measure = f"extraction, {clips.name} → {short_side}"
     rows: list[Measurement] = []
     for number in range(rounds):
         names = list(runs)
-        for name in names[number % 3 :] + names[: number % 3]:
+        for name in names[number % len(names) :] + names[: number % len(names)]:
             target = scratch / "out"
             shutil.rmtree(target, ignore_errors=True)
             target.mkdir(parents=True)
@@ -104,11 +98,12 @@ def _run_command(command: list[str]) -> int:
     return subprocess.run(command, check=False).returncode
 
 
-def _plain(paths: list[Path], short_side: int, jobs: int, clips: ClipSet, target: Path) -> None:
+def _plain(
+    paths: list[Path], short_side: int, jobs: int, clips: ClipSet, loop: Callable[[LoopTask], int], target: Path
+) -> None:
     width, height = scaled_size(clips.width, clips.height, None, short_side)
     tasks = [LoopTask(str(path), str(target / path.stem), width, height) for path in paths]
-    work = decord_loop if plain_decoder() == "decord" else pyav_loop
-    for outcome in run_tasks(work, tasks, jobs=jobs, timeout_seconds=_LIMIT_SECONDS):
+    for outcome in run_tasks(loop, tasks, jobs=jobs, timeout_seconds=_LIMIT_SECONDS):
         if outcome.error is not None:
             raise outcome.error
 
