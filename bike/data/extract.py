@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import logging
 import os
+import sys
 from collections.abc import Generator, Iterable
 from contextlib import closing, suppress
+from dataclasses import replace
 from pathlib import Path
 
 from bike.data.decode_file import VideoFile
@@ -184,7 +186,9 @@ class _Run:
                     f"{self._destination}: the frames of {shown(record.path)} are not there. "
                     "The folder must be the same for every machine that extracts."
                 )
-            return outcome.value
+            # Names and words that came through the pipe are copies; with those at hand they need no memory.
+            own = replace(record, key=outcome.task.key, path=outcome.task.path, status=sys.intern(record.status))
+            return replace(outcome.value, record=own)
         task, error = outcome.task, outcome.error or RuntimeError("no result")
         remove_output(self._destination, task.key)
         limit = self._options.timeout_seconds

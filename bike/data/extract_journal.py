@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import functools
 import json
 import logging
 import os
@@ -49,8 +50,9 @@ class Entry:
         )
 
 
+@functools.lru_cache(maxsize=8)
 def fingerprint(recipe: Recipe) -> str:
-    """The options that decide the frames of a sound video, as text."""
+    """The options that decide the frames of a sound video, as text; one string for all videos of a run."""
     options = {"format": FORMAT, **asdict(recipe)}
     del options["keep_partial"]
     return json.dumps(options, sort_keys=True)
