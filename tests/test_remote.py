@@ -19,8 +19,9 @@ import torch
 from shard_helpers import Data, frame_numbers, make_data
 
 from bike.data.loader import evaluation_batches, training_batches
-from bike.data.remote import RemoteFolder, cache_folder, remote_url
+from bike.data.remote import RemoteFolder, _cached_name, _lock_name, cache_folder, remote_url
 from bike.data.shards import write_shards
+from bike.data.shards_read import read_shard_manifest
 from bike.data.sources import RemoteShardSource, ShardSource, open_source
 from bike.errors import BikeError, DataError
 
@@ -272,12 +273,17 @@ def test_a_cache_too_small_for_a_shard_says_so(server: Server, data: Data, tmp_p
         source.num_frames(data.samples[0].video)
 
 
-def test_downloads_of_killed_runs_make_room(server: Server, data: Data, tmp_path: Path) -> None:
+@pytest.mark.parametrize("same_lock", [False, True])
+def test_downloads_of_killed_runs_make_room(server: Server, data: Data, tmp_path: Path, same_lock: bool) -> None:
     largest = max(path.stat().st_size for path in server.folder.glob("*.tar"))
-    left = tmp_path / f"00000-{'a' * 24}.tar.{largest}.part"
+    shard = read_shard_manifest(server.folder)["shards"][0]
+    lock = _lock_name(tmp_path / _cached_name(shard["name"], shard["sha256"]))
+    names = (f"00000-{number:024x}.tar.{largest}.part" for number in range(1000))
+    left = next(tmp_path / name for name in names if (_lock_name(Path(name)) == lock) == same_lock)
     left.write_bytes(b"half")
     os.utime(left, ns=(1, 1))
     source = RemoteShardSource(server.url, cache=tmp_path, max_cache_mb=1.5 * largest / 1e6, **QUICK)
+    source.remote.fetch(shard["name"])
     check_all(source, data)
     assert not left.exists()
 

@@ -166,7 +166,12 @@ class RemoteFolder:
             for _, count, path in sorted(files):
                 if used + size <= self.max_cache_bytes:
                     break
-                if _promised_bytes(path) is None or not _in_use(self.cache / _lock_name(path)):
+                # Under the lock that this process holds itself, nobody else can be downloading.
+                if (
+                    _promised_bytes(path) is None
+                    or _lock_name(path) == _lock_name(partial)
+                    or not _in_use(self.cache / _lock_name(path))
+                ):
                     path.unlink(missing_ok=True)
                     used -= count
             if used + size > self.max_cache_bytes:
