@@ -16,6 +16,7 @@ from typing import IO, Any
 
 from bike.errors import BikeError, one_line
 
+_BUFFER_BYTES = 1 << 20  # few system calls, however small the pieces
 
 @contextmanager
 def atomic_write(path: Path | str, mode: str = "wb") -> Iterator[IO[Any]]:
@@ -37,7 +38,7 @@ def atomic_write(path: Path | str, mode: str = "wb") -> Iterator[IO[Any]]:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         descriptor, temporary = tempfile.mkstemp(prefix=".bike-", suffix=".part", dir=path.parent)
-        with os.fdopen(descriptor, mode, **text) as file:  # type: ignore[call-overload]
+        with os.fdopen(descriptor, mode, _BUFFER_BYTES, **text) as file:  # type: ignore[call-overload]
             yield file
         os.chmod(temporary, 0o666 & ~current_umask())
         os.replace(temporary, path)

@@ -7,12 +7,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from av.video.reformatter import Colorspace
+from av.video.frame import VideoFrame
+from av.video.reformatter import ColorRange, Colorspace
 from video_samples import make_video, read_number
 
 from bike.data.decode import decode_frames
 from bike.data.decode_color import WEIGHTS, MatrixChange
-from bike.data.decode_picture import UPRIGHT, Turn, scaled_size, turn_of_matrix
+from bike.data.decode_picture import (
+    SCALING,
+    UPRIGHT,
+    PictureConverter,
+    PicturePlan,
+    Turn,
+    full_range_tables,
+    scaled_size,
+    turn_of_matrix,
+)
 from bike.errors import DataError
 
 ONE = 1 << 16
@@ -129,3 +139,22 @@ def test_pixels_become_square(tmp_path: Path) -> None:
     frames = decode_frames(video, [1, 2])
     assert frames.shape == (2, 48, 120, 3)
     assert [read_number(frame) for frame in frames] == [1, 2]
+
+
+@pytest.mark.parametrize(("width", "height"), [(96, 64), (33, 17), (1, 1)])
+@pytest.mark.parametrize("turn", [UPRIGHT, Turn(transpose=True, mirror_rows=True)])
+def test_tables_give_the_scalers_bytes(width: int, height: int, turn: Turn) -> None:
+    """Pictures that need no scaling take another way to the same bytes, those of every value included."""
+    rng = np.random.default_rng(width)
+    frame = VideoFrame(width, height, "yuv420p")
+    for plane in frame.planes:
+        plane.update(rng.integers(0, 256, plane.height * plane.line_size, np.uint8).tobytes())
+    converter = PictureConverter(PicturePlan(width, height, turn))
+    out = converter._reformat(frame, "yuvj420p", Colorspace.ITU601, ColorRange.JPEG, SCALING)
+    for ours, plane in zip(converter.yuv_planes(frame), out.planes, strict=True):
+        expected = np.frombuffer(plane, np.uint8).reshape(plane.height, -1)[:, : plane.width]
+        np.testing.assert_array_equal(ours, turn.apply(expected))
+    luma, chroma = (np.frombuffer(table, np.uint8) for table in full_range_tables())
+    assert (luma[16], luma[235], chroma[128]) == (0, 255, 128)
+    assert (np.diff(luma.astype(int)) >= 0).all()
+    assert (np.diff(chroma.astype(int)) >= 0).all()

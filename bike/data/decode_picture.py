@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -161,10 +162,15 @@ class PictureConverter:
         self._changes: dict[Colorspace, MatrixChange] = {}
 
     def yuv_planes(self, frame: VideoFrame) -> tuple[Plane, Plane, Plane]:
-        """Full-range BT.601 planes as JPEG wants them: Y (H, W), U and V (⌈H/2⌉, ⌈W/2⌉), uint8, contiguous."""
+        """Full-range BT.601 planes as JPEG wants them: Y (H, W), U and V (⌈H/2⌉, ⌈W/2⌉), uint8; rows may be padded."""
         matrix = Colorspace.ITU601 if frame.format.is_rgb else color_matrix(frame)
-        out = self._reformat(frame, "yuvj420p", matrix, ColorRange.JPEG, SCALING)
-        y, u, v = (self._plane(plane) for plane in out.planes)
+        if self._needs_range_only(frame):
+            luma, chroma = full_range_tables()
+            tables = (luma, chroma, chroma)
+            y, u, v = (self._turned(plane, table) for plane, table in zip(frame.planes, tables, strict=True))
+        else:
+            out = self._reformat(frame, "yuvj420p", matrix, ColorRange.JPEG, SCALING)
+            y, u, v = (self._turned(plane) for plane in out.planes)
         if matrix == Colorspace.ITU601:
             return y, u, v
         if matrix not in self._changes:
@@ -194,6 +200,38 @@ class PictureConverter:
             threads=1,
         )
 
-    def _plane(self, plane: Any) -> Plane:
-        pixels = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]
-        return np.ascontiguousarray(self.plan.turn.apply(pixels))
+    def _needs_range_only(self, frame: VideoFrame) -> bool:
+        same_size = (frame.width, frame.height) == (self.plan.scaled_width, self.plan.scaled_height)
+        return same_size and frame.format.name == "yuv420p" and color_range(frame) == ColorRange.MPEG
+
+    def _turned(self, plane: Any, table: bytes | None = None) -> Plane:
+        pixels = _pixels(plane, table)
+        return pixels if self.plan.turn == UPRIGHT else np.ascontiguousarray(self.plan.turn.apply(pixels))
+
+
+def _pixels(plane: Any, table: bytes | None = None) -> Plane:
+    """The pixels (H, W) of a picture's plane, each replaced by its entry of ``table`` if there is one."""
+    data = plane if table is None else bytearray(plane).translate(table)
+    return np.frombuffer(data, np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width]
+
+
+@lru_cache(maxsize=1)
+def full_range_tables() -> tuple[bytes, bytes]:
+    """What the scaler makes of every limited-range luma and chroma value, 256 bytes each.
+
+    Where there is nothing to scale, a look into a table takes half of the scaler's time. The tables are its own
+    answers, so that a picture is the same bytes either way.
+    """
+    ramp = np.arange(256, dtype=np.uint8)
+    picture = VideoFrame.from_ndarray(np.stack([ramp] * 6), format="yuv420p")  # 256×4; 128×2 of either chroma
+    out = VideoReformatter().reformat(
+        picture,
+        format="yuvj420p",
+        src_colorspace=Colorspace.ITU601,
+        dst_colorspace=Colorspace.ITU601,
+        interpolation=SCALING,
+        src_color_range=ColorRange.MPEG,
+        dst_color_range=ColorRange.JPEG,
+        threads=1,
+    )
+    return _pixels(out.planes[0])[0].tobytes(), _pixels(out.planes[1]).tobytes()

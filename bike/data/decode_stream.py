@@ -51,6 +51,7 @@ class VideoStream:
         self.num_frames = 0
         self.moment_seconds: float | None = None
         self.damage = ""
+        self._ticks: Fraction | None = stream.time_base
         self.pixel_aspect: Fraction | None = stream.sample_aspect_ratio
         self.expected = _promised_frames(container, stream)
 
@@ -71,7 +72,7 @@ class VideoStream:
                 broken = True
                 break
             # Formats that give packets no time of presentation (AVI): the n-th picture takes the n-th packet's time.
-            self.moment_seconds = self._packet_times.popleft() if self._packet_times else _seconds(frame.pts, frame)
+            self.moment_seconds = self._packet_times.popleft() if self._packet_times else self._seconds(frame.pts)
             self._note_time(self.moment_seconds)
             self.num_frames += 1
             yield frame
@@ -89,7 +90,7 @@ class VideoStream:
                 if packet.is_corrupt:
                     self._short_packet = True
                     break
-                if packet.pts is None and (moment := _seconds(packet.dts, packet)) is not None:
+                if packet.pts is None and (moment := self._seconds(packet.dts)) is not None:
                     self._packet_times.append(moment)
                 pictures = packet.decode()
                 sound = [*takewhile(lambda picture: not picture.is_corrupt, pictures)]
@@ -161,11 +162,11 @@ class VideoStream:
         with suppress(av.error.FFmpegError, OSError):
             for packet in self._container.demux(self._stream):
                 if packet.size and not packet.is_discard:
-                    self._note_time(_seconds(packet.dts if packet.pts is None else packet.pts, packet))
+                    self._note_time(self._seconds(packet.dts if packet.pts is None else packet.pts))
 
-
-def _seconds(stamp: int | None, item: Any) -> float | None:
-    return None if stamp is None or item.time_base is None else float(stamp * item.time_base)
+    def _seconds(self, stamp: int | None) -> float | None:
+        """A time stamp in seconds. Frames and packets have the stream's unit, but tell it slowly."""
+        return None if stamp is None or not self._ticks else stamp * self._ticks.numerator / self._ticks.denominator
 
 
 @contextmanager

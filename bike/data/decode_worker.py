@@ -21,6 +21,7 @@ from typing import Any
 
 _START_SECONDS = 300.0  # for the process to start and import, on a machine that is busy
 _GRACE_SECONDS = 5.0  # beyond the limit, an abandoned helper ends itself
+_ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1"}  # numpy's idle threads spin for a while: a tenth of a second per helper
 
 
 class TimedOutError(Exception):
@@ -154,7 +155,7 @@ class Worker:
             [sys.executable, "-c", command],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+            env={**_ONE_THREAD, **os.environ, "PYTHONPATH": os.pathsep.join(paths)},
             pass_fds=[theirs.fileno()],
             start_new_session=True,  # Ctrl-C reaches the parent only, which then ends the helpers
         )
