@@ -18,6 +18,7 @@ from bike.errors import BikeError, one_line
 
 _BUFFER_BYTES = 1 << 20  # few system calls, however small the pieces
 
+
 @contextmanager
 def atomic_write(path: Path | str, mode: str = "wb") -> Iterator[IO[Any]]:
     """Open a temporary neighbour of ``path`` and rename it into place when the block succeeds.

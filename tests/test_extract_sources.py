@@ -47,13 +47,15 @@ def paths(found: list) -> list[str]:
     return [video.path for video in found]
 
 
-def test_a_folder_is_searched_through(tmp_path: Path) -> None:
+def test_a_folder_is_searched_through(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", logger="bike")
     for name in ("b/c.avi", "a.mp4", "b/deep/er/D.MOV", "notes.txt", "b/.hidden.mp4", ".git/x.mp4", "noextension"):
         write(tmp_path / name)
     found = find_videos(tmp_path)
     assert paths(found) == ["a.mp4", "b/c.avi", "b/deep/er/D.MOV"]
     assert [video.file.path for video in found] == [str(tmp_path / name) for name in paths(found)]
     assert all(video.stamp[0] == 1 and not video.problem for video in found)
+    assert "3 other files passed over (hidden, or not named like videos)" in caplog.text
     assert paths(find_videos(tmp_path, exclude=tmp_path / "b")) == ["a.mp4"]
 
 

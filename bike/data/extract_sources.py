@@ -76,18 +76,24 @@ def is_tar(name: str) -> bool:
     return name.lower().endswith(".tar")
 
 
+def _is_hidden(path: str) -> bool:
+    return os.path.basename(path).startswith(".")  # noqa: PTH119 (a name may hold any bytes)
+
+
 def _in_folder(source: Path, listing: Path | str | None, exclude: Path | str | None) -> list[FoundVideo]:
     if listing is not None:
         names = read_listing(listing, source)
         direct = [_stat_video(name, _join(source, name)) for name in names]
         if not any(video.problem for video in direct):
             return direct
-        tars = [path for path in _walk(source, exclude) if is_tar(path)]
+        tars = [path for path in _walk(source, exclude) if is_tar(path) and not _is_hidden(path)]
         inside = {video.path: video for video in _videos_of_tars(source, tars)} if tars else {}
         return [inside.get(video.path, video) if video.problem else video for video in direct]
     found, tars, passed_over = [], [], 0
     for path in _walk(source, exclude):
-        if is_tar(path):
+        if _is_hidden(path):
+            passed_over += 1
+        elif is_tar(path):
             tars.append(path)
         elif is_video(path):
             found.append(_stat_video(os.path.relpath(path, source), path))
@@ -95,7 +101,7 @@ def _in_folder(source: Path, listing: Path | str | None, exclude: Path | str | N
             passed_over += 1
     found.extend(_videos_of_tars(source, tars))
     if passed_over:
-        log.info("%s: %d other files passed over (not named like videos)", source, passed_over)
+        log.info("%s: %d other files passed over (hidden, or not named like videos)", source, passed_over)
     return found
 
 
@@ -130,7 +136,7 @@ def _picked(videos: list[FoundVideo], listing: Path | str | None) -> list[FoundV
 
 
 def _walk(folder: Path, exclude: Path | str | None) -> Iterator[str]:
-    """Files below ``folder``, in no order; hidden files and folders, and folders met before, are left out."""
+    """Files below ``folder``, in no order; hidden folders, and folders met before, are left out."""
     skipped = None if exclude is None else os.path.realpath(exclude)
     seen: set[tuple[int, int]] = set()
 
@@ -144,7 +150,7 @@ def _walk(folder: Path, exclude: Path | str | None) -> Iterator[str]:
             continue
         seen.add((about.st_dev, about.st_ino))
         folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from (os.path.join(top, name) for name in files if not name.startswith("."))  # noqa: PTH118
+        yield from (os.path.join(top, name) for name in files)  # noqa: PTH118
 
 
 def _join(folder: Path, name: str) -> str:
