@@ -23,8 +23,11 @@ class WeightsError(BikeError):
 
 
 def one_line(text: object) -> str:
-    """Fold white space so that a message, however it was made, stays on one line."""
-    return " ".join(str(text).split())
+    """Fold white space and escape control characters: a message, however it was made, is one line of plain text."""
+    line = " ".join(str(text).split())
+    if line.isprintable():
+        return line
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in line)
 
 
 def first_few(problems: Sequence[str], limit: int = 10) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -63,6 +64,7 @@ class Sample:
     end_seconds: float | None = None
 
 
+_KEY = re.compile(r"[A-Za-z0-9_-]{1,200}", re.ASCII)
 MANIFEST_COLUMNS = tuple(field.name for field in fields(VideoRecord))
 LIST_COLUMNS = ("key", "video", "path", "label", "frames", "start_seconds", "end_seconds")
 
@@ -111,13 +113,16 @@ def read_manifest(path: Path | str) -> list[VideoRecord]:
     needed, others = ("key", "path", "status", "frames"), ("fps", "width", "height", "seconds", "bytes", "error")
     for line, (key, source, status, frames, fps, width, height, seconds, size, error) in _rows(path, needed, others):
         try:
+            rate = float(fps or 0)
+            if not _KEY.fullmatch(key) or not 0 <= rate < math.inf or not 0 <= int(frames or 0) < 1 << 31:
+                raise ValueError
             records.append(
                 VideoRecord(
                     key,
                     source,
                     status,
                     int(frames or 0),
-                    float(fps or 0),
+                    rate,
                     int(width or 0),
                     int(height or 0),
                     float(seconds or 0),
@@ -128,7 +133,7 @@ def read_manifest(path: Path | str) -> list[VideoRecord]:
         except ValueError:
             bad.append(f"line {line}")
     if bad:
-        raise DataError(f"{path}: rows with values that are not numbers: {first_few(bad)}.")
+        raise DataError(f"{path}: rows with a value out of range, or a key that is none: {first_few(bad)}.")
     return records
 
 

@@ -224,8 +224,9 @@ def test_a_name_that_two_videos_fit_is_a_finding(tmp_path: Path) -> None:
     source = write_rows(tmp_path / "a.csv", [("path", "label"), ("x.mp4", "run")])
     media = manifest(tmp_path / "manifest.csv", ["p/x.mp4"], rejected=["a/x.mp4"])
     audit = annotate("csv", source, media, tmp_path / "out", policies=policies(duplicate="keep"))
-    (row,) = audit.findings
+    row, other = audit.findings
     assert (row.finding, row.detail) == ("duplicate", "fits p/x.mp4 (taken) and a/x.mp4")
+    assert (other.finding, other.path) == ("unannotated", "a/x.mp4")
     assert [s.path for s in read_list(tmp_path / "out" / "train.csv")] == ["p/x.mp4"]
 
 

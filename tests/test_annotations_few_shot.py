@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from bike.data.annotations import choose_shots, write_few_shot
+from bike.data.annotations.writing import write_published
 from bike.errors import DataError, ParamsError
 from bike.records import Sample, read_list, write_labels, write_list
 
@@ -87,11 +88,18 @@ def test_files(tmp_path: Path) -> None:
     write_labels(tmp_path / "labels.csv", ["run", "jump", "swim", "walk"])
     written = write_few_shot(tmp_path / "train.csv", tmp_path / "few" / "train-2.csv", shots=2, seed=3, repeat=True)
     assert read_list(tmp_path / "few" / "train-2.csv") == written
-    lines = (tmp_path / "few" / "train-2.txt").read_text().splitlines()
-    assert lines == [f"{s.path.removesuffix('.mp4')} 30 {s.labels[0]}" for s in written]
+    assert not (tmp_path / "few" / "train-2.txt").exists()
+    for videos, line in ((False, "{} 30 {}"), (True, "{}.mp4 {}")):
+        write_published(tmp_path / "train.txt", full_list(), videos=videos)
+        write_few_shot(tmp_path / "train.csv", tmp_path / "few" / "train-2.csv", shots=2, seed=3, repeat=True)
+        lines = (tmp_path / "few" / "train-2.txt").read_text().splitlines()
+        assert lines == [line.format(s.path.removesuffix(".mp4"), s.labels[0]) for s in written]
+    write_published(tmp_path / "train.txt", full_list()[1:])  # another list's: no lines of it are written
+    write_few_shot(tmp_path / "train.csv", tmp_path / "few" / "train-2.csv", shots=2, seed=3)
+    assert not (tmp_path / "few" / "train-2.txt").exists()
     with pytest.raises(DataError, match=r"0 \(run\) has 10"):
         write_few_shot(tmp_path / "train.csv", tmp_path / "few.csv", shots=11)
-    for out in ("train.csv", "few.txt"):
+    for out in ("train.csv", "few.txt", "labels.csv", "audit.csv"):
         with pytest.raises(ParamsError):
             write_few_shot(tmp_path / "train.csv", tmp_path / out, shots=2)
     assert len(read_list(tmp_path / "train.csv")) == 40

@@ -36,7 +36,7 @@ KEEP = Annotate(missing="keep", duplicate="keep", no_name="keep", too_short="kee
         (b"path,label,name\na.mp4,0,run\nb.mp4,0,jump\n", "label 0 is 'jump' here and 'run' before"),
         (b"path,label,name\na.mp4,0,run\nb.mp4,1,run\n", "stand twice"),
         (b"path,label,split\na.mp4,run,elsewhere\n", "line 2: unknown split 'elsewhere'"),
-        (b"path,label,start,end\na.mp4,run,1,nan\n", "no numbers"),
+        (b"path,label,start,end\na.mp4,run,1,nan\n", "no times"),
         (b"\x89PNG\r\n\x1a\n\0\0", "NUL byte"),
     ],
 )

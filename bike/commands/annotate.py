@@ -212,7 +212,7 @@ def _policies(policy: list[str] | None, params: Path | None, min_frames: int | N
         section["min_frames"] = min_frames
     if names is not None:
         section["prompt_names"] = names
-    return parse_params({"annotate": section}, "--policy").annotate
+    return parse_params({"annotate": section}, "options").annotate
 
 
 def _show(audit: Audit, out: Path) -> None:

@@ -37,7 +37,7 @@ def read_activitynet(source: Path, options: ReadOptions) -> Annotations:
     for name, video in database.items():
         try:
             entries.extend(_read_video(name, video, options, path))
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError) as error:
             bad.append(f"{one_line(ascii(name)[:40])} ({type(error).__name__}: {one_line(error)[:60]})")
     if bad:
         raise DataError(f"{path}: videos that can't be read: {first_few(bad)}.")

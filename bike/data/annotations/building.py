@@ -106,12 +106,14 @@ class _Builder:
                 if self.audit.add("unannotated", place, path, "", "no label"):
                     self.unannotated[record.key] = Sample(record.key, record.key, record.path, (), record.frames)
                 continue
-            identity = record.path if times is WHOLE else (record.path, times, labels)
+            identity: object = record.path
+            if times is not WHOLE:
+                identity = (record.path, entry.start_seconds, entry.end_seconds, labels)
             if identity in seen:
                 detail = self._first(seen[identity], place, labels)
                 if not self.audit.add("duplicate", place, path, self._names(labels), detail):
                     continue
-                numbers[record.key] += 1
+                numbers[record.key] += times is WHOLE
             else:
                 seen[identity] = place, labels
             key = record.key

@@ -10,6 +10,7 @@ from bike.data.annotations.classes import clean_class_name, distinct_names
 from bike.data.annotations.entries import Annotations, Entry, ReadOptions
 from bike.data.annotations.reading import Table, find_file, find_files, read_lines
 from bike.errors import DataError, first_few
+from bike.files import existing_dir
 
 FPS = 24.0  # of the frames that the data set's authors publish
 
@@ -23,7 +24,9 @@ def read_charades(source: Path, options: ReadOptions) -> Annotations:
     Raises:
         DataError: a file is missing, or rows have bad values; the first ten are named.
     """
-    classes = _read_classes(find_file(source, ("Charades_v1_classes.txt", "*classes.txt"), "Charades class list"))
+    classes = _read_classes(
+        find_file(existing_dir(source), ("Charades_v1_classes.txt", "*classes.txt"), "Charades class list")
+    )
     entries: list[Entry] = []
     for split in ("train", "test"):
         for path in find_files(source, (f"Charades*_{split}.csv",))[:1]:

@@ -27,8 +27,13 @@ def readable_name(published: str) -> str:
 
 
 def fold(text: str) -> str:
-    """What is left of a name when case, separators and the way accents are coded are ignored."""
-    return re.sub(r"[\s_\-]+", "", unicodedata.normalize("NFC", text).casefold()) or text
+    """What is left of a name when case, separators and the way accents are coded are ignored.
+
+    Separators between digits stay (``1_12`` is not ``11_2``), and so does a sign.
+    """
+    folded = unicodedata.normalize("NFC", text).casefold()
+    folded = re.sub(r"(?<=\d)[\s_-]+(?=\d)", "\0", folded)
+    return re.sub(r"(?!^-\d)[\s_-]+", "", folded) or text
 
 
 class ClassTable:
@@ -118,16 +123,19 @@ def read_class_file(path: Path | str) -> tuple[list[str], list[str] | None]:
         DataError: ids with a gap or repetition, a name that stands twice, or no names at all.
     """
     lines = read_lines(path)
-    if not lines or [word.strip() for word in lines[0][1].split(",")[:2]] != ["id", "name"]:
+    header = {word.strip("\"' ").lower() for word in re.split(r"[,;\t]", lines[0][1])} if lines else set()
+    if not {"id", "name"} <= header:
+        if Path(path).suffix.lower() == ".csv" and len(header) > 1:
+            raise DataError(f"{path}: columns id and name are needed. A list of names alone is a .txt, one a line.")
         return _in_order([(line, str(index), text) for index, (line, text) in enumerate(lines)], path), None
-    table = Table(path)
+    table = Table(path, any_case=True)
     number, name = table.index("id"), table.index("name")
     rows = list(table.rows())
     names = _in_order([(line, row[number], row[name]) for line, row in rows], path)
     if "published" not in table.columns:
         return names, None
     published = table.index("published")
-    return _in_order([(line, row[number], row[published]) for line, row in rows], path), names
+    return _in_order([(line, row[number], row[published] or row[name]) for line, row in rows], path), names
 
 
 def _in_order(rows: Iterable[tuple[int, str, str]], path: Path | str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import Literal
 from bike.errors import ParamsError
 
 SPLITS = ("train", "val", "test")
+FOLDS = ("split1", "split2", "split3")
 SPLIT_WORDS: Mapping[str, str] = {
     "train": "train",
     "training": "train",
@@ -125,6 +127,12 @@ def split_of(word: str, options: ReadOptions) -> str | None:
     return SPLIT_WORDS.get(key.lower(), None if key else options.default_split)
 
 
+def split_of_name(name: str) -> str:
+    """``train``, ``val`` or ``test`` where a file's name speaks of it, best at the start of a word; or empty."""
+    words = re.findall(r"(?<![a-z])(train|val|test)", name.lower()) or re.findall(r"train|val|test", name.lower())
+    return str(words[-1]) if words else ""
+
+
 def count_entries(folds: Mapping[str, Sequence[Entry]]) -> int:
     """Entries over all folds."""
     return sum(len(entries) for entries in folds.values())
@@ -132,4 +140,4 @@ def count_entries(folds: Mapping[str, Sequence[Entry]]) -> int:
 
 def chosen_folds(options: ReadOptions) -> list[tuple[str, int]]:
     """Name and number of the official splits to write: ``split1`` to ``split3``, or the chosen one without a name."""
-    return [("", options.fold)] if options.fold else [(f"split{number}", number) for number in (1, 2, 3)]
+    return [("", options.fold)] if options.fold else list(zip(FOLDS, (1, 2, 3), strict=True))

@@ -8,9 +8,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from bike.data.annotations.writing import write_published
+from bike.data.annotations.reading import read_lines
 from bike.errors import DataError, ParamsError, first_few
+from bike.files import atomic_write
 from bike.records import Sample, read_labels, read_list, write_list
+
+_OTHERS = ("labels.csv", "audit.csv", "unannotated.csv")
 
 
 def choose_shots(
@@ -66,12 +69,13 @@ def write_few_shot(
     repeat: bool = False,
     labels: Path | str | None = None,
 ) -> list[Sample]:
-    """Write the few-shot list of the list CSV ``source`` to ``out`` (``.csv``), and its published form beside it.
+    """Write the few-shot list of the list CSV ``source`` to ``out`` (``.csv``).
 
-    Class names come from ``labels``, or from ``labels.csv`` beside the list where there is one.
+    Where the published form lies beside the source (``train.txt`` beside ``train.csv``), the chosen lines of it are
+    written beside ``out``. Class names come from ``labels``, or from ``labels.csv`` beside the list where there is one.
 
     Raises:
-        ParamsError: ``out`` is not a ``.csv``, or is the source.
+        ParamsError: ``out`` is not a ``.csv``, or is the source, the class names or another file of the lists.
         DataError: see :func:`choose_shots`.
     """
     source, out = Path(source), Path(out)
@@ -79,13 +83,28 @@ def write_few_shot(
         raise ParamsError(f"{out}: not a .csv name; the list is written as CSV, and as .txt beside it. Give one.")
     if out.resolve() == source.resolve():
         raise ParamsError(f"{out}: is the full list itself. Give another name.")
+    if out.name in _OTHERS or (labels is not None and out.resolve() == Path(labels).resolve()):
+        raise ParamsError(f"{out}: is no name for a list, since other files beside lists have it. Give another name.")
     if labels is None and (source.parent / "labels.csv").is_file():
         labels = source.parent / "labels.csv"
     names = read_labels(labels) if labels is not None else None
-    samples = choose_shots(read_list(source), shots, seed=seed, names=names, repeat=repeat)
-    write_published(out.with_suffix(".txt"), samples, videos=all(sample.frames == 0 for sample in samples))
+    full = read_list(source)
+    samples = choose_shots(full, shots, seed=seed, names=names, repeat=repeat)
+    _write_lines(source.with_suffix(".txt"), out.with_suffix(".txt"), full, samples)
     write_list(out, samples)
     return samples
+
+
+def _write_lines(published: Path, out: Path, full: Sequence[Sample], chosen: Sequence[Sample]) -> None:
+    """Write the lines of a published list that mean the chosen samples; nothing where it is not that of ``full``."""
+    lines = [text for _, text in read_lines(published)] if published.is_file() else []
+    labels = [",".join(map(str, sample.labels)) or "-1" for sample in full]
+    if len(lines) != len(full) or any(line.split()[-1:] != [ids] for line, ids in zip(lines, labels, strict=True)):
+        out.unlink(missing_ok=True)
+        return
+    line_of = {(sample.video, sample.labels): line for sample, line in zip(full, lines, strict=True)}
+    with atomic_write(out, "w") as file:
+        file.writelines(f"{line_of[sample.video, sample.labels]}\n" for sample in chosen)
 
 
 def _rank(seed: int, key: str) -> bytes:

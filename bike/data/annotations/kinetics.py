@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from bike.data.annotations.classes import clean_class_name, read_class_names
-from bike.data.annotations.entries import Annotations, Entry, ReadOptions, split_of
+from bike.data.annotations.classes import clean_class_name, read_class_file
+from bike.data.annotations.entries import Annotations, Entry, ReadOptions, split_of, split_of_name
 from bike.data.annotations.reading import Table, find_files
 from bike.errors import DataError, first_few, one_line
 
@@ -25,7 +24,7 @@ def read_kinetics(source: Path, options: ReadOptions, size: int) -> Annotations:
     """
     tables = _find_tables(source, size)
     labels = next(iter(_label_files(source, size)), None)
-    classes = read_class_names(labels) if labels is not None else None
+    classes, readable = read_class_file(labels) if labels is not None else (None, None)
     entries = [entry for table in tables for entry in _read_table(table, options)]
     notes = []
     if classes is None:
@@ -35,7 +34,7 @@ def read_kinetics(source: Path, options: ReadOptions, size: int) -> Annotations:
                 f"{len(classes)} class names in the CSVs, Kinetics-{size} has {size}: ids follow the names found. "
                 f"Put label_map_k{size}.txt beside them for the official ids."
             )
-    return Annotations({"": entries}, classes, by_name=True, fold_names=False, notes=notes)
+    return Annotations({"": entries}, classes, readable, by_name=True, fold_names=False, notes=notes)
 
 
 def _find_tables(source: Path, size: int) -> list[Table]:
@@ -63,8 +62,8 @@ def _read_table(table: Table, options: ReadOptions) -> Iterable[Entry]:
     identifier, start, end = (table.index(name) for name in ("youtube_id", "time_start", "time_end"))
     label = table.index("label") if "label" in table.columns else -1
     split = table.index("split") if "split" in table.columns else -1
-    word = re.search(r"train|val|test", table.path.stem.lower())
-    of_file = split_of(word.group(), options) if word else options.default_split
+    word = split_of_name(table.path.stem)
+    of_file = split_of(word, options) if word else options.default_split
     splits: dict[str, str | None] = {}
     labels: dict[str, tuple[str, ...]] = {"": ()}
     bad = []

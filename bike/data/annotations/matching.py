@@ -10,6 +10,9 @@ from bike.data.annotations.entries import Entry, is_unsafe
 from bike.data.annotations.media import split_extension
 from bike.records import VideoRecord
 
+_FEW = 8  # videos of one name are compared one by one up to this number
+_END = "/"  # stands where a path has no more folders
+
 
 @dataclass(slots=True)
 class Matches:
@@ -26,8 +29,8 @@ class Matches:
     others: dict[str, list[int]] = field(default_factory=dict)
 
     def used(self) -> set[int]:
-        """Positions of all records that an annotation means."""
-        return set(self.index.values()).union(*self.others.values())
+        """Positions of all records that an annotation means; of several that fit one path, the one that was taken."""
+        return set(self.index.values())
 
 
 def match_entries(
@@ -46,8 +49,11 @@ def match_entries(
         fold_names: what is still without a video is looked for among the unused ones, case and separators aside.
     """
     matches = Matches()
-    by_path = {record.path: index for index, record in enumerate(records)}
-    by_stem = _index_names(records, range(len(records)))
+    by_path: dict[str, int] = {}
+    for index, record in enumerate(records):
+        if record.path not in by_path or records[by_path[record.path]].status != "ok":
+            by_path[record.path] = index
+    by_stem = _NameIndex(records, range(len(records)))
     waiting: dict[str, Entry] = {}
     for entry in entries:
         path = entry.path
@@ -68,21 +74,53 @@ def match_entries(
     return matches
 
 
-def _index_names(records: Sequence[VideoRecord], indices: Iterable[int], folded: bool = False) -> dict[str, list[int]]:
-    names: dict[str, list[int]] = {}
-    for index in indices:
-        stem = split_extension(records[index].path.rpartition("/")[2])
-        names.setdefault(fold(stem) if folded else stem, []).append(index)
-    return names
+class _NameIndex:
+    """Videos by file name, and, where many share one (``<id>/video.mp4``), by their folders from the last one up.
+
+    Args:
+        records: the videos.
+        indices: those that are to be found.
+        folded: case and separators do not count.
+    """
+
+    def __init__(self, records: Sequence[VideoRecord], indices: Iterable[int], *, folded: bool = False) -> None:
+        self.records, self.folded = records, folded
+        self._groups: dict[str, list[int]] = {}
+        self._split: dict[tuple[str, ...], dict[str, list[int]]] = {}
+        for index in indices:
+            stem = split_extension(records[index].path.rpartition("/")[2])
+            self._groups.setdefault(fold(stem) if folded else stem, []).append(index)
+
+    def candidates(self, stem: str, folder: str) -> list[int]:
+        """Videos of this name, without most of those whose folders can't be the end of ``folder``, or the reverse."""
+        group = self._groups.get(stem, [])
+        if len(group) <= _FEW:
+            return group
+        wanted = _folders(folder, self.folded)[::-1]
+        ended: list[int] = []
+        for depth, name in enumerate(wanted):
+            if len(group) <= _FEW:
+                break
+            parts = self._parts((stem, *wanted[:depth]), group, depth)
+            ended += parts.get(_END, [])
+            group = parts.get(name, [])
+        return group + ended
+
+    def _parts(self, place: tuple[str, ...], group: list[int], depth: int) -> dict[str, list[int]]:
+        """The videos of a group by their folder number ``depth``, counted from the last one."""
+        if place not in self._split:
+            parts = self._split[place] = {}
+            for index in group:
+                folders = _folders(self.records[index].path.rpartition("/")[0], self.folded)
+                parts.setdefault(folders[-1 - depth] if depth < len(folders) else _END, []).append(index)
+        return self._split[place]
 
 
-def _find(
-    entry: Entry, records: Sequence[VideoRecord], by_stem: dict[str, list[int]], by_name: bool, matches: Matches
-) -> bool:
+def _find(entry: Entry, records: Sequence[VideoRecord], by_stem: _NameIndex, by_name: bool, matches: Matches) -> bool:
     folder, _, name = entry.path.rpartition("/")
     for stem in (split_extension(name), *entry.names):
-        if stem in by_stem:
-            chosen = _choose(folder, by_stem[stem], records, by_name, folded=False)
+        if candidates := by_stem.candidates(stem, folder):
+            chosen = _choose(folder, candidates, records, by_name, folded=False)
             if chosen:
                 _note(entry.path, chosen, matches)
                 return True
@@ -91,10 +129,10 @@ def _find(
 
 def _match_folded(waiting: Iterable[Entry], records: Sequence[VideoRecord], matches: Matches, by_name: bool) -> None:
     used = matches.used()
-    by_stem = _index_names(records, (index for index in range(len(records)) if index not in used), folded=True)
+    by_stem = _NameIndex(records, (index for index in range(len(records)) if index not in used), folded=True)
     for entry in waiting:
         folder, _, name = entry.path.rpartition("/")
-        candidates = by_stem.get(fold(split_extension(name)))
+        candidates = by_stem.candidates(fold(split_extension(name)), folder)
         if candidates and not is_unsafe(entry.path):
             chosen = _choose(folder, candidates, records, by_name, folded=True)
             if chosen:

@@ -31,12 +31,14 @@ class Media:
             JPEGs) or ``none`` (lists are made without looking).
         place: where they were found, for messages.
         keyed: frames lie in folders named by the videos' keys (``bike extract --layout folders``).
+        note: a remark for the summary, or an empty string.
     """
 
     records: list[VideoRecord]
     kind: Literal["packs", "videos", "frames", "none"]
     place: str
     keyed: bool = False
+    note: str = ""
 
 
 def read_media(path: Path | str | None) -> Media:
@@ -62,9 +64,11 @@ def read_media(path: Path | str | None) -> Media:
     videos, frames = scan_folder(existing_dir(path))
     if not videos and not frames:
         raise DataError(f"{path}: no videos and no folders of frames in it. Give the folder that has them.")
-    if videos:
-        return Media(_records_of_videos(videos), "videos", str(path))
-    return Media([frame_folder_record(key, *item) for key, item in _keyed(frames)], "frames", str(path))
+    if len(videos) > len(frames):
+        note = f"{path}: {len(frames)} folders of frames beside the videos are not looked at." if frames else ""
+        return Media(_records_of_videos(videos), "videos", str(path), note=note)
+    note = f"{path}: {len(videos)} videos beside the folders of frames are not looked at." if videos else ""
+    return Media([frame_folder_record(key, *item) for key, item in _keyed(frames)], "frames", str(path), note=note)
 
 
 def scan_folder(root: Path) -> tuple[list[str], dict[str, list[str]]]:

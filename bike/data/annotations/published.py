@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from bike.data.annotations.classes import read_class_names
-from bike.data.annotations.entries import SPLIT_WORDS, Annotations, Entry, ReadOptions, tidy_path
+from bike.data.annotations.classes import read_class_file
+from bike.data.annotations.entries import Annotations, Entry, ReadOptions, split_of_name, tidy_path
 from bike.data.annotations.media import split_extension
 from bike.data.annotations.reading import find_files, read_lines
 from bike.errors import DataError, first_few
@@ -24,13 +23,13 @@ def read_published(source: Path, options: ReadOptions) -> Annotations:
         DataError: no list, two lists for one split, or lines that can't be read.
     """
     if source.is_file():
-        lists = {split_of_file(source) or options.default_split: source}
+        lists = {split_of_name(source.stem) or options.default_split: source}
         folder = source.parent
     else:
         folder = existing_dir(source)
         lists = {}
         for path in find_files(folder, ("*.txt",)):
-            split = split_of_file(path)
+            split = split_of_name(path.stem)
             if split in lists:
                 raise DataError(
                     f"{path}: a second {split} list beside {lists[split].name}. Give one file as the source."
@@ -40,15 +39,9 @@ def read_published(source: Path, options: ReadOptions) -> Annotations:
         if not lists:
             raise DataError(f"{source}: no .txt list whose name says train, val or test. Give a list file.")
     labels = find_files(folder, ("*label*.csv",))
-    classes = read_class_names(labels[0]) if labels and options.labels is None else []
+    classes, readable = read_class_file(labels[0]) if labels and options.labels is None else ([], None)
     entries = [entry for split, path in lists.items() for entry in read_entries(path, split, options.layout)]
-    return Annotations({"": entries}, classes)
-
-
-def split_of_file(path: Path) -> str:
-    """The split that a list's name speaks of, empty when it does not say."""
-    word = re.search(r"train|val|test", path.stem.lower())
-    return SPLIT_WORDS[word.group()] if word else ""
+    return Annotations({"": entries}, classes, readable)
 
 
 def read_published_list(path: Path | str, *, layout: str = "auto") -> list[Sample]:

@@ -48,22 +48,28 @@ class Table:
     Attributes:
         path: the file.
         columns: the header's words.
+
+    Args:
+        path: the file.
+        any_case: take the header's words in lower case.
     """
 
-    def __init__(self, path: Path | str) -> None:
+    def __init__(self, path: Path | str, *, any_case: bool = False) -> None:
         self.path = Path(path)
         self._text = read_annotation_text(path)
         first = self._text[: self._text.find("\n") + 1] or self._text
         self._delimiter = "," if "," in first else next((mark for mark in ";\t" if mark in first), ",")
         header = next(self._raw_rows(), (0, []))[1]
-        self.columns = [name.strip() for name in header]
+        self.columns = [name.strip().lower() if any_case else name.strip() for name in header]
 
     def index(self, name: str) -> int:
         """Position of the column ``name``.
 
         Raises:
-            DataError: there is no such column.
+            DataError: there is no such column, or more than one.
         """
+        if self.columns.count(name) > 1:
+            raise DataError(f"{self.path}: column {name!r} stands {self.columns.count(name)} times. Keep one of them.")
         if name not in self.columns:
             have = ", ".join(self.columns[:20]) or "none, the file is empty"
             raise DataError(f"{self.path}: column {name!r} is missing (columns: {one_line(have)}).")

@@ -13,7 +13,7 @@ from bike.data.annotations.audit import Audit
 from bike.data.annotations.building import Lists, build_lists, fill_names, make_table
 from bike.data.annotations.charades import read_charades
 from bike.data.annotations.classes import read_class_file
-from bike.data.annotations.entries import Annotations, ReadOptions, count_entries
+from bike.data.annotations.entries import FOLDS, Annotations, ReadOptions, count_entries
 from bike.data.annotations.few_shot import choose_shots
 from bike.data.annotations.folders import read_folders
 from bike.data.annotations.hmdb51 import read_hmdb51
@@ -23,7 +23,7 @@ from bike.data.annotations.published import read_published
 from bike.data.annotations.sthv2 import read_sthv2
 from bike.data.annotations.tables import read_csv
 from bike.data.annotations.ucf101 import read_ucf101
-from bike.data.annotations.writing import prompt_names, write_class_names, write_split_lists
+from bike.data.annotations.writing import check_out, prompt_names, write_class_names, write_split_lists
 from bike.errors import DataError, ParamsError, nearest
 from bike.params import Annotate
 from bike.records import Sample, write_list
@@ -43,6 +43,7 @@ DATASETS: dict[str, Reader] = {
     "folders": read_folders,
     "published": read_published,
 }
+OFFICIAL_SPLITS = ("ucf101", "hmdb51")
 
 
 def annotate(
@@ -74,7 +75,7 @@ def annotate(
         The audit: findings, counts, samples in each list.
 
     Raises:
-        ParamsError: unknown data set.
+        ParamsError: unknown data set, or lists in ``out`` would replace files that are read.
         DataError: the annotation is damaged, or a finding has the policy ``error`` (``audit.csv`` is written first).
     """
     with _collector_paused():
@@ -98,6 +99,7 @@ def _annotate(
 ) -> Audit:
     if dataset not in DATASETS:
         raise ParamsError(f"{dataset}: unknown data set.{nearest(dataset, DATASETS)} Known: {', '.join(DATASETS)}.")
+    check_out(dataset, out, source, [options.labels, None if media is None else Path(media)])
     audit = Audit(dataset, policies)
     found = read_media(media)
     annotations = DATASETS[dataset](source, options)
@@ -107,7 +109,7 @@ def _annotate(
     if not audit.annotated:
         raise DataError(f"{source}: no annotated videos. Give the folder that has the annotation of {dataset}.")
     audit.videos = len(found.records) if found.kind != "none" else None
-    audit.notes += annotations.notes
+    audit.notes += [*annotations.notes, *([found.note] if found.note else [])]
     table = make_table(annotations, audit)
     lists, unannotated = build_lists(annotations, found, table, audit)
     fill_names(table, audit)
@@ -142,6 +144,9 @@ def _write(
 ) -> None:
     videos = media.kind == "videos"
     write_class_names(out / "labels.csv", names, published)
+    for stale in {*FOLDS, ""} - lists.keys() if audit.dataset in OFFICIAL_SPLITS else ():
+        if (out / stale).is_dir():
+            write_split_lists(out / stale, {}, videos=videos)
     for fold, splits in lists.items():
         audit.notes += write_split_lists(out / fold, splits, videos=videos, keyed=media.keyed)
         if fold:

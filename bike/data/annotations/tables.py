@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,14 +18,15 @@ NAME_COLUMNS = ("name", "class_name", "label_name")
 SPLIT_COLUMNS = ("split", "set", "subset")
 START_COLUMNS = ("start_seconds", "start")
 END_COLUMNS = ("end_seconds", "end")
+_NUMBERS = re.compile(r"[-+\d.,\s]*", re.ASCII)  # meant as class ids, if all labels look like this
 
 
 def read_csv(source: Path, options: ReadOptions) -> Annotations:
     """Read a CSV with columns for path and label, and, if they are there, class name, split, start and end in seconds.
 
-    Labels are integers (several are separated by blanks) or class names. Integers take their names from the name
-    column; class names are numbered in alphabetical order; ``options.labels`` states both. In a folder,
-    ``annotations.csv``, ``labels.csv`` or else the first CSV is read.
+    Labels are integers (several are separated by blanks or commas, ``-1`` is none) or class names. Integers take their
+    names from the name column; class names are numbered in alphabetical order; ``options.labels`` states both. In a
+    folder, ``annotations.csv``, ``labels.csv`` or else the first CSV is read.
 
     Raises:
         DataError: a column is missing, or rows have bad values; the first ten are named.
@@ -46,14 +48,18 @@ class _TableReader:
 
     def read(self) -> Annotations:
         rows = list(self.table.rows())
-        numbers = all(_is_number(row[self.label]) for _, row in rows)
+        numbers = all(_NUMBERS.fullmatch(row[self.label]) for _, row in rows)
         names: dict[int, str] = {}
         entries = []
         for line, row in rows:
             where = f"{self.table.path}: line {line}"
-            labels = self._labels(row[self.label], where, numbers)
-            if numbers and self.name >= 0 and self.name != self.label and len(labels) == 1:
-                self._note_name(names, int(labels[0]), clean_class_name(row[self.name], where), line)
+            try:
+                labels = self._labels(row[self.label], where, numbers)
+                if numbers and self.name >= 0 and self.name != self.label and len(labels) == 1:
+                    self._note_name(names, int(labels[0]), clean_class_name(row[self.name], where), line)
+            except DataError as error:
+                self.bad.append(str(error).removeprefix(f"{self.table.path}: "))
+                continue
             split = split_of(row[self.split], self.options) if self.split >= 0 else self.options.default_split
             if split is None:
                 self.bad.append(f"line {line}: unknown split {one_line(row[self.split])[:40]!r}")
@@ -65,7 +71,10 @@ class _TableReader:
 
     def _labels(self, text: str, where: str, numbers: bool) -> tuple[str | int, ...]:
         if numbers:
-            return tuple(int(word) for word in text.split())
+            words = text.replace(",", " ").split()
+            if any(not word.isdigit() or len(word) > 9 for word in words) and words != ["-1"]:
+                raise DataError(f"{where}: label {one_line(text)[:40]!r} is no class id; 0, 1, 2 … are, -1 is none")
+            return tuple(int(word) for word in words) if words != ["-1"] else ()
         return (clean_class_name(text, where),) if text.strip() else ()
 
     def _note_name(self, names: dict[int, str], label: int, name: str, line: int) -> None:
@@ -86,7 +95,7 @@ class _TableReader:
                 return start, end
         except ValueError:
             pass
-        self.bad.append(f"line {line}: start and end are no numbers")
+        self.bad.append(f"line {line}: start and end are no times (got {one_line(', '.join(words))[:40]!r})")
         return None, None
 
     def _classes(self, names: dict[int, str], numbers: bool) -> list[str] | None:
@@ -98,14 +107,10 @@ class _TableReader:
         return ordered
 
 
-def _is_number(text: str) -> bool:
-    return text.isascii() and all(word.isdigit() and len(word) < 10 for word in text.split())
-
-
 def _column(table: Table, wanted: str | None, usual: Sequence[str], *, needed: bool = False) -> int:
     if wanted is not None:
         return table.index(wanted)
     for name in usual:
         if name in table.columns:
-            return table.columns.index(name)
+            return table.index(name)
     return table.index(usual[0]) if needed else -1

@@ -8,6 +8,7 @@ from bike.data.annotations.classes import ClassTable, clean_class_name, distinct
 from bike.data.annotations.entries import Annotations, Entry, ReadOptions, chosen_folds, tidy_path
 from bike.data.annotations.reading import find_file, read_lines
 from bike.errors import DataError, first_few
+from bike.files import existing_dir
 
 
 def read_ucf101(source: Path, options: ReadOptions) -> Annotations:
@@ -16,17 +17,19 @@ def read_ucf101(source: Path, options: ReadOptions) -> Annotations:
     Raises:
         DataError: a line that can't be read, or a class number that contradicts the folder.
     """
-    names = _read_class_index(find_file(source, ("classInd.txt",), "UCF-101 class list"))
+    names = _read_class_index(find_file(existing_dir(source), ("classInd.txt",), "UCF-101 class list"))
     table = ClassTable(names)
     folds = {}
+    notes = []
     for fold, number in chosen_folds(options):
         lists = {split: source / f"{split}list{number:02d}.txt" for split in ("train", "test")}
         present = {split: path for split, path in lists.items() if path.is_file()}
         if present or options.fold:
+            notes += [f"{path.name} is not there." for path in lists.values() if not path.is_file()]
             folds[fold] = [entry for split, path in present.items() for entry in _read_list(path, split, table)]
     if not any(folds.values()):
         raise DataError(f"{source}: no trainlist0N.txt or testlist0N.txt. Give the folder of the official lists.")
-    return Annotations(folds, names, by_name=True)
+    return Annotations(folds, names, by_name=True, notes=notes)
 
 
 def _read_class_index(path: Path) -> list[str]:
@@ -46,7 +49,9 @@ def _read_class_index(path: Path) -> list[str]:
 def _read_list(path: Path, split: str, table: ClassTable) -> list[Entry]:
     entries, bad = [], []
     for line, text in read_lines(path):
-        name, _, number = text.rpartition(" ") if text.rpartition(" ")[2].isdigit() else (text, "", "")
+        name, _, number = text.rpartition(" ")
+        if not (number.isascii() and number.isdigit()):
+            name, number = text, ""
         folder, slash, _ = name.rpartition("/")
         label = folder.rpartition("/")[2]
         if not slash or not label:

@@ -7,10 +7,36 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bike.data.annotations.classes import readable_name
-from bike.data.annotations.entries import SPLITS
+from bike.data.annotations.entries import SPLITS, is_unsafe
 from bike.data.annotations.media import split_extension
+from bike.errors import ParamsError
 from bike.files import atomic_write, csv_writer
 from bike.records import Sample, write_list
+
+AUDIT_NAME = "audit.csv"
+
+
+def check_out(dataset: str, out: Path, source: Path, others: Sequence[Path | None]) -> None:
+    """See to it that lists written into ``out`` replace nothing that is read.
+
+    Args:
+        dataset: its name.
+        out: folder for the lists.
+        source: the annotation's folder or file.
+        others: further files that are read.
+
+    Raises:
+        ParamsError: ``out`` is the folder of the annotation, or has a file that is read under the name of a list.
+    """
+    place = out.resolve()
+    written = {place / f"{split}{suffix}" for split in SPLITS for suffix in (".csv", ".txt")}
+    written |= {place / name for name in ("labels.csv", "unannotated.csv", AUDIT_NAME)}
+    read = {path.resolve() for path in (source, *others) if path is not None and path.is_file()}
+    finished = (out / AUDIT_NAME).is_file()
+    beside = place in {path.parent for path in read} and not finished and any(path.exists() for path in written)
+    inside = dataset != "folders" and source.is_dir() and source.resolve() == place
+    if read & written or beside or inside:
+        raise ParamsError(f"{out}: has files that are read here, and lists would replace them. Give another --out.")
 
 
 def write_split_lists(folder: Path, lists: dict[str, list[Sample]], *, videos: bool, keyed: bool = False) -> list[str]:
@@ -40,16 +66,22 @@ def write_split_lists(folder: Path, lists: dict[str, list[Sample]], *, videos: b
 def write_published(path: Path | str, samples: Sequence[Sample], *, videos: bool = False, keyed: bool = False) -> None:
     """Write a list as published ones look: ``<dir> <frames> <label>``, or ``<file> <label>`` with ``videos``.
 
-    Several labels are joined by commas, none is ``-1``. A path that holds a line break is replaced by the video's key;
-    ``keyed`` replaces all, since ``bike extract --layout folders`` names the folders of frames by key.
+    Several labels are joined by commas, none is ``-1``. A path that holds a line break, leads out of its folder, or
+    means two videos without their extensions is replaced by the video's key; ``keyed`` replaces all, since
+    ``bike extract --layout folders`` names the folders of frames by key.
     """
+    twice: set[str] = set()
+    if not videos and not keyed:
+        stems = Counter(split_extension(name) for name in {sample.path for sample in samples})
+        twice = {stem for stem, count in stems.items() if count > 1}
     with atomic_write(path, "w") as file:
-        file.writelines(_published_line(sample, videos, keyed) for sample in samples)
+        file.writelines(_published_line(sample, videos, keyed, twice) for sample in samples)
 
 
-def _published_line(sample: Sample, videos: bool, keyed: bool) -> str:
+def _published_line(sample: Sample, videos: bool, keyed: bool, twice: set[str]) -> str:
     name = sample.path if videos else split_extension(sample.path)
-    if keyed or "\n" in name or "\r" in name or name != name.strip():
+    odd = "\n" in name or "\r" in name or name != name.strip() or (".." in name and is_unsafe(name))
+    if keyed or odd or name in twice:
         name = sample.video
     label = ",".join(map(str, sample.labels)) or "-1"
     return f"{name} {label}\n" if videos else f"{name} {sample.frames} {label}\n"
