@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import errno
 import hashlib
 import json
 import os
 import re
+import stat
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -116,6 +118,29 @@ def read_text(path: Path | str) -> str:
         raise BikeError(f"{path}: not UTF-8 text (byte {error.start}). Is it the right file?") from error
     except OSError as error:
         raise BikeError(f"{path}: can't be read ({one_line(error.strerror or error)}).") from error
+
+
+def open_regular(path: Path | str) -> int:
+    """A descriptor for reading a plain file; pipes and devices, which might never answer, are refused.
+
+    Raises:
+        OSError: as ``os.open``; or it is no plain file.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a plain file", str(path))
+    return descriptor
+
+
+def read_regular(path: Path | str) -> bytes:
+    """The bytes of a plain file.
+
+    Raises:
+        OSError: as :func:`open_regular`.
+    """
+    with os.fdopen(open_regular(path), "rb") as file:
+        return file.read()
 
 
 def existing_file(path: Path | str) -> Path:

@@ -168,7 +168,7 @@ def read_list(path: Path | str) -> list[Sample]:
     others = ("video", "path", "start_seconds", "end_seconds")
     for line, (key, words, frames, video, source, start, end) in _rows(path, ("key", "label", "frames"), others):
         try:
-            if not key or key in seen:
+            if key in seen or not _KEY.fullmatch(key) or not _KEY.fullmatch(video or key):
                 raise ValueError
             seen.add(key)
             labels = tuple(map(int, words.split()))
@@ -181,7 +181,7 @@ def read_list(path: Path | str) -> list[Sample]:
         except ValueError:
             bad.append(f"line {line}")
     if bad:
-        raise DataError(f"{path}: rows with a bad value, an empty key or a key that stands twice: {first_few(bad)}.")
+        raise DataError(f"{path}: rows with a bad value, or a key that is none or stands twice: {first_few(bad)}.")
     return samples
 
 

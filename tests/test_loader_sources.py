@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -117,23 +118,24 @@ def test_frame_folders_can_not_lead_elsewhere(tmp_path: Path) -> None:
 
 def test_the_cache_decodes_once_and_keeps_to_its_room(data: Data) -> None:
     class Counting(PackSource):
-        reads = 0
+        decoded = 0
 
-        def read(self, video: str, frame_indices: object) -> np.ndarray:
-            self.reads += 1
+        def read(self, video: str, frame_indices: Sequence[int]) -> np.ndarray:
+            self.decoded += len(frame_indices)
             return super().read(video, frame_indices)
 
     plain = Counting(data.frames)
     size = 5 * 24 * 32 * 3 / 1e6
     cached = CachedSource(plain, 1.5 * size)
     for _ in range(3):
-        cached.read(data.samples[0].video, [1, 2])
-    assert plain.reads == 1
-    cached.read(data.samples[1].video, [1, 2])  # does not fit: read, not kept
-    assert plain.reads == 2
+        assert frame_numbers(cached.read(data.samples[0].video, [1, 2])) == [1, 2]
+    assert frame_numbers(cached.read(data.samples[0].video, [4, 0, 0])) == [4, 0, 0]
+    assert plain.decoded == 5  # each once
+    cached.read(data.samples[1].video, [1, 2])  # would not fit: only these are decoded
+    assert plain.decoded == 5 + 2
     for sample in data.samples[1:]:
         assert frame_numbers(cached.read(sample.video, [1, 0])) == [1, 0]
-    assert plain.reads == 4
+    assert plain.decoded == 5 + 2 + 2 * len(data.samples[1:])
     before = cached.read(data.samples[0].video, [0]).copy()
     cached.read(data.samples[0].video, [0])[:] = 0  # a reader's changes do not reach the cache
     assert np.array_equal(cached.read(data.samples[0].video, [0]), before)

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import simplejpeg
 from shard_helpers import FPS, Data, contents, frame_numbers, jpeg, make_data, make_record, picture
+from video_samples import make_video
 
 from bike.data.shards import missing_packs, write_shards
 from bike.data.shards_read import read_shard_manifest
@@ -265,15 +266,15 @@ def test_lists_can_not_lead_out_of_the_folder(tmp_path: Path, path: str) -> None
 
 def test_video_files_can_be_the_payload(tmp_path: Path) -> None:
     data = make_data(tmp_path, [3, 4])
-    for sample, content in zip(data.samples, (b"first video", b"second"), strict=True):
-        (tmp_path / "media" / sample.path).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / "media" / sample.path).write_bytes(content)
+    for sample in data.samples:
+        make_video(tmp_path / "media" / sample.path, sample.frames, fps=8)
     write_shards(
         data.list, data.frames, tmp_path / "out", payload="mp4", media=tmp_path / "media", jobs=1, frames_per_video=2
     )
     with tarfile.open(tmp_path / "out/00000.tar") as tar:
         assert tar.getnames() == [f"{s.key}.{ext}" for s in data.samples for ext in ("json", "mp4")]
-        assert tar.extractfile(f"{data.samples[1].key}.mp4").read() == b"second"
+        second = tmp_path / "media" / data.samples[1].path
+        assert tar.extractfile(f"{data.samples[1].key}.mp4").read() == second.read_bytes()
         assert json.load(tar.extractfile(f"{data.samples[1].key}.json"))["offsets"] is None
     assert verify_shards(tmp_path / "out", jobs=1).videos == 2
     assert ShardSource(tmp_path / "out").num_frames(data.samples[1].key) == 4

@@ -67,8 +67,13 @@ def shard(
     bike shard frames/manifest.csv shards/all --max-size 1GB --frames-per-video 32
     bike shard shards/ucf101/train --verify
     """
+    from bike.data.remote import remote_url
     from bike.errors import ParamsError
 
+    if remote_url(destination or source):
+        raise ParamsError(
+            f"{destination or source}: shards are written and checked in a folder. Copy them from or to it."
+        )
     if verify:
         from bike.data.shards_verify import verify_shards
 

@@ -157,12 +157,15 @@ class VideoStream:
             stated = (count - 1) / span
         return round(stated, 6) if 0 < stated <= MAX_FPS else 0.0
 
-    def skim(self) -> None:
-        """Read the times of all packets without decoding them."""
+    def skim(self) -> int:
+        """Read the times of all packets without decoding them; returns how many should give pictures."""
+        count = 0
         with suppress(av.error.FFmpegError, OSError):
             for packet in self._container.demux(self._stream):
                 if packet.size and not packet.is_discard:
+                    count += 1
                     self._note_time(self._seconds(packet.dts if packet.pts is None else packet.pts))
+        return count
 
     def _seconds(self, stamp: int | None) -> float | None:
         """A time stamp in seconds. Frames and packets have the stream's unit, but tell it slowly."""

@@ -91,7 +91,7 @@ class TrainingBatches:
         """Go on where ``state`` was taken; the number of ranks and workers may differ.
 
         Raises:
-            DataError: the state belongs to another list, seed or batch size.
+            DataError: the state belongs to another list, seed, batch size, window, or (with a window) to other shards.
         """
         for name, value in self._identity().items():
             if state.get(name) != value:
@@ -113,7 +113,16 @@ class TrainingBatches:
             "batch_size": self._batch_size,
             "num_samples": len(self._reader.samples),
             "list_crc32": keys,
+            "window": self._window,
+            "shards_crc32": self._shards_print(),
         }
+
+    def _shards_print(self) -> int:
+        """A checksum of which sample lies in which shard, where the order depends on it."""
+        shard_of = getattr(self._source, "shard_of", None)
+        if self._window is None or shard_of is None:
+            return 0
+        return zlib.crc32(np.array([shard_of(sample.video) for sample in self._reader.samples], np.int64).tobytes())
 
 
 class EvaluationBatches:
@@ -121,6 +130,11 @@ class EvaluationBatches:
 
     def __init__(self, reader: BatchReader, *, batch_size: int, rank: int, world_size: int, pin_memory: bool) -> None:
         rows = np.arange(rank, len(reader.samples), world_size)
+        if isinstance(reader.source, RemoteShardSource):  # a shard after the other: each is fetched once
+            shards = np.array(
+                [reader.source.shard_of(reader.samples[row].video) for row in rows.tolist()], dtype=np.int64
+            )
+            rows = rows[np.argsort(shards, kind="stable")]
         self._reader, self._pin_memory = reader, pin_memory
         self._plans = [(0, rows[start : start + batch_size]) for start in range(0, len(rows), batch_size)]
 
@@ -239,8 +253,9 @@ def evaluation_batches(
 ) -> EvaluationBatches:
     """Batches for evaluation with ``crops * clips`` views of each sample, crop-major.
 
-    Rank r gets rows r, r + world_size, …; none is repeated to fill a batch, so the last may be smaller. Each frame of
-    a sample is decoded once for all its views.
+    Rank r gets rows r, r + world_size, …; none is repeated to fill a batch, so the last may be smaller. Remote shards
+    are gone through one after another: ``Batch.index`` says which rows a batch has. Each frame of a sample is decoded
+    once for all its views.
 
     Args:
         samples: rows of the list.

@@ -16,10 +16,10 @@ from bike.records import Sample
 
 
 def sample_span(sample: Sample, source: FrameSource) -> range:
-    """Frames of the source that a sample means: all, or those between its start and end.
+    """Frames of the source that a sample means: all, or those between its start and end (at least one of its frames).
 
     Raises:
-        DataError: a trimmed sample of a source without times, or one that starts after the video's end.
+        DataError: a trimmed sample of a source without times.
     """
     num_frames = source.num_frames(sample.video)
     if sample.start_seconds is None and sample.end_seconds is None:

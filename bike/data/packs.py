@@ -18,6 +18,10 @@ Buffer = bytes | bytearray | memoryview | mmap.mmap
 
 PACK_SUFFIX = ".mjpg"
 MAX_FRAME_PIXELS = 1 << 26  # a header that claims more is not believed: a few bytes could ask for all memory
+MAX_READ_PIXELS = 1 << 30  # of all frames read at once
+MAX_SIDES_RATIO = 64  # scaling the short side up would make the long one endless
+_MAX_SCANS = 64  # a progressive JPEG takes time for each of its scans, however small it is
+_SCANS = re.compile(rb"\xff\xda")
 _START, _END, _SCAN = b"\xff\xd8", 0xD9, 0xDA
 # A marker inside entropy-coded data: 0xFF not followed by a stuffed zero, a restart marker or a fill byte.
 _NEXT_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
@@ -118,10 +122,14 @@ def read_frames(data: Buffer, offsets: Sequence[int], indices: Sequence[int]) ->
         first[index] = place
         jpeg = data[offsets[index] : offsets[index + 1]]
         try:
+            if len(_SCANS.findall(jpeg)) > _MAX_SCANS:
+                raise ValueError("it has too many scans")
             if frames is None:
                 height, width, _, _ = simplejpeg.decode_jpeg_header(jpeg)
-                if height * width > MAX_FRAME_PIXELS:
+                if height * width > MAX_FRAME_PIXELS or max(height, width) > MAX_SIDES_RATIO * min(height, width):
                     raise ValueError(f"its header claims {width}×{height} pixels")
+                if len(indices) * height * width > MAX_READ_PIXELS:
+                    raise ValueError(f"{len(indices)} frames of {width}×{height} pixels are too many at once")
                 frames = np.empty((len(indices), height, width, 3), np.uint8)
             frame = simplejpeg.decode_jpeg(jpeg, "RGB", buffer=frames[place])
         except ValueError as error:

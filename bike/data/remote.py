@@ -20,7 +20,10 @@ from bike.errors import BikeError
 from bike.files import unwritable
 
 _URL = re.compile(r"(s3|https?):/+(.+)", re.DOTALL)
+# What fetched files and downloads are called; other files in the folder are not ours.
+_CACHED_NAME = re.compile(r"[^/]*-[0-9a-f]{24}\.(tar|csv)(\.\d+\.part)?", re.DOTALL)
 _NUM_LOCKS = 16
+_LEFT_SECONDS = 600.0
 DEFAULT_CACHE_MB = 20_000.0
 
 
@@ -159,7 +162,7 @@ class RemoteFolder:
             files = []
             for path in self.cache.iterdir():
                 with suppress(OSError):
-                    if path.is_file() and path != partial and not path.name.startswith(".lock-"):
+                    if _CACHED_NAME.fullmatch(path.name) and path != partial and path.is_file():
                         about = path.stat()
                         files.append((about.st_mtime_ns, _promised_bytes(path) or about.st_size, path))
             used = sum(count for _, count, _ in files)
@@ -170,7 +173,7 @@ class RemoteFolder:
                 if (
                     _promised_bytes(path) is None
                     or _lock_name(path) == _lock_name(partial)
-                    or not _in_use(self.cache / _lock_name(path))
+                    or not _in_use(self.cache / _lock_name(path), path)
                 ):
                     path.unlink(missing_ok=True)
                     used -= count
@@ -199,13 +202,20 @@ def _lock_name(path: Path) -> str:
     return f".lock-{zlib.crc32(name.encode()) % _NUM_LOCKS}"
 
 
-def _in_use(lock: Path) -> bool:
-    """Whether some process holds a lock; a download of a run that was killed has none."""
+def _in_use(lock: Path, download: Path) -> bool:
+    """Whether some process holds the lock of a download; that of a run that was killed has none.
+
+    On a file system without locks a download counts as left when nothing came for ten minutes.
+    """
     descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+    except BlockingIOError:
         return True
+    except OSError:
+        with suppress(OSError):
+            return time.time() - download.stat().st_mtime < _LEFT_SECONDS
     finally:
         os.close(descriptor)
     return False
@@ -224,4 +234,7 @@ def _locked(path: Path) -> Iterator[None]:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
+        with suppress(OSError):
+            # Closing is not enough: a process forked meanwhile has a copy of the descriptor, and would keep the lock.
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
         os.close(descriptor)

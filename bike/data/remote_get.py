@@ -18,6 +18,7 @@ from typing import Any
 from bike.errors import BikeError, DataError, one_line
 
 _BLOCK_BYTES = 1 << 20
+_LEAST_BYTES_A_SECOND = 1000  # on average; what comes more slowly counts as broken off
 _PASSING_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
@@ -92,8 +93,12 @@ def _append(url: str, path: Path, size: int | None, largest: int | None, timeout
         position = reply.start
         file.seek(position)
         file.truncate()
+        begin = time.monotonic()
         while block := _read_block(reply.stream):
             position += len(block)
+            seconds = time.monotonic() - begin
+            if seconds > timeout_seconds and position - reply.start < _LEAST_BYTES_A_SECOND * seconds:
+                raise PassingError(f"{position - reply.start} bytes in {seconds:.0f} s")
             if largest is not None and position > largest:
                 raise DataError(f"{url}: more than the {largest} bytes that were promised. Publish the shards again.")
             file.write(block)
@@ -115,7 +120,7 @@ def _check(path: Path, size: int | None, sha256: str | None) -> str:
 
 def _read_block(stream: Any) -> bytes:
     try:
-        return bytes(stream.read(_BLOCK_BYTES))
+        return bytes(stream.read1(_BLOCK_BYTES) if hasattr(stream, "read1") else stream.read(_BLOCK_BYTES))
     except http.client.IncompleteRead as error:
         return bytes(error.partial)
     except (OSError, http.client.HTTPException) as error:
@@ -144,7 +149,7 @@ def _open_http(url: str, start: int, timeout_seconds: float) -> _Reply:
         reply = urllib.request.urlopen(request, timeout=timeout_seconds)  # noqa: S310
     except urllib.error.HTTPError as error:
         error.close()
-        if error.code == 416:  # the file there is shorter than what came before: begin again
+        if error.code == 416 and start:  # the file there is shorter than what came before: begin again
             return _open_http(url, 0, timeout_seconds)
         if error.code in _PASSING_STATUS:
             raise PassingError(f"HTTP status {error.code}") from error
@@ -167,7 +172,7 @@ def _open_s3(url: str, start: int, timeout_seconds: float) -> _Reply:
         reply = client.get_object(Bucket=bucket, Key=key, **part)
     except ClientError as error:
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        if status == 416:
+        if status == 416 and start:
             return _open_s3(url, 0, timeout_seconds)
         if status in _PASSING_STATUS:
             raise PassingError(error) from error

@@ -6,6 +6,7 @@ import fcntl
 import hashlib
 import json
 import os
+import re
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
@@ -25,6 +26,7 @@ from bike.files import atomic_write, csv_writer, read_json, sha256, unwritable, 
 from bike.progress import progress
 from bike.records import MANIFEST_COLUMNS, Sample
 
+_OWN_TAR = re.compile(r"[0-9a-f]{5}\.tar")
 _SAMPLE_FIELDS = tuple(field.name for field in fields(Sample))
 
 
@@ -69,7 +71,7 @@ def write_shards(
         samples: list CSV, extraction manifest (every accepted video, without labels) or published-style list
             (``<dir> <frames> <label>``); or samples at hand.
         frames: folder of frame packs, or of published-style frame folders.
-        destination: folder to write to; tars of an earlier list that are no longer needed are removed from it.
+        destination: folder to write to; shards of an earlier list that are no longer needed are removed from it.
         manifest: extraction manifest; None: ``manifest.csv`` in ``frames`` where there is one.
         names: class names by label; None: ``labels.csv`` beside the list where there is one.
         max_size_mb: largest shard in MB (10^6 bytes); a video that is larger has a shard for itself.
@@ -81,7 +83,7 @@ def write_shards(
 
     Raises:
         DataError: videos that the manifest lacks or rejects, missing or damaged packs; all are counted, ten named.
-        BikeError: the destination can't be written to.
+        BikeError: the destination can't be written to, or has somebody else's ``manifest.json``.
     """
     if max_size_mb <= 0 or (frames_per_video is not None and frames_per_video < 1):
         raise ValueError("max_size_mb and frames_per_video must be positive")
@@ -102,6 +104,7 @@ def write_shards(
     options = {"payload": payload, "frames_per_video": frames_per_video, "max_size_mb": float(max_size_mb)}
     destination = Path(destination)
     with _locked(destination):
+        _check_ours(destination)
         planned = {shard.name: _recipe(shard, options, wanted.names) for shard in shards}
         if _up_to_date(destination, planned, options):
             _clean(destination, planned)
@@ -165,6 +168,16 @@ def _locked(folder: Path) -> Iterator[None]:
         os.close(descriptor)
 
 
+def _check_ours(folder: Path) -> None:
+    """Refuse a folder whose ``manifest.json`` is somebody else's."""
+    path = folder / MANIFEST_NAME
+    content: Any = {"format": FORMAT}
+    with suppress(BikeError):  # none, or a damaged one
+        content = read_json(path)
+    if not (isinstance(content, dict) and str(content.get("format")).startswith("bike-shards")):
+        raise BikeError(f"{path}: was not written by `bike shard`. Choose another folder for the shards.")
+
+
 def _up_to_date(folder: Path, planned: dict[str, str], options: dict[str, Any]) -> bool:
     try:
         content = read_shard_manifest(folder)
@@ -194,6 +207,8 @@ def _prepare_work(folder: Path) -> None:
         note.unlink()
     with suppress(BikeError):
         content = read_shard_manifest(folder)
+        if sha256(folder / INDEX_NAME) != content["index"]["sha256"]:
+            raise DataError(f"{folder / INDEX_NAME}: changed since it was written.")  # its places can't be kept
         listed = {shard["name"]: shard for shard in content["shards"]}
         for name, group in groupby(read_index_rows(folder / INDEX_NAME), key=itemgetter(1)):
             rows = [[row[0], *row[2:]] for row in group]
@@ -249,7 +264,7 @@ def _complete(folder: Path, shards: Sequence[Shard], options: dict[str, Any]) ->
 
 def _clean(folder: Path, names: set[str] | dict[str, str], *, work: bool = True) -> None:
     for path in folder.glob("*.tar"):
-        if path.name not in names:
+        if path.name not in names and _OWN_TAR.fullmatch(path.name):
             path.unlink(missing_ok=True)
     if work:
         shutil.rmtree(folder / WORK, ignore_errors=True)

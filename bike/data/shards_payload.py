@@ -16,6 +16,7 @@ from typing import IO, Any
 import simplejpeg
 
 from bike.data.decode_file import UnreadableError, VideoFile
+from bike.data.decode_stream import open_video
 from bike.data.packs import PACK_SUFFIX, scan_offsets
 from bike.errors import DataError, one_line
 from bike.records import Sample, VideoRecord
@@ -137,9 +138,11 @@ def store_video(
         frames_per_video: frames to keep, None for all.
 
     Raises:
-        DataError: the payload can't be read, or does not hold as many frames as the manifest says.
+        DataError: the payload can't be read, or does not hold as many frames as the manifest says (a video file: not
+            by far, and at another rate).
     """
     if isinstance(source, VideoFile):
+        _check_rate(source, record)
         return Stored(_describe(record, samples, names, None), _read(source), _extension(record.path))
     pieces = list(_jpegs(source))
     if len(pieces) != record.frames:
@@ -157,6 +160,21 @@ def store_video(
     if len(kept) != record.frames:
         record = _changed(record, frames=len(kept), fps=record.fps * len(kept) / record.frames)
     return Stored(_describe(record, samples, names, offsets), b"".join(pieces[index] for index in kept), "mjpg")
+
+
+def _check_rate(video: VideoFile, record: VideoRecord) -> None:
+    """See that a manifest counts the video's own frames: those of an extraction with ``--fps`` are others."""
+    try:
+        with video.open() as file, open_video(file) as stream:
+            count = stream.skim()
+            rate = stream.fps(count)
+    except UnreadableError as error:
+        raise DataError(f"{record.path}: {error}.") from error
+    if abs(rate - record.fps) > 0.03 * rate and abs(count - record.frames) > max(3, 0.03 * count):
+        raise DataError(
+            f"{record.path}: about {count} frames at {rate:g} a second, the manifest says {record.frames} at "
+            f"{record.fps:g}. Videos need the manifest of an extraction without --fps."
+        )
 
 
 def _jpegs(source: str) -> Iterator[bytes | memoryview]:

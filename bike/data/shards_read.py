@@ -49,7 +49,7 @@ class StoredVideo:
     fps: float
     width: int
     height: int
-    offsets: tuple[int, ...] | None
+    offsets: array[int] | None
     samples: tuple[Sample, ...]
 
 
@@ -197,7 +197,7 @@ def parse_stored(data: bytes, key: str, payload_size: int, source: str) -> Store
         if frames < 1 or not math.isfinite(fps) or fps < 0:
             raise ValueError
         if offsets is not None:
-            offsets = tuple(_whole(offset) for offset in offsets)
+            offsets = array("q", (_whole(offset) for offset in offsets))
             rising = all(low < high for low, high in pairwise(offsets))
             if len(offsets) != frames + 1 or offsets[0] != 0 or offsets[-1] != payload_size or not rising:
                 raise DataError(f"{source}: {key}: frame offsets do not fit its {payload_size} bytes. {_REMEDY}")

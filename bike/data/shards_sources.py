@@ -112,7 +112,8 @@ def _weigh(record: VideoRecord, samples: list[Sample], source: PayloadSource, fr
         raise DataError(f"{source}: {size} bytes, the manifest says {record.bytes}.")
     if frames_per_video is not None and record.frames > frames_per_video:
         size = size * frames_per_video // record.frames
-    described = 600 + len(record.path) * 6 + 10 * record.frames + 150 * len(samples)
+    rows = sum(120 + len(sample.key) + 8 * len(sample.labels) for sample in samples)
+    described = 600 + len(record.path) * 6 + 10 * record.frames + rows
     own = tuple(_sharing(sample, record) for sample in sorted(samples, key=lambda sample: sample.key))
     return Entry(record, own, source, size + described + 4096, content)
 
@@ -128,6 +129,10 @@ def _known_record(key: str, group: list[Sample], known: dict[str, VideoRecord]) 
     record = known.get(key)
     if record is None:
         raise DataError(f"{group[0].path}: not in the manifest. Write the list anew.")
+    if record.frames < 1:
+        raise DataError(
+            f"{group[0].path}: 0 frames in the manifest. Extract the videos again, and write the list anew."
+        )
     if record.status != "ok":
         raise DataError(f"{group[0].path}: rejected by the extraction ({record.error}). Write the list anew.")
     if group[0].frames != record.frames:

@@ -9,6 +9,7 @@ from pathlib import Path
 from bike.data.shards_pool import run_jobs
 from bike.data.shards_read import (
     INDEX_NAME,
+    MANIFEST_NAME,
     ShardIndex,
     parse_stored,
     read_index_rows,
@@ -59,6 +60,11 @@ def verify_shards(folder: Path | str, *, jobs: int | None = None) -> VerifySumma
     if not index.is_file() or sha256(index) != manifest["index"]["sha256"]:
         raise DataError(f"{index}: missing or changed since it was written. Write the shards again with `bike shard`.")
     ShardIndex(manifest, index)
+    for name in ("videos", "samples", "bytes"):
+        if manifest[name] != sum(shard[name] for shard in manifest["shards"]):
+            problems.append(f"{folder / MANIFEST_NAME}: {name} are not the sum of those of the shards.")
+    if manifest["payload"] not in ("mjpg", "mp4"):
+        problems.append(f"{folder / MANIFEST_NAME}: payload is neither mjpg nor mp4.")
     rows: dict[str, list[_Row]] = {shard["name"]: [] for shard in manifest["shards"]}
     for key, name, *numbers in read_index_rows(index):
         rows[name].append((key, numbers[0], numbers[1], numbers[2], numbers[3]))
@@ -86,7 +92,9 @@ def _verify_shard(check: _Check) -> list[str]:
         if [place for row in check.rows for place in (row[1:3], row[3:5])] != [(m.offset, m.size) for m in members]:
             return [f"{path}: its members do not lie where the index says."]
         if sha256(path) != check.sha256:
-            return [f"{path}: changed since it was written (its SHA-256 differs)."]
+            return [
+                f"{path}: changed since it was written (its SHA-256 differs). Delete it, and run `bike shard` again."
+            ]
         return [problem for problem in (_verify_samples(path, check.rows, members)) if problem]
     except OSError as error:
         return [f"{path}: can't be read ({one_line(error.strerror or error)})."]

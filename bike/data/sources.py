@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bike.data.packs import PACK_SUFFIX
+from bike.data.packs import MAX_READ_PIXELS, PACK_SUFFIX
 from bike.data.remote import remote_url
 from bike.data.sources_base import Frames, FrameSource, Recent
 from bike.data.sources_files import FolderSource, PackSource
@@ -34,7 +34,8 @@ __all__ = [
 class CachedSource:
     """Keeps decoded videos of another source in memory, for data sets that are small once decoded.
 
-    A video is decoded whole when first asked for, until one does not fit; from then on others are read through. Each
+    All frames of a video are decoded when it is first asked for, until one does not fit; from then on others are read
+    through. Each
     process has its own cache, so it pays with ``workers=0``, or over many epochs.
 
     Args:
@@ -60,16 +61,29 @@ class CachedSource:
         """Decode chosen frames; see :class:`bike.data.sources.FrameSource`."""
         kept = self._videos.get(video)
         if kept is None:
-            if self._full:
-                return self.source.read(video, frame_indices)
-            kept = self.source.read(video, range(self.source.num_frames(video)))
-            self._room -= kept.nbytes
-            self._full = self._room < 0
-            if not self._full:
-                self._videos[video] = kept
+            some = self.source.read(video, frame_indices)
+            count = self.source.num_frames(video)
+            needed = some[0].nbytes * count
+            if self._full or needed > self._room or some[0].size // 3 * count > MAX_READ_PIXELS:
+                self._full = self._full or needed > self._room
+                return some
+            kept = self._videos[video] = self._completed(video, some, frame_indices, count)
+            self._room -= needed
         if min(frame_indices) < 0 or max(frame_indices) >= len(kept):
             raise DataError(f"{video}: no frame {max(frame_indices)} (it has {len(kept)}).")
         return kept[np.asarray(frame_indices, dtype=np.intp)]
+
+    def _completed(self, video: str, some: Frames, indices: Sequence[int], count: int) -> Frames:
+        """All frames of a video, of which ``some`` are decoded already."""
+        kept = np.empty((count, *some.shape[1:]), np.uint8)
+        kept[np.asarray(indices, dtype=np.intp)] = some
+        rest = sorted(set(range(count)) - set(indices))
+        if rest:
+            others = self.source.read(video, rest)
+            if others.shape[1:] != some.shape[1:]:
+                raise DataError(f"{video}: its frames are of different sizes. Extract the video again.")
+            kept[rest] = others
+        return kept
 
 
 def open_source(place: Path | str, samples: Sequence[Sample], *, fps: float = 0.0) -> FrameSource:

@@ -40,8 +40,8 @@ class ShardsAhead:
     def reached(self, position: int) -> None:
         """Tell that the samples before ``position`` were handed over.
 
-        The thread starts with the first call: the loader has forked its workers by then, and a fork should not meet
-        other threads at work.
+        The thread starts with the first call, when the loader has forked its own workers. Other loaders may fork while
+        it is at work; locks of the cache do not outlive that (:mod:`bike.data.remote`).
         """
         with self._changed:
             self._position = position

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from bike.data.packs import PACK_SUFFIX, read_frames, scan_offsets
 from bike.data.shards_payload import frame_files
 from bike.data.sources_base import FileWindow, Frames, Recent
 from bike.errors import DataError, one_line
-from bike.files import existing_dir
+from bike.files import existing_dir, open_regular, read_regular
 from bike.records import Sample, read_manifest
 
 
@@ -40,7 +41,7 @@ class PackSource:
         path = self.folder / f"{video}{PACK_SUFFIX}"
         offsets = self._offsets.get(video, self._scan)
         try:
-            with path.open("rb") as file:
+            with os.fdopen(open_regular(path), "rb", buffering=0) as file:
                 return read_frames(FileWindow(file.fileno(), 0), offsets, frame_indices)  # type: ignore[arg-type]
         except DataError as error:
             raise DataError(f"{path}: {error}") from error
@@ -55,7 +56,7 @@ class PackSource:
     def _scan(self, video: str) -> list[int]:
         path = self.folder / f"{video}{PACK_SUFFIX}"
         try:
-            return scan_offsets(path.read_bytes())
+            return scan_offsets(read_regular(path))
         except DataError as error:
             raise DataError(f"{path}: {error}") from error
         except OSError as error:
@@ -98,7 +99,7 @@ class FolderSource:
         if wanted and not 0 <= wanted[0] <= wanted[-1] < len(files):
             raise DataError(f"{self.folder / self._paths[video]}: no frame {wanted[-1]} (it has {len(files)}).")
         try:
-            pieces = [files[index].read_bytes() for index in wanted]
+            pieces = [read_regular(files[index]) for index in wanted]
         except OSError as error:
             raise DataError(f"{error.filename}: can't be read ({one_line(error.strerror or error)}).") from error
         offsets = [0]

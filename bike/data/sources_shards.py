@@ -16,7 +16,7 @@ from bike.data.shards_read import INDEX_NAME, ShardIndex, StoredVideo, parse_sto
 from bike.data.sources_ahead import ShardsAhead
 from bike.data.sources_base import FileWindow, Frames, Recent
 from bike.errors import DataError, one_line
-from bike.files import existing_dir
+from bike.files import existing_dir, open_regular
 from bike.records import Sample
 
 _OPEN_FILES = 64
@@ -127,7 +127,7 @@ class ShardSource:
 
     def _open(self, path: Path, number: int) -> int:
         try:
-            descriptor = os.open(path, os.O_RDONLY)
+            descriptor = open_regular(path)
         except OSError as error:
             raise DataError(f"{self._place(number)}: can't be opened ({one_line(error.strerror or error)}).") from error
         size = os.fstat(descriptor).st_size
@@ -173,7 +173,7 @@ class RemoteShardSource(ShardSource):
             videos: of the epoch's samples, in order.
             window: shards in use at a time.
         """
-        room = int(self.remote.max_cache_bytes // max(self.index.sizes)) - window
+        room = int(self.remote.max_cache_bytes // max(1, *self.index.sizes)) - window
         shards = [self.shard_of(video) for video in videos]
         return ShardsAhead(shards, lambda number: self.remote.fetch(self.index.shards[number]), min(window, room))
 

@@ -55,7 +55,7 @@ class VideoSource:
         Args:
             media: folder, list, CSV or tar of videos, as for ``bike extract``.
             samples: rows of the list.
-            manifest: extraction manifest with frame counts, if there is one.
+            manifest: extraction manifest with frame counts, if there is one (of an extraction without ``--fps``).
             short_side, backend, timeout_seconds: as for the class.
 
         Raises:
