@@ -5,12 +5,15 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import signal
 import sys
+import threading
+from types import FrameType
 from typing import Any
 
 import typer
 
-from bike.errors import BikeError, one_line
+from bike.errors import BikeError, ParamsError, one_line
 
 # Command -> (module under bike.commands, attribute). The order is the order of `bike --help`.
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -55,10 +58,29 @@ def guarded(run: Any) -> int:
     """Call ``run`` and turn users' errors into one line on stderr and an exit status.
 
     Returns:
-        0 when ``run`` returns, 1 for a :class:`BikeError` or an operating system error, 130 for Ctrl-C.
+        0 when ``run`` returns, 1 for a :class:`BikeError` or an operating system error, 130 for Ctrl-C, 143 for
+        SIGTERM.
     """
-    logging.basicConfig(level=os.environ.get("BIKE_LOG", "INFO").upper(), format="%(message)s", stream=sys.stderr)
+    terminated = False
+
+    def interrupt(_number: int, _frame: FrameType | None) -> None:
+        nonlocal terminated
+        terminated = True
+        raise KeyboardInterrupt
+
+    main = threading.current_thread() is threading.main_thread()
+    before = signal.signal(signal.SIGTERM, interrupt) if main else None
     try:
+        status = _guarded(run)
+    finally:
+        if main:
+            signal.signal(signal.SIGTERM, before)
+    return 143 if terminated and status == 130 else status
+
+
+def _guarded(run: Any) -> int:
+    try:
+        logging.basicConfig(level=_log_level(), format="%(message)s", stream=sys.stderr)
         run()
     except BikeError as error:
         sys.stderr.write(f"Error: {one_line(error)}\n")
@@ -77,6 +99,14 @@ def guarded(run: Any) -> int:
         sys.stderr.write(f"Error: {name}: {one_line(error.strerror or error)}.\n")
         return 1
     return 0
+
+
+def _log_level() -> str:
+    level = os.environ.get("BIKE_LOG", "INFO").upper()
+    levels = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+    if level not in levels:
+        raise ParamsError(f"BIKE_LOG: unknown level (got {level[:40]!r}); {', '.join(levels)} are allowed.")
+    return level
 
 
 def _say_stopped() -> int:

@@ -18,9 +18,11 @@ from bike.data.decode_worker import has_module
 from bike.data.extract import MANIFEST_NAME, num_cores, shown
 from bike.data.extract_ffmpeg import ffmpeg_binary, ffmpeg_python
 from bike.data.extract_found import FoundVideo
+from bike.data.extract_output import output_exists
 from bike.data.extract_sources import find_videos
 from bike.data.packs import PACK_SUFFIX, read_frames, scan_offsets
 from bike.errors import BikeError, first_few, one_line
+from bike.files import read_regular
 from bike.records import VideoRecord, read_manifest
 
 Item = TypeVar("Item")
@@ -112,7 +114,8 @@ def _packs(folder: Path, samples: int) -> Iterator[Check]:
     records = read_manifest(folder / MANIFEST_NAME)
     good = [record for record in records if record.status == "ok"]
     frames, num_bytes = sum(record.frames for record in good), sum(record.bytes for record in good)
-    yield Check("data", "ok", f"frame packs of {len(good)} videos, {frames} frames, {num_bytes / 1e6:.1f} MB")
+    kind = "frame folders" if any((folder / record.key).is_dir() for record in good[:1]) else "frame packs"
+    yield Check("data", "ok", f"{kind} of {len(good)} videos, {frames} frames, {num_bytes / 1e6:.1f} MB")
     rejected = [f"{shown(record.path)} ({record.error})" for record in records if record.status != "ok"]
     if rejected:
         yield Check("rejected", "note", f"{len(rejected)}: {first_few(rejected)}")
@@ -127,18 +130,20 @@ def _packs(folder: Path, samples: int) -> Iterator[Check]:
 
 
 def _in_place(folder: Path, record: VideoRecord) -> bool:
-    pack = folder / f"{record.key}{PACK_SUFFIX}"
-    if pack.is_file():
-        return pack.stat().st_size == record.bytes
-    return (folder / record.key / f"img_{record.frames:05d}.jpg").is_file()
+    there = (folder, record.key)
+    counts = (record.frames, record.bytes)
+    return output_exists(*there, "packs", *counts) or output_exists(*there, "folders", *counts)
 
 
 def _pack_problem(folder: Path, record: VideoRecord) -> str:
     pack = folder / f"{record.key}{PACK_SUFFIX}"
     try:
         if not pack.is_file():
-            return ""  # a folder of JPEGs
-        data = pack.read_bytes()
+            for number in {1, record.frames}:
+                jpeg = read_regular(folder / record.key / f"img_{number:05d}.jpg")
+                read_frames(jpeg, [0, len(jpeg)], [0])
+            return ""
+        data = read_regular(pack)
         offsets = scan_offsets(data)
         if len(offsets) - 1 != record.frames:
             return f"{record.key} ({len(offsets) - 1} frames, the manifest says {record.frames})"
@@ -179,7 +184,7 @@ def spread(items: list[Item], count: int) -> list[Item]:
 def _try(subject: str, look: Callable[[], str]) -> Check:
     try:
         return Check(subject, "ok", look())
-    except (BikeError, ImportError, OSError) as error:
+    except (BikeError, ImportError, OSError, subprocess.SubprocessError) as error:
         return Check(subject, "bad", one_line(error))
 
 
@@ -197,10 +202,11 @@ def _optional(module: str, extra: str) -> tuple[Status, str]:
 
 
 def _ffmpeg_version() -> str:
-    result = subprocess.run(
-        [ffmpeg_binary(), "-hide_banner", "-version"], capture_output=True, timeout=30, check=False, text=True
-    )
-    return result.stdout.partition("Copyright")[0].strip() or "does not run"
+    result = subprocess.run([ffmpeg_binary(), "-hide_banner", "-version"], capture_output=True, timeout=30, check=False)
+    version = result.stdout.decode(errors="replace").partition("Copyright")[0].strip()
+    if result.returncode or not version:
+        raise BikeError(f"{ffmpeg_binary()}: does not run. Mend it, or unset IMAGEIO_FFMPEG_EXE.")
+    return one_line(version)
 
 
 def _pyav() -> str:

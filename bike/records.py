@@ -64,7 +64,7 @@ class Sample:
     end_seconds: float | None = None
 
 
-_KEY = re.compile(r"[A-Za-z0-9_-]{1,200}", re.ASCII)
+KEY = re.compile(r"[A-Za-z0-9_-]{1,200}", re.ASCII)
 MANIFEST_COLUMNS = tuple(field.name for field in fields(VideoRecord))
 LIST_COLUMNS = ("key", "video", "path", "label", "frames", "start_seconds", "end_seconds")
 
@@ -114,7 +114,7 @@ def read_manifest(path: Path | str) -> list[VideoRecord]:
     for line, (key, source, status, frames, fps, width, height, seconds, size, error) in _rows(path, needed, others):
         try:
             rate = float(fps or 0)
-            if not _KEY.fullmatch(key) or not 0 <= rate < math.inf or not 0 <= int(frames or 0) < 1 << 31:
+            if not KEY.fullmatch(key) or not 0 <= rate < math.inf or not 0 <= int(frames or 0) < 1 << 31:
                 raise ValueError
             records.append(
                 VideoRecord(
@@ -168,7 +168,7 @@ def read_list(path: Path | str) -> list[Sample]:
     others = ("video", "path", "start_seconds", "end_seconds")
     for line, (key, words, frames, video, source, start, end) in _rows(path, ("key", "label", "frames"), others):
         try:
-            if key in seen or not _KEY.fullmatch(key) or not _KEY.fullmatch(video or key):
+            if key in seen or not KEY.fullmatch(key) or not KEY.fullmatch(video or key):
                 raise ValueError
             seen.add(key)
             labels = tuple(map(int, words.split()))

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 _START_SECONDS = 300.0  # for the process to start and import, on a machine that is busy
+_PR_SET_PDEATHSIG = 1  # from linux/prctl.h
 _GRACE_SECONDS = 5.0  # beyond the limit, an abandoned helper ends itself
 _ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1"}  # numpy's idle threads spin for a while: a tenth of a second per helper
 
@@ -150,7 +151,7 @@ class Worker:
         ours, theirs = Pipe(duplex=True)
         root = str(Path(__file__).resolve().parents[2])
         paths = [root, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
-        command = f"from bike.data.decode_worker import serve; serve({theirs.fileno()})"
+        command = f"from bike.data.decode_worker import serve; serve({theirs.fileno()}, {os.getpid()})"
         self._process = subprocess.Popen(
             [sys.executable, "-c", command],
             stdin=subprocess.DEVNULL,
@@ -172,8 +173,20 @@ class Worker:
         return f"exit status {status}"
 
 
-def serve(descriptor: int) -> None:
+def end_with_parent(parent: int) -> None:
+    """Have the kernel kill this process when its parent dies, so that nothing is written after that (Linux only)."""
+    if sys.platform == "linux":
+        import ctypes
+
+        with suppress(OSError, AttributeError):
+            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:  # it died before
+        os._exit(1)
+
+
+def serve(descriptor: int, parent: int) -> None:
     """Main loop of the helper: receive a task, run it, send what it returned or raised, until the parent is gone."""
+    end_with_parent(parent)
     connection: Connection[Any, Any] = Connection(descriptor)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)  # the kernel ends this process even when a decoder never returns
     while True:

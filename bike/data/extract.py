@@ -14,6 +14,7 @@ from bike.data.decode_file import VideoFile
 from bike.data.decode_worker import TimedOutError
 from bike.data.extract_found import FoundVideo
 from bike.data.extract_journal import (
+    JOURNAL_NAME,
     Entry,
     locked,
     make_entry,
@@ -79,6 +80,7 @@ def extract_videos(
         keep_partial=options.keep_partial,
         layout=layout,
     )
+    _check_manifest(destination / MANIFEST_NAME, source, listing)
     videos = find_videos(source, listing=listing, exclude=destination)
     try:
         destination.mkdir(parents=True, exist_ok=True)
@@ -90,6 +92,21 @@ def extract_videos(
     if strict and problems:
         raise DataError(f"{source}: {len(problems)} of {len(records)} videos rejected: {first_few(problems)}.")
     return records
+
+
+def _check_manifest(path: Path, *read: Path | str | None) -> None:
+    """Refuse to replace a ``manifest.csv`` that is read here, or that no extraction wrote."""
+    if not path.is_file():
+        return
+    if any(place is not None and os.path.realpath(place) == os.path.realpath(path) for place in read):
+        raise BikeError(f"{path}: is read here, and would be replaced. Choose another folder for the frames.")
+    if not (path.parent / JOURNAL_NAME).is_file():
+        try:
+            read_manifest(path)
+        except BikeError:
+            raise BikeError(
+                f"{path}: was not written by `bike extract`. Choose another folder for the frames."
+            ) from None
 
 
 def shown(name: str) -> str:
@@ -113,11 +130,13 @@ class _Run:
         self._destination, self._recipe, self._options = destination, recipe, options
         self._scheduler = scheduler
         self._records: dict[str, VideoRecord] = {}
+        self._void: list[str] = []
 
     def records(self) -> list[VideoRecord]:
         """Do what is left and write the manifest."""
         remove_leftovers(self._destination)
         entries = read_journal(self._destination)
+        self._forget_others(entries)
         left = [path for path in self._videos if not self._settle(path, entries)]
         if left:
             try:
@@ -129,6 +148,13 @@ class _Run:
         self._write_manifest(records)
         return records
 
+    def _forget_others(self, entries: dict[str, Entry]) -> None:
+        """Drop what is known of other videos whose key is now that of one of these: its frames will be replaced."""
+        owner = {key.lower(): path for path, key in self._keys.items()}
+        for path in [path for path, entry in entries.items() if owner.get(entry.record.key.lower(), path) != path]:
+            self._void.append(path)
+            del entries[path]
+
     def _settle(self, path: str, entries: dict[str, Entry]) -> bool:
         """Whether nothing is to be done for a video; what an earlier run left of one that is to be done is removed."""
         video, key, entry = self._videos[path], self._keys[path], entries.get(path)
@@ -138,7 +164,12 @@ class _Run:
             self._records[path] = entry.record
             return True
         if entry is not None:
-            remove_output(self._destination, entry.record.key)
+            if entry.record.status == "ok":
+                try:
+                    remove_output(self._destination, entry.record.key)
+                except OSError as error:
+                    raise unwritable(self._destination, error) from error
+            self._void.append(path)
             del entries[path]
         return bool(video.problem)
 
@@ -153,6 +184,8 @@ class _Run:
             progress("extract", len(left), unit="videos") as job,
             closing(self._outcomes(self._task(path) for path in left)) as outcomes,
         ):
+            # Before anything is replaced: what was done with other options no longer counts, however this run ends.
+            journal.void(self._void)
             for outcome in outcomes:
                 result = self._judge(outcome)
                 path = result.record.path
@@ -190,7 +223,6 @@ class _Run:
             own = replace(record, key=outcome.task.key, path=outcome.task.path, status=sys.intern(record.status))
             return replace(outcome.value, record=own)
         task, error = outcome.task, outcome.error or RuntimeError("no result")
-        remove_output(self._destination, task.key)
         limit = self._options.timeout_seconds
         reason = one_line(describe_failure(error, limit))
         if isinstance(error, TimedOutError):

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 from bike.data.decode_worker import DiedError, has_module, thread_worker
 from bike.data.extract_pool import Outcome
@@ -47,7 +48,7 @@ def run_on_dask(
     """
     if not has_module("distributed"):
         raise BikeError('Dask: not installed. Install the extra (`pip install "bike-video[dask]"`).')
-    if not scheduler.startswith(("tcp://", "tls://")):
+    if not _is_address(scheduler):
         raise BikeError(f"{scheduler}: not the address of a scheduler. Give one such as tcp://10.0.0.1:8786.")
     import distributed
 
@@ -75,6 +76,14 @@ def run_on_dask(
         for future in running:
             future.cancel()
         client.close()
+
+
+def _is_address(scheduler: str) -> bool:
+    try:
+        parts = urlsplit(scheduler)
+        return parts.scheme in ("tcp", "tls") and bool(parts.hostname) and parts.port is not None
+    except ValueError:
+        return False
 
 
 class _Cluster:

@@ -134,7 +134,7 @@ def _color_options(frame: Any) -> dict[str, str]:
 def _command(file: VideoFile, index: int, plan: PicturePlan, colors: dict[str, str], quality: int) -> list[str]:
     ffmpeg = ffmpeg_python()
     limits = {"format_whitelist": FORMATS, "protocol_whitelist": "file,subfile", "max_pixels": MAX_PIXELS}
-    stream = ffmpeg.input(_PLACEHOLDER, noautorotate=None, threads=1, **limits)[str(index)]
+    stream = ffmpeg.input(_PLACEHOLDER, noautorotate=None, threads=1, reinit_filter=0, **limits)[str(index)]
     if "in_range" in colors:  # what the frames say of themselves may be nothing that the scaler knows
         stream = stream.filter("setparams", colorspace=_PARAMS[colors["in_color_matrix"]], range=colors["in_range"])
     stream = stream.filter("scale", plan.scaled_width, plan.scaled_height, flags="bicubic+bitexact", **colors)

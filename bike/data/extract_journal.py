@@ -6,6 +6,7 @@ import fcntl
 import functools
 import json
 import logging
+import math
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -17,7 +18,7 @@ from bike.data.extract_output import output_exists
 from bike.data.extract_recipe import Recipe, Result, Task
 from bike.errors import BikeError
 from bike.files import atomic_write, unwritable
-from bike.records import VideoRecord
+from bike.records import KEY, VideoRecord
 
 log = logging.getLogger("bike")
 
@@ -68,14 +69,36 @@ def read_journal(destination: Path) -> dict[str, Entry]:
     recipes: dict[str, str] = {}
     with suppress(FileNotFoundError), (destination / JOURNAL_NAME).open(encoding="utf-8", errors="replace") as file:
         for line in file:
-            with suppress(ValueError, KeyError, TypeError):
+            with suppress(ValueError, KeyError, TypeError, OverflowError, RecursionError):
                 row = json.loads(line)
-                record = VideoRecord(**row["record"])
-                recipe = recipes.setdefault(row["recipe"], row["recipe"])
+                if "void" in row:
+                    entries.pop(row["void"], None)
+                    continue
+                record = _checked(VideoRecord(**row["record"]))
+                recipe = recipes.get(row["recipe"]) or recipes.setdefault(row["recipe"], _checked_recipe(row["recipe"]))
                 stamp = tuple(int(number) for number in row["stamp"])
                 flags = bool(row["partial"]), stamp, recipe, bool(row["keep_partial"]), float(row["limit_seconds"])
                 entries[record.path] = Entry(record, *flags)
     return entries
+
+
+def _checked(record: VideoRecord) -> VideoRecord:
+    """The record, if it can be one of ours; a journal may come from anywhere, and files are removed by its keys."""
+    texts = (record.key, record.path, record.status, record.error)
+    counts = (record.frames, record.width, record.height, record.bytes)
+    if not all(isinstance(text, str) for text in texts) or not KEY.fullmatch(record.key):
+        raise ValueError("no texts, or no key")
+    if not all(type(count) is int and count >= 0 for count in counts):
+        raise ValueError("no counts")
+    if not all(math.isfinite(number) for number in (record.fps, record.seconds)):
+        raise ValueError("no numbers")
+    return record
+
+
+def _checked_recipe(recipe: str) -> str:
+    if not isinstance(json.loads(recipe), dict):
+        raise TypeError("no options")
+    return recipe
 
 
 def make_entry(stamp: tuple[int, ...], result: Result, recipe: Recipe) -> Entry:
@@ -95,8 +118,15 @@ class Journal:
 
     def add(self, entry: Entry) -> None:
         """Note a finished video."""
+        self._write(_line(entry))
+
+    def void(self, paths: Iterable[str]) -> None:
+        """Note that what was said of these videos no longer holds."""
+        self._write("".join(f"{json.dumps({'void': path})}\n" for path in paths))
+
+    def _write(self, lines: str) -> None:
         try:
-            self._file.write(_line(entry))
+            self._file.write(lines)
             self._file.flush()
         except OSError as error:
             raise unwritable(self._path, error) from error

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import tempfile
 from array import array
@@ -14,6 +15,8 @@ from typing import IO, Protocol
 from bike.data.extract_recipe import Layout
 from bike.data.packs import PACK_SUFFIX
 from bike.files import atomic_write, current_umask, unwritable
+
+_FRAME = re.compile(r"img_\d{5,}\.jpg")
 
 
 class FrameOutput(Protocol):
@@ -105,7 +108,9 @@ def output_exists(destination: Path, key: str, layout: Layout, num_frames: int, 
     try:
         if layout == "packs":
             return (destination / f"{key}{PACK_SUFFIX}").stat().st_size == num_bytes
-        return (destination / key / f"img_{num_frames:05d}.jpg").is_file()
+        with os.scandir(destination / key) as files:
+            sizes = [file.stat().st_size for file in files if _FRAME.fullmatch(file.name)]
+        return (len(sizes), sum(sizes)) == (num_frames, num_bytes)
     except OSError:
         return False
 

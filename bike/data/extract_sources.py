@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import csv
+import io
 import logging
 import os
 import re
@@ -53,6 +54,8 @@ def find_videos(
         raise BikeError(f"{source}: no such file or folder. Give a folder of videos, a list, a CSV or a tar.")
     if source.is_dir():
         found = _in_folder(source, listing, exclude)
+    elif listing is not None and is_video(source.name):
+        raise BikeError(f"{source}: is one video; with a list, the source is the folder or tar that the list is about.")
     elif is_tar(source.name):
         found = _picked(tar_videos(source, is_video), listing)
     elif is_video(source.name):
@@ -82,12 +85,12 @@ def _is_hidden(path: str) -> bool:
 
 def _in_folder(source: Path, listing: Path | str | None, exclude: Path | str | None) -> list[FoundVideo]:
     if listing is not None:
-        names = read_listing(listing, source)
-        direct = [_stat_video(name, _join(source, name)) for name in names]
+        names = [_inside(name, source) for name in read_listing(listing, source)]
+        direct = [_stat_video(name, _join(source, name)) if not _leads_out(name) else _outside(name) for name in names]
         if not any(video.problem for video in direct):
             return direct
         tars = [path for path in _walk(source, exclude) if is_tar(path) and not _is_hidden(path)]
-        inside = {video.path: video for video in _videos_of_tars(source, tars)} if tars else {}
+        inside = {video.path: video for video in _videos_of_tars(source, tars, ())} if tars else {}
         return [inside.get(video.path, video) if video.problem else video for video in direct]
     found, tars, passed_over = [], [], 0
     for path in _walk(source, exclude):
@@ -99,14 +102,30 @@ def _in_folder(source: Path, listing: Path | str | None, exclude: Path | str | N
             found.append(_stat_video(os.path.relpath(path, source), path))
         else:
             passed_over += 1
-    found.extend(_videos_of_tars(source, tars))
+    found.extend(_videos_of_tars(source, tars, [video.path for video in found]))
     if passed_over:
         log.info("%s: %d other files passed over (hidden, or not named like videos)", source, passed_over)
     return found
 
 
-def _videos_of_tars(source: Path, tars: Iterable[str]) -> list[FoundVideo]:
-    """Members of several tars; where tars share a member name, its tar's name is put before it."""
+def _inside(name: str, folder: Path) -> str:
+    """A listed path relative to ``folder`` where it lies in it."""
+    if os.path.isabs(name):  # noqa: PTH117
+        relative = os.path.relpath(name, os.path.abspath(folder))  # noqa: PTH100
+        return name if _leads_out(relative) else relative
+    return name
+
+
+def _leads_out(name: str) -> bool:
+    return os.path.isabs(name) or name == ".." or name.startswith("../")  # noqa: PTH117
+
+
+def _outside(name: str) -> FoundVideo:
+    return FoundVideo(name, VideoFile(name), (), "its path leads out of the source folder")
+
+
+def _videos_of_tars(source: Path, tars: Iterable[str], others: Iterable[str]) -> list[FoundVideo]:
+    """Members of several tars; where tars or ``others`` share a member's name, its tar's name is put before it."""
     by_tar = {}
     for path in sorted(tars):
         tar = os.path.relpath(path, source)
@@ -116,11 +135,16 @@ def _videos_of_tars(source: Path, tars: Iterable[str]) -> list[FoundVideo]:
             problem = one_line(error).removeprefix(f"{one_line(path)}: ")
             by_tar[tar] = [FoundVideo(tar, VideoFile(path), (), problem)]
     count = Counter(video.path for videos in by_tar.values() for video in videos)
-    return [
-        video if count[video.path] == 1 else _renamed(video, f"{os.path.splitext(tar)[0]}/{video.path}")  # noqa: PTH122
-        for tar, videos in by_tar.items()
-        for video in videos
-    ]
+    count.update(others)
+    found = []
+    for tar, videos in by_tar.items():
+        for video in videos:
+            path = video.path
+            if count[path] > 1:
+                path = f"{os.path.splitext(tar)[0]}/{video.path}"  # noqa: PTH122
+                path = path if path not in count else f"{tar}/{video.path}"
+            found.append(video if path == video.path else _renamed(video, path))
+    return found
 
 
 def _renamed(video: FoundVideo, path: str) -> FoundVideo:
@@ -167,6 +191,8 @@ def _stat_video(name: str, path: str) -> FoundVideo:
     except OSError as error:
         return FoundVideo(name, VideoFile(path), (), f"can't be read ({one_line(error.strerror or error)})")
     problem = "" if stat.S_ISREG(about.st_mode) else "not a regular file"
+    if not problem and is_tar(name):
+        problem = "a tar; give it, or the folder it lies in, as the source"
     return FoundVideo(name, VideoFile(path), (about.st_size, about.st_mtime_ns), problem)
 
 
@@ -185,13 +211,13 @@ def read_listing(path: Path | str, folder: Path | None, *, known: Iterable[str] 
         DataError: no ``path`` column, or an empty list.
     """
     path = existing_file(path)
-    _check_text(path)
+    raw = _read_text(path)
     names = set(known or ())
 
     def exists(name: str) -> bool:
         return os.path.normpath(name) in names if folder is None else os.path.exists(_join(folder, name))  # noqa: PTH110
 
-    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+    with io.TextIOWrapper(raw, encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
         if path.suffix.lower() == ".csv":
             found = list(_column(path, file))
         else:
@@ -202,17 +228,20 @@ def read_listing(path: Path | str, folder: Path | None, *, known: Iterable[str] 
     return list(dict.fromkeys(os.path.normpath(name) for name in found))
 
 
-def _check_text(path: Path) -> None:
+def _read_text(path: Path) -> io.BytesIO:
+    """A list's bytes, read once, since it may be a pipe; up to the first sign that it is no text."""
+    raw = io.BytesIO()
     with path.open("rb") as file:
-        block = file.read(1 << 20)
-        if block.startswith(b"\x1f\x8b"):
-            raise DataError(f"{path}: a compressed file, not a list. Unpack it.")
-        if block.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-            raise DataError(f"{path}: is UTF-16 text; UTF-8 is needed. Save it as UTF-8.")
-        while block:
+        while block := file.read(1 << 20):
+            if raw.tell() == 0 and block.startswith(b"\x1f\x8b"):
+                raise DataError(f"{path}: a compressed file, not a list. Unpack it.")
+            if raw.tell() == 0 and block.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+                raise DataError(f"{path}: is UTF-16 text; UTF-8 is needed. Save it as UTF-8.")
             if b"\0" in block:
                 raise DataError(f"{path}: has a NUL byte; a list of paths is needed. Is it the right file?")
-            block = file.read(1 << 20)
+            raw.write(block)
+    raw.seek(0)
+    return raw
 
 
 def _column(path: Path, file: Iterable[str]) -> Iterator[str]:

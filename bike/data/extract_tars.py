@@ -6,6 +6,7 @@ import json
 import os
 import tarfile
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 
 from bike.data.decode_file import VideoFile
@@ -28,29 +29,42 @@ def tar_videos(path: Path | str, is_video: Callable[[str], bool]) -> list[FoundV
     """
     path = existing_file(path)
     about = path.stat()
-    found: dict[str, FoundVideo] = {}
+    members: list[tuple[str, str, FoundVideo]] = []  # its name, the one a JSON told, and the video under its name
     told: tuple[str, str] = "", ""  # the last JSON member's name without .json, and the path in it
+    end = -1
     try:
         with tarfile.open(path, "r:") as tar:
             while (member := tar.next()) is not None:
                 vars(tar)["members"] = []  # tarfile keeps every header otherwise
+                if member.size < 0 or member.offset <= end:
+                    raise tarfile.ReadError("its members lie on each other")
+                end = member.offset
                 stem, extension = os.path.splitext(member.name)  # noqa: PTH122
                 if extension == ".json" and member.isreg() and member.size <= MAX_JSON_BYTES:
                     told = stem, _told_path(tar, member)
-                if member.isdir() or not is_video(member.name):
+                if member.isdir() or not is_video(member.name) or os.path.basename(stem).startswith("."):  # noqa: PTH119
                     continue
                 name = os.path.normpath(member.name)
-                if stem == told[0] and told[1] and is_video(told[1]) and told[1] not in found:
-                    name = told[1]
+                other = told[1] if stem == told[0] and is_video(told[1]) else ""
                 stamp = (member.size, about.st_mtime_ns, member.offset_data)
                 file = VideoFile(str(path), member.offset_data, member.size)
-                found[name] = FoundVideo(name, file, stamp, _problem(member, about.st_size))
-    except (tarfile.TarError, EOFError) as error:
+                members.append((name, other, FoundVideo(name, file, stamp, _problem(member, about.st_size))))
+    except (tarfile.TarError, EOFError, ValueError, OverflowError) as error:
         raise DataError(
             f"{path}: not a sound, uncompressed tar ({one_line(error)}). Unpack or download it again."
         ) from error
     except OSError as error:
         raise DataError(f"{path}: can't be read ({one_line(error.strerror or error)}).") from error
+    return _named(members)
+
+
+def _named(members: list[tuple[str, str, FoundVideo]]) -> list[FoundVideo]:
+    """Each video under the path that was told of it, if that is nobody else's, or under its own name."""
+    found: dict[str, FoundVideo] = {}
+    own = {name for name, _, _ in members}
+    for name, other, video in members:
+        free = other and other not in own and other not in found
+        found[other if free else name] = replace(video, path=other) if free else video
     return list(found.values())
 
 
@@ -63,6 +77,10 @@ def _told_path(tar: tarfile.TarFile, member: tarfile.TarInfo) -> str:
         return ""
     path = content.get("path") if isinstance(content, dict) else None
     if not isinstance(path, str) or not path or "\0" in path or path != os.path.normpath(path):
+        return ""
+    try:
+        path.encode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
         return ""
     return "" if path.startswith("/") or ".." in path.split("/") else path
 

@@ -11,7 +11,7 @@ from av.video.frame import VideoFrame
 from bike.data.decode_file import UnreadableError
 from bike.data.decode_picture import PictureConverter, PicturePlan, plan_picture
 from bike.data.decode_stream import VideoStream, open_video
-from bike.data.extract_output import FrameOutput, add_copies, open_output, remove_output
+from bike.data.extract_output import FrameOutput, add_copies, open_output
 from bike.data.extract_rate import RateChanger
 from bike.data.extract_recipe import Facts, Recipe, Result, Task, jpeg_quality, rejected
 from bike.records import VideoRecord
@@ -38,7 +38,6 @@ def extract_video(task: Task) -> Result:
             if facts.damage and not task.recipe.keep_partial:
                 raise UnreadableError(facts.damage, partial=True)
     except UnreadableError as error:
-        remove_output(destination, task.key)
         return rejected(task.key, task.path, str(error), partial=error.partial, passing=error.passing)
     record = VideoRecord(
         key=task.key,

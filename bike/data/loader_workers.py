@@ -105,7 +105,7 @@ class BatchReader(Dataset[Batch | _Failure]):
                 collate_fn=_as_it_is,
                 pin_memory=pin_memory,
                 persistent_workers=True,
-                worker_init_fn=_ignore_interrupt,
+                worker_init_fn=_leave_signals,
             )
         self._plans = plans
         return iter(self._ahead)
@@ -131,9 +131,10 @@ class _Plans:
         return len(self._reader.plans)
 
 
-def _ignore_interrupt(_worker: int) -> None:
+def _leave_signals(_worker: int) -> None:
     """Ctrl-C on a terminal reaches every process; the main one decides when its workers end."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # how it ends them
 
 
 def _as_it_is(batch: Any) -> Any:
