@@ -132,7 +132,10 @@ def _packs(folder: Path, samples: int) -> Iterator[Check]:
 def _in_place(folder: Path, record: VideoRecord) -> bool:
     there = (folder, record.key)
     counts = (record.frames, record.bytes)
-    return output_exists(*there, "packs", *counts) or output_exists(*there, "folders", *counts)
+    if output_exists(*there, "packs", *counts):
+        return True
+    files = (folder / record.key).glob("img_*.jpg")
+    return output_exists(*there, "folders", *counts) and sum(file.stat().st_size for file in files) == record.bytes
 
 
 def _pack_problem(folder: Path, record: VideoRecord) -> str:

@@ -9,7 +9,7 @@ from annotations_helpers import found, manifest, ucf_replica, write_rows, write_
 
 from bike.data.annotations import ReadOptions, annotate, matching
 from bike.data.annotations.classes import fold, read_class_file
-from bike.data.annotations.entries import split_of_name
+from bike.data.annotations.entries import Entry, split_of_name
 from bike.data.annotations.matching import _shared_folders as shared_folders
 from bike.errors import DataError, ParamsError, one_line
 from bike.params import Annotate
@@ -37,7 +37,9 @@ def test_neighbours_of_the_source_stay(tmp_path: Path) -> None:
     source = write_rows(tmp_path / "clips.csv", [("path", "label"), ("a.mp4", "run")])
     annotate("csv", source, None, tmp_path)  # nothing is in the way
     annotate("csv", source, None, tmp_path)  # what an earlier run wrote is replaced
-    (tmp_path / "audit.csv").unlink()
+    for name in ("audit.csv", "train.txt"):
+        (tmp_path / name).unlink()
+        annotate("csv", source, None, tmp_path)  # and what a killed one left
     write_text(tmp_path / "val.txt", "somebody's own")
     with pytest.raises(ParamsError, match="lists would replace them"):
         annotate("csv", source, None, tmp_path)
@@ -74,6 +76,13 @@ def test_nearly_numbers_are_no_class_names(tmp_path: Path, label: str) -> None:
     source = write_rows(tmp_path / "a.csv", rows)
     with pytest.raises(DataError, match=f"line 4: label '.*{label[-1]}' is no class id; 0, 1, 2 … are, -1 is none"):
         annotate("csv", source, None, tmp_path / "out")
+
+
+@pytest.mark.parametrize("labels", [("1-1", "1-2", "2"), ("1.5", "2.5", "3.5")])
+def test_names_of_digits_are_names(tmp_path: Path, labels: tuple[str, ...]) -> None:
+    rows = [("path", "label"), *((f"{number}.mp4", label) for number, label in enumerate(labels))]
+    annotate("csv", write_rows(tmp_path / "a.csv", rows), None, tmp_path / "out")
+    assert read_labels(tmp_path / "out" / "labels.csv") == list(labels)
 
 
 def test_several_labels_and_none(tmp_path: Path) -> None:
@@ -144,6 +153,13 @@ def test_numbers_in_names_are_told_apart(tmp_path: Path) -> None:
         annotate("csv", source, media, tmp_path / "out")
 
 
+def test_a_stray_video_makes_no_class_of_a_split(tmp_path: Path) -> None:
+    for name in ("train/a/1.mp4", "val/a/2.mp4", "train/stray.mp4"):
+        write_text(tmp_path / "videos" / name, "x")
+    with pytest.raises(DataError, match=r"outside of class folders: train/stray\.mp4"):
+        annotate("folders", tmp_path / "videos", tmp_path / "videos", tmp_path / "out")
+
+
 @pytest.mark.parametrize("top", [("1", "2"), ("train", "test"), ("test", "run")])
 def test_folders_that_may_be_classes(tmp_path: Path, top: tuple[str, str]) -> None:
     for name in top:
@@ -197,6 +213,14 @@ def test_many_videos_of_one_name(tmp_path: Path, form: str, monkeypatch: pytest.
     annotate("csv", source, media, tmp_path / "out")
     assert paths(tmp_path / "out") == [f"root/{form.format(name)}" for name in names]
     assert len(compared) <= len(names)
+
+
+def test_of_many_videos_of_one_name_no_other_is_taken() -> None:
+    """That a name alone is enough holds where it is the only one, not where one is left to compare."""
+    records = [VideoRecord(f"k{number}", f"c{number}/d{number}/x.mp4", "ok") for number in range(9)]
+    for count in (8, 9):
+        entries = [Entry("a/d3/x.mp4", ("run",), "train")]
+        assert matching.match_entries(entries, records[:count], by_name=True, fold_names=True).index == {}
 
 
 def test_of_many_videos_of_one_name_the_nearest_is_taken(tmp_path: Path) -> None:

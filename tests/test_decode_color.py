@@ -141,6 +141,14 @@ def test_pixels_become_square(tmp_path: Path) -> None:
     assert [read_number(frame) for frame in frames] == [1, 2]
 
 
+def test_ribbons_are_refused(tmp_path: Path) -> None:
+    make_video(tmp_path / "a.mp4", 2, width=2080, height=32)
+    with pytest.raises(DataError, match="picture too narrow"):
+        decode_frames(tmp_path / "a.mp4", [0])
+    make_video(tmp_path / "b.mp4", 2, width=1280, height=32)
+    assert decode_frames(tmp_path / "b.mp4", [0]).shape == (1, 32, 1280, 3)
+
+
 @pytest.mark.parametrize(("width", "height"), [(96, 64), (33, 17), (1, 1)])
 @pytest.mark.parametrize("turn", [UPRIGHT, Turn(transpose=True, mirror_rows=True)])
 def test_tables_give_the_scalers_bytes(width: int, height: int, turn: Turn) -> None:

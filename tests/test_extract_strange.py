@@ -72,8 +72,21 @@ def test_frames_of_other_options_never_count(tmp_path: Path) -> None:
     for path in (tmp_path / "coarse/a").iterdir():
         (out / "a" / path.name).write_bytes(path.read_bytes())
     assert other[0].bytes < record.bytes
+    assert "bad" in [check.status for check in check_data(out)]  # the doctor adds up sizes
+    with (out / JOURNAL_NAME).open("a") as file:
+        file.write('{"void": "a.mp4"}\n')  # as such a run notes first
     assert extract_videos(tmp_path / "videos", out, options=QUICK, layout="folders") == [record]
     assert {path.name: path.read_bytes() for path in (out / "a").iterdir()} == whole
+
+
+def test_a_rejected_video_inherits_no_frames(tmp_path: Path) -> None:
+    numbered(tmp_path / "videos/b.mp4", 5)
+    extract_videos(tmp_path / "videos", tmp_path / "out", options=QUICK)
+    (tmp_path / "videos/b.mp4").unlink()
+    (tmp_path / "videos/b.mkv").write_bytes(b"no video")
+    (record,) = extract_videos(tmp_path / "videos", tmp_path / "out", options=QUICK)
+    assert (record.key, record.status) == ("b", "rejected")
+    assert not (tmp_path / "out/b.mjpg").exists()
 
 
 def test_an_entry_is_void_before_its_frames_are_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -217,6 +230,9 @@ def test_lists_lead_nowhere_else(tmp_path: Path) -> None:
     inside, outside = tmp_path / "videos/a.mp4", tmp_path / "secret/b.mp4"
     (tmp_path / "list.txt").write_text(f"{inside}\n{outside}\n../secret/b.mp4\n..\n")
     found = find_videos(tmp_path / "videos", listing=tmp_path / "list.txt")
+    (tmp_path / "link").symlink_to(tmp_path / "videos")
+    linked = find_videos(tmp_path / "link", listing=tmp_path / "list.txt")
+    assert [video.problem for video in linked if video.path == "a.mp4"] == [""]
     assert {video.path: video.problem for video in found} == {
         "a.mp4": "",
         str(outside): "its path leads out of the source folder",

@@ -34,6 +34,7 @@ _OTHER_SYSTEMS = {
 SCALING = Interpolation.BICUBIC | Interpolation.BITEXACT
 # For single pictures: chroma is interpolated and nothing rounded down (half a level instead of two or three).
 _EXACT = Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP
+MAX_SIDES_RATIO = 64  # scaling the short side up, for a crop, would make the long one endless
 MAX_PIXEL_ASPECT = 4  # a header that asks for more stretching is not believed
 
 
@@ -87,7 +88,12 @@ def plan_picture(frame: VideoFrame, pixel_aspect: Fraction | None, short_side_px
 
     Returns:
         The plan for every picture of the video.
+
+    Raises:
+        UnreadableError: one side is more than :data:`MAX_SIDES_RATIO` times the other.
     """
+    if max(frame.width, frame.height) > MAX_SIDES_RATIO * min(frame.width, frame.height):
+        raise UnreadableError(f"picture too narrow ({frame.width} x {frame.height} px)")
     width, height = scaled_size(frame.width, frame.height, pixel_aspect, short_side_px)
     return PicturePlan(width, height, display_turn(frame))
 

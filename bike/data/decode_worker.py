@@ -36,7 +36,8 @@ class DiedError(Exception):
 class Worker:
     """One helper process that runs one task at a time; started on first use and again after it was killed.
 
-    A task is a function that can be imported by name, with arguments that pickle. Not for several threads at once.
+    A task is a function that can be imported by name, with arguments that pickle. Not for several threads at once; and
+    on Linux the process ends with the thread that started it.
     """
 
     def __init__(self) -> None:

@@ -152,8 +152,11 @@ class _Run:
         """Drop what is known of other videos whose key is now that of one of these: its frames will be replaced."""
         owner = {key.lower(): path for path, key in self._keys.items()}
         for path in [path for path, entry in entries.items() if owner.get(entry.record.key.lower(), path) != path]:
+            record = entries.pop(path).record
             self._void.append(path)
-            del entries[path]
+            now = entries.get(owner[record.key.lower()])
+            if record.status == "ok" and (now is None or now.record.key.lower() != record.key.lower()):
+                self._remove(record.key)
 
     def _settle(self, path: str, entries: dict[str, Entry]) -> bool:
         """Whether nothing is to be done for a video; what an earlier run left of one that is to be done is removed."""
@@ -165,13 +168,16 @@ class _Run:
             return True
         if entry is not None:
             if entry.record.status == "ok":
-                try:
-                    remove_output(self._destination, entry.record.key)
-                except OSError as error:
-                    raise unwritable(self._destination, error) from error
+                self._remove(entry.record.key)
             self._void.append(path)
             del entries[path]
         return bool(video.problem)
+
+    def _remove(self, key: str) -> None:
+        try:
+            remove_output(self._destination, key)
+        except OSError as error:
+            raise unwritable(self._destination, error) from error
 
     def _extract(self, left: list[str], entries: dict[str, Entry]) -> None:
         if self._records:

@@ -109,8 +109,7 @@ def output_exists(destination: Path, key: str, layout: Layout, num_frames: int, 
         if layout == "packs":
             return (destination / f"{key}{PACK_SUFFIX}").stat().st_size == num_bytes
         with os.scandir(destination / key) as files:
-            sizes = [file.stat().st_size for file in files if _FRAME.fullmatch(file.name)]
-        return (len(sizes), sum(sizes)) == (num_frames, num_bytes)
+            return sum(1 for file in files if _FRAME.fullmatch(file.name)) == num_frames
     except OSError:
         return False
 

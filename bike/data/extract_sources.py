@@ -111,8 +111,10 @@ def _in_folder(source: Path, listing: Path | str | None, exclude: Path | str | N
 def _inside(name: str, folder: Path) -> str:
     """A listed path relative to ``folder`` where it lies in it."""
     if os.path.isabs(name):  # noqa: PTH117
-        relative = os.path.relpath(name, os.path.abspath(folder))  # noqa: PTH100
-        return name if _leads_out(relative) else relative
+        for told, place in ((name, os.path.abspath(folder)), (os.path.realpath(name), os.path.realpath(folder))):  # noqa: PTH100
+            relative = os.path.relpath(told, place)
+            if not _leads_out(relative):
+                return relative
     return name
 
 

@@ -11,6 +11,7 @@ import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
 
+from bike.data.decode_picture import MAX_PIXEL_ASPECT, MAX_SIDES_RATIO
 from bike.errors import DataError, one_line
 from bike.files import existing_file
 
@@ -19,7 +20,7 @@ Buffer = bytes | bytearray | memoryview | mmap.mmap
 PACK_SUFFIX = ".mjpg"
 MAX_FRAME_PIXELS = 1 << 26  # a header that claims more is not believed: a few bytes could ask for all memory
 MAX_READ_PIXELS = 1 << 30  # of all frames read at once
-MAX_SIDES_RATIO = 64  # scaling the short side up would make the long one endless
+_MAX_RATIO = 2 * MAX_SIDES_RATIO * MAX_PIXEL_ASPECT  # extraction lets pass less
 _MAX_SCANS = 64  # a progressive JPEG takes time for each of its scans, however small it is
 _SCANS = re.compile(rb"\xff\xda")
 _START, _END, _SCAN = b"\xff\xd8", 0xD9, 0xDA
@@ -126,7 +127,7 @@ def read_frames(data: Buffer, offsets: Sequence[int], indices: Sequence[int]) ->
                 raise ValueError("it has too many scans")
             if frames is None:
                 height, width, _, _ = simplejpeg.decode_jpeg_header(jpeg)
-                if height * width > MAX_FRAME_PIXELS or max(height, width) > MAX_SIDES_RATIO * min(height, width):
+                if height * width > MAX_FRAME_PIXELS or max(height, width) > _MAX_RATIO * min(height, width):
                     raise ValueError(f"its header claims {width}×{height} pixels")
                 if len(indices) * height * width > MAX_READ_PIXELS:
                     raise ValueError(f"{len(indices)} frames of {width}×{height} pixels are too many at once")

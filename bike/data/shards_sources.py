@@ -129,12 +129,12 @@ def _known_record(key: str, group: list[Sample], known: dict[str, VideoRecord]) 
     record = known.get(key)
     if record is None:
         raise DataError(f"{group[0].path}: not in the manifest. Write the list anew.")
+    if record.status != "ok":
+        raise DataError(f"{group[0].path}: rejected by the extraction ({record.error}). Write the list anew.")
     if record.frames < 1:
         raise DataError(
             f"{group[0].path}: 0 frames in the manifest. Extract the videos again, and write the list anew."
         )
-    if record.status != "ok":
-        raise DataError(f"{group[0].path}: rejected by the extraction ({record.error}). Write the list anew.")
     if group[0].frames != record.frames:
         raise DataError(
             f"{group[0].path}: {group[0].frames} frames in the list, {record.frames} in the manifest. "

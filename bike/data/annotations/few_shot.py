@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from bike.data.annotations.published import read_label_ids
 from bike.data.annotations.reading import read_lines
 from bike.errors import DataError, ParamsError, first_few
 from bike.files import atomic_write
@@ -80,7 +81,7 @@ def write_few_shot(
     """
     source, out = Path(source), Path(out)
     if out.suffix != ".csv":
-        raise ParamsError(f"{out}: not a .csv name; the list is written as CSV, and as .txt beside it. Give one.")
+        raise ParamsError(f"{out}: not a .csv name; the list is written as CSV. Give one.")
     if out.resolve() == source.resolve():
         raise ParamsError(f"{out}: is the full list itself. Give another name.")
     if out.name in _OTHERS or (labels is not None and out.resolve() == Path(labels).resolve()):
@@ -100,7 +101,8 @@ def _write_lines(published: Path, out: Path, full: Sequence[Sample], chosen: Seq
     lines = [text for _, text in read_lines(published)] if published.is_file() else []
     labels = [",".join(map(str, sample.labels)) or "-1" for sample in full]
     if len(lines) != len(full) or any(line.split()[-1:] != [ids] for line, ids in zip(lines, labels, strict=True)):
-        out.unlink(missing_ok=True)
+        if out.is_file() and all(read_label_ids(text.split()[-1]) is not None for _, text in read_lines(out)):
+            out.unlink()  # of an earlier choice
         return
     line_of = {(sample.video, sample.labels): line for sample, line in zip(full, lines, strict=True)}
     with atomic_write(out, "w") as file:

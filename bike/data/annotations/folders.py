@@ -17,7 +17,7 @@ def read_folders(source: Path, options: ReadOptions) -> Annotations:
     """Take the class from the folder that a video (or a folder of frames) lies in: ``[split/]class/[more/]video.mp4``.
 
     Folders at the top named as splits (``train``, ``val``, ``validation``, ``test`` …) give the split when all are, and
-    all videos lie in folders below them.
+    there are folders below them.
     Class names come in alphabetical order, or from ``options.labels``.
 
     Raises:
@@ -26,7 +26,7 @@ def read_folders(source: Path, options: ReadOptions) -> Annotations:
     videos, frames = scan_folder(existing_dir(source))
     paths = sorted([*videos, *frames])
     words = {path.split("/")[0].lower() for path in paths}
-    has_splits = bool(words) and words <= _SPLITS and all(path.count("/") > 1 for path in paths)
+    has_splits = bool(words) and words <= _SPLITS and any(path.count("/") > 1 for path in paths)
     entries, stray = [], []
     for path in paths:
         parts = path.split("/")

@@ -91,6 +91,10 @@ class _NameIndex:
             stem = split_extension(records[index].path.rpartition("/")[2])
             self._groups.setdefault(fold(stem) if folded else stem, []).append(index)
 
+    def is_alone(self, stem: str) -> bool:
+        """Whether only one video has this name."""
+        return len(self._groups.get(stem, ())) == 1
+
     def candidates(self, stem: str, folder: str) -> list[int]:
         """Videos of this name, without most of those whose folders can't be the end of ``folder``, or the reverse."""
         group = self._groups.get(stem, [])
@@ -120,7 +124,7 @@ def _find(entry: Entry, records: Sequence[VideoRecord], by_stem: _NameIndex, by_
     folder, _, name = entry.path.rpartition("/")
     for stem in (split_extension(name), *entry.names):
         if candidates := by_stem.candidates(stem, folder):
-            chosen = _choose(folder, candidates, records, by_name, folded=False)
+            chosen = _choose(folder, candidates, records, by_name and by_stem.is_alone(stem), folded=False)
             if chosen:
                 _note(entry.path, chosen, matches)
                 return True
@@ -132,9 +136,10 @@ def _match_folded(waiting: Iterable[Entry], records: Sequence[VideoRecord], matc
     by_stem = _NameIndex(records, (index for index in range(len(records)) if index not in used), folded=True)
     for entry in waiting:
         folder, _, name = entry.path.rpartition("/")
-        candidates = by_stem.candidates(fold(split_extension(name)), folder)
+        stem = fold(split_extension(name))
+        candidates = by_stem.candidates(stem, folder)
         if candidates and not is_unsafe(entry.path):
-            chosen = _choose(folder, candidates, records, by_name, folded=True)
+            chosen = _choose(folder, candidates, records, by_name and by_stem.is_alone(stem), folded=True)
             if chosen:
                 _note(entry.path, chosen, matches)
                 matches.spelling[entry.path] = records[chosen[0]].path
@@ -147,10 +152,10 @@ def _note(path: str, chosen: list[int], matches: Matches) -> None:
 
 
 def _choose(
-    folder: str, candidates: list[int], records: Sequence[VideoRecord], by_name: bool, *, folded: bool
+    folder: str, candidates: list[int], records: Sequence[VideoRecord], any_folder: bool, *, folded: bool
 ) -> list[int]:
     """The candidates that fit best, accepted videos first; usually one."""
-    if len(candidates) == 1 and (by_name or not folder):
+    if len(candidates) == 1 and (any_folder or not folder):
         return candidates
     wanted = _folders(folder, folded)
     best, chosen = -1, []

@@ -18,7 +18,9 @@ NAME_COLUMNS = ("name", "class_name", "label_name")
 SPLIT_COLUMNS = ("split", "set", "subset")
 START_COLUMNS = ("start_seconds", "start")
 END_COLUMNS = ("end_seconds", "end")
-_NUMBERS = re.compile(r"[-+\d.,\s]*", re.ASCII)  # meant as class ids, if all labels look like this
+# Labels are meant as class ids when all look like numbers, and one is a plain one.
+_NUMBERS = re.compile(r"\s*(?:[-+]?[\d.]+(?:[\s,]+|\Z))*", re.ASCII)
+_PLAIN = re.compile(r"\s*\d+(?:[\s,]+\d+)*\s*", re.ASCII)
 
 
 def read_csv(source: Path, options: ReadOptions) -> Annotations:
@@ -48,15 +50,17 @@ class _TableReader:
 
     def read(self) -> Annotations:
         rows = list(self.table.rows())
-        numbers = all(_NUMBERS.fullmatch(row[self.label]) for _, row in rows)
+        labels = {row[self.label] for _, row in rows}
+        some = any(map(_PLAIN.fullmatch, labels)) or not any(label.strip() for label in labels)
+        numbers = some and all(map(_NUMBERS.fullmatch, labels))
         names: dict[int, str] = {}
         entries = []
         for line, row in rows:
             where = f"{self.table.path}: line {line}"
             try:
-                labels = self._labels(row[self.label], where, numbers)
-                if numbers and self.name >= 0 and self.name != self.label and len(labels) == 1:
-                    self._note_name(names, int(labels[0]), clean_class_name(row[self.name], where), line)
+                ids = self._labels(row[self.label], where, numbers)
+                if numbers and self.name >= 0 and self.name != self.label and len(ids) == 1:
+                    self._note_name(names, int(ids[0]), clean_class_name(row[self.name], where), line)
             except DataError as error:
                 self.bad.append(str(error).removeprefix(f"{self.table.path}: "))
                 continue
@@ -64,7 +68,7 @@ class _TableReader:
             if split is None:
                 self.bad.append(f"line {line}: unknown split {one_line(row[self.split])[:40]!r}")
                 continue
-            entries.append(Entry(tidy_path(row[self.path]), labels, split, *self._times(row, line)))
+            entries.append(Entry(tidy_path(row[self.path]), ids, split, *self._times(row, line)))
         if self.bad:
             raise DataError(f"{self.table.path}: {first_few(self.bad)}. Correct the rows, or name columns and splits.")
         return Annotations({"": entries}, self._classes(names, numbers))

@@ -11,9 +11,10 @@ from bike.data.annotations.entries import SPLITS, is_unsafe
 from bike.data.annotations.media import split_extension
 from bike.errors import ParamsError
 from bike.files import atomic_write, csv_writer
-from bike.records import Sample, write_list
+from bike.records import LIST_COLUMNS, Sample, write_list
 
 AUDIT_NAME = "audit.csv"
+AUDIT_COLUMNS = ("finding", "action", "list", "path", "label", "detail")
 
 
 def check_out(dataset: str, out: Path, source: Path, others: Sequence[Path | None]) -> None:
@@ -32,11 +33,19 @@ def check_out(dataset: str, out: Path, source: Path, others: Sequence[Path | Non
     written = {place / f"{split}{suffix}" for split in SPLITS for suffix in (".csv", ".txt")}
     written |= {place / name for name in ("labels.csv", "unannotated.csv", AUDIT_NAME)}
     read = {path.resolve() for path in (source, *others) if path is not None and path.is_file()}
-    finished = (out / AUDIT_NAME).is_file()
-    beside = place in {path.parent for path in read} and not finished and any(path.exists() for path in written)
+    beside = place in {path.parent for path in read} and not all(map(_is_ours, filter(Path.exists, written)))
     inside = dataset != "folders" and source.is_dir() and source.resolve() == place
     if read & written or beside or inside:
         raise ParamsError(f"{out}: has files that are read here, and lists would replace them. Give another --out.")
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a file looks like one that an earlier run wrote, perhaps one that was killed."""
+    if path.suffix == ".txt":
+        return path.with_suffix(".csv").is_file() and _is_ours(path.with_suffix(".csv"))
+    with path.open("rb") as file:
+        header = file.readline(1000).decode(errors="replace").strip()
+    return header in (",".join(LIST_COLUMNS), "id,name", "id,name,published", ",".join(AUDIT_COLUMNS))
 
 
 def write_split_lists(folder: Path, lists: dict[str, list[Sample]], *, videos: bool, keyed: bool = False) -> list[str]:
@@ -52,14 +61,15 @@ def write_split_lists(folder: Path, lists: dict[str, list[Sample]], *, videos: b
         parts = any(sample.start_seconds is not None for sample in samples)
         if parts:
             notes.append(f"{folder / split}.csv has parts of videos; the published form can't say that, so no .txt.")
+        # A .txt is there only beside its .csv, however a run ends: so it is known for ours.
         if not samples or parts:
             published.unlink(missing_ok=True)
-        else:
-            write_published(published, samples, videos=videos, keyed=keyed)
         if samples:
             write_list(listed, samples)
         else:
             listed.unlink(missing_ok=True)
+        if samples and not parts:
+            write_published(published, samples, videos=videos, keyed=keyed)
     return notes
 
 
