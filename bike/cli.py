@@ -81,6 +81,8 @@ def guarded(run: Any) -> int:
 def _guarded(run: Any) -> int:
     try:
         logging.basicConfig(level=_log_level(), format="%(message)s", stream=sys.stderr)
+        for library in ("botocore", "boto3", "urllib3", "distributed"):  # what they tell in passing is not for users
+            logging.getLogger(library).setLevel(logging.WARNING)
         run()
     except BikeError as error:
         sys.stderr.write(f"Error: {one_line(error)}\n")

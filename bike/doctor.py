@@ -94,6 +94,8 @@ def _videos(path: Path, samples: int) -> Iterator[Check]:
         else:
             frames += reason[0]
             sizes.add(reason[1:])
+    if not chosen:
+        return
     good = f"{len(chosen) - len(bad)} of {len(chosen)} sampled videos decode"
     if frames:
         smallest, largest = min(sizes, key=min), max(sizes, key=min)

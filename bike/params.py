@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 from typing import Any, Literal
 
@@ -9,6 +10,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from bike.errors import ParamsError, first_few, nearest, one_line
 from bike.files import read_text
+
+log = logging.getLogger("bike")
 
 Policy = Literal["error", "drop", "keep"]
 
@@ -228,6 +231,19 @@ def load_params(path: Path | str = "params.yaml") -> Params:
     if not isinstance(tree, dict):
         raise ParamsError(f"{path}: sections are needed at top level (got {type(tree).__name__}).")
     return parse_params(tree, str(path))
+
+
+def load_params_or_defaults(path: Path | str) -> Params:
+    """As :func:`load_params`; without a ``params.yaml`` in the working folder, the published settings hold.
+
+    Raises:
+        ParamsError: as :func:`load_params`.
+        BikeError: another file was named, and is not there.
+    """
+    if Path(path) == Path("params.yaml") and not Path(path).exists():
+        log.info("no params.yaml here: the published settings are used")
+        return Params()
+    return load_params(path)
 
 
 def parse_params(tree: dict[str, Any], source: str) -> Params:

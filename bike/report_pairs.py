@@ -42,18 +42,21 @@ def pair_results(folder: Path, pairs: Sequence[tuple[str, str]]) -> list[PairRes
         One result for each pair that has videos; none at all where ``per_class.csv`` is missing.
 
     Raises:
-        ParamsError: a name is not a class.
+        ParamsError: only one name of a pair is a class. Pairs of another data set are passed over.
         DataError: a file does not hold what it should.
     """
     if not pairs or not (folder / "per_class.csv").is_file():
         return []
     classes = {item.name: item for item in read_per_class(folder / "per_class.csv")}
+    pairs = [pair for pair in pairs if any(name in classes for name in pair)]
     for name in (name for pair in pairs for name in pair):
         if name not in classes:
             hint = nearest(name, classes)
             raise ParamsError(
                 f"report.order_pairs: {name!r} is not a class in {folder}.{hint} Name two classes a pair."
             )
+    if not pairs:
+        return []
     forced = _forced_choices(folder / "scores.safetensors", [(classes[a].label, classes[b].label) for a, b in pairs])
     correct = _correct(folder / "confusion.csv", pairs)
     videos = [sum(classes[name].videos for name in pair) for pair in pairs]

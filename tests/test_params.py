@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bike.errors import BikeError, ParamsError
-from bike.params import load_params, parse_params
+from bike.params import load_params, load_params_or_defaults, parse_params
 
 
 @pytest.mark.parametrize(
@@ -77,3 +77,13 @@ def test_a_warm_up_that_never_ends_is_refused() -> None:
         parse_params({"train": {"epochs": 3}}, "x")
     with pytest.raises(ParamsError, match=r"x: model: prompt needs exactly one \{\} .* \(got 'a \{\} \{\}'\)\.$"):
         parse_params({"model": {"prompt": "a {} {}"}}, "x")
+
+
+def test_without_a_file_the_published_settings_hold(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    settings = load_params_or_defaults(Path("params.yaml"))
+    assert (settings.model.weights, settings.train.lr, settings.train.batch_size) == ("ViT-B/32", 5e-5, 256)
+    with pytest.raises(BikeError, match="my.yaml: no such file"):
+        load_params_or_defaults("my.yaml")
+    (tmp_path / "params.yaml").write_text("train: {lr: 1e-5}\n")
+    assert load_params_or_defaults("params.yaml").train.lr == 1e-5

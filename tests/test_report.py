@@ -218,7 +218,7 @@ def test_nothing_is_written_when_something_is_wrong(tmp_path: Path) -> None:
     with pytest.raises(BikeError, match="once each"):
         build_report(results, out, params=PARAMS, readme=readme)
     with pytest.raises(ParamsError, match="is not a class"):
-        build_report(results, out, params=parse_params({"report": {"order_pairs": [["a", "b"]]}}, "p"))
+        build_report(results, out, params=parse_params({"report": {"order_pairs": [[NAMES[0], "b"]]}}, "p"))
     assert not out.exists()
     out.write_text("a file")
     with pytest.raises(BikeError, match="is a file"):

@@ -18,6 +18,7 @@ from typer.testing import CliRunner
 from video_samples import make_video
 
 from bike.cli import build_app
+from bike.data.annotations import annotate
 from bike.data.extract import extract_videos
 from bike.data.packs import read_frames, scan_offsets
 from bike.data.shards import write_shards
@@ -182,3 +183,19 @@ def test_videos_need_their_own_frames(tmp_path: Path, fps: float | None) -> None
         return
     with pytest.raises(DataError, match=r"about 40 frames at 10 a second, the manifest says .* without --fps"):
         write_shards(*place, payload="mp4", media=tmp_path / "videos", jobs=1)
+
+
+def test_a_published_list_of_frame_folders_has_keys(tmp_path: Path) -> None:
+    """`bike extract --layout folders` names folders by key, and so does the list that goes with them."""
+    for name in ("run/a b.mp4", "jump/c.mp4"):
+        make_video(tmp_path / "videos" / name, 10)
+    extract_videos(tmp_path / "videos", tmp_path / "frames", options=Extract(jobs=1), layout="folders")
+    annotate("folders", tmp_path / "videos", tmp_path / "frames", tmp_path / "lists")
+    write_shards(tmp_path / "lists/train.txt", tmp_path / "frames", tmp_path / "shards", jobs=1)
+    write_shards(tmp_path / "lists/train.csv", tmp_path / "frames", tmp_path / "same", jobs=1)
+    for folder in ("shards", "same"):
+        assert set(ShardSource(tmp_path / folder).index.keys) == {
+            record.key for record in read_manifest(tmp_path / "frames/manifest.csv")
+        }
+    with pytest.raises(DataError, match=r"1 of 1 .* x: not in the manifest. Does the list belong to these frames\?"):
+        write_shards([Sample("x", "x", "x", (0,), 10)], tmp_path / "frames", tmp_path / "none", jobs=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,7 +25,26 @@ app = typer.Typer(
     bike annotate few-shot lists/mine/train.csv --shots 4 --out lists/mine/train-4.csv""",
 )
 
-Source = Annotated[Path, typer.Option(help="Folder with the annotation as its publishers lay it out, or its file.")]
+
+class PromptNames(StrEnum):
+    """Which class names prompts are made of."""
+
+    readable = "readable"
+    published = "published"
+
+
+class ListLayout(StrEnum):
+    """What a line of a published list holds."""
+
+    auto = "auto"
+    frames = "frames"
+    videos = "videos"
+
+
+Source = Annotated[
+    Path,
+    typer.Option(help="Folder of the annotation as its publishers lay it out, or its file; your own videos, CSV."),
+]
 Media = Annotated[
     Path | None,
     typer.Option(help="manifest.csv of `bike extract`, or a folder of videos or frame folders. Without: not checked."),
@@ -38,8 +58,10 @@ Policy = Annotated[
 ParamsFile = Annotated[
     Path | None, typer.Option("--params", help="params.yaml whose section `annotate` has the policies.")
 ]
-MinFrames = Annotated[int | None, typer.Option(min=1, help="Fewer frames than this is too short.")]
-Names = Annotated[str | None, typer.Option(help="Class names for prompts: readable or published.")]
+MinFrames = Annotated[int | None, typer.Option(min=1, help="Fewer frames than this is too short. Default: 8.")]
+Names = Annotated[
+    PromptNames | None, typer.Option(help="Class names for prompts: words, or as published. Default: readable.")
+]
 Fold = Annotated[
     int | None, typer.Option("--split", min=1, max=3, help="Official split. Default: all three, in split1 …")
 ]
@@ -60,7 +82,8 @@ THREE_SPLITS = {
 
 
 def _help(dataset: str, text: str) -> str:
-    example = f"bike annotate {dataset} --source annotations/{dataset} --media frames/{dataset} --out lists/{dataset}"
+    source = "my_videos" if dataset == "folders" else f"annotations/{dataset}"
+    example = f"bike annotate {dataset} --source {source} --media frames/{dataset} --out lists/{dataset}"
     return f"{text}\n\n\b\n{example}"
 
 
@@ -150,7 +173,9 @@ def annotate_published(
     out: Out,
     media: Media = None,
     labels: Labels = None,
-    layout: Annotated[str, typer.Option(help="frames: <dir> <frames> <label>; videos: <file> <label>; auto.")] = "auto",
+    layout: Annotated[
+        ListLayout, typer.Option(help="frames: <dir> <frames> <label>; videos: <file> <label>; auto looks.")
+    ] = ListLayout.auto,
     policy: Policy = None,
     params: ParamsFile = None,
     min_frames: MinFrames = None,
@@ -163,7 +188,7 @@ def annotate_published(
     """
     from bike.data.annotations import ReadOptions
 
-    options = ReadOptions(labels=labels, layout=layout)  # type: ignore[arg-type]
+    options = ReadOptions(labels=labels, layout=layout.value)
     _run("published", source, media, out, options, _policies(policy, params, min_frames, names))
 
 
@@ -202,7 +227,9 @@ def _pairs(option: str, words: list[str] | None) -> list[tuple[str, str]]:
     return [(word.partition("=")[0].strip(), word.partition("=")[2].strip()) for word in words or ()]
 
 
-def _policies(policy: list[str] | None, params: Path | None, min_frames: int | None, names: str | None) -> Annotate:
+def _policies(
+    policy: list[str] | None, params: Path | None, min_frames: int | None, names: PromptNames | None
+) -> Annotate:
     """The section of the params file, or its defaults, with the command line's changes."""
     from bike.params import load_params, parse_params
 
@@ -211,8 +238,8 @@ def _policies(policy: list[str] | None, params: Path | None, min_frames: int | N
     if min_frames is not None:
         section["min_frames"] = min_frames
     if names is not None:
-        section["prompt_names"] = names
-    return parse_params({"annotate": section}, "options").annotate
+        section["prompt_names"] = names.value
+    return parse_params({"annotate": section}, "--policy").annotate
 
 
 def _show(audit: Audit, out: Path) -> None:
@@ -222,7 +249,7 @@ def _show(audit: Audit, out: Path) -> None:
 
     from bike.data.annotations.audit import KINDS
 
-    console = Console()
+    console = Console(soft_wrap=True)
     videos = "videos not looked at" if audit.videos is None else f"{audit.videos} videos"
     console.print(f"{escape(audit.dataset)}: {audit.annotated} annotated, {videos}, {audit.classes} classes")
     counts = audit.counts()

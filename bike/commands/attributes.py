@@ -31,10 +31,10 @@ def attributes(
       bike attributes k400.csv a.json --list lists/x/train.csv --shards s/train --list lists/x/val.csv --shards s/val
     """
     from bike.attributes_make import make_attributes, pair_lists
-    from bike.params import load_params
+    from bike.params import load_params_or_defaults
 
     corpus = make_attributes(
-        load_params(params),
+        load_params_or_defaults(params),
         lexicon=lexicon,
         lists=pair_lists(lists, frames),
         out=out,

@@ -44,10 +44,10 @@ def evaluate(
       bike eval models/a.pt --list lists/x/test.csv --attributes attributes.json --out r/a
     """
     from bike.errors import BikeError
-    from bike.params import load_params
+    from bike.params import load_params_or_defaults
     from bike.records import labels_of
 
-    settings = load_params(params)
+    settings = load_params_or_defaults(params)
     labels = labels_of(samples, labels)
     if attributes is not None:
         from bike.evaluate.run_attributes import evaluate_attributes

@@ -50,7 +50,7 @@ def extract(
     ] = Layout.packs,
     scheduler: Annotated[
         str | None,
-        typer.Option(metavar="tcp://…", help="Work on a Dask cluster (extra bike\\[dask]).", show_default=False),
+        typer.Option(metavar="tcp://…", help="Work on a Dask cluster (extra bike-video\\[dask]).", show_default=False),
     ] = None,
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds a video may take before it is rejected.")] = 60.0,
     backend: Annotated[

@@ -36,12 +36,12 @@ def report(
     bike report results --lists lists/demo --manifest data/demo/frames/manifest.csv
     bike report results --readme README.md --check --no-timings
     """
+    from bike.data.remote import remote_url
     from bike.errors import ParamsError
     from bike.files import existing_dir, existing_file
-    from bike.params import Params, load_params
+    from bike.params import load_params_or_defaults
 
-    # The default params file may be absent: the defaults of the schema then hold.
-    settings = load_params(params) if params.exists() or params != Path("params.yaml") else Params()
+    settings = load_params_or_defaults(params)
     pairs = settings.report.order_pairs
     if check:
         from bike.report_table import check_readme
@@ -64,7 +64,7 @@ def report(
         if path is not None:
             existing_file(path)
     for path in (lists, frames):
-        if path is not None:
+        if path is not None and not (path == frames and remote_url(path)):
             existing_dir(path)
     from bike.report import build_report
 

@@ -74,6 +74,8 @@ def shard(
         raise ParamsError(
             f"{destination or source}: shards are written and checked in a folder. Copy them from or to it."
         )
+    if verify and destination is not None:
+        raise ParamsError(f"{destination}: --verify takes one folder, of shards.")
     if verify:
         from bike.data.shards_verify import verify_shards
 

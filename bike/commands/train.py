@@ -43,10 +43,10 @@ def train(
       bike train --train lists/x/train.csv --attributes attributes.json --out models/a.pt
       torchrun --nproc-per-node 8 -m bike.cli train --params configs/k400.yaml --train … --out models/k400.pt
     """
-    from bike.params import load_params
+    from bike.params import load_params_or_defaults
     from bike.records import labels_of
 
-    settings = load_params(params)
+    settings = load_params_or_defaults(params)
     labels = labels_of(train_list, labels)
     state = state or Path("state") / out.stem
     if attributes is not None:

@@ -43,12 +43,12 @@ def zeroshot(
     from bike.evaluate.inputs import choose_views
     from bike.evaluate.run_zeroshot import evaluate_zeroshot
     from bike.evaluate.summary import summary_line
-    from bike.params import load_params
+    from bike.params import load_params_or_defaults
     from bike.records import labels_of
 
     if weights is not None and checkpoint is not None:
         raise BikeError("--weights, --checkpoint: both are given; give one.")
-    settings = load_params(params)
+    settings = load_params_or_defaults(params)
     metrics = evaluate_zeroshot(
         settings,
         samples=samples,

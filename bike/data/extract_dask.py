@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import FIRST_COMPLETED, Future, wait
@@ -11,6 +12,8 @@ from urllib.parse import urlsplit
 from bike.data.decode_worker import DiedError, has_module, thread_worker
 from bike.data.extract_pool import Outcome
 from bike.errors import BikeError, one_line
+
+log = logging.getLogger("bike")
 
 Item = TypeVar("Item")
 Value = TypeVar("Value")
@@ -94,6 +97,7 @@ class _Cluster:
         self._threads = 0
         self._asked = float("-inf")
         self._seen = time.monotonic()
+        self._told = False
 
     def threads(self) -> int:
         """Threads of all workers; waits while there is none.
@@ -114,6 +118,9 @@ class _Cluster:
             elif self._asked - self._seen > self._patience_seconds:
                 raise BikeError(f"{self._name}: the Dask cluster has no worker. Start some and run the command again.")
             else:
+                if not self._told:
+                    self._told = True
+                    log.info("%s: waiting for a worker, for up to %.0f s", self._name, self._patience_seconds)
                 time.sleep(0.2)
         return self._threads
 

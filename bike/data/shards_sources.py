@@ -98,10 +98,13 @@ def wanted_videos(
         except DataError as error:
             bad.append(str(error))
     if bad:
-        remedy = " Run `bike extract` again: it makes what is missing." if known is not None and media is None else ""
-        raise DataError(
-            f"{media or frames}: {len(bad)} of {count} videos of the list are not usable: {first_few(bad)}{remedy}"
-        )
+        remedy = ""
+        if all(problem.endswith("not in the manifest.") for problem in bad):
+            remedy = " Does the list belong to these frames? Give others, or write the list anew."
+        elif known is not None and media is None:
+            remedy = " Run `bike extract` again: it makes what is missing."
+        shown = first_few([problem.removesuffix(".") for problem in bad])
+        raise DataError(f"{media or frames}: {len(bad)} of {count} videos of the list are not usable: {shown}.{remedy}")
     return Wanted(entries, None if names is None else tuple(names))
 
 
@@ -126,9 +129,10 @@ def _sharing(sample: Sample, record: VideoRecord) -> Sample:
 
 
 def _known_record(key: str, group: list[Sample], known: dict[str, VideoRecord]) -> VideoRecord:
-    record = known.get(key)
+    # A published list of an extraction into folders has keys where others have paths.
+    record = known.get(key) or known.get(group[0].path)
     if record is None:
-        raise DataError(f"{group[0].path}: not in the manifest. Write the list anew.")
+        raise DataError(f"{group[0].path}: not in the manifest.")
     if record.status != "ok":
         raise DataError(f"{group[0].path}: rejected by the extraction ({record.error}). Write the list anew.")
     if record.frames < 1:

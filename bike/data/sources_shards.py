@@ -129,7 +129,9 @@ class ShardSource:
         try:
             descriptor = open_regular(path)
         except OSError as error:
-            raise DataError(f"{self._place(number)}: can't be opened ({one_line(error.strerror or error)}).") from error
+            raise DataError(
+                f"{self._place(number)}: can't be opened ({one_line(error.strerror or error)}). Run `bike shard` again."
+            ) from error
         size = os.fstat(descriptor).st_size
         if size != self.index.sizes[number]:
             os.close(descriptor)

@@ -48,6 +48,7 @@ class Table:
     Attributes:
         path: the file.
         columns: the header's words.
+        remedy: what to do when a column is missing, with a blank before it.
 
     Args:
         path: the file.
@@ -56,6 +57,7 @@ class Table:
 
     def __init__(self, path: Path | str, *, any_case: bool = False) -> None:
         self.path = Path(path)
+        self.remedy = ""
         self._text = read_annotation_text(path)
         first = self._text[: self._text.find("\n") + 1] or self._text
         self._delimiter = "," if "," in first else next((mark for mark in ";\t" if mark in first), ",")
@@ -72,7 +74,7 @@ class Table:
             raise DataError(f"{self.path}: column {name!r} stands {self.columns.count(name)} times. Keep one of them.")
         if name not in self.columns:
             have = ", ".join(self.columns[:20]) or "none, the file is empty"
-            raise DataError(f"{self.path}: column {name!r} is missing (columns: {one_line(have)}).")
+            raise DataError(f"{self.path}: column {name!r} is missing (columns: {one_line(have)}).{self.remedy}")
         return self.columns.index(name)
 
     def rows(self) -> Iterator[tuple[int, list[str]]]:
@@ -134,6 +136,8 @@ def find_file(source: Path | str, names: tuple[str, ...], what: str) -> Path:
 
 def find_files(source: Path | str, names: tuple[str, ...]) -> list[Path]:
     """Files in ``source`` (not below) that fit one of the patterns, in the order of the patterns, then by name."""
+    if not Path(source).exists():
+        raise DataError(f"{source}: no such file or folder. Check the name.")
     folder = existing_dir(source)
     found: dict[Path, None] = {}
     for name in names:

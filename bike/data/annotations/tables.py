@@ -34,6 +34,7 @@ def read_csv(source: Path, options: ReadOptions) -> Annotations:
         DataError: a column is missing, or rows have bad values; the first ten are named.
     """
     table = Table(find_file(source, ("annotations.csv", "labels.csv", "*.csv"), "annotation CSV"))
+    table.remedy = " Name it with --path-column, --label-column and the like."
     return _TableReader(table, options).read()
 
 
@@ -70,7 +71,9 @@ class _TableReader:
                 continue
             entries.append(Entry(tidy_path(row[self.path]), ids, split, *self._times(row, line)))
         if self.bad:
-            raise DataError(f"{self.table.path}: {first_few(self.bad)}. Correct the rows, or name columns and splits.")
+            raise DataError(
+                f"{self.table.path}: {first_few(self.bad)}. Correct the rows, or say what a split is (--split a=train)."
+            )
         return Annotations({"": entries}, self._classes(names, numbers))
 
     def _labels(self, text: str, where: str, numbers: bool) -> tuple[str | int, ...]:
