@@ -19,7 +19,16 @@ from bike.bench_table import Measurement
 from bike.data.loader import evaluation_batches, training_batches
 from bike.data.loader_order import epoch_order, sample_generator
 from bike.data.sources import ShardSource
-from bike.data.spatial import CLIP_MEAN, CLIP_STD, TrainCrop, draw_train_crop, normalize, test_crops, train_views
+from bike.data.spatial import (
+    CLIP_MEAN,
+    CLIP_STD,
+    TrainCrop,
+    draw_gray,
+    draw_train_crop,
+    normalize,
+    test_crops,
+    train_views,
+)
 from bike.data.temporal import test_indices, training_indices
 from bike.records import Sample
 
@@ -48,10 +57,11 @@ class PlainFolder:
         """One random clip of a sample, float32 (T, 3, S, S), normalised."""
         generator = sample_generator(self._seed, epoch, row)
         place = self.folder / self.samples[row].video
-        images = self._read(place, training_indices(len(os.listdir(place)), SEGMENTS, generator))
-        images = [_scale(image) for image in images]
+        indices = training_indices(len(os.listdir(place)), SEGMENTS, generator)
+        gray = draw_gray(generator, self._grayscale)
+        images = [_scale(image) for image in self._read(place, indices)]
         width, height = images[0].size
-        crop = draw_train_crop(generator, height, width, grayscale=self._grayscale)
+        crop = draw_train_crop(generator, height, width, gray=gray)
         return _to_tensor([_augment(image, crop) for image in images])
 
     def evaluation(self, row: int) -> Tensor:
@@ -84,7 +94,7 @@ def _augment(image: Image.Image, crop: TrainCrop) -> Image.Image:
     image = image.crop(box).resize((INPUT_SIZE, INPUT_SIZE), Image.Resampling.BILINEAR)
     if crop.flip:
         image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    return image.convert("L").convert("RGB") if crop.grayscale else image
+    return image.convert("L").convert("RGB") if crop.gray else image
 
 
 def _to_tensor(images: Sequence[Image.Image]) -> Tensor:
@@ -212,10 +222,11 @@ def _training_parts(source: ShardSource, samples: Sequence[Sample]) -> dict[tupl
     for row, sample in enumerate(samples):
         generator = sample_generator(0, 0, row)
         indices = training_indices(source.num_frames(sample.video), SEGMENTS, generator)
+        gray = draw_gray(generator, 0.2)
         start = now()
-        frames = torch.from_numpy(source.read(sample.video, indices))
+        frames = torch.from_numpy((source.read_gray if gray else source.read)(sample.video, indices))
         there = now()
-        crop = draw_train_crop(generator, frames.shape[1], frames.shape[2])
+        crop = draw_train_crop(generator, frames.shape[1], frames.shape[2], gray=gray)
         views = train_views(frames, crop, INPUT_SIZE)
         done = now()
         normalize(views)

@@ -8,11 +8,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 from shard_helpers import HEIGHT, WIDTH, Data, frame_numbers, jpeg, make_data, picture
 
+from bike.data.loader import training_batches
 from bike.data.packs import scan_offsets
 from bike.data.shards import write_shards
-from bike.data.sources import CachedSource, FolderSource, FrameSource, PackSource, Recent, ShardSource, open_source
+from bike.data.sources import (
+    CachedSource,
+    FolderSource,
+    FrameSource,
+    GraySource,
+    PackSource,
+    Recent,
+    ShardSource,
+    open_source,
+)
 from bike.errors import BikeError, DataError
 from bike.records import Sample, read_manifest, write_manifest
 
@@ -169,3 +180,36 @@ def test_few_files_are_open_at_a_time(tmp_path: Path) -> None:
     assert len(list(Path("/proc/self/fd").iterdir())) - before <= 64
     del source
     assert len(list(Path("/proc/self/fd").iterdir())) <= before
+
+
+@pytest.mark.parametrize("kind", ["shards", "packs", "folders"])
+def test_luma_is_what_gray_frames_hold(data: Data, places: dict[str, Path], kind: str) -> None:
+    source = open_source(places[kind], data.samples)
+    assert isinstance(source, GraySource)
+    video = data.samples[0].video
+    luma = source.read_gray(video, [3, 0, 3])
+    assert luma.shape == (3, HEIGHT, WIDTH, 1)
+    colours = source.read(video, [3, 0, 3])
+    expected = np.stack([np.asarray(Image.fromarray(frame).convert("L")) for frame in colours])
+    assert np.abs(luma[..., 0].astype(int) - expected).max() <= 2
+    cached = CachedSource(source, 1.0)
+    for _ in range(2):
+        assert np.array_equal(cached.read_gray(video, [3, 0, 3]), luma)
+        assert np.array_equal(cached.read(video, [3, 0, 3]), colours)
+
+
+def test_gray_clips_are_gray_whatever_the_source_can(data: Data, places: dict[str, Path]) -> None:
+    class Plain:
+        """A source of colours only."""
+
+        def __init__(self, source: FrameSource) -> None:
+            self.num_frames, self.fps, self.read = source.num_frames, source.fps, source.read
+
+    source = open_source(places["shards"], data.samples)
+    options = {"num_segments": 2, "batch_size": 3, "input_size": 16, "seed": 4, "grayscale": 0.5}
+    frames = [next(iter(training_batches(data.samples, s, **options))).frames for s in (source, Plain(source))]
+    gray = [(batch == batch[:, :, :, :1]).all(dim=(1, 2, 3, 4, 5)) for batch in frames]
+    assert gray[0].tolist() == gray[1].tolist()
+    assert 0 < int(gray[0].sum()) < 3
+    assert (frames[0].int() - frames[1].int()).abs().max() <= 2
+    assert frames[0][~gray[0]].equal(frames[1][~gray[1]])

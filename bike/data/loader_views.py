@@ -8,8 +8,8 @@ import torch
 from torch import Tensor
 
 from bike.data.loader_order import sample_generator
-from bike.data.sources import FrameSource
-from bike.data.spatial import draw_train_crop, test_crops, train_views
+from bike.data.sources import FrameSource, GraySource
+from bike.data.spatial import draw_gray, draw_train_crop, test_crops, train_views
 from bike.data.temporal import instance_range, test_indices, training_indices
 from bike.errors import DataError
 from bike.records import Sample
@@ -49,17 +49,14 @@ class TrainingViews:
         generator = sample_generator(self.seed, epoch, row)
         span = sample_span(sample, source)
         indices = training_indices(len(span), self.num_segments, generator, dense=self.dense, first_frame=span.start)
-        frames = torch.from_numpy(source.read(sample.video, indices))
         if not self.augment:
+            frames = torch.from_numpy(source.read(sample.video, indices))
             return test_crops(frames, self.input_size, 1, short_side=self.short_side)[None]
-        crop = draw_train_crop(
-            generator,
-            frames.shape[1],
-            frames.shape[2],
-            min_area=self.min_area,
-            flip=self.flip,
-            grayscale=self.grayscale,
-        )
+        gray = draw_gray(generator, self.grayscale)
+        read = source.read_gray if gray and isinstance(source, GraySource) else source.read
+        frames = torch.from_numpy(read(sample.video, indices))
+        height, width = frames.shape[1:3]
+        crop = draw_train_crop(generator, height, width, gray=gray, min_area=self.min_area, flip=self.flip)
         return train_views(frames, crop, self.input_size)[None]
 
 

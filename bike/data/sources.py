@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from bike.data.packs import MAX_READ_PIXELS, PACK_SUFFIX
 from bike.data.remote import remote_url
-from bike.data.sources_base import Frames, FrameSource, Recent
+from bike.data.sources_base import Frames, FrameSource, GraySource, Recent
 from bike.data.sources_files import FolderSource, PackSource
 from bike.data.sources_shards import RemoteShardSource, ShardSource
 from bike.data.sources_video import VideoSource
@@ -22,6 +23,7 @@ __all__ = [
     "FolderSource",
     "FrameSource",
     "Frames",
+    "GraySource",
     "PackSource",
     "Recent",
     "RemoteShardSource",
@@ -29,6 +31,8 @@ __all__ = [
     "VideoSource",
     "open_source",
 ]
+
+_Read = Callable[[str, Sequence[int]], Frames]
 
 
 class CachedSource:
@@ -48,6 +52,7 @@ class CachedSource:
         self._room = int(cache_mb * 1e6)
         self._full = False
         self._videos: dict[str, Frames] = {}
+        self._gray: dict[str, Frames] = {}
 
     def num_frames(self, video: str) -> int:
         """Frames of a video."""
@@ -59,31 +64,41 @@ class CachedSource:
 
     def read(self, video: str, frame_indices: Sequence[int]) -> Frames:
         """Decode chosen frames; see :class:`bike.data.sources.FrameSource`."""
-        kept = self._videos.get(video)
+        return self._cached(video, frame_indices, self.source.read, self._videos)
+
+    def read_gray(self, video: str, frame_indices: Sequence[int]) -> Frames:
+        """Decode the luma of chosen frames, if the source can; see :class:`bike.data.sources.GraySource`."""
+        if isinstance(self.source, GraySource):
+            return self._cached(video, frame_indices, self.source.read_gray, self._gray)
+        return self.read(video, frame_indices)
+
+    def _cached(self, video: str, indices: Sequence[int], read: _Read, videos: dict[str, Frames]) -> Frames:
+        kept = videos.get(video)
         if kept is None:
-            some = self.source.read(video, frame_indices)
+            some = read(video, indices)
             count = self.source.num_frames(video)
             needed = some[0].nbytes * count
-            if self._full or needed > self._room or some[0].size // 3 * count > MAX_READ_PIXELS:
+            if self._full or needed > self._room or some[0].size // some.shape[3] * count > MAX_READ_PIXELS:
                 self._full = self._full or needed > self._room
                 return some
-            kept = self._videos[video] = self._completed(video, some, frame_indices, count)
+            kept = videos[video] = _completed(some, indices, count, partial(read, video))
             self._room -= needed
-        if min(frame_indices) < 0 or max(frame_indices) >= len(kept):
-            raise DataError(f"{video}: no frame {max(frame_indices)} (it has {len(kept)}).")
-        return kept[np.asarray(frame_indices, dtype=np.intp)]
+        if min(indices) < 0 or max(indices) >= len(kept):
+            raise DataError(f"{video}: no frame {max(indices)} (it has {len(kept)}).")
+        return kept[np.asarray(indices, dtype=np.intp)]
 
-    def _completed(self, video: str, some: Frames, indices: Sequence[int], count: int) -> Frames:
-        """All frames of a video, of which ``some`` are decoded already."""
-        kept = np.empty((count, *some.shape[1:]), np.uint8)
-        kept[np.asarray(indices, dtype=np.intp)] = some
-        rest = sorted(set(range(count)) - set(indices))
-        if rest:
-            others = self.source.read(video, rest)
-            if others.shape[1:] != some.shape[1:]:
-                raise DataError(f"{video}: its frames are of different sizes. Extract the video again.")
-            kept[rest] = others
-        return kept
+
+def _completed(some: Frames, indices: Sequence[int], count: int, read: Callable[[Sequence[int]], Frames]) -> Frames:
+    """All frames of a video, of which ``some`` are decoded already."""
+    kept = np.empty((count, *some.shape[1:]), np.uint8)
+    kept[np.asarray(indices, dtype=np.intp)] = some
+    rest = sorted(set(range(count)) - set(indices))
+    if rest:
+        others = read(rest)
+        if others.shape[1:] != some.shape[1:]:
+            raise DataError("its frames are of different sizes. Extract the video again.")
+        kept[rest] = others
+    return kept
 
 
 def open_source(place: Path | str, samples: Sequence[Sample], *, fps: float = 0.0) -> FrameSource:

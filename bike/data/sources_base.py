@@ -32,6 +32,14 @@ class FrameSource(Protocol):
         """
 
 
+@runtime_checkable
+class GraySource(Protocol):
+    """A source that saves work where colour is not wanted: frames are stored as luma and chroma."""
+
+    def read_gray(self, video: str, frame_indices: Sequence[int]) -> Frames:
+        """As :meth:`FrameSource.read`, the stored luma alone: uint8 (T, H, W, 1)."""
+
+
 class Recent(Generic[Value]):
     """The last few values made, by key. Copies in other processes start empty."""
 

@@ -38,11 +38,19 @@ class PackSource:
 
     def read(self, video: str, frame_indices: Sequence[int]) -> Frames:
         """Decode chosen frames; see :class:`bike.data.sources.FrameSource`."""
+        return self._read(video, frame_indices, gray=False)
+
+    def read_gray(self, video: str, frame_indices: Sequence[int]) -> Frames:
+        """Decode the luma of chosen frames; see :class:`bike.data.sources.GraySource`."""
+        return self._read(video, frame_indices, gray=True)
+
+    def _read(self, video: str, frame_indices: Sequence[int], *, gray: bool) -> Frames:
         path = self.folder / f"{video}{PACK_SUFFIX}"
         offsets = self._offsets.get(video, self._scan)
         try:
             with os.fdopen(open_regular(path), "rb", buffering=0) as file:
-                return read_frames(FileWindow(file.fileno(), 0), offsets, frame_indices)  # type: ignore[arg-type]
+                data = FileWindow(file.fileno(), 0)
+                return read_frames(data, offsets, frame_indices, gray=gray)  # type: ignore[arg-type]
         except DataError as error:
             raise DataError(f"{path}: {error}") from error
         except OSError as error:
@@ -94,6 +102,13 @@ class FolderSource:
 
     def read(self, video: str, frame_indices: Sequence[int]) -> Frames:
         """Decode chosen frames; see :class:`bike.data.sources.FrameSource`."""
+        return self._read(video, frame_indices, gray=False)
+
+    def read_gray(self, video: str, frame_indices: Sequence[int]) -> Frames:
+        """Decode the luma of chosen frames; see :class:`bike.data.sources.GraySource`."""
+        return self._read(video, frame_indices, gray=True)
+
+    def _read(self, video: str, frame_indices: Sequence[int], *, gray: bool) -> Frames:
         files = self._files.get(video, self._list)
         wanted = sorted(set(frame_indices))
         if wanted and not 0 <= wanted[0] <= wanted[-1] < len(files):
@@ -107,7 +122,7 @@ class FolderSource:
             offsets.append(offsets[-1] + len(piece))
         place = {index: position for position, index in enumerate(wanted)}
         try:
-            return read_frames(b"".join(pieces), offsets, [place[index] for index in frame_indices])
+            return read_frames(b"".join(pieces), offsets, [place[index] for index in frame_indices], gray=gray)
         except DataError as error:
             raise DataError(f"{self.folder / self._paths[video]}: {error}") from error
 

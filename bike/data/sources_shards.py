@@ -78,6 +78,13 @@ class ShardSource:
 
     def read(self, video: str, frame_indices: Sequence[int]) -> Frames:
         """Decode chosen frames; see :class:`bike.data.sources.FrameSource`."""
+        return self._read(video, frame_indices, gray=False)
+
+    def read_gray(self, video: str, frame_indices: Sequence[int]) -> Frames:
+        """Decode the luma of chosen frames; see :class:`bike.data.sources.GraySource`. Video files give colours."""
+        return self._read(video, frame_indices, gray=True)
+
+    def _read(self, video: str, frame_indices: Sequence[int], *, gray: bool) -> Frames:
         stored = self.stored(video)
         number, _, _, offset, size = self.index.place(video)
         with self._opened(number) as descriptor:
@@ -85,7 +92,7 @@ class ShardSource:
                 if stored.offsets is None:
                     return self._decode(descriptor, offset, size, frame_indices)
                 window = FileWindow(descriptor, offset)
-                return read_frames(window, stored.offsets, frame_indices)  # type: ignore[arg-type]
+                return read_frames(window, stored.offsets, frame_indices, gray=gray)  # type: ignore[arg-type]
             except DataError as error:
                 raise DataError(f"{self._place(number)}: {video}: {error}") from error
             except OSError as error:

@@ -28,7 +28,7 @@ class TrainCrop:
     Attributes:
         top, left, height, width: the window in pixels of the original frame.
         flip: mirror left and right.
-        grayscale: take the colour away.
+        gray: take the colour away.
     """
 
     top: int
@@ -36,7 +36,7 @@ class TrainCrop:
     height: int
     width: int
     flip: bool = False
-    grayscale: bool = False
+    gray: bool = False
 
 
 def default_short_side(input_size: int) -> int:
@@ -118,9 +118,9 @@ def draw_train_crop(
     min_area: float | int = 0.08,
     aspect: tuple[float, float] = (3 / 4, 4 / 3),
     flip: float | int = 0.5,
-    grayscale: float | int = 0.2,
+    gray: bool = False,
 ) -> TrainCrop:
-    """Draw a random window of a clip, and whether it is mirrored and turned gray.
+    """Draw a random window of a clip, and whether it is mirrored.
 
     Up to ten tries: an area between ``min_area`` and 1 of the frame, a ratio of sides, the sides swapped half of the
     time; the first window that fits is placed uniformly. If none fits, the largest square, placed uniformly.
@@ -130,7 +130,8 @@ def draw_train_crop(
         height, width: of the frames, pixels, at least 1.
         min_area: smallest area as a share of the frame, above 0 up to 1.
         aspect: lowest and highest width / height.
-        flip, grayscale: probabilities.
+        flip: probability.
+        gray: take the colour away; drawn before (:func:`draw_gray`).
 
     Raises:
         ValueError: a size below 1 or an area outside its range.
@@ -153,15 +154,20 @@ def draw_train_crop(
         height=crop_height,
         width=crop_width,
         flip=bool(generator.random() < flip),
-        grayscale=bool(generator.random() < grayscale),
+        gray=gray,
     )
 
 
-def train_views(frames: UInt8[Tensor, "T H W 3"], crop: TrainCrop, input_size: int) -> UInt8[Tensor, "T 3 S S"]:
+def draw_gray(generator: np.random.Generator, probability: float) -> bool:
+    """Draw whether a clip loses its colour: before its frames are read, since gray ones are read faster."""
+    return bool(generator.random() < probability)
+
+
+def train_views(frames: UInt8[Tensor, "T H W C"], crop: TrainCrop, input_size: int) -> UInt8[Tensor, "T 3 S S"]:
     """Apply one draw to a clip; the window is scaled once, from the original pixels (bilinear, antialiased).
 
     Args:
-        frames: uint8 (T, H, W, 3).
+        frames: uint8 (T, H, W, 3), or (T, H, W, 1) where they are gray already.
         crop: a draw made for this height and width.
         input_size: S, pixels.
 
@@ -176,7 +182,9 @@ def train_views(frames: UInt8[Tensor, "T H W 3"], crop: TrainCrop, input_size: i
         raise ValueError(f"the window {crop} does not fit frames of {frames.shape[1]}×{frames.shape[2]}.")
     window = frames[:, crop.top : bottom, crop.left : right]
     images = _resize(window, (input_size, input_size), "bilinear")
-    if crop.grayscale:
+    if images.shape[3] == 1:
+        images = torch.cat([images, images, images], 3)
+    elif crop.gray:
         images = _to_gray(images)
     return _planes(_mirrored(images) if crop.flip else images)
 
