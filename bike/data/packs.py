@@ -21,7 +21,8 @@ PACK_SUFFIX = ".mjpg"
 MAX_FRAME_PIXELS = 1 << 26  # a header that claims more is not believed: a few bytes could ask for all memory
 MAX_READ_PIXELS = 1 << 30  # of all frames read at once
 _MAX_RATIO = 2 * MAX_SIDES_RATIO * MAX_PIXEL_ASPECT  # extraction lets pass less
-_MAX_SCANS = 64  # a progressive JPEG takes time for each of its scans, however small it is
+_MAX_SCANS = 64  # a progressive JPEG takes time for each of its scans, however few bytes they have
+_LONG_WORK = 1 << 34  # bytes x samples; below, as many scans as fit in take a second at most
 _SCANS = re.compile(rb"\xff\xda")
 _START, _END, _SCAN = b"\xff\xd8", 0xD9, 0xDA
 # A marker inside entropy-coded data: 0xFF not followed by a stuffed zero, a restart marker or a fill byte.
@@ -126,8 +127,6 @@ def read_frames(
         first[index] = place
         jpeg = data[offsets[index] : offsets[index + 1]]
         try:
-            if len(_SCANS.findall(jpeg)) > _MAX_SCANS:
-                raise ValueError("it has too many scans")
             if frames is None:
                 height, width, _, _ = simplejpeg.decode_jpeg_header(jpeg)
                 if height * width > MAX_FRAME_PIXELS or max(height, width) > _MAX_RATIO * min(height, width):
@@ -135,6 +134,8 @@ def read_frames(
                 if len(indices) * height * width > MAX_READ_PIXELS:
                     raise ValueError(f"{len(indices)} frames of {width}×{height} pixels are too many at once")
                 frames = np.empty((len(indices), height, width, 1 if gray else 3), np.uint8)
+            if len(jpeg) * frames[place].size > _LONG_WORK and len(_SCANS.findall(jpeg)) > _MAX_SCANS:
+                raise ValueError("it has too many scans")
             frame = simplejpeg.decode_jpeg(jpeg, "GRAY" if gray else "RGB", buffer=frames[place])
         except ValueError as error:
             raise DataError(
