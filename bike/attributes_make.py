@@ -13,12 +13,12 @@ from torch.nn.functional import normalize
 from bike.attributes import merge_corpora, read_lexicon, write_corpus
 from bike.checkpoint import PartialRows, check_writable, discard_state, fingerprint
 from bike.data.loader_map import map_samples, print_of_frames
-from bike.data.remote import remote_url
+from bike.data.remote import existing_place
 from bike.data.shards_sources import load_samples
 from bike.data.sources import FrameSource, open_source
 from bike.distributed import join_world, wait_for_all
 from bike.errors import BikeError, DataError
-from bike.files import existing_dir, existing_file, sha256
+from bike.files import existing_file, sha256
 from bike.model.encoders import Encoder
 from bike.model.encoders_frames import encode_frames
 from bike.model.weights import load_clip
@@ -129,17 +129,14 @@ def pair_lists(lists: Sequence[Path], places: Sequence[Path]) -> list[tuple[Path
         found = [folder / f"{split}.csv" for split in SPLITS if (folder / f"{split}.csv").is_file()]
         if not found:
             raise BikeError(f"{folder}: none of train.csv, val.csv, test.csv is in it. Run `bike annotate`.")
-        if len(places) == 1 and remote_url(places[0]) is None:
+        if len(places) == 1:
             places = [p if (p := places[0] / path.stem).is_dir() else places[0] for path in found]
         lists = found
     if len(places) == 1:
         places = list(places) * len(lists)
     if len(places) != len(lists):
         raise BikeError(f"--shards: {len(places)} places for {len(lists)} lists. Give one for each, or one for all.")
-    for place in places:
-        if remote_url(place) is None:
-            existing_dir(place)
-    return [(existing_file(path), place) for path, place in zip(lists, places, strict=True)]
+    return [(existing_file(path), existing_place(place)) for path, place in zip(lists, places, strict=True)]
 
 
 def _read(path: Path, place: Path) -> tuple[list[Sample], FrameSource]:

@@ -61,7 +61,7 @@ class PlainFolder:
         gray = draw_gray(generator, self._grayscale)
         images = [_scale(image) for image in self._read(place, indices)]
         width, height = images[0].size
-        crop = draw_train_crop(generator, height, width, gray=gray)
+        crop = draw_train_crop(generator, height, width, grayscale=gray)
         return _to_tensor([_augment(image, crop) for image in images])
 
     def evaluation(self, row: int) -> Tensor:
@@ -94,7 +94,7 @@ def _augment(image: Image.Image, crop: TrainCrop) -> Image.Image:
     image = image.crop(box).resize((INPUT_SIZE, INPUT_SIZE), Image.Resampling.BILINEAR)
     if crop.flip:
         image = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-    return image.convert("L").convert("RGB") if crop.gray else image
+    return image.convert("L").convert("RGB") if crop.grayscale else image
 
 
 def _to_tensor(images: Sequence[Image.Image]) -> Tensor:
@@ -226,7 +226,7 @@ def _training_parts(source: ShardSource, samples: Sequence[Sample]) -> dict[tupl
         start = now()
         frames = torch.from_numpy((source.read_gray if gray else source.read)(sample.video, indices))
         there = now()
-        crop = draw_train_crop(generator, frames.shape[1], frames.shape[2], gray=gray)
+        crop = draw_train_crop(generator, frames.shape[1], frames.shape[2], grayscale=gray)
         views = train_views(frames, crop, INPUT_SIZE)
         done = now()
         normalize(views)

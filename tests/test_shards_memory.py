@@ -49,3 +49,9 @@ def test_memory_does_not_grow_with_what_is_stored(tmp_path: Path) -> None:
     stored = sum(path.stat().st_size for path in (tmp_path / "many/out").glob("*.tar")) / 2**20
     assert stored > 5
     assert many - few < 4
+
+
+def test_packs_need_no_decoder() -> None:
+    """A video decoder's libraries would take 50 MB in each process that writes shards."""
+    code = "import sys, bike.data.shards, bike.data.shards_write; sys.exit('av' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

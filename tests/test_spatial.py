@@ -142,9 +142,9 @@ def test_train_crop_has_the_published_distribution() -> None:
 
 def test_train_crop_probabilities_and_fallback() -> None:
     rng = np.random.default_rng(0)
-    crops = [draw_train_crop(rng, 40, 40, flip=0.0, gray=True) for _ in range(50)]
+    crops = [draw_train_crop(rng, 40, 40, flip=0.0, grayscale=True) for _ in range(50)]
     assert not any(c.flip for c in crops)
-    assert all(c.gray for c in crops)
+    assert all(c.grayscale for c in crops)
     # No window of these ratios fits a strip: the largest square is taken.
     strips = [draw_train_crop(rng, 10, 1000, min_area=0.9) for _ in range(50)]
     assert {(c.height, c.width, c.top) for c in strips} == {(10, 10, 0)}
@@ -171,7 +171,7 @@ def test_train_views_agree_with_pil() -> None:
 
 def test_gray_agrees_with_pil() -> None:
     frames = torch.from_numpy(np.random.default_rng(0).integers(0, 256, (2, 24, 24, 3), dtype=np.uint8))
-    views = train_views(frames, TrainCrop(0, 0, 24, 24, gray=True), 24)
+    views = train_views(frames, TrainCrop(0, 0, 24, 24, grayscale=True), 24)
     expected = np.stack([np.asarray(Image.fromarray(f.numpy()).convert("L")) for f in frames])
     for channel in range(3):
         assert views[:, channel].equal(torch.from_numpy(expected))
@@ -180,7 +180,7 @@ def test_gray_agrees_with_pil() -> None:
 def test_one_draw_serves_the_whole_clip() -> None:
     frame = picture(1, 50, 60)
     clip = frame.expand(4, -1, -1, -1)
-    views = train_views(clip, draw_train_crop(np.random.default_rng(3), 50, 60, gray=True), 16)
+    views = train_views(clip, draw_train_crop(np.random.default_rng(3), 50, 60, grayscale=True), 16)
     assert all(view.equal(views[0]) for view in views)
 
 

@@ -36,7 +36,7 @@ def report(
     bike report results --lists lists/demo --manifest data/demo/frames/manifest.csv
     bike report results --readme README.md --check --no-timings
     """
-    from bike.data.remote import remote_url
+    from bike.data.remote import existing_place
     from bike.errors import ParamsError
     from bike.files import existing_dir, existing_file
     from bike.params import load_params_or_defaults
@@ -63,9 +63,10 @@ def report(
     for path in (manifest, checkpoint):
         if path is not None:
             existing_file(path)
-    for path in (lists, frames):
-        if path is not None and not (path == frames and remote_url(path)):
-            existing_dir(path)
+    if lists is not None:
+        existing_dir(lists)
+    if frames is not None:
+        existing_place(frames)
     from bike.report import build_report
 
     rows = build_report(

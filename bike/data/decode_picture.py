@@ -225,8 +225,8 @@ def _pixels(plane: Any, table: bytes | None = None) -> Plane:
 def full_range_tables() -> tuple[bytes, bytes]:
     """What the scaler makes of every limited-range luma and chroma value, 256 bytes each.
 
-    Where there is nothing to scale, a look into a table takes half of the scaler's time. The tables are its own
-    answers, so that a picture is the same bytes either way.
+    Where there is nothing to scale, tables are quicker than the scaler: extraction gains a twentieth at 340×256. They
+    are its own answers, so that a picture is the same bytes either way.
     """
     ramp = np.arange(256, dtype=np.uint8)
     picture = VideoFrame.from_ndarray(np.stack([ramp] * 6), format="yuv420p")  # 256×4; 128×2 of either chroma

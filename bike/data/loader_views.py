@@ -56,7 +56,7 @@ class TrainingViews:
         read = source.read_gray if gray and isinstance(source, GraySource) else source.read
         frames = torch.from_numpy(read(sample.video, indices))
         height, width = frames.shape[1:3]
-        crop = draw_train_crop(generator, height, width, gray=gray, min_area=self.min_area, flip=self.flip)
+        crop = draw_train_crop(generator, height, width, grayscale=gray, min_area=self.min_area, flip=self.flip)
         return train_views(frames, crop, self.input_size)[None]
 
 

@@ -11,7 +11,6 @@ import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
 
-from bike.data.decode_picture import MAX_PIXEL_ASPECT, MAX_SIDES_RATIO
 from bike.errors import DataError, one_line
 from bike.files import existing_file
 
@@ -20,7 +19,7 @@ Buffer = bytes | bytearray | memoryview | mmap.mmap
 PACK_SUFFIX = ".mjpg"
 MAX_FRAME_PIXELS = 1 << 26  # a header that claims more is not believed: a few bytes could ask for all memory
 MAX_READ_PIXELS = 1 << 30  # of all frames read at once
-_MAX_RATIO = 2 * MAX_SIDES_RATIO * MAX_PIXEL_ASPECT  # extraction lets pass less
+_MAX_RATIO = 512  # of the sides: scaled up for a crop, the long one would be endless; extraction lets pass half of it
 _MAX_SCANS = 64  # a progressive JPEG takes time for each of its scans, however few bytes they have
 _LONG_WORK = 1 << 34  # bytes x samples; below, as many scans as fit in take a second at most
 _SCANS = re.compile(rb"\xff\xda")

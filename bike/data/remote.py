@@ -17,7 +17,7 @@ from typing import Any
 from bike.data.remote_get import download
 from bike.data.shards_read import INDEX_NAME, LARGEST_MANIFEST_BYTES, MANIFEST_NAME, read_shard_manifest
 from bike.errors import BikeError
-from bike.files import unwritable
+from bike.files import existing_dir, unwritable
 
 _URL = re.compile(r"(s3|https?):/+(.+)", re.DOTALL)
 # What fetched files and downloads are called; other files in the folder are not ours.
@@ -31,6 +31,15 @@ def remote_url(place: Path | str) -> str | None:
     """``place`` as a URL without a slash at its end; None when it is a path (``s3:/x`` is what Path makes of a URL)."""
     match = _URL.fullmatch(str(place))
     return f"{match[1]}://{match[2].rstrip('/')}" if match else None
+
+
+def existing_place(place: Path) -> Path:
+    """A folder that is there, or an address (which is asked when it is read), as it is.
+
+    Raises:
+        BikeError: no such folder.
+    """
+    return place if remote_url(place) is not None else existing_dir(place)
 
 
 def cache_folder() -> Path:

@@ -16,7 +16,6 @@ from typing import IO, Any
 import simplejpeg
 
 from bike.data.decode_file import UnreadableError, VideoFile
-from bike.data.decode_stream import open_video
 from bike.data.packs import PACK_SUFFIX, scan_offsets
 from bike.errors import DataError, one_line
 from bike.records import Sample, VideoRecord
@@ -164,6 +163,8 @@ def store_video(
 
 def _check_rate(video: VideoFile, record: VideoRecord) -> None:
     """See that a manifest counts the video's own frames: those of an extraction with ``--fps`` are others."""
+    from bike.data.decode_stream import open_video  # a decoder's 50 MB in each process, where packs need none
+
     try:
         with video.open() as file, open_video(file) as stream:
             count = stream.skim()

@@ -17,7 +17,7 @@ import numpy as np
 
 from bike.errors import BikeError, DataError, one_line
 from bike.files import read_json
-from bike.records import Sample
+from bike.records import KEY, Sample
 
 FORMAT = "bike-shards-1"
 MANIFEST_NAME = "manifest.json"
@@ -27,7 +27,6 @@ LARGEST_JSON_BYTES = 1 << 25
 LARGEST_MANIFEST_BYTES = 1 << 27
 _REMEDY = "Write the shards again with `bike shard`."
 _SHARD_NAME = re.compile(r"[A-Za-z0-9_-]{1,100}\.tar", re.ASCII)
-_KEY = re.compile(r"[A-Za-z0-9_-]{1,200}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +122,7 @@ def read_index_rows(path: Path) -> Iterator[tuple[str, str, int, int, int, int]]
                 raise ValueError
             for key, shard, *numbers in reader:
                 places = tuple(map(int, numbers))
-                if len(places) != 4 or min(places) < 0 or max(places) >= 1 << 62 or not _KEY.fullmatch(key):
+                if len(places) != 4 or min(places) < 0 or max(places) >= 1 << 62 or not KEY.fullmatch(key):
                     raise ValueError
                 yield key, shard, *places
     except OSError as error:

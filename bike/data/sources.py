@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -39,8 +38,7 @@ class CachedSource:
     """Keeps decoded videos of another source in memory, for data sets that are small once decoded.
 
     All frames of a video are decoded when it is first asked for, until one does not fit; from then on others are read
-    through. Each
-    process has its own cache, so it pays with ``workers=0``, or over many epochs.
+    through. Each process has its own cache, so it pays with ``workers=0``, or over many epochs.
 
     Args:
         source: any source.
@@ -81,22 +79,22 @@ class CachedSource:
             if self._full or needed > self._room or some[0].size // some.shape[3] * count > MAX_READ_PIXELS:
                 self._full = self._full or needed > self._room
                 return some
-            kept = videos[video] = _completed(some, indices, count, partial(read, video))
+            kept = videos[video] = _completed(video, some, indices, count, read)
             self._room -= needed
         if min(indices) < 0 or max(indices) >= len(kept):
             raise DataError(f"{video}: no frame {max(indices)} (it has {len(kept)}).")
         return kept[np.asarray(indices, dtype=np.intp)]
 
 
-def _completed(some: Frames, indices: Sequence[int], count: int, read: Callable[[Sequence[int]], Frames]) -> Frames:
+def _completed(video: str, some: Frames, indices: Sequence[int], count: int, read: _Read) -> Frames:
     """All frames of a video, of which ``some`` are decoded already."""
     kept = np.empty((count, *some.shape[1:]), np.uint8)
     kept[np.asarray(indices, dtype=np.intp)] = some
     rest = sorted(set(range(count)) - set(indices))
     if rest:
-        others = read(rest)
+        others = read(video, rest)
         if others.shape[1:] != some.shape[1:]:
-            raise DataError("its frames are of different sizes. Extract the video again.")
+            raise DataError(f"{video}: its frames are of different sizes. Extract the video again.")
         kept[rest] = others
     return kept
 

@@ -28,7 +28,7 @@ class TrainCrop:
     Attributes:
         top, left, height, width: the window in pixels of the original frame.
         flip: mirror left and right.
-        gray: take the colour away.
+        grayscale: take the colour away.
     """
 
     top: int
@@ -36,7 +36,7 @@ class TrainCrop:
     height: int
     width: int
     flip: bool = False
-    gray: bool = False
+    grayscale: bool = False
 
 
 def default_short_side(input_size: int) -> int:
@@ -118,7 +118,7 @@ def draw_train_crop(
     min_area: float | int = 0.08,
     aspect: tuple[float, float] = (3 / 4, 4 / 3),
     flip: float | int = 0.5,
-    gray: bool = False,
+    grayscale: bool = False,
 ) -> TrainCrop:
     """Draw a random window of a clip, and whether it is mirrored.
 
@@ -131,7 +131,7 @@ def draw_train_crop(
         min_area: smallest area as a share of the frame, above 0 up to 1.
         aspect: lowest and highest width / height.
         flip: probability.
-        gray: take the colour away; drawn before (:func:`draw_gray`).
+        grayscale: take the colour away; drawn before (:func:`draw_gray`).
 
     Raises:
         ValueError: a size below 1 or an area outside its range.
@@ -154,7 +154,7 @@ def draw_train_crop(
         height=crop_height,
         width=crop_width,
         flip=bool(generator.random() < flip),
-        gray=gray,
+        grayscale=grayscale,
     )
 
 
@@ -184,7 +184,7 @@ def train_views(frames: UInt8[Tensor, "T H W C"], crop: TrainCrop, input_size: i
     images = _resize(window, (input_size, input_size), "bilinear")
     if images.shape[3] == 1:
         images = torch.cat([images, images, images], 3)
-    elif crop.gray:
+    elif crop.grayscale:
         images = _to_gray(images)
     return _planes(_mirrored(images) if crop.flip else images)
 

@@ -11,6 +11,7 @@ from bike.errors import DataError, first_few, one_line
 from bike.files import atomic_write, csv_writer
 from bike.params import Annotate, Policy
 
+AUDIT_NAME = "audit.csv"
 KINDS: dict[str, str] = {
     "missing": "annotated, but no such video",
     "unannotated": "a video without annotation",

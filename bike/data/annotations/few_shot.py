@@ -8,13 +8,13 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from bike.data.annotations.audit import AUDIT_NAME
 from bike.data.annotations.published import read_label_ids
 from bike.data.annotations.reading import read_lines
+from bike.data.annotations.writing import LABELS_NAME, UNANNOTATED_NAME
 from bike.errors import DataError, ParamsError, first_few
 from bike.files import atomic_write
 from bike.records import Sample, read_labels, read_list, write_list
-
-_OTHERS = ("labels.csv", "audit.csv", "unannotated.csv")
 
 
 def choose_shots(
@@ -84,10 +84,11 @@ def write_few_shot(
         raise ParamsError(f"{out}: not a .csv name; the list is written as CSV. Give one.")
     if out.resolve() == source.resolve():
         raise ParamsError(f"{out}: is the full list itself. Give another name.")
-    if out.name in _OTHERS or (labels is not None and out.resolve() == Path(labels).resolve()):
+    if labels is None and (source.parent / LABELS_NAME).is_file():
+        labels = source.parent / LABELS_NAME
+    is_labels = labels is not None and out.resolve() == Path(labels).resolve()
+    if is_labels or out.name in (LABELS_NAME, UNANNOTATED_NAME, AUDIT_NAME):
         raise ParamsError(f"{out}: is no name for a list, since other files beside lists have it. Give another name.")
-    if labels is None and (source.parent / "labels.csv").is_file():
-        labels = source.parent / "labels.csv"
     names = read_labels(labels) if labels is not None else None
     full = read_list(source)
     samples = choose_shots(full, shots, seed=seed, names=names, repeat=repeat)

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from bike.data.annotations.activitynet import read_activitynet
-from bike.data.annotations.audit import Audit
+from bike.data.annotations.audit import AUDIT_NAME, Audit
 from bike.data.annotations.building import Lists, build_lists, fill_names, make_table
 from bike.data.annotations.charades import read_charades
 from bike.data.annotations.classes import read_class_file
@@ -23,7 +23,14 @@ from bike.data.annotations.published import read_published
 from bike.data.annotations.sthv2 import read_sthv2
 from bike.data.annotations.tables import read_csv
 from bike.data.annotations.ucf101 import read_ucf101
-from bike.data.annotations.writing import check_out, prompt_names, write_class_names, write_split_lists
+from bike.data.annotations.writing import (
+    LABELS_NAME,
+    UNANNOTATED_NAME,
+    check_out,
+    prompt_names,
+    write_class_names,
+    write_split_lists,
+)
 from bike.errors import DataError, ParamsError, nearest
 from bike.params import Annotate
 from bike.records import Sample, write_list
@@ -115,8 +122,8 @@ def _annotate(
     fill_names(table, audit)
     audit.classes = len(table.names)
     if any(row.action == "error" for row in audit.findings):
-        audit.write(out / "audit.csv")
-        audit.check(out / "audit.csv")
+        audit.write(out / AUDIT_NAME)
+        audit.check(out / AUDIT_NAME)
     for fold, splits in lists.items():
         if policies.shots is not None and splits["train"]:
             splits["train"] = choose_shots(
@@ -126,8 +133,8 @@ def _annotate(
             {f"{fold}/{split}" if fold else split: len(splits[split]) for split in splits if splits[split]}
         )
     if not audit.lists:
-        audit.write(out / "audit.csv")
-        raise DataError(f"{dataset}: no sample is left of {audit.annotated} annotated; {out / 'audit.csv'} says why.")
+        audit.write(out / AUDIT_NAME)
+        raise DataError(f"{dataset}: no sample is left of {audit.annotated} annotated; {out / AUDIT_NAME} says why.")
     names = prompt_names(table.names, annotations.readable, policies.prompt_names == "readable")
     _write(out, lists, names, table.names, unannotated, found, audit)
     return audit
@@ -143,16 +150,17 @@ def _write(
     audit: Audit,
 ) -> None:
     videos = media.kind == "videos"
-    write_class_names(out / "labels.csv", names, published)
-    for stale in {*FOLDS, ""} - lists.keys() if audit.dataset in OFFICIAL_SPLITS else ():
-        if (out / stale).is_dir():
-            write_split_lists(out / stale, {}, videos=videos)
+    write_class_names(out / LABELS_NAME, names, published)
+    if audit.dataset in OFFICIAL_SPLITS:  # what another --split left
+        for stale in {*FOLDS, ""} - lists.keys():
+            if (out / stale).is_dir():
+                write_split_lists(out / stale, {}, videos=videos)
     for fold, splits in lists.items():
         audit.notes += write_split_lists(out / fold, splits, videos=videos, keyed=media.keyed)
         if fold:
-            write_class_names(out / fold / "labels.csv", names, published)
+            write_class_names(out / fold / LABELS_NAME, names, published)
     if unannotated:
-        write_list(out / "unannotated.csv", unannotated)
+        write_list(out / UNANNOTATED_NAME, unannotated)
     else:
-        (out / "unannotated.csv").unlink(missing_ok=True)
-    audit.write(out / "audit.csv")
+        (out / UNANNOTATED_NAME).unlink(missing_ok=True)
+    audit.write(out / AUDIT_NAME)

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
+from bike.data.annotations.audit import AUDIT_NAME, Finding
 from bike.data.annotations.classes import readable_name
 from bike.data.annotations.entries import SPLITS, is_unsafe
 from bike.data.annotations.media import split_extension
@@ -13,8 +14,7 @@ from bike.errors import ParamsError
 from bike.files import atomic_write, csv_writer
 from bike.records import LIST_COLUMNS, Sample, write_list
 
-AUDIT_NAME = "audit.csv"
-AUDIT_COLUMNS = ("finding", "action", "list", "path", "label", "detail")
+UNANNOTATED_NAME, LABELS_NAME = "unannotated.csv", "labels.csv"
 
 
 def check_out(dataset: str, out: Path, source: Path, others: Sequence[Path | None]) -> None:
@@ -31,7 +31,7 @@ def check_out(dataset: str, out: Path, source: Path, others: Sequence[Path | Non
     """
     place = out.resolve()
     written = {place / f"{split}{suffix}" for split in SPLITS for suffix in (".csv", ".txt")}
-    written |= {place / name for name in ("labels.csv", "unannotated.csv", AUDIT_NAME)}
+    written |= {place / name for name in (LABELS_NAME, UNANNOTATED_NAME, AUDIT_NAME)}
     read = {path.resolve() for path in (source, *others) if path is not None and path.is_file()}
     beside = place in {path.parent for path in read} and not all(map(_is_ours, filter(Path.exists, written)))
     inside = dataset != "folders" and source.is_dir() and source.resolve() == place
@@ -45,7 +45,7 @@ def _is_ours(path: Path) -> bool:
         return path.with_suffix(".csv").is_file() and _is_ours(path.with_suffix(".csv"))
     with path.open("rb") as file:
         header = file.readline(1000).decode(errors="replace").strip()
-    return header in (",".join(LIST_COLUMNS), "id,name", "id,name,published", ",".join(AUDIT_COLUMNS))
+    return header in (",".join(LIST_COLUMNS), "id,name", "id,name,published", ",".join(Finding._fields))
 
 
 def write_split_lists(folder: Path, lists: dict[str, list[Sample]], *, videos: bool, keyed: bool = False) -> list[str]:
