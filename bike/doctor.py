@@ -12,18 +12,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from bike.data.decode import survey_video
-from bike.data.decode_file import UnreadableError
-from bike.data.decode_worker import has_module
-from bike.data.extract import MANIFEST_NAME, num_cores, shown
-from bike.data.extract_ffmpeg import ffmpeg_binary, ffmpeg_python
-from bike.data.extract_found import FoundVideo
-from bike.data.extract_output import output_exists
-from bike.data.extract_sources import find_videos
-from bike.data.packs import PACK_SUFFIX, read_frames, scan_offsets
 from bike.errors import BikeError, first_few, one_line
+from bike.extract.ffmpeg import ffmpeg_binary, ffmpeg_python
+from bike.extract.output import output_exists
+from bike.extract.run import MANIFEST_NAME, num_cores, shown
 from bike.files import read_regular
+from bike.formats.packs import PACK_SUFFIX, read_frames, scan_offsets
 from bike.records import VideoRecord, read_manifest
+from bike.video.decode import survey_video
+from bike.video.file import UnreadableError
+from bike.video.find import find_videos
+from bike.video.found import FoundVideo
+from bike.workers.worker import has_module
 
 Item = TypeVar("Item")
 Status = Literal["ok", "note", "bad"]
@@ -159,7 +159,7 @@ def _pack_problem(folder: Path, record: VideoRecord) -> str:
 
 
 def _shards(folder: Path) -> Iterator[Check]:
-    from bike.data.shards_read import INDEX_NAME, ShardIndex, read_shard_manifest
+    from bike.formats.shards import INDEX_NAME, ShardIndex, read_shard_manifest
 
     manifest = read_shard_manifest(folder)
     index = ShardIndex(manifest, folder / INDEX_NAME)

@@ -10,21 +10,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bike.data.decode import decode_frames, probe_video
+from bike.data.inputs import check_input_size
 from bike.data.spatial import test_crops
 from bike.data.temporal import test_indices
 from bike.distributed import join_world
 from bike.errors import BikeError, DataError, first_few, one_line
-from bike.evaluate.inputs import check_input_size
-from bike.evaluate.run import load_video_model
-from bike.evaluate.scoring import Scorer
+from bike.evaluate.run_video import load_video_model
 from bike.evaluate.views import video_scores
 from bike.files import existing_file
 from bike.model.encoders import Encoder
+from bike.model.formats.fetch import resolve
 from bike.model.heads import VideoHead
+from bike.model.scorer import Scorer
 from bike.model.weights import load_clip
-from bike.model.weights_fetch import resolve
 from bike.params import Params, Views
+from bike.video.decode import decode_frames, probe_video
 
 
 @dataclass(frozen=True, slots=True)

@@ -216,7 +216,7 @@ def expected_hours(preset: Preset, *, gpus: int = 8, tflops: float = 60.0) -> fl
         Hours, or None where the number of videos is not known (few-shot lists, parts of Kinetics-600).
     """
     from bike.model.count import count_clip
-    from bike.model.encoders_architecture import OFFICIAL
+    from bike.model.layers.architecture import OFFICIAL
 
     if preset.entry.task == "few-shot" or preset.entry.dataset not in NUM_VIDEOS:
         return None

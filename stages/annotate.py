@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bike.data.annotations.run import annotate
+from bike.annotate.run import annotate
 from stages import params, paths, run
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bike.attributes_make import make_attributes, pair_lists
+from bike.attributes.run import make_attributes, pair_lists
 from stages import params, paths, run
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bike.demo.dataset import make_demo_data
+from bike.demo.run import make_demo_data
 from stages import params, paths, run
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bike.data.extract import extract_videos
+from bike.extract.run import extract_videos
 from stages import params, paths, run
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bike.demo.pretrain import pretrain_clip
+from bike.pretrain.run import pretrain_clip
 from stages import params, paths, run
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bike.report import build_report
+from bike.report.run import build_report
 from stages import params, paths, run
 
 

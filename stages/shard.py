@@ -6,9 +6,9 @@ then extracted again first, which gives the same bytes.
 
 from __future__ import annotations
 
-from bike.data.extract import extract_videos
-from bike.data.shards import missing_packs, write_shards
+from bike.extract.run import extract_videos
 from bike.records import read_list
+from bike.shard.run import missing_packs, write_shards
 from stages import params, paths, run
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bike.train.video import train_video
+from bike.train.run_video import train_video
 from stages import params, paths, run
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bike.train.attributes import train_attributes
+from bike.train.run_attributes import train_attributes
 from stages import params, paths, run
 
 

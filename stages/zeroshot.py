@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bike.evaluate.inputs import choose_views
+from bike.data.inputs import choose_views
 from bike.evaluate.run_zeroshot import evaluate_zeroshot
 from stages import params, paths, run
 

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from bike.data.annotations import Audit
+from bike.annotate import Audit
 from bike.files import video_keys
 from bike.records import VideoRecord, write_manifest
 

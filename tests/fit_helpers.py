@@ -30,8 +30,8 @@ from bike.distributed import (
 )
 from bike.errors import DataError
 from bike.model.encoders import Encoder, build
-from bike.model.encoders_architecture import Architecture
 from bike.model.heads import AttributeHead, VideoHead
+from bike.model.layers.architecture import Architecture
 from bike.train.branches import AttributeBranch, VideoBranch, choose_trained, trained_parameters
 from bike.train.step import StepOptions, compute_gradients
 
@@ -104,7 +104,7 @@ class Ended:
 
 
 # What a new process would spend its first seconds on.
-PRELOADED = ["bike.train.attributes", "bike.evaluate.run", "dvclive.live", "torch._dynamo", "pytest"]
+PRELOADED = ["bike.train.run_attributes", "bike.evaluate.run_video", "dvclive.live", "torch._dynamo", "pytest"]
 
 
 def run_processes(count: int, target: Callable[..., int], *args: str, timeout: float = 120) -> list[Ended]:

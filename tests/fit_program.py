@@ -10,11 +10,11 @@ from typing import Any
 import torch
 
 from bike.cli import guarded
-from bike.data import sources
-from bike.evaluate.run import evaluate_video
+from bike.evaluate.run_video import evaluate_video
+from bike.frames import open as sources
 from bike.params import Views, load_params
-from bike.train.attributes import train_attributes
-from bike.train.video import train_video
+from bike.train.run_attributes import train_attributes
+from bike.train.run_video import train_video
 
 
 class Countdown:

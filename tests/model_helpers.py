@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from bike.model.encoders import Encoder, build
-from bike.model.encoders_architecture import Architecture
+from bike.model.layers.architecture import Architecture
 
 VIT = Architecture(
     embed_dim=24,

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from annotations_helpers import found, manifest, write_rows, write_text
 
-from bike.data.annotations import ReadOptions, annotate, read_media, readable_name
+from bike.annotate import ReadOptions, annotate, read_media, readable_name
 from bike.errors import BikeError, DataError, ParamsError
 from bike.params import Annotate
 from bike.records import read_labels, read_list

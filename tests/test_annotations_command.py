@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from annotations_helpers import hmdb_replica, manifest, ucf_replica, write_rows, write_text
 
+from bike.annotate import DATASETS, ReadOptions
 from bike.cli import guarded
 from bike.commands.annotate import app
-from bike.data.annotations import DATASETS, ReadOptions
 from bike.errors import ParamsError
 from bike.records import read_labels, read_list
 

@@ -22,7 +22,7 @@ from annotations_helpers import (
     write_text,
 )
 
-from bike.data.annotations import ReadOptions, annotate
+from bike.annotate import ReadOptions, annotate
 from bike.errors import DataError
 from bike.params import Annotate
 from bike.records import Sample, read_labels, read_list

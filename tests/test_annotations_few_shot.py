@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from bike.data.annotations import choose_shots, write_few_shot
-from bike.data.annotations.writing import write_published
+from bike.annotate import choose_shots, write_few_shot
+from bike.annotate.writing import write_published
 from bike.errors import DataError, ParamsError
 from bike.records import Sample, read_list, write_labels, write_list
 

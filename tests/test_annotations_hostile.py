@@ -10,8 +10,8 @@ from annotations_helpers import manifest, write_rows, write_text
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bike.data.annotations import DATASETS, ReadOptions, annotate
-from bike.data.annotations.classes import read_class_names
+from bike.annotate import DATASETS, ReadOptions, annotate
+from bike.annotate.classes import read_class_names
 from bike.errors import BikeError, DataError
 from bike.params import Annotate
 from bike.records import read_labels, read_list

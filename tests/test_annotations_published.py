@@ -9,8 +9,8 @@ from annotations_helpers import found, manifest, write_rows, write_text
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bike.data.annotations import ReadOptions, annotate, read_published_list
-from bike.data.annotations.writing import write_published
+from bike.annotate import ReadOptions, annotate, read_published_list
+from bike.annotate.writing import write_published
 from bike.errors import DataError
 from bike.records import Sample, read_labels, read_list, read_manifest
 

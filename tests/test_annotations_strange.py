@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from annotations_helpers import found, manifest, ucf_replica, write_rows, write_text
 
-from bike.data.annotations import ReadOptions, annotate, matching
-from bike.data.annotations.classes import fold, read_class_file
-from bike.data.annotations.entries import Entry, split_of_name
-from bike.data.annotations.matching import _shared_folders as shared_folders
+from bike.annotate import ReadOptions, annotate, matching
+from bike.annotate.classes import fold, read_class_file
+from bike.annotate.entries import Entry, split_of_name
+from bike.annotate.matching import _shared_folders as shared_folders
 from bike.errors import DataError, ParamsError, one_line
 from bike.params import Annotate
 from bike.records import VideoRecord, read_labels, read_list, read_manifest, write_manifest

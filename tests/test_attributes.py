@@ -14,22 +14,22 @@ from fit_helpers import run_processes, tiny_encoder
 from safetensors.torch import load_file
 from torch.nn.functional import normalize
 
-from bike.attributes import merge_corpora, read_corpus, read_lexicon, sentences_of, write_corpus
-from bike.attributes_make import embed_phrases, make_attributes, pair_lists, rank_phrases
-from bike.data.sources import PackSource
+from bike.attributes.corpus import merge_corpora, read_corpus, read_lexicon, sentences_of, write_corpus
+from bike.attributes.run import embed_phrases, make_attributes, pair_lists, rank_phrases
 from bike.data.spatial import normalize as normalize_frames
 from bike.data.spatial import test_crops as cut_crops
 from bike.data.temporal import validation_indices
 from bike.errors import BikeError, DataError
-from bike.evaluate.files import read_scores
+from bike.evaluate.results import read_scores
 from bike.evaluate.run_attributes import evaluate_attributes
+from bike.frames.open import PackSource
 from bike.model.heads import AttributeHead
 from bike.model.weights import load_clip, load_released
 from bike.params import load_params
 from bike.records import Sample, read_list, write_labels
 from bike.text.tokenizer import tokenize
-from bike.train.attributes import train_attributes
 from bike.train.branches import AttributeBranch
+from bike.train.run_attributes import train_attributes
 
 PHRASES = ["red", "green", "blue", "a dog", "noise", "square"]
 

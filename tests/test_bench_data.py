@@ -14,20 +14,20 @@ from PIL import Image
 from shard_helpers import make_data, picture
 from typer.testing import CliRunner
 
-from bike.bench_data import Workload, targets
-from bike.bench_data_clips import ClipSet, make_clips
-from bike.bench_data_load import CLIPS, CROPS, INPUT_SIZE, SEGMENTS, PlainFolder, repeat_samples
-from bike.bench_data_report import Target, limit_table, target_table, value_table, verdicts
-from bike.bench_data_scale import lay_out, planned_shards
-from bike.bench_data_stage import watched_memory
-from bike.bench_table import Measurement
+from bike.bench.clips import ClipSet, make_clips
+from bike.bench.data import Workload, targets
+from bike.bench.loading import CLIPS, CROPS, INPUT_SIZE, SEGMENTS, PlainFolder, repeat_samples
+from bike.bench.process import watched_memory
+from bike.bench.results import Target, limit_table, target_table, value_table, verdicts
+from bike.bench.scale import lay_out, planned_shards
+from bike.bench.table import Measurement
 from bike.commands.bench import app
-from bike.data.decode import decode_frames, probe_video
 from bike.data.loader import evaluation_batches, training_batches
-from bike.data.shards import write_shards
-from bike.data.sources import ShardSource
 from bike.data.spatial import CLIP_MEAN, CLIP_STD, normalize
+from bike.frames.open import ShardSource
 from bike.records import Sample, write_list
+from bike.shard.run import write_shards
+from bike.video.decode import decode_frames, probe_video
 
 TINY = Workload(
     large=ClipSet(96, 64, 4, 1, 2),
@@ -193,7 +193,7 @@ def test_tiny_videos_are_laid_out_by_split_and_class(tmp_path: Path) -> None:
 
 
 def test_command_measures_and_writes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bike.bench_data.QUICK", TINY)
+    monkeypatch.setattr("bike.bench.data.QUICK", TINY)
     csv, page, plot = tmp_path / "data.csv", tmp_path / "data.md", tmp_path / "data.svg"
     options = ["--csv", str(csv), "--page", str(page), "--plot", str(plot)]
     result = CliRunner().invoke(app, ["data", "--quick", *options])

@@ -7,8 +7,8 @@ import torch
 from model_helpers import VIT, small
 
 from bike.model.count import count_clip, count_head_flops, num_parameters
-from bike.model.encoders_architecture import OFFICIAL, Architecture
 from bike.model.heads import VideoHead
+from bike.model.layers.architecture import OFFICIAL, Architecture
 
 # Parameters in all; millions of the vision tower; GFLOPs of a picture and of a text (open_clip's model profile, which
 # projects one token of a text, not all, and counts a ResNet's batch norms too).

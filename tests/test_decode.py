@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from video_samples import cut, make_video, overwrite, read_number
 
-from bike.data.decode import count_frames, decode_frames, probe_video, survey_video
-from bike.data.decode_file import UnreadableError, VideoFile
-from bike.data.decode_worker import has_module
 from bike.errors import BikeError, DataError
+from bike.video.decode import count_frames, decode_frames, probe_video, survey_video
+from bike.video.file import UnreadableError, VideoFile
+from bike.workers.worker import has_module
 
 DECODERS = ["pyav", pytest.param("decord", marks=pytest.mark.skipif(not has_module("decord"), reason="no decord"))]
 FORMATS = {

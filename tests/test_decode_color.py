@@ -11,9 +11,10 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace
 from video_samples import make_video, read_number
 
-from bike.data.decode import decode_frames
-from bike.data.decode_color import WEIGHTS, MatrixChange
-from bike.data.decode_picture import (
+from bike.errors import DataError
+from bike.video.color import WEIGHTS, MatrixChange
+from bike.video.decode import decode_frames
+from bike.video.picture import (
     SCALING,
     UPRIGHT,
     PictureConverter,
@@ -23,7 +24,6 @@ from bike.data.decode_picture import (
     scaled_size,
     turn_of_matrix,
 )
-from bike.errors import DataError
 
 ONE = 1 << 16
 COLORS = [(200, 100, 50), (30, 180, 90), (60, 70, 200), (245, 245, 245), (12, 12, 12)]

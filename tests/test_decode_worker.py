@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from bike.data.decode_file import UnreadableError
-from bike.data.decode_worker import DiedError, TimedOutError, Worker, has_module, thread_worker
+from bike.video.file import UnreadableError
+from bike.workers.worker import DiedError, TimedOutError, Worker, has_module, thread_worker
 
 
 def test_runs_functions_and_keeps_its_process() -> None:
@@ -68,7 +68,7 @@ def test_the_helper_of_a_killed_parent_ends_by_itself() -> None:
     """Even one that never looks at its connection again: the kernel's timer ends it."""
     code = """
         import os, time
-        from bike.data.decode_worker import Worker
+        from bike.workers.worker import Worker
         worker = Worker()
         print(worker.call(os.getpid, timeout_seconds=60), flush=True)
         worker.submit(time.sleep, 600, timeout_seconds=60)
@@ -90,7 +90,7 @@ def test_the_helper_of_a_killed_parent_ends_by_itself() -> None:
 def test_an_idle_helper_ends_with_its_parent() -> None:
     code = """
         import os, time
-        from bike.data.decode_worker import Worker
+        from bike.workers.worker import Worker
         worker = Worker()
         print(worker.call(os.getpid, timeout_seconds=60), flush=True)
         time.sleep(600)

@@ -15,8 +15,8 @@ import pytest
 from typer.testing import CliRunner
 
 from bike.demo.clips import LIKED_SHARE, MARGIN_PX, draw_clip, render_clip, render_frame
-from bike.demo.dataset import BROKEN, clip_generator, make_demo_data, make_file, plan_clips
 from bike.demo.objects import BYSTANDERS, COLOURS, DRAW
+from bike.demo.run import BROKEN, clip_generator, make_demo_data, make_file, plan_clips
 from bike.demo.scenes import CLASS_NAMES, CLASS_SLUGS, PAIRS
 from bike.errors import BikeError
 from bike.params import DemoData

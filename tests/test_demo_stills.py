@@ -10,7 +10,7 @@ import pytest
 
 from bike.demo.objects import BYSTANDERS, COLOURS
 from bike.demo.scenes import CLASS_NAMES, PAIRS, Shape
-from bike.demo.stills import TEMPLATES, Stills, render_stills
+from bike.pretrain.stills import TEMPLATES, Stills, render_stills
 from bike.text.tokenizer import tokenize
 
 MOTIONS = {

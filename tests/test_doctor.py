@@ -11,11 +11,11 @@ from typer.testing import CliRunner, Result
 from video_samples import make_video, overwrite
 
 from bike.commands.doctor import doctor
-from bike.data.extract import extract_videos
-from bike.data.shards import write_shards
 from bike.doctor import Check, check_data, check_machine, spread
+from bike.extract.run import extract_videos
 from bike.params import Extract
 from bike.records import Sample, read_manifest, write_list
+from bike.shard.run import write_shards
 
 
 @pytest.fixture(scope="module")

@@ -11,8 +11,8 @@ from model_helpers import RESNET, VIT, pictures, small, token_ids
 from torch import Tensor, nn
 
 from bike.model.encoders import Encoder, build, encode_prompts
-from bike.model.encoders_architecture import OFFICIAL, Architecture, read_architecture
-from bike.model.encoders_blocks import Attention, Block, Transformer
+from bike.model.layers.architecture import OFFICIAL, Architecture, read_architecture
+from bike.model.layers.blocks import Attention, Block, Transformer
 
 BOTH = pytest.mark.parametrize("architecture", [VIT, RESNET], ids=["vit", "resnet"])
 

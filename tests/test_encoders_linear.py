@@ -7,9 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from bike.model import encoders_linear
-from bike.model.encoders_blocks import quick_gelu
-from bike.model.encoders_linear import Linear, linear
+from bike.model.layers import linear as encoders_linear
+from bike.model.layers.blocks import quick_gelu
+from bike.model.layers.linear import Linear, linear
 
 needs_onednn = pytest.mark.skipif(
     not torch.backends.mkldnn.is_available() or not hasattr(torch.ops.mkldnn, "_linear_pointwise"),

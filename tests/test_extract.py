@@ -18,10 +18,10 @@ from video_samples import cut, make_video, read_number
 
 from bike.cli import guarded
 from bike.commands.extract import extract
-from bike.data.extract import extract_videos
-from bike.data.packs import read_pack, scan_offsets
 from bike.errors import BikeError, DataError
+from bike.extract.run import extract_videos
 from bike.files import video_keys
+from bike.formats.packs import read_pack, scan_offsets
 from bike.params import Extract
 from bike.records import VideoRecord, read_manifest
 

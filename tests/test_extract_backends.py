@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 from video_samples import cut, make_video, overwrite, read_number
 
-from bike.data.decode import decode_frames
-from bike.data.extract import extract_videos
-from bike.data.packs import read_pack
+from bike.extract.run import extract_videos
+from bike.formats.packs import read_pack
 from bike.params import Extract
 from bike.records import VideoRecord
+from bike.video.decode import decode_frames
 
 BACKENDS = ("pyav", "ffmpeg")
 

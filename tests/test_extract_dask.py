@@ -19,13 +19,13 @@ import pytest
 from test_extract import digests
 from video_samples import make_video, overwrite
 
-from bike.data.decode_worker import DiedError, TimedOutError
-from bike.data.extract import extract_videos
-from bike.data.extract_dask import run_on_dask
-from bike.data.extract_journal import JOURNAL_NAME
 from bike.errors import BikeError
+from bike.extract.journal import JOURNAL_NAME
+from bike.extract.run import extract_videos
 from bike.files import existing_file
 from bike.params import Extract
+from bike.workers.dask import run_on_dask
+from bike.workers.worker import DiedError, TimedOutError
 
 pytest.importorskip("distributed")
 # Dask's own clean-up is not ours to judge.

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from video_samples import make_video
 
-from bike.data.extract import extract_videos
-from bike.data.packs import scan_offsets
 from bike.errors import BikeError
+from bike.extract.run import extract_videos
+from bike.formats.packs import scan_offsets
 from bike.params import Extract
 
 ONE_JOB = Extract(jobs=1)
@@ -33,7 +33,7 @@ def run_limited(videos: Path, destination: Path, *, backend: str = "pyav") -> su
     code = """
         import signal, sys
         from bike.cli import guarded
-        from bike.data.extract import extract_videos
+        from bike.extract.run import extract_videos
         from bike.params import Extract
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         options = Extract(jobs=2, backend=sys.argv[3])
@@ -99,7 +99,7 @@ def test_a_folder_where_a_pack_should_be(videos: Path, tmp_path: Path) -> None:
 
 
 def test_a_second_extraction_waits_its_turn(videos: Path, tmp_path: Path) -> None:
-    from bike.data.extract_journal import locked
+    from bike.extract.journal import locked
 
     with locked(tmp_path), pytest.raises(BikeError, match="another extraction is writing here"):
         extract_videos(videos, tmp_path, options=ONE_JOB)
@@ -108,7 +108,7 @@ def test_a_second_extraction_waits_its_turn(videos: Path, tmp_path: Path) -> Non
 def test_ffmpeg_python_hidden_by_a_namesake(videos: Path, tmp_path: Path) -> None:
     (tmp_path / "hides" / "ffmpeg").mkdir(parents=True)
     (tmp_path / "hides" / "ffmpeg" / "__init__.py").write_text("")
-    code = "import sys; from bike.cli import guarded; from bike.data.extract_ffmpeg import ffmpeg_python; "
+    code = "import sys; from bike.cli import guarded; from bike.extract.ffmpeg import ffmpeg_python; "
     code += "sys.exit(guarded(ffmpeg_python))"
     environment = {**os.environ, "PYTHONPATH": str(tmp_path / "hides")}
     result = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)

@@ -17,9 +17,8 @@ import simplejpeg
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bike.data.decode_file import VideoFile
-from bike.data.decode_worker import DiedError, TimedOutError
-from bike.data.extract_journal import (
+from bike.errors import BikeError, DataError
+from bike.extract.journal import (
     JOURNAL_NAME,
     Entry,
     fingerprint,
@@ -29,15 +28,16 @@ from bike.data.extract_journal import (
     read_journal,
     rewrite_journal,
 )
-from bike.data.extract_output import open_output, output_exists, remove_leftovers, remove_output
-from bike.data.extract_pool import describe_failure, run_tasks
-from bike.data.extract_rate import RateChanger
-from bike.data.extract_recipe import Recipe, Task, jpeg_quality, rejected
-from bike.data.extract_recipe import Result as ExtractResult
-from bike.data.packs import scan_offsets, split_stream
-from bike.errors import BikeError, DataError
+from bike.extract.output import open_output, output_exists, remove_leftovers, remove_output
+from bike.extract.rate import RateChanger
+from bike.extract.task import Recipe, Task, jpeg_quality, rejected
+from bike.extract.task import Result as ExtractResult
 from bike.files import existing_file
+from bike.formats.packs import scan_offsets, split_stream
 from bike.records import VideoRecord
+from bike.video.file import VideoFile
+from bike.workers.pool import describe_failure, run_tasks
+from bike.workers.worker import DiedError, TimedOutError
 
 
 def resample(times: list[float | None], fps: float, frame_seconds: float) -> list[int]:

@@ -14,15 +14,15 @@ import pytest
 from test_extract import digests
 from video_samples import make_video, overwrite
 
-from bike.data.extract import extract_videos
-from bike.data.extract_journal import JOURNAL_NAME
+from bike.extract.journal import JOURNAL_NAME
+from bike.extract.run import extract_videos
 from bike.params import Extract
 
 NUM_VIDEOS = 24
 CODE = """
     import sys
     from bike.cli import guarded
-    from bike.data.extract import extract_videos
+    from bike.extract.run import extract_videos
     from bike.params import Extract
 
     source, destination, layout = sys.argv[1:]

@@ -10,9 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from bike.data.extract_sources import find_videos, read_listing
-from bike.data.extract_tars import tar_videos
 from bike.errors import BikeError, DataError
+from bike.video.find import find_videos, read_listing
+from bike.video.tars import tar_videos
 
 ODD_NAMES = [
     b"a b.mp4",

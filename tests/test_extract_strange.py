@@ -18,14 +18,14 @@ import pytest
 from video_samples import cut, make_video, numbered_picture, read_number
 
 from bike.cli import guarded
-from bike.data.extract import extract_videos
-from bike.data.extract_dask import run_on_dask
-from bike.data.extract_journal import JOURNAL_NAME, read_journal
-from bike.data.extract_sources import find_videos, read_listing
-from bike.data.packs import read_pack, scan_offsets
 from bike.doctor import check_data, check_machine
 from bike.errors import BikeError, DataError
+from bike.extract.journal import JOURNAL_NAME, read_journal
+from bike.extract.run import extract_videos
+from bike.formats.packs import read_pack, scan_offsets
 from bike.params import Extract
+from bike.video.find import find_videos, read_listing
+from bike.workers.dask import run_on_dask
 
 QUICK = Extract(jobs=1)
 
@@ -98,7 +98,7 @@ def test_an_entry_is_void_before_its_frames_are_replaced(tmp_path: Path, monkeyp
         raise KeyboardInterrupt
         yield
 
-    monkeypatch.setattr("bike.data.extract.run_tasks", killed)
+    monkeypatch.setattr("bike.extract.run.run_tasks", killed)
     with pytest.raises(KeyboardInterrupt):
         extract_videos(tmp_path / "videos", tmp_path / "out", options=Extract(jobs=1, quality=20))
     assert read_journal(tmp_path / "out") == {}

@@ -15,13 +15,13 @@ import torch
 from shard_helpers import FPS, Data, frame_numbers, jpeg, make_data, picture
 
 from bike.data.loader import Batch, TrainingBatches, evaluation_batches, training_batches
-from bike.data.loader_order import epoch_order, rank_part
-from bike.data.shards import write_shards
-from bike.data.sources import Frames, FrameSource, ShardSource
+from bike.data.order import epoch_order, rank_part
 from bike.data.spatial import test_crops
 from bike.data.temporal import test_indices, training_bounds
 from bike.errors import BikeError, DataError
+from bike.frames.open import Frames, FrameSource, ShardSource
 from bike.records import Sample
+from bike.shard.run import write_shards
 
 TRAIN: dict[str, Any] = {"num_segments": 4, "batch_size": 6, "input_size": 16, "seed": 3}
 TEST: dict[str, Any] = {"num_segments": 4, "input_size": 16, "batch_size": 3}
@@ -284,7 +284,7 @@ def test_trimmed_samples_need_times(tmp_path: Path) -> None:
     folder.mkdir(parents=True)
     for frame in range(3):
         (folder / f"img_{frame + 1:05d}.jpg").write_bytes(jpeg(picture(0, frame)))
-    from bike.data.sources import FolderSource
+    from bike.frames.open import FolderSource
 
     samples = [Sample("a-1", "a", "a", (0,), 3, 0.0, 1.0)]
     with pytest.raises(DataError, match=r"sample a-1 \(a\): trimmed, but the frames per second are not known"):

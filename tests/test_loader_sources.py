@@ -12,9 +12,9 @@ from PIL import Image
 from shard_helpers import HEIGHT, WIDTH, Data, frame_numbers, jpeg, make_data, picture
 
 from bike.data.loader import training_batches
-from bike.data.packs import scan_offsets
-from bike.data.shards import write_shards
-from bike.data.sources import (
+from bike.errors import BikeError, DataError
+from bike.formats.packs import scan_offsets
+from bike.frames.open import (
     CachedSource,
     FolderSource,
     FrameSource,
@@ -24,8 +24,8 @@ from bike.data.sources import (
     ShardSource,
     open_source,
 )
-from bike.errors import BikeError, DataError
 from bike.records import Sample, read_manifest, write_manifest
+from bike.shard.run import write_shards
 
 
 @pytest.fixture(scope="module")

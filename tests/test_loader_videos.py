@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 import torch
 
-from bike.data.extract import extract_videos
 from bike.data.loader import evaluation_batches, training_batches
-from bike.data.shards import write_shards
-from bike.data.sources import FrameSource, PackSource, ShardSource, VideoSource, open_source
 from bike.errors import DataError
+from bike.extract.run import extract_videos
+from bike.frames.open import FrameSource, PackSource, ShardSource, VideoSource, open_source
 from bike.params import Extract
 from bike.records import Sample, VideoRecord, read_manifest, write_manifest
+from bike.shard.run import write_shards
 
 VIEWS = {"num_segments": 4, "input_size": 32}
 

@@ -11,8 +11,8 @@ import pytest
 import simplejpeg
 from PIL import Image
 
-from bike.data.packs import read_frames, read_pack, scan_offsets
 from bike.errors import BikeError, DataError
+from bike.formats.packs import read_frames, read_pack, scan_offsets
 
 
 def picture(seed: int, height: int = 24, width: int = 32) -> np.ndarray:

@@ -16,7 +16,7 @@ from ruamel.yaml import YAML
 
 from bike.files import read_json
 from bike.records import read_list, read_manifest
-from bike.report_table import END, START
+from bike.report.table import END, START
 from stages.compare_locks import data_hashes, differences
 
 # Enough for every stage to run, far too little to learn.

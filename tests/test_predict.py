@@ -15,17 +15,17 @@ from typer.testing import CliRunner
 
 from bike.cli import guarded
 from bike.commands.predict import predict as command
-from bike.data.decode import decode_frames
 from bike.data.spatial import test_crops as cut_crops
 from bike.data.temporal import test_indices as clip_indices
 from bike.errors import BikeError, DataError
-from bike.evaluate.scoring import Scorer
 from bike.evaluate.views import video_scores
 from bike.model.heads import VideoHead
+from bike.model.scorer import Scorer
 from bike.model.weights import save_released, save_safetensors
 from bike.params import Params, Views
 from bike.predict import Prediction, predict_videos
 from bike.records import write_labels
+from bike.video.decode import decode_frames
 
 NAMES = ["a red thing", "a green thing", "a blue thing"]
 

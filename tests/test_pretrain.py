@@ -11,9 +11,12 @@ import torch.nn.functional as F
 import typer
 from typer.testing import CliRunner
 
-from bike.demo import pretrain as module
-from bike.demo.pretrain import build_small_clip, count_parameters, pretrain_clip
-from bike.demo.pretrain_step import (
+from bike.errors import BikeError
+from bike.model.weights import load_clip
+from bike.params import Pretrain
+from bike.pretrain import run as module
+from bike.pretrain.run import build_small_clip, count_parameters, pretrain_clip
+from bike.pretrain.step import (
     Captioned,
     batch_rows,
     caption_accuracy,
@@ -24,10 +27,7 @@ from bike.demo.pretrain_step import (
     set_feature_norm,
     shrink_vocabulary,
 )
-from bike.demo.stills import render_stills
-from bike.errors import BikeError
-from bike.model.weights import load_clip
-from bike.params import Pretrain
+from bike.pretrain.stills import render_stills
 from bike.text.tokenizer import tokenize
 
 TINY = Pretrain(

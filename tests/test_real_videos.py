@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bike.data.decode import decode_frames, probe_video
-from bike.data.extract import extract_videos
-from bike.data.extract_ffmpeg import ffmpeg_binary
-from bike.data.packs import read_pack, scan_offsets
+from bike.extract.ffmpeg import ffmpeg_binary
+from bike.extract.run import extract_videos
+from bike.formats.packs import read_pack, scan_offsets
 from bike.params import Extract
 from bike.records import VideoRecord
+from bike.video.decode import decode_frames, probe_video
 
 # Path -> frames, width and height of the pack (short side at most 256 px, square pixels, upright), or the reason.
 EXPECTED: dict[str, tuple[int, int, int] | str] = {

@@ -19,11 +19,11 @@ import torch
 from shard_helpers import Data, frame_numbers, make_data
 
 from bike.data.loader import evaluation_batches, training_batches
-from bike.data.remote import RemoteFolder, _cached_name, _lock_name, cache_folder, remote_url
-from bike.data.shards import write_shards
-from bike.data.shards_read import read_shard_manifest
-from bike.data.sources import RemoteShardSource, ShardSource, open_source
 from bike.errors import BikeError, DataError
+from bike.formats.shards import read_shard_manifest
+from bike.frames.open import RemoteShardSource, ShardSource, open_source
+from bike.frames.remote import RemoteFolder, _cached_name, _lock_name, cache_folder, remote_url
+from bike.shard.run import write_shards
 
 QUICK = {"pause_seconds": 0.001, "timeout_seconds": 5.0}
 

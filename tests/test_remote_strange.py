@@ -16,14 +16,14 @@ import pytest
 from shard_helpers import Data, make_data
 from test_remote import QUICK, Server
 
-from bike.data import remote
 from bike.data.loader import evaluation_batches, training_batches
-from bike.data.remote import RemoteFolder, _in_use, _locked
-from bike.data.remote_get import download
-from bike.data.shards import write_shards
-from bike.data.shards_read import read_shard_manifest
-from bike.data.sources import RemoteShardSource, ShardSource
+from bike.download import download
 from bike.errors import BikeError, DataError
+from bike.formats.shards import read_shard_manifest
+from bike.frames import remote
+from bike.frames.open import RemoteShardSource, ShardSource
+from bike.frames.remote import RemoteFolder, _in_use, _locked
+from bike.shard.run import write_shards
 
 
 @pytest.fixture(scope="module")

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bike.report_curves import Curve
-from bike.report_plots import heat_map, line_chart, nice_ticks, tick_text
+from bike.report.charts import heat_map, line_chart, nice_ticks, tick_text
+from bike.report.curves import Curve
 
 VALUES = st.floats(-1e30, 1e30, allow_nan=False)
 

@@ -6,7 +6,7 @@ import pytest
 from conftest import ROOT
 
 from bike.params import load_params
-from bike.report_table import check_markers, check_readme
+from bike.report.table import check_markers, check_readme
 
 
 def test_the_readme_has_a_place_for_the_table() -> None:

@@ -12,9 +12,9 @@ from report_samples import NAMES, PAIRS, write_csv, write_curves, write_evaluati
 from safetensors.numpy import save_file
 
 from bike.errors import BikeError, DataError, ParamsError
-from bike.report_curves import MAX_POINTS, read_curves, thin_out
-from bike.report_pairs import pair_results
-from bike.report_results import best_row, expected_random_ap, find_row, results_table, spread_figures
+from bike.report.curves import MAX_POINTS, read_curves, thin_out
+from bike.report.pairs import pair_results
+from bike.report.rows import best_row, expected_random_ap, find_row, results_table, spread_figures
 from bike.train.curves import Curves
 
 

@@ -10,18 +10,18 @@ import simplejpeg
 import torch
 from report_samples import NAMES, write_evaluation
 
-from bike.data.sources import open_source
 from bike.data.spatial import normalize, test_crops
 from bike.data.temporal import validation_indices
 from bike.errors import DataError
+from bike.frames.open import open_source
 from bike.model.encoders import Encoder, build, encode_prompts
-from bike.model.encoders_architecture import Architecture
 from bike.model.heads import VideoHead
+from bike.model.layers.architecture import Architecture
 from bike.model.weights import save_released
 from bike.params import Params, parse_params
 from bike.records import Sample, VideoRecord, write_labels, write_list, write_manifest
-from bike.report import build_report
-from bike.report_saliency import saliency_strips
+from bike.report.run import build_report
+from bike.report.saliency import saliency_strips
 from bike.text.prompts import class_prompts
 from bike.text.tokenizer import tokenize
 

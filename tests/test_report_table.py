@@ -12,8 +12,8 @@ from report_samples import PAIRS, write_evaluation, write_results
 from rich.console import Console
 
 from bike.errors import BikeError
-from bike.report_results import Row, results_table
-from bike.report_table import (
+from bike.report.rows import Row, results_table
+from bike.report.table import (
     END,
     START,
     best_cells,

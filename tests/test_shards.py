@@ -15,13 +15,13 @@ import simplejpeg
 from shard_helpers import FPS, Data, contents, frame_numbers, jpeg, make_data, make_record, picture
 from video_samples import make_video
 
-from bike.data.shards import missing_packs, write_shards
-from bike.data.shards_read import read_shard_manifest
-from bike.data.shards_verify import verify_shards
-from bike.data.sources import ShardSource
 from bike.data.temporal import validation_indices
 from bike.errors import BikeError, DataError
+from bike.formats.shards import read_shard_manifest
+from bike.frames.open import ShardSource
 from bike.records import Sample, read_manifest, write_list, write_manifest
+from bike.shard.run import missing_packs, write_shards
+from bike.shard.verify import verify_shards
 
 
 @pytest.fixture(scope="module")

@@ -10,10 +10,10 @@ from typer.testing import CliRunner, Result
 
 from bike.cli import build_app
 from bike.commands.shard import read_size_mb
-from bike.data.shards import write_shards
-from bike.data.shards_read import read_shard_manifest
 from bike.errors import BikeError, ParamsError
+from bike.formats.shards import read_shard_manifest
 from bike.records import write_labels
+from bike.shard.run import write_shards
 
 
 @pytest.fixture(scope="module")

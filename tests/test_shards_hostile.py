@@ -16,12 +16,12 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from shard_helpers import make_data
 
-from bike.data.shards import write_shards
-from bike.data.shards_read import parse_stored
-from bike.data.shards_tar import TarWriter, scan_members
-from bike.data.shards_verify import verify_shards
-from bike.data.sources import ShardSource
 from bike.errors import DataError
+from bike.formats.shards import parse_stored
+from bike.formats.tar import TarWriter, scan_members
+from bike.frames.open import ShardSource
+from bike.shard.run import write_shards
+from bike.shard.verify import verify_shards
 
 
 @pytest.fixture(scope="module")

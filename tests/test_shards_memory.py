@@ -14,7 +14,7 @@ from bike.records import Sample, VideoRecord, write_list, write_manifest
 
 PEAK = """
 import resource, sys
-from bike.data.shards import write_shards
+from bike.shard.run import write_shards
 write_shards(sys.argv[1], sys.argv[2], sys.argv[3], max_size_mb=0.5, jobs=1)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)
 """
@@ -53,5 +53,5 @@ def test_memory_does_not_grow_with_what_is_stored(tmp_path: Path) -> None:
 
 def test_packs_need_no_decoder() -> None:
     """A video decoder's libraries would take 50 MB in each process that writes shards."""
-    code = "import sys, bike.data.shards, bike.data.shards_write; sys.exit('av' in sys.modules)"
+    code = "import sys, bike.shard.run, bike.shard.write; sys.exit('av' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -5,8 +5,8 @@ from __future__ import annotations
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bike.data.shards_plan import Entry, Shard, hash_position, plan_shards
 from bike.records import VideoRecord
+from bike.shard.plan import Entry, Shard, hash_position, plan_shards
 
 LIMIT = 1000
 WEIGHTS = st.dictionaries(st.text("abcdef", min_size=1, max_size=6), st.integers(1, 1500), max_size=60)

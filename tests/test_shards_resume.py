@@ -14,19 +14,19 @@ import pytest
 from conftest import ROOT
 from shard_helpers import contents, make_data
 
-from bike.data.shards import write_shards
-from bike.data.shards_read import read_shard_manifest
 from bike.errors import BikeError, DataError
+from bike.formats.shards import read_shard_manifest
+from bike.shard.run import write_shards
 
 RUN = """
 import sys
-from bike.data.shards import write_shards
+from bike.shard.run import write_shards
 write_shards(sys.argv[1], sys.argv[2], sys.argv[3], max_size_mb=0.05, jobs=int(sys.argv[4]))
 """
 # Every video takes a moment, in helper processes too (Python imports this when it starts): there is time to kill.
 UNHURRIED = """
 import time
-from bike.data import shards_write
+from bike.shard import write as shards_write
 
 store_video = shards_write.store_video
 
@@ -141,7 +141,7 @@ def test_leftovers_of_a_killed_run_are_removed(tmp_path: Path) -> None:
 
 NO_SPACE = """
 import resource, sys
-from bike.data.shards import write_shards
+from bike.shard.run import write_shards
 from bike.errors import BikeError
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))  # stands for a full disk
 try:

@@ -17,16 +17,16 @@ from shard_helpers import Data, contents, frame_numbers, jpeg, make_data, pictur
 from typer.testing import CliRunner
 from video_samples import make_video
 
+from bike.annotate import annotate
 from bike.cli import build_app
-from bike.data.annotations import annotate
-from bike.data.extract import extract_videos
-from bike.data.packs import read_frames, scan_offsets
-from bike.data.shards import write_shards
-from bike.data.shards_verify import verify_shards
-from bike.data.sources import FolderSource, PackSource, ShardSource
 from bike.errors import BikeError, DataError, ParamsError
+from bike.extract.run import extract_videos
+from bike.formats.packs import read_frames, scan_offsets
+from bike.frames.open import FolderSource, PackSource, ShardSource
 from bike.params import Extract
 from bike.records import Sample, read_list, read_manifest, write_list, write_manifest
+from bike.shard.run import write_shards
+from bike.shard.verify import verify_shards
 
 
 @pytest.fixture

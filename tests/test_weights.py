@@ -23,10 +23,10 @@ from torch import Tensor
 
 from bike.errors import BikeError, WeightsError
 from bike.model.encoders import Encoder
-from bike.model.encoders_architecture import Architecture
+from bike.model.formats.read import detect_format, read_state
 from bike.model.heads import AttributeHead, VideoHead
+from bike.model.layers.architecture import Architecture
 from bike.model.weights import load_clip, load_released, save_released, save_safetensors
-from bike.model.weights_read import detect_format, read_state
 
 BOTH = pytest.mark.parametrize("architecture", [VIT, RESNET], ids=["vit", "resnet"])
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from bike.errors import BikeError, WeightsError
-from bike.model import weights_fetch
-from bike.model.weights_fetch import fetch, resolve
-from bike.model.weights_official import OFFICIAL_FILES, OfficialFile, cache_folder, find_official
+from bike.model.formats import fetch as weights_fetch
+from bike.model.formats.fetch import fetch, resolve
+from bike.model.formats.official import OFFICIAL_FILES, OfficialFile, cache_folder, find_official
 
 CONTENT = bytes(range(256)) * 12_000  # 3 MB
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

@@ -11,10 +11,10 @@ from safetensors.torch import save_file
 
 from bike.errors import WeightsError
 from bike.model.encoders import Encoder
+from bike.model.formats.inspect import convert, inspect_weights
+from bike.model.formats.read import read_state
 from bike.model.heads import AttributeHead, VideoHead
 from bike.model.weights import load_clip, save_released, save_safetensors
-from bike.model.weights_inspect import convert, inspect_weights
-from bike.model.weights_read import read_state
 
 
 @pytest.fixture(scope="module")

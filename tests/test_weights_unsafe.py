@@ -16,10 +16,10 @@ from model_helpers import save_archive, small
 from safetensors.torch import save_file
 
 from bike.errors import WeightsError
+from bike.model.formats.inspect import inspect_weights
+from bike.model.formats.read import read_state
 from bike.model.heads import VideoHead
 from bike.model.weights import load_clip, load_released, save_released
-from bike.model.weights_inspect import inspect_weights
-from bike.model.weights_read import read_state
 
 
 class Evil:

@@ -13,8 +13,8 @@ from test_cli import run_bike
 from bike.errors import ParamsError
 from bike.files import write_json
 from bike.model.encoders import build
-from bike.model.encoders_architecture import OFFICIAL
 from bike.model.heads import AttributeHead, VideoHead
+from bike.model.layers.architecture import OFFICIAL
 from bike.params import load_params
 from bike.zoo import commands, expected_hours, find_preset, load_zoo, measured, merge, params_text
 

@@ -30,7 +30,7 @@ def attributes(
       bike attributes lexicon.txt attributes.json --list lists/x --shards shards
       bike attributes k400.csv a.json --list lists/x/train.csv --shards s/train --list lists/x/val.csv --shards s/val
     """
-    from bike.attributes_make import make_attributes, pair_lists
+    from bike.attributes.run import make_attributes, pair_lists
     from bike.params import load_params_or_defaults
 
     corpus = make_attributes(

@@ -35,8 +35,8 @@ def model(
     """
     import torch
 
-    from bike.bench_model import BASELINE, Workload, bench_model
-    from bike.bench_table import table
+    from bike.bench.model import BASELINE, Workload, bench_model
+    from bike.bench.table import table
 
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
@@ -63,8 +63,8 @@ def data(
     bike bench data
     bike bench data --quick --csv /tmp/data.csv --page /tmp/data.md --plot /tmp/data.svg
     """
-    from bike.bench_data import QUICK, Workload, bench_data, targets
-    from bike.bench_data_report import target_table, verdicts
+    from bike.bench.data import QUICK, Workload, bench_data, targets
+    from bike.bench.results import target_table, verdicts
 
     work = QUICK if quick else Workload()
     rows = bench_data(work, csv_path=csv, page=page, plot=plot)

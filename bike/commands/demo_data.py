@@ -29,7 +29,7 @@ def demo_data(
       bike demo-data data/demo/source
       bike demo-data /tmp/small --train-per-class 4 --val-per-class 1 --test-per-class 2
     """
-    from bike.demo.dataset import make_demo_data
+    from bike.demo.run import make_demo_data
     from bike.params import DemoData, load_params, parse_params
 
     chosen = {

@@ -56,8 +56,8 @@ def evaluate(
             settings, checkpoint=checkpoint, samples=samples, corpus=attributes, labels=labels, out=out, device=device
         )
     else:
-        from bike.evaluate.inputs import choose_views
-        from bike.evaluate.run import evaluate_video
+        from bike.data.inputs import choose_views
+        from bike.evaluate.run_video import evaluate_video
 
         if frames is None:
             raise BikeError("--shards: missing; name the folder of the list's frames (or give --attributes).")

@@ -77,7 +77,7 @@ def extract(
 
     bike extract shards/ frames/ --fps 8 --keep-partial
     """
-    from bike.data.extract import extract_videos, shown
+    from bike.extract.run import extract_videos, shown
     from bike.params import Extract
 
     options = Extract(

@@ -30,8 +30,8 @@ def pretrain(
       bike pretrain models/demo-clip.safetensors --params params.yaml
       bike pretrain /tmp/tiny.safetensors --steps 20 --images 500
     """
-    from bike.demo.pretrain import pretrain_clip
     from bike.params import Pretrain, load_params, parse_params
+    from bike.pretrain.run import pretrain_clip
 
     chosen = {"steps": steps, "num_images": images, "seed": seed}
     base = load_params(params).pretrain if params is not None else Pretrain()

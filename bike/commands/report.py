@@ -36,15 +36,15 @@ def report(
     bike report results --lists lists/demo --manifest data/demo/frames/manifest.csv
     bike report results --readme README.md --check --no-timings
     """
-    from bike.data.remote import existing_place
     from bike.errors import ParamsError
     from bike.files import existing_dir, existing_file
+    from bike.frames.remote import existing_place
     from bike.params import load_params_or_defaults
 
     settings = load_params_or_defaults(params)
     pairs = settings.report.order_pairs
     if check:
-        from bike.report_table import check_readme
+        from bike.report.table import check_readme
 
         if readme is None:
             raise ParamsError("--readme: missing; --check needs the file to compare with.")
@@ -54,8 +54,8 @@ def report(
     if show:
         from rich.console import Console
 
-        from bike.report_results import results_table
-        from bike.report_table import rich_table
+        from bike.report.rows import results_table
+        from bike.report.table import rich_table
 
         table = rich_table(results_table(results, order_pairs=pairs))
         Console(width=None if Console().is_terminal else 110).print(table)
@@ -67,7 +67,7 @@ def report(
         existing_dir(lists)
     if frames is not None:
         existing_place(frames)
-    from bike.report import build_report
+    from bike.report.run import build_report
 
     rows = build_report(
         results,

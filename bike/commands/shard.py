@@ -67,8 +67,8 @@ def shard(
     bike shard frames/manifest.csv shards/all --max-size 1GB --frames-per-video 32
     bike shard shards/ucf101/train --verify
     """
-    from bike.data.remote import remote_url
     from bike.errors import ParamsError
+    from bike.frames.remote import remote_url
 
     if remote_url(destination or source):
         raise ParamsError(
@@ -77,15 +77,15 @@ def shard(
     if verify and destination is not None:
         raise ParamsError(f"{destination}: --verify takes one folder, of shards.")
     if verify:
-        from bike.data.shards_verify import verify_shards
+        from bike.shard.verify import verify_shards
 
         checked = verify_shards(source, jobs=jobs)
         typer.echo(
             f"{source}: {checked.shards} shards, {checked.videos} videos, {checked.bytes / 1e6:.1f} MB: all right"
         )
         return
-    from bike.data.shards import write_shards
     from bike.records import read_labels
+    from bike.shard.run import write_shards
 
     if destination is None:
         raise ParamsError("DST: missing; the folder for the shards is needed.")

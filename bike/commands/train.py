@@ -50,7 +50,7 @@ def train(
     labels = labels_of(train_list, labels)
     state = state or Path("state") / out.stem
     if attributes is not None:
-        from bike.train.attributes import train_attributes
+        from bike.train.run_attributes import train_attributes
 
         done = train_attributes(
             settings,
@@ -64,7 +64,7 @@ def train(
             device=device,
         )
     else:
-        from bike.train.video import train_video
+        from bike.train.run_video import train_video
 
         done = train_video(
             settings,

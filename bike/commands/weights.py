@@ -36,7 +36,7 @@ def list_weights() -> None:
     \b
     bike weights list
     """
-    from bike.model.weights_official import OFFICIAL_FILES, cache_folder
+    from bike.model.formats.official import OFFICIAL_FILES, cache_folder
 
     folder = cache_folder()
     for official in OFFICIAL_FILES.values():
@@ -60,8 +60,8 @@ def fetch_weights(
     bike weights fetch ViT-L/14 --mirror https://example.org/clip
     """
     from bike.errors import WeightsError, nearest, one_line
-    from bike.model.weights_fetch import fetch
-    from bike.model.weights_official import OFFICIAL_FILES, find_official
+    from bike.model.formats.fetch import fetch
+    from bike.model.formats.official import OFFICIAL_FILES, find_official
 
     official = find_official(name)
     if official is None:
@@ -80,8 +80,8 @@ def inspect_file(
     bike weights inspect ViT-B/32
     bike weights inspect models/video-transf-vcs.pt
     """
-    from bike.model.weights_fetch import resolve
-    from bike.model.weights_inspect import inspect_weights
+    from bike.model.formats.fetch import resolve
+    from bike.model.formats.inspect import inspect_weights
 
     found = inspect_weights(resolve(file))
     shape = found.architecture
@@ -119,8 +119,8 @@ def convert_file(
     """
     import torch
 
-    from bike.model.weights_fetch import resolve
-    from bike.model.weights_inspect import convert
+    from bike.model.formats.fetch import resolve
+    from bike.model.formats.inspect import convert
 
     dtypes = {Precision.fp32: torch.float32, Precision.fp16: torch.float16, Precision.bf16: torch.bfloat16}
     count = convert(resolve(file), out, part=part.value, dtype=dtypes.get(precision))

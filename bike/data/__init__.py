@@ -1,1 +1,1 @@
-
+"""Samples to batches: which frames, which pixels, in which order."""

@@ -9,12 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from bike.data.loader_order import epoch_order, rank_part
-from bike.data.loader_views import EvaluationViews, TrainingViews
-from bike.data.loader_workers import Batch, BatchReader, read_batches
-from bike.data.sources import CachedSource, FrameSource, RemoteShardSource
-from bike.data.sources_ahead import ShardsAhead
+from bike.data.order import epoch_order, rank_part
+from bike.data.reader import Batch, BatchReader, read_batches
+from bike.data.views import EvaluationViews, TrainingViews
 from bike.errors import DataError
+from bike.frames.open import CachedSource, FrameSource, RemoteShardSource
+from bike.frames.prefetch import ShardsAhead
 from bike.records import Sample
 
 __all__ = ["Batch", "EvaluationBatches", "TrainingBatches", "evaluation_batches", "training_batches"]

@@ -1,1 +1,1 @@
-"""The demo: a generated data set of short videos, and the small CLIP that stands where OpenAI's weights stand."""
+"""The generated data set: short videos whose classes order and motion tell apart."""

@@ -8,16 +8,16 @@ from typing import Any
 
 import torch
 
-from bike.attributes import read_corpus, sentences_of
+from bike.attributes.corpus import read_corpus, sentences_of
 from bike.checkpoint import check_writable
+from bike.data.inputs import read_inputs, targets_of
 from bike.distributed import join_world
 from bike.errors import BikeError
-from bike.evaluate.files import Scores, write_results
-from bike.evaluate.inputs import read_inputs, targets_of
-from bike.evaluate.scoring import encode_sentences
+from bike.evaluate.results import Scores, write_results
 from bike.evaluate.views import video_scores
 from bike.files import existing_file
 from bike.model.heads import AttributeHead
+from bike.model.scorer import encode_sentences
 from bike.model.weights import load_released
 from bike.params import Params
 from bike.text.prompts import class_prompts

@@ -10,8 +10,8 @@ import torch
 
 from bike.checkpoint import check_writable
 from bike.errors import DataError, first_few, one_line
-from bike.evaluate.files import Scores, read_scores, write_results
 from bike.evaluate.fusion import fuse_scores
+from bike.evaluate.results import Scores, read_scores, write_results
 from bike.evaluate.views import mean_scores
 
 

@@ -10,8 +10,8 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from bike.model.encoders import build
-from bike.model.encoders_architecture import Architecture
 from bike.model.heads import VideoHead
+from bike.model.layers.architecture import Architecture
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -11,9 +11,9 @@ import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
-from bike.model.encoders_architecture import Architecture
-from bike.model.encoders_blocks import Transformer
-from bike.model.encoders_resnet import ModifiedResNet
+from bike.model.layers.architecture import Architecture
+from bike.model.layers.blocks import Transformer
+from bike.model.layers.resnet import ModifiedResNet
 
 
 class VisionTransformer(nn.Module):

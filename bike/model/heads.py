@@ -11,8 +11,8 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.utils.checkpoint import checkpoint
 
-from bike.model.encoders_blocks import Transformer
-from bike.model.encoders_linear import Linear, linear
+from bike.model.layers.blocks import Transformer
+from bike.model.layers.linear import Linear, linear
 
 Temporal = Literal["transf", "none"]
 Interaction = Literal["vcs", "dp"]

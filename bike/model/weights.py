@@ -14,13 +14,13 @@ from torch import Tensor, nn
 from bike.errors import WeightsError, first_few, nearest, one_line
 from bike.files import atomic_write
 from bike.model.encoders import Encoder
-from bike.model.encoders_architecture import read_architecture
-from bike.model.encoders_empty import WithoutValues
+from bike.model.formats.check import load_fitting
+from bike.model.formats.config import check_config
+from bike.model.formats.keys import is_hugging_face, openai_keys, strip_prefix
+from bike.model.formats.read import check_sizes, find_file, read_checkpoint, read_state
 from bike.model.heads import AttributeHead, VideoHead
-from bike.model.weights_config import check_config
-from bike.model.weights_fit import load_fitting
-from bike.model.weights_keys import is_hugging_face, openai_keys, strip_prefix
-from bike.model.weights_read import check_sizes, find_file, read_checkpoint, read_state
+from bike.model.layers.architecture import read_architecture
+from bike.model.layers.empty import WithoutValues
 
 Head = VideoHead | AttributeHead
 

@@ -1,1 +1,1 @@
-
+"""CLIP's tokenizer, and the prompts that class names go into."""

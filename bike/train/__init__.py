@@ -1,1 +1,1 @@
-
+"""One loop for every branch; loss, schedule, curves."""

@@ -1,0 +1,43 @@
+"""A folder for each class, perhaps below a folder for each split."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from bike.annotate.classes import clean_class_name
+from bike.annotate.entries import SPLIT_WORDS, Annotations, Entry, ReadOptions
+from bike.annotate.media import scan_folder
+from bike.errors import DataError, first_few
+from bike.files import existing_dir
+
+_SPLITS = frozenset(word for word in SPLIT_WORDS if word.isalpha())  # 1 and 2 are classes here
+
+
+def read_folders(source: Path, options: ReadOptions) -> Annotations:
+    """Take the class from the folder that a video (or a folder of frames) lies in: ``[split/]class/[more/]video.mp4``.
+
+    Folders at the top named as splits (``train``, ``val``, ``validation``, ``test`` …) give the split when all are, and
+    there are folders below them.
+    Class names come in alphabetical order, or from ``options.labels``.
+
+    Raises:
+        DataError: videos lie in no class folder; the first ten are named.
+    """
+    videos, frames = scan_folder(existing_dir(source))
+    paths = sorted([*videos, *frames])
+    words = {path.split("/")[0].lower() for path in paths}
+    has_splits = bool(words) and words <= _SPLITS and any(path.count("/") > 1 for path in paths)
+    entries, stray = [], []
+    for path in paths:
+        parts = path.split("/")
+        split = SPLIT_WORDS[parts[0].lower()] if has_splits else options.default_split
+        folders = parts[1:-1] if has_splits else parts[:-1]
+        if folders:
+            entries.append(Entry(path, (clean_class_name(folders[0], f"{source}/{path}"),), split))
+        else:
+            stray.append(path)
+    if stray:
+        raise DataError(
+            f"{source}: videos outside of class folders: {first_few(stray)}. Put each into its class's folder."
+        )
+    return Annotations({"": entries})

@@ -1,0 +1,85 @@
+"""Something-Something V2: JSON lists and a JSON of class names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from bike.annotate.classes import clean_class_name, distinct_names, read_class_names
+from bike.annotate.entries import Annotations, Entry, ReadOptions
+from bike.annotate.reading import find_file, find_files, is_text, read_annotation_json, read_lines
+from bike.errors import DataError, first_few
+
+FILES = {"train": "train", "validation": "val", "test": "test"}
+
+
+def read_sthv2(source: Path, options: ReadOptions) -> Annotations:
+    """Read ``train.json``, ``validation.json``, ``test.json`` and ``labels.json`` (or ``label_map.txt``).
+
+    Names may carry the prefix ``something-something-v2-``. The class is the template without its brackets. Test videos
+    have no labels unless ``test-answers.csv`` (``id;class``) is there.
+
+    Raises:
+        DataError: not the official layout, or items with bad values; the first ten are named.
+    """
+    classes = _read_labels(source) if options.labels is None else None
+    answers = _read_answers(source)
+    entries: list[Entry] = []
+    for word, split in FILES.items():
+        for path in find_files(source, (f"{word}.json", f"*-{word}.json"))[:1]:
+            entries.extend(_read_split(path, split, answers))
+    if not entries:
+        raise DataError(f"{source}: no train.json, validation.json or test.json. Give the annotation's folder.")
+    return Annotations({"": entries}, classes, by_name=True, fold_names=False)
+
+
+def _read_labels(source: Path) -> list[str]:
+    path = find_file(source, ("labels.json", "*-labels.json", "label_map.txt"), "class names of Something-Something")
+    if path.suffix == ".txt":
+        return read_class_names(path)
+    tree = read_annotation_json(path)
+    names: dict[int, str] = {}
+    bad = []
+    for name, index in tree.items() if isinstance(tree, dict) else ():
+        word = str(index)
+        if word.isascii() and word.isdigit() and len(word) < 6 and int(word) not in names:
+            names[int(word)] = clean_class_name(name, str(path))
+        else:
+            bad.append(ascii(name)[:60])
+    if bad or not names or sorted(names) != list(range(len(names))):
+        raise DataError(f"{path}: {{name: id}} with ids from 0 is needed: {first_few(bad) or 'a gap, or nothing'}.")
+    return distinct_names([names[index] for index in range(len(names))], path)
+
+
+def _read_answers(source: Path) -> dict[str, str]:
+    paths = find_files(source, ("test-answers.csv", "*-test-answers.csv"))
+    pairs = (text.partition(";") for path in paths[:1] for _, text in read_lines(path))
+    return {identifier.strip(): label.strip() for identifier, _, label in pairs}
+
+
+def _read_split(path: Path, split: str, answers: dict[str, str]) -> Iterator[Entry]:
+    tree = read_annotation_json(path)
+    if not isinstance(tree, list):
+        raise DataError(f"{path}: a list of videos is needed. Is it the official file?")
+    bad = []
+    labels: dict[str, tuple[str, ...]] = {"": ()}
+    for number, item in enumerate(tree):
+        try:
+            identifier, template = _read_item(item)
+        except (KeyError, TypeError, ValueError):
+            bad.append(f"item {number}")
+            continue
+        name = template or (answers.get(identifier, "") if split == "test" else "")
+        if name not in labels:
+            labels[name] = (clean_class_name(name.replace("[", "").replace("]", ""), f"{path}: item {number}"),)
+        yield Entry(identifier, labels[name], split)
+    if bad:
+        raise DataError(f"{path}: items without a usable id or template: {first_few(bad)}.")
+
+
+def _read_item(item: Any) -> tuple[str, str]:
+    identifier, template = str(item["id"]), item.get("template", "")
+    if not identifier or not is_text(identifier) or not isinstance(template, str):
+        raise ValueError("id or template")
+    return identifier, template

@@ -1,0 +1,123 @@
+"""Any CSV with a path and a label column."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from pathlib import Path
+
+from bike.annotate.classes import MAX_CLASSES, clean_class_name, distinct_names, fold
+from bike.annotate.entries import Annotations, Entry, ReadOptions, split_of, tidy_path
+from bike.annotate.reading import Table, find_file
+from bike.errors import DataError, first_few, one_line
+
+PATH_COLUMNS = ("path", "video", "file", "filename", "video_path")
+LABEL_COLUMNS = ("label", "labels", "class", "class_id", "category", "name")
+NAME_COLUMNS = ("name", "class_name", "label_name")
+SPLIT_COLUMNS = ("split", "set", "subset")
+START_COLUMNS = ("start_seconds", "start")
+END_COLUMNS = ("end_seconds", "end")
+# Labels are meant as class ids when all look like numbers, and one is a plain one.
+_NUMBERS = re.compile(r"\s*(?:[-+]?[\d.]+(?:[\s,]+|\Z))*", re.ASCII)
+_PLAIN = re.compile(r"\s*\d+(?:[\s,]+\d+)*\s*", re.ASCII)
+
+
+def read_csv(source: Path, options: ReadOptions) -> Annotations:
+    """Read a CSV with columns for path and label, and, if they are there, class name, split, start and end in seconds.
+
+    Labels are integers (several are separated by blanks or commas, ``-1`` is none) or class names. Integers take their
+    names from the name column; class names are numbered in alphabetical order; ``options.labels`` states both. In a
+    folder, ``annotations.csv``, ``labels.csv`` or else the first CSV is read.
+
+    Raises:
+        DataError: a column is missing, or rows have bad values; the first ten are named.
+    """
+    table = Table(find_file(source, ("annotations.csv", "labels.csv", "*.csv"), "annotation CSV"))
+    table.remedy = " Name it with --path-column, --label-column and the like."
+    return _TableReader(table, options).read()
+
+
+class _TableReader:
+    def __init__(self, table: Table, options: ReadOptions) -> None:
+        self.table, self.options = table, options
+        self.path = _column(table, options.path_column, PATH_COLUMNS, needed=True)
+        self.label = _column(table, options.label_column, LABEL_COLUMNS, needed=True)
+        self.name = _column(table, options.name_column, NAME_COLUMNS)
+        self.split = _column(table, options.split_column, SPLIT_COLUMNS)
+        self.start = _column(table, None, START_COLUMNS)
+        self.end = _column(table, None, END_COLUMNS)
+        self.bad: list[str] = []
+
+    def read(self) -> Annotations:
+        rows = list(self.table.rows())
+        labels = {row[self.label] for _, row in rows}
+        some = any(map(_PLAIN.fullmatch, labels)) or not any(label.strip() for label in labels)
+        numbers = some and all(map(_NUMBERS.fullmatch, labels))
+        names: dict[int, str] = {}
+        entries = []
+        for line, row in rows:
+            where = f"{self.table.path}: line {line}"
+            try:
+                ids = self._labels(row[self.label], where, numbers)
+                if numbers and self.name >= 0 and self.name != self.label and len(ids) == 1:
+                    self._note_name(names, int(ids[0]), clean_class_name(row[self.name], where), line)
+            except DataError as error:
+                self.bad.append(str(error).removeprefix(f"{self.table.path}: "))
+                continue
+            split = split_of(row[self.split], self.options) if self.split >= 0 else self.options.default_split
+            if split is None:
+                self.bad.append(f"line {line}: unknown split {one_line(row[self.split])[:40]!r}")
+                continue
+            entries.append(Entry(tidy_path(row[self.path]), ids, split, *self._times(row, line)))
+        if self.bad:
+            raise DataError(
+                f"{self.table.path}: {first_few(self.bad)}. Correct the rows, or say what a split is (--split a=train)."
+            )
+        return Annotations({"": entries}, self._classes(names, numbers))
+
+    def _labels(self, text: str, where: str, numbers: bool) -> tuple[str | int, ...]:
+        if numbers:
+            words = text.replace(",", " ").split()
+            if any(not word.isdigit() or len(word) > 9 for word in words) and words != ["-1"]:
+                raise DataError(f"{where}: label {one_line(text)[:40]!r} is no class id; 0, 1, 2 … are, -1 is none")
+            return tuple(int(word) for word in words) if words != ["-1"] else ()
+        return (clean_class_name(text, where),) if text.strip() else ()
+
+    def _note_name(self, names: dict[int, str], label: int, name: str, line: int) -> None:
+        if label >= MAX_CLASSES:
+            self.bad.append(f"line {line}: label {label} is not below {MAX_CLASSES}")
+            return
+        known = names.setdefault(label, name)
+        if known != name and fold(known) != fold(name):
+            self.bad.append(f"line {line}: label {label} is {name!r} here and {known!r} before")
+
+    def _times(self, row: Sequence[str], line: int) -> tuple[float | None, float | None]:
+        words = [row[column].strip() if column >= 0 else "" for column in (self.start, self.end)]
+        if not any(words):
+            return None, None
+        try:
+            start, end = float(words[0] or 0), float(words[1]) if words[1] else None
+            if math.isfinite(start) and (end is None or math.isfinite(end)):
+                return start, end
+        except ValueError:
+            pass
+        self.bad.append(f"line {line}: start and end are no times (got {one_line(', '.join(words))[:40]!r})")
+        return None, None
+
+    def _classes(self, names: dict[int, str], numbers: bool) -> list[str] | None:
+        if not numbers or self.options.labels is not None:
+            return None
+        ordered = [names.get(index, "") for index in range(max(names, default=-1) + 1)]
+        if names:
+            distinct_names([name for name in ordered if name], self.table.path)
+        return ordered
+
+
+def _column(table: Table, wanted: str | None, usual: Sequence[str], *, needed: bool = False) -> int:
+    if wanted is not None:
+        return table.index(wanted)
+    for name in usual:
+        if name in table.columns:
+            return table.index(name)
+    return table.index(usual[0]) if needed else -1

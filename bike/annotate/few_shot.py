@@ -1,0 +1,134 @@
+"""Few-shot lists: K videos of each class, chosen once, in one file that every process reads."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from bike.annotate.audit import AUDIT_NAME
+from bike.annotate.datasets.published import read_label_ids
+from bike.annotate.reading import read_lines
+from bike.annotate.writing import LABELS_NAME, UNANNOTATED_NAME
+from bike.errors import DataError, ParamsError, first_few
+from bike.files import atomic_write
+from bike.records import Sample, read_labels, read_list, write_list
+
+
+def choose_shots(
+    samples: Sequence[Sample], shots: int, *, seed: int = 0, names: Sequence[str] | None = None, repeat: bool = False
+) -> list[Sample]:
+    """Choose ``shots`` videos of each class, and one sample of each.
+
+    A class's videos are ranked by a hash of seed and key, so the choice depends neither on the list's order nor on
+    other classes, and the videos of K shots are among those of K + 1.
+
+    Args:
+        samples: the full list, one label each.
+        shots: K, at least 1.
+        seed: another seed chooses others.
+        names: all class names, so that a class without any sample is noticed; None checks the classes that occur.
+        repeat: go through the chosen samples again and again up to the length of the full list (never below K each);
+            repetitions get keys of their own.
+
+    Returns:
+        The chosen samples in the list's order.
+
+    Raises:
+        DataError: samples without exactly one label, or classes with fewer than ``shots`` videos; each is named.
+        ValueError: ``shots`` below 1.
+    """
+    if shots < 1:
+        raise ValueError(f"shots must be at least 1 (got {shots}).")
+    odd = [sample.key for sample in samples if len(sample.labels) != 1]
+    if odd:
+        raise DataError(f"few-shot: samples need one label each, these have not: {first_few(odd)}. Use another list.")
+    groups: dict[int, dict[str, list[Sample]]] = defaultdict(lambda: defaultdict(list))
+    for sample in samples:
+        groups[sample.labels[0]][sample.video].append(sample)
+    labels = sorted(groups.keys() | set(range(len(names or ()))))
+    few = [label for label in labels if len(groups[label]) < shots]
+    if few:
+        named = [f"{_name(label, names)} has {len(groups[label])}" for label in few]
+        raise DataError(f"few-shot: {shots} videos of each class are needed: {first_few(named)}. Ask for fewer shots.")
+    chosen: set[str] = set()
+    for label in labels:
+        videos = sorted(groups[label], key=lambda video: _rank(seed, video))[:shots]
+        chosen.update(min(groups[label][video], key=lambda sample: _rank(seed, sample.key)).key for video in videos)
+    kept = [sample for sample in samples if sample.key in chosen]
+    return _repeat(kept, len(samples)) if repeat else kept
+
+
+def write_few_shot(
+    source: Path | str,
+    out: Path | str,
+    *,
+    shots: int,
+    seed: int = 0,
+    repeat: bool = False,
+    labels: Path | str | None = None,
+) -> list[Sample]:
+    """Write the few-shot list of the list CSV ``source`` to ``out`` (``.csv``).
+
+    Where the published form lies beside the source (``train.txt`` beside ``train.csv``), the chosen lines of it are
+    written beside ``out``. Class names come from ``labels``, or from ``labels.csv`` beside the list where there is one.
+
+    Raises:
+        ParamsError: ``out`` is not a ``.csv``, or is the source, the class names or another file of the lists.
+        DataError: see :func:`choose_shots`.
+    """
+    source, out = Path(source), Path(out)
+    if out.suffix != ".csv":
+        raise ParamsError(f"{out}: not a .csv name; the list is written as CSV. Give one.")
+    if out.resolve() == source.resolve():
+        raise ParamsError(f"{out}: is the full list itself. Give another name.")
+    if labels is None and (source.parent / LABELS_NAME).is_file():
+        labels = source.parent / LABELS_NAME
+    is_labels = labels is not None and out.resolve() == Path(labels).resolve()
+    if is_labels or out.name in (LABELS_NAME, UNANNOTATED_NAME, AUDIT_NAME):
+        raise ParamsError(f"{out}: is no name for a list, since other files beside lists have it. Give another name.")
+    names = read_labels(labels) if labels is not None else None
+    full = read_list(source)
+    samples = choose_shots(full, shots, seed=seed, names=names, repeat=repeat)
+    _write_lines(source.with_suffix(".txt"), out.with_suffix(".txt"), full, samples)
+    write_list(out, samples)
+    return samples
+
+
+def _write_lines(published: Path, out: Path, full: Sequence[Sample], chosen: Sequence[Sample]) -> None:
+    """Write the lines of a published list that mean the chosen samples; nothing where it is not that of ``full``."""
+    lines = [text for _, text in read_lines(published)] if published.is_file() else []
+    labels = [",".join(map(str, sample.labels)) or "-1" for sample in full]
+    if len(lines) != len(full) or any(line.split()[-1:] != [ids] for line, ids in zip(lines, labels, strict=True)):
+        if out.is_file() and all(read_label_ids(text.split()[-1]) is not None for _, text in read_lines(out)):
+            out.unlink()  # of an earlier choice
+        return
+    line_of = {(sample.video, sample.labels): line for sample, line in zip(full, lines, strict=True)}
+    with atomic_write(out, "w") as file:
+        file.writelines(f"{line_of[sample.video, sample.labels]}\n" for sample in chosen)
+
+
+def _rank(seed: int, key: str) -> bytes:
+    return hashlib.sha256(f"{seed}\0{key}".encode("utf-8", "surrogateescape")).digest()
+
+
+def _name(label: int, names: Sequence[str] | None) -> str:
+    return f"{label} ({names[label]})" if names is not None and label < len(names) else str(label)
+
+
+def _repeat(samples: list[Sample], length: int) -> list[Sample]:
+    """Go through ``samples`` until there are ``length`` of them; repetition n of a key is ``<key>-r<n>``."""
+    taken = {sample.key for sample in samples}
+    repeated = list(samples)
+    round_number = 1
+    while len(repeated) < length:
+        round_number += 1
+        for sample in samples[: length - len(repeated)]:
+            key = f"{sample.key}-r{round_number}"
+            while key in taken:
+                key += "-x"
+            taken.add(key)
+            repeated.append(replace(sample, key=key))
+    return repeated

@@ -1,0 +1,166 @@
+"""One call: read a data set's annotation, meet it with the videos, write lists and the audit."""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+
+from bike.annotate.audit import AUDIT_NAME, Audit
+from bike.annotate.building import Lists, build_lists, fill_names, make_table
+from bike.annotate.classes import read_class_file
+from bike.annotate.datasets.activitynet import read_activitynet
+from bike.annotate.datasets.charades import read_charades
+from bike.annotate.datasets.folders import read_folders
+from bike.annotate.datasets.hmdb51 import read_hmdb51
+from bike.annotate.datasets.kinetics import read_kinetics
+from bike.annotate.datasets.published import read_published
+from bike.annotate.datasets.sthv2 import read_sthv2
+from bike.annotate.datasets.table import read_csv
+from bike.annotate.datasets.ucf101 import read_ucf101
+from bike.annotate.entries import FOLDS, Annotations, ReadOptions, count_entries
+from bike.annotate.few_shot import choose_shots
+from bike.annotate.media import Media, read_media
+from bike.annotate.writing import (
+    LABELS_NAME,
+    UNANNOTATED_NAME,
+    check_out,
+    prompt_names,
+    write_class_names,
+    write_split_lists,
+)
+from bike.errors import DataError, ParamsError, nearest
+from bike.params import Annotate
+from bike.records import Sample, write_list
+
+Reader = Callable[[Path, ReadOptions], Annotations]
+
+DATASETS: dict[str, Reader] = {
+    "ucf101": read_ucf101,
+    "hmdb51": read_hmdb51,
+    "kinetics400": partial(read_kinetics, size=400),
+    "kinetics600": partial(read_kinetics, size=600),
+    "kinetics700": partial(read_kinetics, size=700),
+    "activitynet": read_activitynet,
+    "charades": read_charades,
+    "sthv2": read_sthv2,
+    "csv": read_csv,
+    "folders": read_folders,
+    "published": read_published,
+}
+OFFICIAL_SPLITS = ("ucf101", "hmdb51")
+
+
+def annotate(
+    dataset: str,
+    source: Path | str,
+    media: Path | str | None,
+    out: Path | str,
+    *,
+    policies: Annotate | None = None,
+    options: ReadOptions | None = None,
+) -> Audit:
+    """Write the lists of a data set into ``out``.
+
+    Written are ``{train,val,test}.csv`` (:func:`bike.records.read_list`) and ``.txt`` (as published lists look) for the
+    splits that have samples, ``labels.csv``, ``unannotated.csv`` when that policy is ``keep``, and ``audit.csv`` last.
+    With ``policies.shots`` the train list holds that many videos of each class, repeated to its full length.
+    A data set with several folds gets a folder ``split1`` … for each. Lists of an earlier run are replaced or removed.
+
+    Args:
+        dataset: a name in :data:`DATASETS`.
+        source: folder with the official annotation files (a single file where one is enough).
+        media: manifest of ``bike extract``, folder of videos or of frame folders; None makes the lists from the
+            annotation alone, with 0 frames.
+        out: folder for the results.
+        policies: what to do about findings; section ``annotate`` of ``params.yaml``.
+        options: how to read the annotation, see :class:`ReadOptions`.
+
+    Returns:
+        The audit: findings, counts, samples in each list.
+
+    Raises:
+        ParamsError: unknown data set, or lists in ``out`` would replace files that are read.
+        DataError: the annotation is damaged, or a finding has the policy ``error`` (``audit.csv`` is written first).
+    """
+    with _collector_paused():
+        return _annotate(dataset, Path(source), media, Path(out), policies or Annotate(), options or ReadOptions())
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """Keep the cycle collector from walking over millions of plain rows again and again (a third of the time)."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def _annotate(
+    dataset: str, source: Path, media: Path | str | None, out: Path, policies: Annotate, options: ReadOptions
+) -> Audit:
+    if dataset not in DATASETS:
+        raise ParamsError(f"{dataset}: unknown data set.{nearest(dataset, DATASETS)} Known: {', '.join(DATASETS)}.")
+    check_out(dataset, out, source, [options.labels, None if media is None else Path(media)])
+    audit = Audit(dataset, policies)
+    found = read_media(media)
+    annotations = DATASETS[dataset](source, options)
+    if options.labels is not None:
+        annotations.classes, annotations.readable = read_class_file(options.labels)
+    audit.annotated = count_entries(annotations.folds)
+    if not audit.annotated:
+        raise DataError(f"{source}: no annotated videos. Give the folder that has the annotation of {dataset}.")
+    audit.videos = len(found.records) if found.kind != "none" else None
+    audit.notes += [*annotations.notes, *([found.note] if found.note else [])]
+    table = make_table(annotations, audit)
+    lists, unannotated = build_lists(annotations, found, table, audit)
+    fill_names(table, audit)
+    audit.classes = len(table.names)
+    if any(row.action == "error" for row in audit.findings):
+        audit.write(out / AUDIT_NAME)
+        audit.check(out / AUDIT_NAME)
+    for fold, splits in lists.items():
+        if policies.shots is not None and splits["train"]:
+            splits["train"] = choose_shots(
+                splits["train"], policies.shots, seed=policies.shots_seed, names=table.names, repeat=True
+            )
+        audit.lists.update(
+            {f"{fold}/{split}" if fold else split: len(splits[split]) for split in splits if splits[split]}
+        )
+    if not audit.lists:
+        audit.write(out / AUDIT_NAME)
+        raise DataError(f"{dataset}: no sample is left of {audit.annotated} annotated; {out / AUDIT_NAME} says why.")
+    names = prompt_names(table.names, annotations.readable, policies.prompt_names == "readable")
+    _write(out, lists, names, table.names, unannotated, found, audit)
+    return audit
+
+
+def _write(
+    out: Path,
+    lists: Lists,
+    names: Sequence[str],
+    published: Sequence[str],
+    unannotated: Sequence[Sample],
+    media: Media,
+    audit: Audit,
+) -> None:
+    videos = media.kind == "videos"
+    write_class_names(out / LABELS_NAME, names, published)
+    if audit.dataset in OFFICIAL_SPLITS:  # what another --split left
+        for stale in {*FOLDS, ""} - lists.keys():
+            if (out / stale).is_dir():
+                write_split_lists(out / stale, {}, videos=videos)
+    for fold, splits in lists.items():
+        audit.notes += write_split_lists(out / fold, splits, videos=videos, keyed=media.keyed)
+        if fold:
+            write_class_names(out / fold / LABELS_NAME, names, published)
+    if unannotated:
+        write_list(out / UNANNOTATED_NAME, unannotated)
+    else:
+        (out / UNANNOTATED_NAME).unlink(missing_ok=True)
+    audit.write(out / AUDIT_NAME)

@@ -1,0 +1,125 @@
+"""Lists on disk: our CSV, the published text form, class names."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+from bike.annotate.audit import AUDIT_NAME, Finding
+from bike.annotate.classes import readable_name
+from bike.annotate.entries import SPLITS, is_unsafe
+from bike.annotate.media import split_extension
+from bike.errors import ParamsError
+from bike.files import atomic_write, csv_writer
+from bike.records import LIST_COLUMNS, Sample, write_list
+
+UNANNOTATED_NAME, LABELS_NAME = "unannotated.csv", "labels.csv"
+
+
+def check_out(dataset: str, out: Path, source: Path, others: Sequence[Path | None]) -> None:
+    """See to it that lists written into ``out`` replace nothing that is read.
+
+    Args:
+        dataset: its name.
+        out: folder for the lists.
+        source: the annotation's folder or file.
+        others: further files that are read.
+
+    Raises:
+        ParamsError: ``out`` is the folder of the annotation, or has a file that is read under the name of a list.
+    """
+    place = out.resolve()
+    written = {place / f"{split}{suffix}" for split in SPLITS for suffix in (".csv", ".txt")}
+    written |= {place / name for name in (LABELS_NAME, UNANNOTATED_NAME, AUDIT_NAME)}
+    read = {path.resolve() for path in (source, *others) if path is not None and path.is_file()}
+    beside = place in {path.parent for path in read} and not all(map(_is_ours, filter(Path.exists, written)))
+    inside = dataset != "folders" and source.is_dir() and source.resolve() == place
+    if read & written or beside or inside:
+        raise ParamsError(f"{out}: has files that are read here, and lists would replace them. Give another --out.")
+
+
+def _is_ours(path: Path) -> bool:
+    """Whether a file looks like one that an earlier run wrote, perhaps one that was killed."""
+    if path.suffix == ".txt":
+        return path.with_suffix(".csv").is_file() and _is_ours(path.with_suffix(".csv"))
+    with path.open("rb") as file:
+        header = file.readline(1000).decode(errors="replace").strip()
+    return header in (",".join(LIST_COLUMNS), "id,name", "id,name,published", ",".join(Finding._fields))
+
+
+def write_split_lists(folder: Path, lists: dict[str, list[Sample]], *, videos: bool, keyed: bool = False) -> list[str]:
+    """Write ``{train,val,test}.csv`` and ``.txt`` of the splits that have samples; remove those of empty splits.
+
+    Returns:
+        Remarks: lists with parts of videos, which have no published form and get no ``.txt``.
+    """
+    notes = []
+    for split in SPLITS:
+        samples = lists.get(split, [])
+        listed, published = folder / f"{split}.csv", folder / f"{split}.txt"
+        parts = any(sample.start_seconds is not None for sample in samples)
+        if parts:
+            notes.append(f"{folder / split}.csv has parts of videos; the published form can't say that, so no .txt.")
+        # A .txt is there only beside its .csv, however a run ends: so it is known for ours.
+        if not samples or parts:
+            published.unlink(missing_ok=True)
+        if samples:
+            write_list(listed, samples)
+        else:
+            listed.unlink(missing_ok=True)
+        if samples and not parts:
+            write_published(published, samples, videos=videos, keyed=keyed)
+    return notes
+
+
+def write_published(path: Path | str, samples: Sequence[Sample], *, videos: bool = False, keyed: bool = False) -> None:
+    """Write a list as published ones look: ``<dir> <frames> <label>``, or ``<file> <label>`` with ``videos``.
+
+    Several labels are joined by commas, none is ``-1``. A path that holds a line break, leads out of its folder, or
+    means two videos without their extensions is replaced by the video's key; ``keyed`` replaces all, since
+    ``bike extract --layout folders`` names the folders of frames by key.
+    """
+    twice: set[str] = set()
+    if not videos and not keyed:
+        stems = Counter(split_extension(name) for name in {sample.path for sample in samples})
+        twice = {stem for stem, count in stems.items() if count > 1}
+    with atomic_write(path, "w") as file:
+        file.writelines(_published_line(sample, videos, keyed, twice) for sample in samples)
+
+
+def _published_line(sample: Sample, videos: bool, keyed: bool, twice: set[str]) -> str:
+    name = sample.path if videos else split_extension(sample.path)
+    odd = "\n" in name or "\r" in name or name != name.strip() or (".." in name and is_unsafe(name))
+    if keyed or odd or name in twice:
+        name = sample.video
+    label = ",".join(map(str, sample.labels)) or "-1"
+    return f"{name} {label}\n" if videos else f"{name} {sample.frames} {label}\n"
+
+
+def write_class_names(path: Path | str, names: Sequence[str], published: Sequence[str]) -> None:
+    """Write ``labels.csv``: ``id,name``, and ``published`` where that differs for any class."""
+    with atomic_write(path, "w") as file:
+        writer = csv_writer(file)
+        if list(names) == list(published):
+            writer.writerow(("id", "name"))
+            writer.writerows(enumerate(names))
+        else:
+            writer.writerow(("id", "name", "published"))
+            writer.writerows((index, *pair) for index, pair in enumerate(zip(names, published, strict=True)))
+
+
+def prompt_names(published: Sequence[str], readable: Sequence[str] | None, wanted: bool) -> list[str]:
+    """Names for prompts: the published ones, or readable ones when these are ``wanted``.
+
+    Args:
+        published: all class names.
+        readable: the first of them as a class file states them, None to make all by :func:`readable_name`.
+        wanted: whether readable names are asked for. Two that would become equal stay as published.
+    """
+    if not wanted:
+        return list(published)
+    given = list(readable or ())
+    names = given + [readable_name(name) or name for name in published[len(given) :]]
+    counts = Counter(names)
+    return [name if counts[name] == 1 else original for name, original in zip(names, published, strict=True)]

@@ -1,0 +1,1 @@
+"""The attribute corpus: which phrases of a lexicon describe each video."""

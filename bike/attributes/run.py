@@ -1,0 +1,160 @@
+"""Makes the attribute corpus: CLIP, not fine-tuned, ranks the phrases of a lexicon for every video of some lists."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from bike.attributes.corpus import merge_corpora, read_lexicon, write_corpus
+from bike.checkpoint import PartialRows, check_writable, discard_state, fingerprint
+from bike.data.map import map_samples, print_of_frames
+from bike.distributed import join_world, wait_for_all
+from bike.errors import BikeError, DataError
+from bike.files import existing_file, sha256
+from bike.frames.open import FrameSource, open_source
+from bike.frames.remote import existing_place
+from bike.model.encoders import Encoder
+from bike.model.formats.fetch import resolve
+from bike.model.formats.read import find_file
+from bike.model.frames import encode_frames
+from bike.model.weights import load_clip
+from bike.params import Params
+from bike.records import Sample
+from bike.shard.wanted import load_samples
+from bike.text.prompts import class_prompts
+from bike.text.tokenizer import tokenize
+
+SPLITS = ("train", "val", "test")
+PHRASES_AT_ONCE = 256
+
+
+def make_attributes(
+    params: Params,
+    *,
+    lexicon: Path | str,
+    lists: Sequence[tuple[Path, Path]],
+    out: Path | str,
+    state_dir: Path | str | None = None,
+    device: str | None = None,
+    save_every_seconds: float = 60.0,
+) -> dict[str, list[str]]:
+    """Write the attribute corpus of some lists.
+
+    ``attributes.frames`` frames of a video (centre crop) are embedded and averaged; the mean is compared with every
+    phrase, put into ``attributes.prompt``; the best ``attributes.top_k`` are stored. Equal scores keep the lexicon's
+    order. A run that was stopped goes on where it was.
+
+    Args:
+        params: sections ``attributes``, ``model`` (weights, sizes) and ``evaluate`` (threads, workers).
+        lexicon: phrases, one on each line, or a CSV ``id,name``.
+        lists: pairs of a list and the place of its frames; see :func:`pair_lists`.
+        out: JSON to write.
+        state_dir: where finished videos are kept until the end; None keeps none.
+        device: ``cpu``, ``cuda``, ``cuda:1``; None takes a GPU where there is one.
+        save_every_seconds: between saves of finished videos.
+
+    Returns:
+        The corpus, on rank 0; empty on other ranks.
+
+    Raises:
+        BikeError: anything in the inputs that can't be used.
+        KeyboardInterrupt: a stop was asked for; finished videos are kept.
+    """
+    settings, phrases = params.attributes, read_lexicon(lexicon)
+    if len(phrases) < settings.top_k:
+        raise DataError(f"{lexicon}: {len(phrases)} phrases, fewer than attributes.top_k ({settings.top_k}). Add more.")
+    inputs = [_read(path, place) for path, place in lists]
+    weights = find_file(resolve(settings.weights or params.model.weights))
+    check_writable(Path(out).parent)
+    print_of_model = sha256(weights)
+    corpora = []
+    with join_world(device=device, threads=params.evaluate.threads) as world:
+        encoder = load_clip(weights).to(world.device)
+        classes = embed_phrases(encoder, class_prompts(phrases, settings.prompt))
+
+        def average(frames: Tensor) -> Tensor:
+            return encode_frames(encoder, frames).mean(dim=(1, 2))
+
+        for number, ((path, place), (samples, source)) in enumerate(zip(lists, inputs, strict=True)):
+            job = fingerprint(
+                model=print_of_model,
+                sizes=[params.model.input_size, params.model.short_side, settings.frames],
+                list=sha256(path),
+                frames=print_of_frames(place),
+            )
+            folder = None if state_dir is None else Path(state_dir) / str(number)
+            means = map_samples(
+                average,
+                samples,
+                source,
+                world=world,
+                partial=PartialRows(folder, job, rank=world.rank, every_seconds=save_every_seconds),
+                title=f"attributes {path.stem}",
+                num_segments=settings.frames,
+                input_size=encoder.input_size,
+                short_side=params.model.short_side,
+                batch_size=settings.batch_size,
+                workers=params.evaluate.workers,
+            )
+            if means is not None:
+                best = rank_phrases(means, classes.cpu(), settings.top_k)
+                corpora.append({s.key: [phrases[i] for i in row] for s, row in zip(samples, best, strict=True)})
+        corpus = merge_corpora(corpora)
+        if world.is_main:
+            write_corpus(out, corpus)
+            if state_dir is not None:
+                discard_state(state_dir)
+        wait_for_all(world)
+    return corpus
+
+
+def pair_lists(lists: Sequence[Path], places: Sequence[Path]) -> list[tuple[Path, Path]]:
+    """Lists with the places of their frames.
+
+    Args:
+        lists: list files, or one folder of ``train.csv``, ``val.csv`` and ``test.csv``.
+        places: one for each list; or one for all; with a folder of lists, the folder that has ``train``, ``val`` and
+            ``test``, or all frames.
+
+    Raises:
+        BikeError: the numbers don't match, or something is missing.
+    """
+    if len(lists) == 1 and lists[0].is_dir():
+        folder = lists[0]
+        found = [folder / f"{split}.csv" for split in SPLITS if (folder / f"{split}.csv").is_file()]
+        if not found:
+            raise BikeError(f"{folder}: none of train.csv, val.csv, test.csv is in it. Run `bike annotate`.")
+        if len(places) == 1:
+            places = [p if (p := places[0] / path.stem).is_dir() else places[0] for path in found]
+        lists = found
+    if len(places) == 1:
+        places = list(places) * len(lists)
+    if len(places) != len(lists):
+        raise BikeError(f"--shards: {len(places)} places for {len(lists)} lists. Give one for each, or one for all.")
+    return [(existing_file(path), existing_place(place)) for path, place in zip(lists, places, strict=True)]
+
+
+def _read(path: Path, place: Path) -> tuple[list[Sample], FrameSource]:
+    samples = load_samples(path)
+    if not samples:
+        raise DataError(f"{path}: no rows. Write the list anew (`bike annotate`).")
+    return samples, open_source(place, samples)
+
+
+@torch.no_grad()
+def embed_phrases(encoder: Encoder, prompts: Sequence[str]) -> Float[Tensor, "M D"]:
+    """Embeddings of texts, in fp32 on the encoder's device, not normalised."""
+    parts = torch.split(tokenize(prompts), PHRASES_AT_ONCE)
+    return torch.cat([encoder.embed_text(part.to(encoder.device)).float() for part in parts])
+
+
+def rank_phrases(videos: Float[Tensor, "N D"], phrases: Float[Tensor, "M D"], top_k: int) -> list[list[int]]:
+    """For each video the numbers of the phrases with the highest cosine, best first; equal ones in their order."""
+    cosines = normalize(videos.double(), dim=1) @ normalize(phrases.double(), dim=1).T
+    order = cosines.sort(dim=1, descending=True, stable=True).indices[:, :top_k]
+    return [[int(number) for number in row] for row in order]

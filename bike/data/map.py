@@ -1,0 +1,95 @@
+"""A function over every sample of a list: once each whatever the number of processes, resumable, in order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from bike.checkpoint import PartialRows, StopRequest
+from bike.data.loader import evaluation_batches
+from bike.distributed import World, collect_rows, is_same_everywhere, main_progress
+from bike.errors import BikeError
+from bike.files import sha256
+from bike.frames.open import FrameSource
+from bike.records import Sample
+
+
+def map_samples(
+    compute: Callable[[Tensor], Tensor],
+    samples: Sequence[Sample],
+    source: FrameSource,
+    *,
+    world: World,
+    partial: PartialRows,
+    title: str,
+    **views: Any,
+) -> Tensor | None:
+    """Apply ``compute`` to the views of all samples.
+
+    Args:
+        compute: frames (B, V, T, 3, S, S) uint8 to one row of a fixed shape for each of the B samples.
+        samples: rows of the list.
+        source: where frames come from.
+        world: this process.
+        partial: rows finished by an earlier run; takes the new ones.
+        title: for progress.
+        **views: of :func:`bike.data.loader.evaluation_batches`.
+
+    Returns:
+        (N, …) on the CPU in the order of ``samples`` on rank 0; None on other ranks.
+
+    Raises:
+        DataError: a sample can't be read.
+        KeyboardInterrupt: a stop was asked for; finished rows are kept.
+    """
+    before = partial.load()
+    done = {item for index, _ in before for item in index.tolist()}
+    # Asking also makes sure that all have read the files before one writes another.
+    if not is_same_everywhere(world, len(done), sum(done)):
+        raise BikeError(f"{title}: processes see different saved states. Put --state where all machines read it.")
+    todo = torch.tensor([row for row in range(len(samples)) if row not in done], dtype=torch.int64)
+    batches = evaluation_batches(
+        [samples[row] for row in todo.tolist()], source, rank=world.rank, world_size=world.size, **views
+    )
+    mine: list[tuple[Tensor, Tensor]] = []
+    with StopRequest() as stop, main_progress(world, title, len(todo), unit="videos") as bar:
+        try:
+            for batch in batches:
+                rows = compute(batch.frames).cpu()
+                mine.append((todo[batch.index], rows))
+                partial.add(*mine[-1])
+                bar.advance(len(batch) * world.size)
+                if stop.requested:
+                    raise KeyboardInterrupt
+        except BaseException:
+            partial.save()
+            raise
+        finally:
+            batches.close()
+    index = collect_rows(world, torch.cat([part for part, _ in mine]) if mine else None, torch.int64)
+    found = collect_rows(world, torch.cat([part for _, part in mine]) if mine else None)
+    if not world.is_main:
+        return None
+    parts = [*before, *([(index, found)] if index is not None and found is not None else [])]
+    return _in_order(parts, len(samples))
+
+
+def _in_order(parts: Sequence[tuple[Tensor, Tensor]], count: int) -> Tensor:
+    """Sort rows by their numbers, of which each must be there once."""
+    index, rows = (torch.cat(pieces) for pieces in zip(*parts, strict=True))
+    order = index.argsort()
+    if not torch.equal(index[order], torch.arange(count)):
+        raise RuntimeError(f"{len(index)} rows came back for {count} samples")
+    return rows[order]
+
+
+def print_of_frames(place: Path) -> str:
+    """Checksum of what describes the frames in a folder: the shards' manifest, or the extraction's."""
+    for name in ("manifest.json", "manifest.csv"):
+        if (place / name).is_file():
+            return sha256(place / name)
+    return str(place.resolve())

@@ -1,0 +1,85 @@
+"""One sample to its views: which frames, read once, cut and scaled; bytes all along."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from bike.data.order import sample_generator
+from bike.data.spatial import draw_gray, draw_train_crop, test_crops, train_views
+from bike.data.temporal import instance_range, test_indices, training_indices
+from bike.errors import DataError
+from bike.frames.open import FrameSource, GraySource
+from bike.records import Sample
+
+
+def sample_span(sample: Sample, source: FrameSource) -> range:
+    """Frames of the source that a sample means: all, or those between its start and end (at least one of its frames).
+
+    Raises:
+        DataError: a trimmed sample of a source without times.
+    """
+    num_frames = source.num_frames(sample.video)
+    if sample.start_seconds is None and sample.end_seconds is None:
+        return range(num_frames)
+    fps = source.fps(sample.video)
+    if fps <= 0:
+        raise DataError("trimmed, but the frames per second are not known. Write the shards with --fps.")
+    return instance_range(num_frames, fps, sample.start_seconds, sample.end_seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingViews:
+    """One random clip of a sample; see :func:`bike.data.loader.training_batches`."""
+
+    num_segments: int
+    input_size: int
+    short_side: int | None
+    seed: int
+    dense: bool
+    augment: bool
+    min_area: float
+    flip: float
+    grayscale: float
+
+    def __call__(self, sample: Sample, source: FrameSource, epoch: int, row: int) -> Tensor:
+        """Uint8 (1, T, 3, S, S)."""
+        generator = sample_generator(self.seed, epoch, row)
+        span = sample_span(sample, source)
+        indices = training_indices(len(span), self.num_segments, generator, dense=self.dense, first_frame=span.start)
+        if not self.augment:
+            frames = torch.from_numpy(source.read(sample.video, indices))
+            return test_crops(frames, self.input_size, 1, short_side=self.short_side)[None]
+        gray = draw_gray(generator, self.grayscale)
+        read = source.read_gray if gray and isinstance(source, GraySource) else source.read
+        frames = torch.from_numpy(read(sample.video, indices))
+        height, width = frames.shape[1:3]
+        crop = draw_train_crop(generator, height, width, grayscale=gray, min_area=self.min_area, flip=self.flip)
+        return train_views(frames, crop, self.input_size)[None]
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationViews:
+    """All views of a sample; see :func:`bike.data.loader.evaluation_batches`."""
+
+    num_segments: int
+    input_size: int
+    short_side: int | None
+    clips: int
+    crops: int
+    dense: bool
+
+    def __call__(self, sample: Sample, source: FrameSource, epoch: int, row: int) -> Tensor:
+        """Uint8 (crops · clips, T, 3, S, S), crop-major; ``epoch`` and ``row`` change nothing."""
+        span = sample_span(sample, source)
+        indices = test_indices(len(span), self.num_segments, self.clips, self.dense, first_frame=span.start)
+        needed = list(dict.fromkeys(indices))
+        frames = torch.from_numpy(source.read(sample.video, needed))
+        cut = test_crops(frames, self.input_size, self.crops, short_side=self.short_side)
+        views = cut.permute(0, 2, 3, 1).view(self.crops, len(needed), self.input_size, self.input_size, 3)
+        if len(needed) < len(indices):
+            place = {index: number for number, index in enumerate(needed)}
+            views = views.index_select(1, torch.tensor([place[index] for index in indices]))
+        return views.reshape(-1, self.num_segments, self.input_size, self.input_size, 3).movedim(-1, 2)

@@ -1,0 +1,1 @@
+"""Videos to frame packs: parallel, resumable, every reject with its reason."""

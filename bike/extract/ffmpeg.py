@@ -1,0 +1,211 @@
+"""Extraction by the ffmpeg command line: one process per video, arguments in a list, never a shell."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from typing import IO, Any
+
+from av.video.reformatter import ColorRange
+
+from bike.errors import BikeError, DataError, one_line
+from bike.extract.output import FrameOutput, add_copies
+from bike.extract.rate import RateChanger
+from bike.extract.task import Facts, Task
+from bike.formats.packs import split_stream
+from bike.video.file import UnreadableError, VideoFile
+from bike.video.picture import PicturePlan, color_matrix, color_range, plan_picture
+from bike.video.stream import FORMATS, MAX_PIXELS, open_video
+
+_MATRIX_NAMES = {1: "bt709", 4: "fcc", 5: "bt601", 7: "smpte240m", 9: "bt2020"}
+# What ffmpeg says where PyAV finds damage; a picture patched up is no error to it, only worth a warning.
+_TROUBLE = re.compile(r"\[(error|fatal|panic)\]|corrupt", re.IGNORECASE)
+_MAX_LINES = 100_000
+_PLACEHOLDER = "the video"
+_PARAMS = {"bt709": "bt709", "fcc": "fcc", "bt601": "smpte170m", "smpte240m": "smpte240m", "bt2020": "bt2020nc"}
+_BLOCK_BYTES = 1 << 18
+
+
+def ffmpeg_binary() -> str:
+    """Path of the ffmpeg that imageio-ffmpeg brings (or that ``IMAGEIO_FFMPEG_EXE`` names).
+
+    Raises:
+        BikeError: there is none for this machine.
+    """
+    import imageio_ffmpeg
+
+    try:
+        return str(imageio_ffmpeg.get_ffmpeg_exe())
+    except RuntimeError as error:
+        raise BikeError(
+            f"ffmpeg: no binary ({one_line(error)}). Set IMAGEIO_FFMPEG_EXE, or use --backend pyav."
+        ) from None
+
+
+def ffmpeg_python() -> Any:
+    """The module ``ffmpeg`` of the package ffmpeg-python.
+
+    Raises:
+        BikeError: another package took its place; several share the name.
+    """
+    import ffmpeg
+
+    if not hasattr(ffmpeg, "input"):
+        raise BikeError(
+            "ffmpeg: another Python package of that name hides ffmpeg-python. "
+            "Run `pip uninstall ffmpeg python-ffmpeg` and `pip install ffmpeg-python`."
+        )
+    return ffmpeg
+
+
+def write_with_ffmpeg(task: Task, output: FrameOutput) -> Facts:
+    """Decode and encode with ffmpeg and add each JPEG to ``output``.
+
+    The size, orientation and colours are read with PyAV from the first picture. Where ffmpeg reports anything wrong,
+    or gives fewer frames than the index promises, the video is decoded once more with PyAV, which says how many are
+    sound; only those are kept.
+
+    Raises:
+        UnreadableError: no picture decodes.
+        BikeError: no ffmpeg.
+    """
+    recipe = task.recipe
+    with task.file.open() as file, open_video(file) as video:
+        first = next(iter(video.frames()))
+        plan = plan_picture(first, video.pixel_aspect, recipe.short_side_px)
+        command = _command(task.file, video.index, plan, _color_options(first), recipe.quality)
+        expected = video.expected or 0
+    survey = None if recipe.fps is None else _survey(task.file)  # only PyAV tells the frames' times
+    with tempfile.TemporaryFile() as complaints:
+        if recipe.fps is None or survey is None:
+            count, status = _run(command, output.add, complaints)
+        else:
+            count, status = _run_at_rate(command, output, complaints, recipe.fps, survey)
+        complaints.seek(0)
+        text = " ".join(line for line in _lines(complaints) if _TROUBLE.search(line))[-200:]
+    if survey is None and not status and not text and count and count >= expected:
+        return Facts(plan.width, plan.height, _rate(task.file, count))
+    survey = survey or _survey(task.file)
+    damage = survey.damage
+    if count == 0:
+        raise UnreadableError(damage or f"ffmpeg failed: {text or status}")
+    if count < len(survey.times):
+        damage = damage or f"damaged: ffmpeg gives {count} of {len(survey.times)} frames"
+    elif recipe.fps is None:
+        output.keep_first(len(survey.times))
+    return Facts(plan.width, plan.height, recipe.fps or survey.fps, damage)
+
+
+@dataclass(frozen=True, slots=True)
+class _Survey:
+    """What decoding a video with PyAV tells: the time of each sound frame, their rate, and what is wrong."""
+
+    times: list[float | None]
+    frame_seconds: float
+    fps: float
+    damage: str
+
+
+def _survey(file: VideoFile) -> _Survey:
+    with file.open() as opened, open_video(opened) as video:
+        times = [video.moment_seconds for _ in video.frames()]
+        return _Survey(times, video.frame_seconds(), video.fps(), video.damage)
+
+
+def _rate(file: VideoFile, num_frames: int) -> float:
+    with file.open() as opened, open_video(opened) as video:
+        video.skim()
+        return video.fps(num_frames)
+
+
+def _color_options(frame: Any) -> dict[str, str]:
+    options = {"out_range": "full", "out_color_matrix": "bt601"}
+    if not frame.format.is_rgb:
+        options["in_range"] = "full" if color_range(frame) == ColorRange.JPEG else "limited"
+        options["in_color_matrix"] = _MATRIX_NAMES[int(color_matrix(frame))]
+    return options
+
+
+def _command(file: VideoFile, index: int, plan: PicturePlan, colors: dict[str, str], quality: int) -> list[str]:
+    ffmpeg = ffmpeg_python()
+    limits = {"format_whitelist": FORMATS, "protocol_whitelist": "file,subfile", "max_pixels": MAX_PIXELS}
+    stream = ffmpeg.input(_PLACEHOLDER, noautorotate=None, threads=1, reinit_filter=0, **limits)[str(index)]
+    if "in_range" in colors:  # what the frames say of themselves may be nothing that the scaler knows
+        stream = stream.filter("setparams", colorspace=_PARAMS[colors["in_color_matrix"]], range=colors["in_range"])
+    stream = stream.filter("scale", plan.scaled_width, plan.scaled_height, flags="bicubic+bitexact", **colors)
+    if plan.turn.transpose:
+        stream = stream.filter("transpose", "cclock_flip")
+    if plan.turn.mirror_columns:
+        stream = stream.filter("hflip")
+    if plan.turn.mirror_rows:
+        stream = stream.filter("vflip")
+    # One frame a second: the encoder drops frames whose own times do not rise.
+    stream = stream.filter("setsar", 1).filter("format", "yuvj420p").filter("setpts", "N/TB")
+    settings = {"q:v": quality, "qmin": 1, "fps_mode": "passthrough", "threads": 1, "bitexact": None}
+    stream = stream.output("pipe:1", format="mjpeg", vcodec="mjpeg", **settings)
+    stream = stream.global_args("-nostdin", "-hide_banner", "-v", "level+warning")
+    command: list[str] = ffmpeg.compile(stream, cmd=ffmpeg_binary())
+    command[command.index(_PLACEHOLDER)] = _address(file)  # ffmpeg-python itself takes UTF-8 names only
+    return command
+
+
+def _address(file: VideoFile) -> str:
+    """The file as ffmpeg wants it; the protocol is spelt out, so that no name is taken for an option or an address."""
+    path = f"file:{os.path.abspath(file.path)}"  # noqa: PTH100 (keeps the name as it is)
+    if file.num_bytes is None:
+        return path
+    return f"subfile,,start,{file.start},end,{file.start + file.num_bytes},,:{path}"
+
+
+def _run(command: list[str], add: Callable[[bytes], None], complaints: IO[bytes]) -> tuple[int, int]:
+    """Run ffmpeg; returns how many frames it gave and its exit status."""
+    process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=complaints)
+    count = 0
+    try:
+        for jpeg in split_stream(_blocks(process)):
+            add(jpeg)
+            count += 1
+    except DataError:  # it stopped within a frame; the caller counts
+        pass
+    finally:
+        process.kill()
+        if process.stdout is not None:
+            process.stdout.close()
+        status = process.wait()
+    return count, status
+
+
+def _run_at_rate(
+    command: list[str], output: FrameOutput, complaints: IO[bytes], fps: float, survey: _Survey
+) -> tuple[int, int]:
+    """Run ffmpeg and resample its sound frames by the times in ``survey``."""
+    rate: RateChanger[bytes] = RateChanger(fps, survey.frame_seconds)
+    times = iter(survey.times)
+
+    def add(jpeg: bytes) -> None:
+        for moment in islice(times, 1):
+            for kept, copies in rate.push(jpeg, moment):
+                add_copies(output, kept, copies)
+
+    counted = _run(command, add, complaints)
+    for kept, copies in rate.finish():
+        add_copies(output, kept, copies)
+    return counted
+
+
+def _lines(complaints: IO[bytes]) -> Iterator[str]:
+    for line in islice(complaints, _MAX_LINES):
+        yield one_line(line[:1000].decode(errors="replace"))
+
+
+def _blocks(process: subprocess.Popen[bytes]) -> Iterator[bytes]:
+    if process.stdout is None:
+        raise ValueError("no pipe")
+    while block := process.stdout.read(_BLOCK_BYTES):
+        yield block
+    process.wait()

@@ -1,0 +1,138 @@
+"""Where the frames of one video are written: a pack or a folder that appears whole or not at all."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+from array import array
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Protocol
+
+from bike.extract.task import Layout
+from bike.files import atomic_write, current_umask, unwritable
+from bike.formats.packs import PACK_SUFFIX
+
+_FRAME = re.compile(r"img_\d{5,}\.jpg")
+
+
+class FrameOutput(Protocol):
+    """Receives the JPEGs of one video in order; counts frames and bytes."""
+
+    num_frames: int
+    num_bytes: int
+
+    def add(self, jpeg: bytes | memoryview) -> None:
+        """Append one frame."""
+
+    def keep_first(self, num_frames: int) -> None:
+        """Take back all frames but the first ``num_frames``."""
+
+
+def add_copies(output: FrameOutput, jpeg: bytes | memoryview, copies: int) -> None:
+    """Add a frame several times."""
+    for _ in range(copies):
+        output.add(jpeg)
+
+
+class _Pack:
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._sizes = array("Q")
+        self.num_frames = self.num_bytes = 0
+
+    def add(self, jpeg: bytes | memoryview) -> None:
+        self._file.write(jpeg)
+        self._sizes.append(len(jpeg))
+        self.num_frames += 1
+        self.num_bytes += len(jpeg)
+
+    def keep_first(self, num_frames: int) -> None:
+        del self._sizes[num_frames:]
+        self.num_frames, self.num_bytes = len(self._sizes), sum(self._sizes)
+        self._file.truncate(self.num_bytes)
+        self._file.seek(self.num_bytes)
+
+
+class _Folder:
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self.num_frames = self.num_bytes = 0
+
+    def add(self, jpeg: bytes | memoryview) -> None:
+        self.num_frames += 1
+        self.num_bytes += len(jpeg)
+        self._path(self.num_frames).write_bytes(jpeg)
+
+    def keep_first(self, num_frames: int) -> None:
+        for number in range(num_frames + 1, self.num_frames + 1):
+            self.num_bytes -= self._path(number).stat().st_size
+            self._path(number).unlink()
+        self.num_frames = min(num_frames, self.num_frames)
+
+    def _path(self, number: int) -> Path:
+        return self._folder / f"img_{number:05d}.jpg"
+
+
+@contextmanager
+def open_output(destination: Path, key: str, layout: Layout) -> Iterator[FrameOutput]:
+    """Collect the frames of video ``key`` and put them in place when the block succeeds.
+
+    Raises:
+        BikeError: the destination can't be written to.
+    """
+    if layout == "packs":
+        with atomic_write(destination / f"{key}{PACK_SUFFIX}") as file:
+            yield _Pack(file)
+        return
+    final = destination / key
+    temporary: Path | None = None
+    try:
+        temporary = Path(tempfile.mkdtemp(prefix=".bike-", suffix=".part", dir=destination))
+        yield _Folder(temporary)
+        temporary.chmod(0o777 & ~current_umask())
+        remove_output(destination, key)
+        os.replace(temporary, final)
+    except OSError as error:
+        raise unwritable(final, error) from error
+    finally:
+        if temporary is not None:
+            shutil.rmtree(temporary, ignore_errors=True)
+
+
+def output_exists(destination: Path, key: str, layout: Layout, num_frames: int, num_bytes: int) -> bool:
+    """Whether the frames of ``key`` are in place, as far as that is cheap to see."""
+    try:
+        if layout == "packs":
+            return (destination / f"{key}{PACK_SUFFIX}").stat().st_size == num_bytes
+        with os.scandir(destination / key) as files:
+            return sum(1 for file in files if _FRAME.fullmatch(file.name)) == num_frames
+    except OSError:
+        return False
+
+
+def remove_output(destination: Path, key: str) -> None:
+    """Remove what an earlier run wrote for ``key`` in either layout."""
+    with suppress(FileNotFoundError):
+        os.unlink(destination / f"{key}{PACK_SUFFIX}")
+    folder = destination / key
+    if folder.is_dir() and not folder.is_symlink():
+        for path in folder.glob("img_*.jpg"):
+            path.unlink()
+        with suppress(OSError):  # someone else's files stay
+            folder.rmdir()
+
+
+def remove_leftovers(destination: Path) -> None:
+    """Remove temporary files of a run that was killed."""
+    with os.scandir(destination) as entries:
+        for entry in entries:
+            if entry.name.startswith(".bike-") and entry.name.endswith(".part"):
+                if entry.is_dir(follow_symlinks=False):
+                    shutil.rmtree(entry.path, ignore_errors=True)
+                else:
+                    with suppress(OSError):
+                        os.unlink(entry.path)

@@ -1,0 +1,243 @@
+"""Videos to frame packs: in parallel, resumable, every reject with its reason."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from collections.abc import Generator, Iterable
+from contextlib import closing, suppress
+from dataclasses import replace
+from pathlib import Path
+
+from bike.errors import BikeError, DataError, first_few, one_line
+from bike.extract.journal import (
+    JOURNAL_NAME,
+    Entry,
+    locked,
+    make_entry,
+    open_journal,
+    read_journal,
+    rewrite_journal,
+)
+from bike.extract.output import output_exists, remove_leftovers, remove_output
+from bike.extract.task import Layout, Recipe, Result, Task, rejected
+from bike.extract.video import extract_video
+from bike.files import unwritable, video_keys
+from bike.params import Extract
+from bike.progress import progress
+from bike.records import VideoRecord, read_manifest, write_manifest
+from bike.video.file import VideoFile
+from bike.video.find import find_videos
+from bike.video.found import FoundVideo
+from bike.workers.pool import Outcome, describe_failure, run_tasks
+from bike.workers.worker import TimedOutError
+
+log = logging.getLogger("bike")
+
+MANIFEST_NAME = "manifest.csv"
+
+
+def extract_videos(
+    source: Path | str,
+    destination: Path | str,
+    *,
+    listing: Path | str | None = None,
+    options: Extract | None = None,
+    layout: Layout = "packs",
+    scheduler: str | None = None,
+    strict: bool = False,
+) -> list[VideoRecord]:
+    """Turn every video of a source into JPEG frames, and write ``manifest.csv`` last.
+
+    A second run does nothing; after a kill, or with other options, it does what is left or touched. The frames of a
+    video do not depend on how many are worked on at once.
+
+    Args:
+        source: a folder (searched through; tars in it are opened), a tar, a text list, or a CSV with a ``path`` column.
+        destination: folder for ``<key>.mjpg`` packs, or ``<key>/img_00001.jpg`` folders, and the manifest.
+        listing: a list or CSV that picks among the videos of a folder or tar.
+        options: see :class:`bike.params.Extract`.
+        layout: ``packs`` or ``folders``.
+        scheduler: address of a Dask scheduler (``tcp://…``) to work on instead of this machine; needs the extra
+            ``dask`` and folders that its workers see under the same names.
+        strict: raise when any video was rejected (after the manifest is written).
+
+    Returns:
+        One record per video, sorted by path; also the rows of the manifest.
+
+    Raises:
+        DataError: no videos, a bad list, or rejected videos with ``strict``.
+        BikeError: the source can't be read, the destination can't be written, or another extraction is writing there.
+    """
+    options = options or Extract()
+    destination = Path(destination)
+    recipe = Recipe(
+        short_side_px=options.short_side,
+        fps=options.fps,
+        quality=options.quality,
+        backend=options.backend,
+        keep_partial=options.keep_partial,
+        layout=layout,
+    )
+    _check_manifest(destination / MANIFEST_NAME, source, listing)
+    videos = find_videos(source, listing=listing, exclude=destination)
+    try:
+        destination.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unwritable(destination, error) from error
+    with locked(destination):
+        records = _Run(videos, destination.resolve(), recipe, options, scheduler).records()
+    problems = [f"{shown(r.path)} ({r.error})" for r in records if r.status != "ok"]
+    if strict and problems:
+        raise DataError(f"{source}: {len(problems)} of {len(records)} videos rejected: {first_few(problems)}.")
+    return records
+
+
+def _check_manifest(path: Path, *read: Path | str | None) -> None:
+    """Refuse to replace a ``manifest.csv`` that is read here, or that no extraction wrote."""
+    if not path.is_file():
+        return
+    if any(place is not None and os.path.realpath(place) == os.path.realpath(path) for place in read):
+        raise BikeError(f"{path}: is read here, and would be replaced. Choose another folder for the frames.")
+    if not (path.parent / JOURNAL_NAME).is_file():
+        try:
+            read_manifest(path)
+        except BikeError:
+            raise BikeError(
+                f"{path}: was not written by `bike extract`. Choose another folder for the frames."
+            ) from None
+
+
+def shown(name: str) -> str:
+    """A file name for people: quoted and escaped when it holds control characters or undecodable bytes."""
+    return name if name.isprintable() else ascii(name)
+
+
+def num_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class _Run:
+    """One extraction: what is there, what is left, and the results of both."""
+
+    def __init__(
+        self, videos: list[FoundVideo], destination: Path, recipe: Recipe, options: Extract, scheduler: str | None
+    ) -> None:
+        self._videos = {video.path: video for video in videos}
+        self._keys = dict(zip(self._videos, video_keys(list(self._videos)), strict=True))
+        self._destination, self._recipe, self._options = destination, recipe, options
+        self._scheduler = scheduler
+        self._records: dict[str, VideoRecord] = {}
+        self._void: list[str] = []
+
+    def records(self) -> list[VideoRecord]:
+        """Do what is left and write the manifest."""
+        remove_leftovers(self._destination)
+        entries = read_journal(self._destination)
+        self._forget_others(entries)
+        left = [path for path in self._videos if not self._settle(path, entries)]
+        if left:
+            try:
+                self._extract(left, entries)
+            finally:
+                remove_leftovers(self._destination)
+            rewrite_journal(self._destination, (entries[path] for path in sorted(entries)))
+        records = [self._records[path] for path in self._videos]
+        self._write_manifest(records)
+        return records
+
+    def _forget_others(self, entries: dict[str, Entry]) -> None:
+        """Drop what is known of other videos whose key is now that of one of these: its frames will be replaced."""
+        owner = {key.lower(): path for path, key in self._keys.items()}
+        for path in [path for path, entry in entries.items() if owner.get(entry.record.key.lower(), path) != path]:
+            record = entries.pop(path).record
+            self._void.append(path)
+            now = entries.get(owner[record.key.lower()])
+            if record.status == "ok" and (now is None or now.record.key.lower() != record.key.lower()):
+                self._remove(record.key)
+
+    def _settle(self, path: str, entries: dict[str, Entry]) -> bool:
+        """Whether nothing is to be done for a video; what an earlier run left of one that is to be done is removed."""
+        video, key, entry = self._videos[path], self._keys[path], entries.get(path)
+        if video.problem:
+            self._records[path] = rejected(key, path, video.problem).record
+        elif entry is not None and entry.settles(self._task(path), video.stamp, self._options.timeout_seconds):
+            self._records[path] = entry.record
+            return True
+        if entry is not None:
+            if entry.record.status == "ok":
+                self._remove(entry.record.key)
+            self._void.append(path)
+            del entries[path]
+        return bool(video.problem)
+
+    def _remove(self, key: str) -> None:
+        try:
+            remove_output(self._destination, key)
+        except OSError as error:
+            raise unwritable(self._destination, error) from error
+
+    def _extract(self, left: list[str], entries: dict[str, Entry]) -> None:
+        if self._records:
+            log.info("extract: %d of %d videos are done already", len(self._records), len(self._videos))
+        with suppress(FileNotFoundError):
+            os.unlink(self._destination / MANIFEST_NAME)  # it is there only when everything is
+        num_rejected = sum(record.status != "ok" for record in self._records.values())
+        with (
+            open_journal(self._destination) as journal,
+            progress("extract", len(left), unit="videos") as job,
+            closing(self._outcomes(self._task(path) for path in left)) as outcomes,
+        ):
+            # Before anything is replaced: what was done with other options no longer counts, however this run ends.
+            journal.void(self._void)
+            for outcome in outcomes:
+                result = self._judge(outcome)
+                path = result.record.path
+                if not result.passing:
+                    entries[path] = make_entry(self._videos[path].stamp, result, self._recipe)
+                    journal.add(entries[path])
+                self._records[path] = result.record
+                num_rejected += result.record.status != "ok"
+                job.advance(note=f"{num_rejected} rejected" if num_rejected else "")
+
+    def _task(self, path: str) -> Task:
+        file = self._videos[path].file
+        file = VideoFile(os.path.abspath(file.path), file.start, file.num_bytes)  # noqa: PTH100
+        return Task(self._keys[path], path, file, str(self._destination), self._recipe)
+
+    def _outcomes(self, tasks: Iterable[Task]) -> Generator[Outcome[Task, Result], None, None]:
+        limit = self._options.timeout_seconds
+        if self._scheduler is not None:
+            from bike.workers.dask import run_on_dask
+
+            return run_on_dask(extract_video, tasks, scheduler=self._scheduler, timeout_seconds=limit)
+        jobs = self._options.jobs or num_cores()
+        return run_tasks(extract_video, tasks, jobs=jobs, timeout_seconds=limit)
+
+    def _judge(self, outcome: Outcome[Task, Result]) -> Result:
+        if outcome.value is not None:
+            record = outcome.value.record
+            there = (self._destination, record.key, self._recipe.layout, record.frames, record.bytes)
+            if record.status == "ok" and not output_exists(*there):
+                raise BikeError(
+                    f"{self._destination}: the frames of {shown(record.path)} are not there. "
+                    "The folder must be the same for every machine that extracts."
+                )
+            # Names and words that came through the pipe are copies; with those at hand they need no memory.
+            own = replace(record, key=outcome.task.key, path=outcome.task.path, status=sys.intern(record.status))
+            return replace(outcome.value, record=own)
+        task, error = outcome.task, outcome.error or RuntimeError("no result")
+        limit = self._options.timeout_seconds
+        reason = one_line(describe_failure(error, limit))
+        if isinstance(error, TimedOutError):
+            return rejected(task.key, task.path, reason, limit_seconds=limit)
+        return rejected(task.key, task.path, reason, passing=True)
+
+    def _write_manifest(self, records: list[VideoRecord]) -> None:
+        path = self._destination / MANIFEST_NAME
+        with suppress(BikeError):
+            if read_manifest(path) == records:
+                return
+        write_manifest(path, records)

@@ -1,0 +1,1 @@
+"""The files in which stages meet: frame packs, shards, lists, folders of frames."""

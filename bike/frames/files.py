@@ -1,0 +1,136 @@
+"""Frames out of frame packs, and out of published-style folders of JPEGs."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from bike.errors import DataError, one_line
+from bike.files import existing_dir, open_regular, read_regular
+from bike.formats.packs import PACK_SUFFIX, read_frames, scan_offsets
+from bike.frames.source import FileWindow, Frames, Recent
+from bike.records import Sample, read_manifest
+from bike.shard.payload import frame_files
+
+
+class PackSource:
+    """Frames out of a folder of frame packs and its ``manifest.csv``.
+
+    Args:
+        folder: as written by ``bike extract``.
+        manifest: the extraction manifest; None: ``manifest.csv`` in ``folder``.
+    """
+
+    def __init__(self, folder: Path | str, manifest: Path | str | None = None) -> None:
+        self.folder = existing_dir(folder)
+        records = read_manifest(self.folder / "manifest.csv" if manifest is None else manifest)
+        self._known = {record.key: (record.frames, record.fps) for record in records if record.status == "ok"}
+        self._offsets: Recent[list[int]] = Recent(256)
+
+    def num_frames(self, video: str) -> int:
+        """Frames of a video."""
+        return self._record(video)[0]
+
+    def fps(self, video: str) -> float:
+        """Frames per second."""
+        return self._record(video)[1]
+
+    def read(self, video: str, frame_indices: Sequence[int]) -> Frames:
+        """Decode chosen frames; see :class:`bike.frames.open.FrameSource`."""
+        return self._read(video, frame_indices, gray=False)
+
+    def read_gray(self, video: str, frame_indices: Sequence[int]) -> Frames:
+        """Decode the luma of chosen frames; see :class:`bike.frames.open.GraySource`."""
+        return self._read(video, frame_indices, gray=True)
+
+    def _read(self, video: str, frame_indices: Sequence[int], *, gray: bool) -> Frames:
+        path = self.folder / f"{video}{PACK_SUFFIX}"
+        offsets = self._offsets.get(video, self._scan)
+        try:
+            with os.fdopen(open_regular(path), "rb", buffering=0) as file:
+                data = FileWindow(file.fileno(), 0)
+                return read_frames(data, offsets, frame_indices, gray=gray)  # type: ignore[arg-type]
+        except DataError as error:
+            raise DataError(f"{path}: {error}") from error
+        except OSError as error:
+            raise DataError(f"{path}: can't be read ({one_line(error.strerror or error)}).") from error
+
+    def _record(self, video: str) -> tuple[int, float]:
+        if video not in self._known:
+            raise DataError(f"{self.folder}: no frames of {video} in the manifest. Run `bike extract` again.")
+        return self._known[video]
+
+    def _scan(self, video: str) -> list[int]:
+        path = self.folder / f"{video}{PACK_SUFFIX}"
+        try:
+            return scan_offsets(read_regular(path))
+        except DataError as error:
+            raise DataError(f"{path}: {error}") from error
+        except OSError as error:
+            raise DataError(
+                f"{path}: can't be read ({one_line(error.strerror or error)}). Run `bike extract` again."
+            ) from error
+
+
+class FolderSource:
+    """Frames out of folders of JPEGs: published-style ones, or those of ``bike extract --layout folders``.
+
+    A video's frames lie in ``<folder>/<video key>`` or ``<folder>/<path>``, as ``img_00001.jpg`` and the like.
+
+    Args:
+        folder: where the frame folders lie.
+        samples: tell the ``path`` of each video.
+        fps: frames per second of all videos; 0 when not known. An extraction's ``manifest.csv`` in ``folder`` knows.
+    """
+
+    def __init__(self, folder: Path | str, samples: Sequence[Sample], *, fps: float = 0.0) -> None:
+        self.folder = existing_dir(folder)
+        self._paths: Mapping[str, str] = {sample.video: sample.path for sample in samples}
+        manifest = self.folder / "manifest.csv"
+        self._rates = {record.key: record.fps for record in read_manifest(manifest)} if manifest.is_file() else {}
+        self._fps = fps
+        self._files: Recent[list[Path]] = Recent(1024)
+
+    def num_frames(self, video: str) -> int:
+        """Frames of a video."""
+        return len(self._files.get(video, self._list))
+
+    def fps(self, video: str) -> float:
+        """Frames per second."""
+        return self._rates.get(video, self._fps)
+
+    def read(self, video: str, frame_indices: Sequence[int]) -> Frames:
+        """Decode chosen frames; see :class:`bike.frames.open.FrameSource`."""
+        return self._read(video, frame_indices, gray=False)
+
+    def read_gray(self, video: str, frame_indices: Sequence[int]) -> Frames:
+        """Decode the luma of chosen frames; see :class:`bike.frames.open.GraySource`."""
+        return self._read(video, frame_indices, gray=True)
+
+    def _read(self, video: str, frame_indices: Sequence[int], *, gray: bool) -> Frames:
+        files = self._files.get(video, self._list)
+        wanted = sorted(set(frame_indices))
+        if wanted and not 0 <= wanted[0] <= wanted[-1] < len(files):
+            raise DataError(f"{self.folder / self._paths[video]}: no frame {wanted[-1]} (it has {len(files)}).")
+        try:
+            pieces = [read_regular(files[index]) for index in wanted]
+        except OSError as error:
+            raise DataError(f"{error.filename}: can't be read ({one_line(error.strerror or error)}).") from error
+        offsets = [0]
+        for piece in pieces:
+            offsets.append(offsets[-1] + len(piece))
+        place = {index: position for position, index in enumerate(wanted)}
+        try:
+            return read_frames(b"".join(pieces), offsets, [place[index] for index in frame_indices], gray=gray)
+        except DataError as error:
+            raise DataError(f"{self.folder / self._paths[video]}: {error}") from error
+
+    def _list(self, video: str) -> list[Path]:
+        if video not in self._paths:
+            raise DataError(f"{video}: not in the list.")
+        path = Path(self._paths[video])
+        if path.is_absolute() or ".." in path.parts:
+            raise DataError(f"{path}: leads out of the folder. Use paths relative to it, without `..`.")
+        own = self.folder / video
+        return frame_files(own if own.is_dir() else self.folder / path)

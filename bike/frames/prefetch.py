@@ -1,0 +1,62 @@
+"""Fetches the shards of an epoch a little before they are needed, while batches are read and trained on."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+
+from bike.errors import BikeError
+
+
+class ShardsAhead:
+    """A thread that fetches shards in the order of their first use, ``lookahead`` of them before their turn.
+
+    Use as a context: it ends with the epoch, or when the epoch is left early.
+
+    Args:
+        shards: number of the shard of every sample, in the epoch's order.
+        fetch: brings a shard near; what goes wrong is left for the reader to meet.
+        lookahead: shards to fetch beyond the one in use; 0 fetches none.
+    """
+
+    def __init__(self, shards: Sequence[int], fetch: Callable[[int], object], lookahead: int) -> None:
+        first = {shard: position for position, shard in reversed(list(enumerate(shards)))}
+        self._turns = sorted((position, shard) for shard, position in first.items())
+        self._fetch, self._lookahead = fetch, lookahead
+        self._position = 0
+        self._stopped = False
+        self._changed = threading.Condition()
+        self._thread = threading.Thread(target=self._run, name="bike-shards-ahead", daemon=True)
+
+    def __enter__(self) -> ShardsAhead:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._changed:
+            self._stopped = True
+            self._changed.notify()
+        # A fetch under way is not waited for: the thread ends after it, and keeps what it fetched.
+
+    def reached(self, position: int) -> None:
+        """Tell that the samples before ``position`` were handed over.
+
+        The thread starts with the first call, when the loader has forked its own workers. Other loaders may fork while
+        it is at work; locks of the cache do not outlive that (:mod:`bike.frames.remote`).
+        """
+        with self._changed:
+            self._position = position
+            self._changed.notify()
+        if self._lookahead > 0 and self._thread.ident is None:
+            self._thread.start()
+
+    def _run(self) -> None:
+        for number, (_, shard) in enumerate(self._turns):
+            allowed_from = self._turns[max(0, number - self._lookahead)][0]
+            with self._changed:
+                self._changed.wait_for(lambda start=allowed_from: self._stopped or self._position >= start)  # type: ignore[misc]
+                if self._stopped:
+                    return
+            try:
+                self._fetch(shard)
+            except BikeError:
+                return

@@ -1,0 +1,206 @@
+"""Frames out of shards, on a local disk or behind a URL."""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from bike.errors import DataError, one_line
+from bike.files import existing_dir, open_regular
+from bike.formats.packs import read_frames
+from bike.formats.shards import INDEX_NAME, ShardIndex, StoredVideo, parse_stored, read_shard_manifest
+from bike.frames.prefetch import ShardsAhead
+from bike.frames.remote import DEFAULT_CACHE_MB, RemoteFolder
+from bike.frames.source import FileWindow, Frames, Recent
+from bike.records import Sample
+from bike.video.file import VideoFile
+
+_OPEN_FILES = 64
+_KEPT_JSONS = 4096
+
+
+class ShardSource:
+    """Frames out of a local folder of shards. Only the bytes of the frames asked for are read.
+
+    Args:
+        folder: as written by :func:`bike.shard.run.write_shards`.
+        short_side: px, for shards that hold video files (``payload="mp4"``); frames in shards are as they are.
+        timeout_seconds: for decoding one sample out of a video file.
+
+    Raises:
+        DataError: no shards, unfinished or damaged ones.
+    """
+
+    def __init__(self, folder: Path | str, *, short_side: int | None = 256, timeout_seconds: float = 60.0) -> None:
+        path = existing_dir(folder)
+        self._begin(str(path), read_shard_manifest(path), path / INDEX_NAME, short_side, timeout_seconds)
+        self._folder = path
+
+    def _begin(
+        self, name: str, manifest: dict[str, Any], index: Path, short_side: int | None, timeout_seconds: float
+    ) -> None:
+        self.name = name
+        self.index = ShardIndex(manifest, index)
+        self._short_side, self._timeout_seconds = short_side, timeout_seconds
+        self._open_files: OrderedDict[int, int] = OrderedDict()
+        self._stored: Recent[StoredVideo] = Recent(_KEPT_JSONS)
+
+    def __getstate__(self) -> dict[str, object]:
+        return {**self.__dict__, "_open_files": OrderedDict()}
+
+    def __del__(self) -> None:
+        for descriptor in getattr(self, "_open_files", {}).values():
+            os.close(descriptor)
+
+    def samples(self) -> list[Sample]:
+        """The rows of the list that the shards were made from, sorted by video key."""
+        return [sample for key in sorted(self.index.keys) for sample in self._parse(key).samples]
+
+    def stored(self, video: str) -> StoredVideo:
+        """What the shards say about a video."""
+        return self._stored.get(video, self._parse)
+
+    def num_frames(self, video: str) -> int:
+        """Frames stored."""
+        return self.stored(video).frames
+
+    def fps(self, video: str) -> float:
+        """Frames per second of the stored frames."""
+        return self.stored(video).fps
+
+    def shard_of(self, video: str) -> int:
+        """Number of the shard that a video lies in."""
+        return self.index.place(video)[0]
+
+    def read(self, video: str, frame_indices: Sequence[int]) -> Frames:
+        """Decode chosen frames; see :class:`bike.frames.open.FrameSource`."""
+        return self._read(video, frame_indices, gray=False)
+
+    def read_gray(self, video: str, frame_indices: Sequence[int]) -> Frames:
+        """Decode the luma of chosen frames; see :class:`bike.frames.open.GraySource`. Video files give colours."""
+        return self._read(video, frame_indices, gray=True)
+
+    def _read(self, video: str, frame_indices: Sequence[int], *, gray: bool) -> Frames:
+        stored = self.stored(video)
+        number, _, _, offset, size = self.index.place(video)
+        with self._opened(number) as descriptor:
+            try:
+                if stored.offsets is None:
+                    return self._decode(descriptor, offset, size, frame_indices)
+                window = FileWindow(descriptor, offset)
+                return read_frames(window, stored.offsets, frame_indices, gray=gray)  # type: ignore[arg-type]
+            except DataError as error:
+                raise DataError(f"{self._place(number)}: {video}: {error}") from error
+            except OSError as error:
+                raise DataError(f"{self._place(number)}: {video}: {one_line(error.strerror or error)}.") from error
+
+    def _decode(self, descriptor: int, offset: int, size: int, frame_indices: Sequence[int]) -> Frames:
+        from bike.video.decode import decode_frames
+
+        # By its descriptor: the helper process that decodes finds it even when the cache gives the file up meanwhile.
+        file = VideoFile(f"/proc/{os.getpid()}/fd/{descriptor}", offset, size)
+        try:
+            return decode_frames(
+                file, frame_indices, short_side=self._short_side, timeout_seconds=self._timeout_seconds
+            )
+        except DataError as error:
+            raise DataError(str(error).removeprefix(f"{file.path}: ")) from error
+
+    def _parse(self, video: str) -> StoredVideo:
+        number, offset, size, _, payload_size = self.index.place(video)
+        with self._opened(number) as descriptor:
+            try:
+                data = os.pread(descriptor, size, offset)
+            except OSError as error:
+                raise DataError(f"{self._place(number)}: {video}: {one_line(error.strerror or error)}.") from error
+        return parse_stored(data, video, payload_size, self._place(number))
+
+    def _place(self, number: int) -> str:
+        return f"{self.name}/{self.index.shards[number]}"
+
+    @contextmanager
+    def _opened(self, number: int) -> Iterator[int]:
+        """A shard, open for reading; a few are kept open."""
+        if number not in self._open_files:
+            self._open_files[number] = self._open(self._folder / self.index.shards[number], number)
+            if len(self._open_files) > _OPEN_FILES:
+                os.close(self._open_files.popitem(last=False)[1])
+        self._open_files.move_to_end(number)
+        yield self._open_files[number]
+
+    def _open(self, path: Path, number: int) -> int:
+        try:
+            descriptor = open_regular(path)
+        except OSError as error:
+            raise DataError(
+                f"{self._place(number)}: can't be opened ({one_line(error.strerror or error)}). Run `bike shard` again."
+            ) from error
+        size = os.fstat(descriptor).st_size
+        if size != self.index.sizes[number]:
+            os.close(descriptor)
+            raise DataError(
+                f"{self._place(number)}: {size} bytes, the manifest says {self.index.sizes[number]}. "
+                "Run `bike shard` again."
+            )
+        return descriptor
+
+
+class RemoteShardSource(ShardSource):
+    """Frames out of shards behind a URL, through a cache on disk; see :class:`bike.frames.remote.RemoteFolder`.
+
+    Args:
+        url: ``s3://``, ``http://`` or ``https://`` address of a folder of shards.
+        cache, max_cache_mb: where fetched shards are kept, and how much.
+        window: shards whose samples the training loader mixes at a time; the cache should hold a few more.
+        short_side, timeout_seconds: as for :class:`ShardSource`.
+        **remote: other options of :class:`bike.frames.remote.RemoteFolder`.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        cache: Path | str | None = None,
+        max_cache_mb: float = DEFAULT_CACHE_MB,
+        window: int = 4,
+        short_side: int | None = 256,
+        timeout_seconds: float = 60.0,
+        **remote: Any,
+    ) -> None:
+        self.remote = RemoteFolder(url, cache=cache, max_cache_mb=max_cache_mb, **remote)
+        self.window = window
+        self._begin(self.remote.url, self.remote.manifest, self.remote.index(), short_side, timeout_seconds)
+
+    def fetched_ahead(self, videos: Sequence[str], window: int) -> ShardsAhead:
+        """Fetch the shards of an epoch before their turn, as far as the cache has room beside the window in use.
+
+        Args:
+            videos: of the epoch's samples, in order.
+            window: shards in use at a time.
+        """
+        room = int(self.remote.max_cache_bytes // max(1, *self.index.sizes)) - window
+        shards = [self.shard_of(video) for video in videos]
+        return ShardsAhead(shards, lambda number: self.remote.fetch(self.index.shards[number]), min(window, room))
+
+    @contextmanager
+    def _opened(self, number: int) -> Iterator[int]:
+        """A shard, fetched if need be. It is closed again at once, so that the cache can give its bytes back."""
+        for _ in range(10):
+            path = self.remote.fetch(self.index.shards[number])
+            try:
+                descriptor = os.open(path, os.O_RDONLY)
+            except FileNotFoundError:  # another process needed the room
+                continue
+            break
+        else:
+            raise DataError(
+                f"{self._place(number)}: always gone from the cache before it is read. Allow a larger cache."
+            )
+        try:
+            yield descriptor
+        finally:
+            os.close(descriptor)

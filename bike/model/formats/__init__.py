@@ -1,0 +1,1 @@
+"""Every form in which weights come, read without running code of theirs."""

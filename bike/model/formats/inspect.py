@@ -1,0 +1,158 @@
+"""What is in a weight file, and the same weights as safetensors."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import torch
+from safetensors.torch import save as to_safetensors
+from torch import Tensor
+
+from bike.errors import WeightsError
+from bike.files import atomic_write, sha256
+from bike.model.formats.check import check_fit, list_problems
+from bike.model.formats.config import check_config
+from bike.model.formats.keys import is_hugging_face, openai_keys, strip_prefix
+from bike.model.formats.official import OFFICIAL_FILES
+from bike.model.formats.read import Format, detect_format, find_file, read_checkpoint, read_state
+from bike.model.layers.architecture import OFFICIAL, Architecture, read_architecture
+from bike.model.weights import empty_encoder, empty_head, lacking, read_entry
+
+Part = Literal["encoder", "head"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inspection:
+    """What a weight file holds.
+
+    Attributes:
+        path: the file itself.
+        format: how it is written.
+        num_bytes: its size.
+        sha256: its checksum, hex.
+        official: the name of the published file that it is, byte for byte; None for any other.
+        num_tensors: tensors in it, the head's included.
+        num_parameters: numbers in CLIP's weights (statistics and counters not included).
+        dtypes: tensors of each type.
+        num_not_finite: tensors with NaN or infinity in them.
+        architecture: CLIP's, as read from the shapes; None where they fit no CLIP.
+        like: official names of the same architecture.
+        head: the head of a released checkpoint; None for others.
+        epoch: of a released checkpoint.
+        problems: all that keeps the file from being loaded; empty when it loads.
+    """
+
+    path: Path
+    format: Format
+    num_bytes: int
+    sha256: str
+    official: str | None
+    num_tensors: int
+    num_parameters: int
+    dtypes: dict[str, int]
+    num_not_finite: int
+    architecture: Architecture | None
+    like: list[str]
+    head: str | None
+    epoch: int | None
+    problems: list[str] = field(default_factory=list)
+
+
+def inspect_weights(path: Path | str) -> Inspection:
+    """Read a weight file and say what is in it, also where it can't be loaded.
+
+    Raises:
+        WeightsError: it can't be read at all: damaged, unknown, or unsafe.
+    """
+    path = find_file(path)
+    raw, head_state, epoch = _read_parts(path)
+    state = openai_keys(raw)
+    problems: list[str] = []
+    architecture, head, num_parameters = None, None, 0
+    try:
+        architecture = read_architecture(state)
+        encoder = empty_encoder(state, path)
+        num_parameters = sum(parameter.numel() for parameter in encoder.parameters())
+        problems += list_problems(encoder.state_dict(), state)
+        check_config(path, architecture, hugging_face=is_hugging_face(raw))
+        if head_state is not None:
+            module = empty_head(head_state, encoder)
+            head = f"{type(module).__name__} ({getattr(module, 'temporal', 'two MLPs')})"
+            problems += [f"head: {problem}" for problem in list_problems(module.state_dict(), head_state)]
+    except KeyError as error:
+        problems.append(lacking(state, str(error.args[0])))
+    except (ValueError, WeightsError) as error:
+        problems.append(str(error))
+    tensors = [*raw.values(), *(head_state or {}).values()]
+    digest = sha256(path)
+    return Inspection(
+        path=path,
+        format=detect_format(path),
+        num_bytes=path.stat().st_size,
+        sha256=digest,
+        official=next((name for name, file in OFFICIAL_FILES.items() if file.sha256 == digest), None),
+        num_tensors=len(tensors),
+        num_parameters=num_parameters,
+        dtypes=dict(Counter(str(tensor.dtype).removeprefix("torch.") for tensor in tensors)),
+        num_not_finite=sum(not bool(torch.isfinite(tensor).all()) for tensor in tensors),
+        architecture=architecture,
+        like=[name for name, known in OFFICIAL.items() if known == architecture],
+        head=head,
+        epoch=epoch,
+        problems=problems,
+    )
+
+
+def convert(source: Path | str, target: Path | str, *, part: Part = "encoder", dtype: torch.dtype | None = None) -> int:
+    """Write a file's weights as safetensors under OpenAI's key names (a head's: the released ones).
+
+    Args:
+        source: any weight file.
+        target: the safetensors file; written atomically, and only when the weights fit their model.
+        part: CLIP's weights, or those of a released checkpoint's head.
+        dtype: type of the floating-point tensors; None keeps each one's own.
+
+    Returns:
+        The number of tensors written.
+
+    Raises:
+        WeightsError: the source can't be read or loaded, or has no head; or the target is not named ``.safetensors``.
+    """
+    source, target = find_file(source), Path(target)
+    if target.suffix != ".safetensors":
+        raise WeightsError(f"{target}: the new file's name must end in .safetensors.")
+    raw, head_state, _ = _read_parts(source)
+    state = openai_keys(raw)
+    encoder = empty_encoder(state, source)
+    if part == "encoder":
+        check_fit(encoder, state, source)
+        check_config(source, encoder.architecture, hugging_face=is_hugging_face(raw))
+    elif head_state:
+        state = head_state
+        check_fit(empty_head(state, encoder), state, source)
+    else:
+        raise WeightsError(f"{source}: holds no head's weights. Convert its encoder.")
+    written = {
+        key: value.to(dtype if value.is_floating_point() else None).clone().contiguous() for key, value in state.items()
+    }
+    with atomic_write(target) as file:
+        file.write(to_safetensors(written))
+    return len(written)
+
+
+def _read_parts(path: Path) -> tuple[dict[str, Tensor], dict[str, Tensor] | None, int | None]:
+    """CLIP's tensors as they are named in the file, and the head's and the epoch of a released checkpoint."""
+    if detect_format(path) in ("torch", "torch-legacy"):
+        checkpoint = read_checkpoint(path)
+        if "fusion_model_state_dict" in checkpoint:
+            head = strip_prefix(read_entry(checkpoint, "fusion_model_state_dict", path))
+            epoch = checkpoint.get("epoch")
+            return (
+                read_entry(checkpoint, "model_state_dict", path),
+                head,
+                epoch if isinstance(epoch, int) else None,
+            )
+    return read_state(path), None, None

@@ -1,0 +1,182 @@
+"""Bytes of a weight file to tensors, whatever its format, without executing anything in it."""
+
+from __future__ import annotations
+
+import io
+import json
+import pickle
+import pickletools
+import re
+import warnings
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
+
+from bike.errors import WeightsError, one_line
+from bike.files import existing_file
+from bike.model.formats.archive import DAMAGED, check_archive, is_torchscript, read_torchscript
+
+Format = Literal["torchscript", "torch", "torch-legacy", "safetensors"]
+
+# What Hugging Face and open_clip call the file in a model's folder, best first.
+FOLDER_FILES = ("model.safetensors", "open_clip_model.safetensors", "pytorch_model.bin", "open_clip_pytorch_model.bin")
+NESTED = ("model_state_dict", "state_dict")  # where training checkpoints keep the model
+
+
+def find_file(path: Path | str) -> Path:
+    """The weight file itself: ``path``, or the model file in a folder as Hugging Face lays it out.
+
+    Raises:
+        BikeError: there is no such file.
+        WeightsError: the folder holds no model file.
+    """
+    folder = Path(path)
+    if not folder.is_dir():
+        return existing_file(path)
+    for name in FOLDER_FILES:
+        if (folder / name).is_file():
+            return folder / name
+    raise WeightsError(
+        f"{folder}: no weights in this folder; one of {', '.join(FOLDER_FILES)} is needed. Name the file."
+    )
+
+
+def detect_format(path: Path) -> Format:
+    """Tell a file's format by its content; its name is of no matter.
+
+    Raises:
+        WeightsError: none of the known formats.
+    """
+    with path.open("rb") as file:
+        head = file.read(16)
+    if head[:4] == b"PK\x03\x04":
+        try:
+            with zipfile.ZipFile(path) as archive:
+                check_archive(archive, path)
+                return "torchscript" if is_torchscript(archive) else "torch"
+        except DAMAGED as error:
+            raise WeightsError(f"{path}: damaged or cut short ({one_line(error)[:200]}). Get the file anew.") from error
+    # Before pickles: the length of a header may begin with their byte, and no pickle of torch has a brace at byte 8.
+    if len(head) > 9 and head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= path.stat().st_size:
+        return "safetensors"
+    if head[:1] == b"\x80":
+        return "torch-legacy"
+    what = "an empty file" if not head else "an unknown kind of file"
+    raise WeightsError(
+        f"{path}: not a weight file (got {what}); safetensors, TorchScript archives and files of torch.save are read. "
+        "Check the name."
+    )
+
+
+def read_state(path: Path | str) -> dict[str, Tensor]:
+    """The tensors of a weight file by the names they have in it.
+
+    Args:
+        path: the file, or a folder as Hugging Face lays it out.
+
+    Raises:
+        WeightsError: the file is damaged, of an unknown kind, would run code, or holds no tensors.
+    """
+    path = find_file(path)
+    kind = detect_format(path)
+    if kind == "safetensors":
+        state: Mapping[Any, Any] = _read_safetensors(path)
+    elif kind == "torchscript":
+        state = read_torchscript(path)
+    else:
+        state = _read_pickle(path)
+        for key in NESTED:
+            if isinstance(state.get(key), Mapping):
+                state = state[key]
+                break
+    tensors = {key: value for key, value in state.items() if isinstance(key, str) and isinstance(value, Tensor)}
+    if not tensors:
+        raise WeightsError(f"{path}: holds no tensors by name. Is it the right file?")
+    return check_sizes(tensors, path)
+
+
+def read_checkpoint(path: Path | str) -> dict[Any, Any]:
+    """The dictionary that ``torch.save`` wrote.
+
+    Raises:
+        WeightsError: not such a file, damaged, or would run code.
+    """
+    path = existing_file(path)
+    kind = detect_format(path)
+    if kind not in ("torch", "torch-legacy"):
+        raise WeightsError(
+            f"{path}: not a checkpoint of torch.save (got {kind}). It may still do where CLIP's weights do."
+        )
+    return _read_pickle(path)
+
+
+def check_sizes(state: Mapping[str, Tensor], source: object) -> dict[str, Tensor]:
+    """Refuse tensors that are not dense, or that repeat their storage and would grow on the first copy.
+
+    Raises:
+        WeightsError: naming the first such tensor.
+    """
+    for key, value in state.items():
+        dense = value.layout == torch.strided and not value.is_quantized and value.device.type == "cpu"
+        if not dense or value.numel() * value.element_size() > value.untyped_storage().nbytes():
+            raise WeightsError(f"{source}: {one_line(key)[:100]} is not a plain dense tensor. Don't use the file.")
+    return dict(state)
+
+
+def _read_safetensors(path: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(path)
+    except (SafetensorError, json.JSONDecodeError, ValueError) as error:
+        raise WeightsError(f"{path}: damaged safetensors file ({one_line(error)}). Get the file anew.") from error
+
+
+def _read_pickle(path: Path) -> dict[Any, Any]:
+    if (name := _called_at_once(path)) is not None:
+        raise _refused(path, name)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # torch's remarks on files that it then refuses
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:
+        # A damaged pickle can raise nearly anything; torch's own messages run over many lines and advise to switch the
+        # protection off, so only the name of what was refused is passed on.
+        refused = re.search(r"GLOBAL ([\w.]+)", str(error))
+        if refused and isinstance(error, pickle.UnpicklingError):
+            raise _refused(path, refused[1]) from error
+        why = "" if "weights_only" in str(error) else f" ({one_line(error)[:200]})"
+        raise WeightsError(f"{path}: damaged, or not written by torch.save{why}. Get the file anew.") from error
+    if not isinstance(content, Mapping):
+        raise WeightsError(f"{path}: holds no tensors by name (got {type(content).__name__}). Is it the right file?")
+    return dict(content)
+
+
+def _called_at_once(path: Path) -> str | None:
+    """What the first pickle of a file would import; torch writes nothing but a number there. None for zip archives."""
+    with path.open("rb") as file:
+        head = file.read(1 << 20)
+    texts: list[str] = []
+    if not head.startswith(b"\x80"):
+        return None
+    try:
+        for code, argument, _ in pickletools.genops(io.BytesIO(head)):
+            if code.name in ("GLOBAL", "INST"):
+                return str(argument).replace(" ", ".")
+            if code.name == "STACK_GLOBAL":
+                return ".".join(texts[-2:])
+            if isinstance(argument, str):
+                texts.append(argument)
+    except Exception:  # not even a pickle: torch says so
+        return None
+    return None
+
+
+def _refused(path: Path, name: str) -> WeightsError:
+    return WeightsError(
+        f"{path}: refused, it would call {one_line(name)[:100]}; only tensors are read. Don't use the file."
+    )

@@ -1,0 +1,140 @@
+"""The numbers that define a CLIP: read from a state dict, or chosen for a fresh one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from bike.model.layers.blocks import count_heads
+
+CONTEXT_LENGTH = 77
+VOCAB_SIZE = 49408
+
+
+@dataclass(frozen=True, kw_only=True)
+class Architecture:
+    """Widths and depths of both towers.
+
+    Attributes:
+        embed_dim: width D of the space shared by pictures and text.
+        input_size: side of the square pictures, px.
+        vision_layers: blocks of the vision transformer, or the bottlenecks of a ResNet's four stages.
+        vision_width: channels of the vision transformer, or of the ResNet's first stage.
+        patch_size: side of a patch, px; None for a ResNet.
+        text_width: channels of the text transformer.
+        text_layers: its blocks.
+        context_length: token positions L.
+        vocab_size: rows of the token table.
+    """
+
+    embed_dim: int
+    input_size: int
+    vision_layers: int | tuple[int, int, int, int]
+    vision_width: int
+    patch_size: int | None
+    text_width: int
+    text_layers: int
+    context_length: int = CONTEXT_LENGTH
+    vocab_size: int = VOCAB_SIZE
+
+    @property
+    def vision_heads(self) -> int:
+        """Heads of the vision tower; a ResNet's are those of its attention pooling."""
+        return count_heads(self.vision_width * (1 if self.patch_size else 32))
+
+    @property
+    def text_heads(self) -> int:
+        """Heads of the text tower, and of the temporal head."""
+        return count_heads(self.text_width)
+
+
+def read_architecture(state: Mapping[str, Tensor]) -> Architecture:
+    """Read the architecture off the shapes of a state dict with OpenAI's key names.
+
+    Raises:
+        KeyError: a tensor that defines the architecture is missing; its name is the argument.
+        ValueError: its shape fits no CLIP; the text names it.
+    """
+    stem = _shape(state, "visual.conv1.weight", 4)
+    text_width, embed_dim = _shape(state, "text_projection", 2)
+    vocab_size, _ = _shape(state, "token_embedding.weight", 2)
+    context_length, _ = _shape(state, "positional_embedding", 2)
+    vision_layers: int | tuple[int, int, int, int]
+    if "visual.attnpool.positional_embedding" in state:
+        stages = [_count(state, rf"visual\.layer{stage}\.(\d+)\.") for stage in (1, 2, 3, 4)]
+        vision_layers = (stages[0], stages[1], stages[2], stages[3])
+        positions, pooled = _shape(state, "visual.attnpool.positional_embedding", 2)
+        patch_size, vision_width, scale = None, pooled // 32, 32
+    else:
+        positions, vision_width = _shape(state, "visual.positional_embedding", 2)
+        vision_layers = _count(state, r"visual\.transformer\.resblocks\.(\d+)\.")
+        patch_size = scale = stem[-1]
+    grid = round(max(positions - 1, 0) ** 0.5)
+    if grid < 1 or grid * grid + 1 != positions:
+        raise ValueError(f"visual positional embedding has {positions} rows, not a square number and one")
+    return Architecture(
+        embed_dim=embed_dim,
+        input_size=grid * scale,
+        vision_layers=vision_layers,
+        vision_width=vision_width,
+        patch_size=patch_size,
+        text_width=text_width,
+        text_layers=_count(state, r"transformer\.resblocks\.(\d+)\."),
+        context_length=context_length,
+        vocab_size=vocab_size,
+    )
+
+
+def _shape(state: Mapping[str, Tensor], key: str, num_dims: int) -> list[int]:
+    shape = list(state[key].shape)
+    if len(shape) != num_dims or 0 in shape:
+        raise ValueError(f"{key} has shape {shape}, not {num_dims} non-empty dimensions")
+    return shape
+
+
+def _count(keys: Iterable[str], pattern: str) -> int:
+    """How many layers ``pattern`` finds; where their numbers have a gap, missing and unexpected keys will show it."""
+    return len({match[1] for match in (re.match(pattern, key) for key in keys) if match})
+
+
+def _vit(input_size: int, patch_size: int, vision_width: int, layers: int, text_width: int) -> Architecture:
+    return Architecture(
+        embed_dim=text_width,
+        input_size=input_size,
+        vision_layers=layers,
+        vision_width=vision_width,
+        patch_size=patch_size,
+        text_width=text_width,
+        text_layers=12,
+    )
+
+
+def _resnet(
+    input_size: int, layers: tuple[int, int, int, int], width: int, text_width: int, embed_dim: int
+) -> Architecture:
+    return Architecture(
+        embed_dim=embed_dim,
+        input_size=input_size,
+        vision_layers=layers,
+        vision_width=width,
+        patch_size=None,
+        text_width=text_width,
+        text_layers=12,
+    )
+
+
+OFFICIAL: dict[str, Architecture] = {
+    "ViT-B/32": _vit(224, 32, 768, 12, 512),
+    "ViT-B/16": _vit(224, 16, 768, 12, 512),
+    "ViT-L/14": _vit(224, 14, 1024, 24, 768),
+    "ViT-L/14-336px": _vit(336, 14, 1024, 24, 768),
+    "RN50": _resnet(224, (3, 4, 6, 3), 64, 512, 1024),
+    "RN101": _resnet(224, (3, 4, 23, 3), 64, 512, 512),
+    "RN50x4": _resnet(288, (4, 6, 10, 6), 80, 640, 640),
+    "RN50x16": _resnet(384, (6, 8, 18, 8), 96, 768, 768),
+    "RN50x64": _resnet(448, (3, 15, 36, 10), 128, 1024, 1024),
+}
+"""The architectures that OpenAI published, by their official names."""

@@ -1,0 +1,1 @@
+"""The small CLIP of the demo, trained on rendered stills in the place of the official weights."""

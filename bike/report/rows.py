@@ -1,0 +1,204 @@
+"""The result table: one row of numbers for each evaluation below a results folder."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from bike.errors import DataError
+from bike.files import existing_dir
+from bike.report.files import ClassResult, read_numbers, read_per_class
+from bike.report.pairs import pair_results
+
+PERCENTS = ("top1", "top5", "mean_class", "map")
+TRAINING = ("train", "pretrain")  # folders below results/ with curves, not evaluations
+OTHERS = (*TRAINING, "zoo")  # and with results on other data sets
+# Folder name below results/ -> (method, head), in the order of the table.
+KNOWN: dict[str, tuple[str, str]] = {
+    "zeroshot": ("Zero-shot, pretrained CLIP", ""),
+    "video-none-dp": ("Video branch", "none + dp"),
+    "video-none-vcs": ("Video branch", "none + vcs"),
+    "video-transf-dp": ("Video branch", "transf + dp"),
+    "video-transf-vcs": ("Video branch", "transf + vcs"),
+    "attributes": ("Attribute branch", ""),
+    "fuse": ("Fusion of both branches", ""),
+}
+
+# Names in metrics.json, without _mean and _std.
+SPREADS = {
+    "half_top1": "random halves of the classes, top-1",
+    "half_top5": "random halves of the classes, top-5",
+    "split_top1": "fixed splits of the classes, top-1",
+    "split_top5": "fixed splits of the classes, top-5",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row of the result table. Percentages are None where the evaluation has no such number.
+
+    Attributes:
+        name: folder below ``results/``, empty for chance.
+        method, head, views: what a reader sees; ``views`` is clips × crops.
+        top1, top5, mean_class, map: percent.
+        videos: videos scored.
+        seconds: wall time of the evaluation, from ``timing.json``.
+        order: percent of the videos of order pairs for which the right one of the two scores higher (chance: 50).
+        folder: where the numbers are from; None for chance and for what was not run.
+        ran: False when there are no numbers; the row then reads "not run".
+    """
+
+    name: str
+    method: str
+    head: str = ""
+    views: str = ""
+    top1: float | None = None
+    top5: float | None = None
+    mean_class: float | None = None
+    map: float | None = None
+    videos: int | None = None
+    seconds: float | None = None
+    order: float | None = None
+    folder: Path | None = None
+    ran: bool = True
+
+    @property
+    def title(self) -> str:
+        """Method, head and views in a few words."""
+        words = [self.method + (f" ({self.head})" if self.head else ""), self.views]
+        return ", ".join(word for word in words if word)
+
+
+def results_table(results: Path | str, *, order_pairs: Sequence[tuple[str, str]] = ()) -> list[Row]:
+    """The result table: chance first, then every evaluation below ``results``.
+
+    Reads ``<results>/<name>/[<views>/]metrics.json`` (percent, 4 decimals) and ``timing.json``; chance is computed from
+    ``per_class.csv``. A method of which nothing is there has one row with ``ran=False``. Folders that hold a whole
+    results folder of another data set are left out.
+
+    Args:
+        results: the folder.
+        order_pairs: pairs of class names that only the order of frames tells apart, for ``Row.order``.
+
+    Raises:
+        DataError: no evaluation at all, or a file with values that can't be.
+        ParamsError: a name in ``order_pairs`` is not a class.
+        BikeError: the folder is missing.
+    """
+    results = existing_dir(results)
+    folders = _evaluation_folders(results)
+    if not folders:
+        raise DataError(f"{results}: no <name>/<views>/metrics.json below it. Run `bike eval` first.")
+    rows = [_read_row(folder, results, order_pairs) for folder in folders]
+    for name, (method, _) in KNOWN.items():
+        if not any(row.method == method for row in rows):
+            rows.append(Row(name, method, ran=False))
+    rows.sort(key=_table_order)
+    for row in rows:
+        if row.folder and (row.folder / "per_class.csv").is_file():
+            return [_chance(row, read_per_class(row.folder / "per_class.csv"), bool(order_pairs)), *rows]
+    return rows
+
+
+def best_row(rows: Sequence[Row]) -> Row:
+    """The evaluation with the highest top-1 (mAP where there is no top-1); the first one of equals."""
+    ran = [row for row in rows if row.ran and row.folder]
+    return max(ran, key=lambda row: (row.top1 is not None, row.top1 or row.map or 0.0))
+
+
+def find_row(rows: Sequence[Row], name: str, views: str = "") -> Row | None:
+    """The evaluation ``name`` with those views, or with its last ones; None when it was not run."""
+    found = [row for row in rows if row.name == name and row.ran and row.folder]
+    return next((row for row in found if row.views == views), found[-1] if found else None)
+
+
+def spread_figures(row: Row) -> list[tuple[str, float, float]]:
+    """Protocols that average over draws or splits of the classes: what, mean and standard deviation in percent."""
+    if row.folder is None:
+        return []
+    metrics = read_numbers(row.folder / "metrics.json")
+    found = []
+    for name, title in SPREADS.items():
+        mean, spread = metrics.get(f"{name}_mean"), metrics.get(f"{name}_std")
+        if mean is not None and spread is not None:
+            found.append((title, mean, spread))
+    return found
+
+
+def expected_random_ap(positives: int, total: int) -> float:
+    """Expected average precision (0 to 1) of a random order of ``total`` items, ``positives`` of them relevant.
+
+    The item at rank i is relevant with probability positives/total, and then (i-1)(positives-1)/(total-1) relevant
+    ones are expected above it; summed over the ranks.
+    """
+    if positives <= 0 or total <= 0:
+        return 0.0
+    if total == 1:
+        return 1.0
+    harmonic = sum(1 / rank for rank in range(1, total + 1))
+    return (harmonic + (positives - 1) / (total - 1) * (total - harmonic)) / total
+
+
+def _evaluation_folders(results: Path) -> list[Path]:
+    """Folders with ``metrics.json``, one or two levels down."""
+    deeper = {path.relative_to(results).parts[0] for path in results.glob("*/*/*/metrics.json")}
+    found = [*results.glob("*/metrics.json"), *results.glob("*/*/metrics.json")]
+    return sorted(path.parent for path in found if path.relative_to(results).parts[0] not in {*OTHERS, *deeper})
+
+
+def _read_row(folder: Path, results: Path, order_pairs: Sequence[tuple[str, str]]) -> Row:
+    """The row of one evaluation's folder, ``<results>/<name>`` or ``<results>/<name>/<views>``."""
+    metrics = read_numbers(folder / "metrics.json")
+    percents = {name: metrics.get(name) for name in PERCENTS}
+    for metric, value in percents.items():
+        if value is not None and not 0 <= value <= 100:
+            raise DataError(f"{folder / 'metrics.json'}: {metric} must be a percentage (got {value}). Evaluate again.")
+    name, *views = folder.relative_to(results).parts
+    method, head = KNOWN.get(name, (name, ""))
+    videos = metrics.get("videos")
+    timing = folder / "timing.json"
+    choices = [pair.forced for pair in pair_results(folder, order_pairs) if pair.forced is not None]
+    return Row(
+        name,
+        method,
+        head,
+        re.sub(r"^(\d+)x(\d+)$", r"\1×\2", "".join(views)),
+        top1=percents["top1"],
+        top5=percents["top5"],
+        mean_class=percents["mean_class"],
+        map=percents["map"],
+        videos=None if videos is None else int(videos),
+        seconds=read_numbers(timing).get("seconds") if timing.is_file() else None,
+        order=sum(choices) / len(choices) if choices else None,
+        folder=folder,
+    )
+
+
+def _table_order(row: Row) -> tuple[int, str, int, str]:
+    known = list(KNOWN)
+    place = known.index(row.name) if row.name in KNOWN else len(known)
+    views = re.fullmatch(r"(\d{1,6})×(\d{1,6})", row.views)
+    return place, row.name, int(views[1]) * int(views[2]) if views else 0, row.views
+
+
+def _chance(row: Row, classes: Sequence[ClassResult], pairs: bool) -> Row:
+    """What a uniform guess and a random order reach on the videos that ``row`` was measured on."""
+    counts = [item.videos for item in classes]
+    videos = row.videos or sum(counts)
+    if not videos:
+        return Row("", "Chance", videos=0)
+    guess = 100 * sum(counts) / (videos * len(counts))  # 1/K where each video has one label
+    single = sum(counts) == videos
+    seen = [expected_random_ap(count, videos) for count in counts if count]
+    return Row(
+        "",
+        "Chance",
+        top1=guess,
+        top5=min(100.0, 5 * guess) if single else None,
+        mean_class=100 / len(counts) if single else None,
+        map=100 * sum(seen) / len(seen) if seen else None,
+        videos=videos,
+        order=50.0 if pairs else None,
+    )

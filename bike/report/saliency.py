@@ -1,0 +1,63 @@
+"""Runs a trained video branch on a few test clips and keeps the weight that each frame gets for the clip's class."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from bike.data.inputs import check_input_size
+from bike.data.spatial import test_crops
+from bike.data.temporal import validation_indices
+from bike.data.views import sample_span
+from bike.distributed import join_world
+from bike.errors import DataError
+from bike.evaluate.run_video import load_video_model
+from bike.frames.open import FrameSource, open_source
+from bike.model.scorer import Scorer
+from bike.params import Params
+from bike.records import Sample, read_labels, read_list
+from bike.report.clips import SaliencyStrip, choose_samples
+
+
+def saliency_strips(checkpoint: Path, frames: Path, lists: Path, *, params: Params) -> list[SaliencyStrip]:
+    """Strips of ``params.report.clips`` test clips, drawn with ``params.report.seed``.
+
+    Args:
+        checkpoint: a video branch.
+        frames: shards, frame packs or frame folders of the test split.
+        lists: folder with ``test.csv`` and ``labels.csv``.
+        params: ``model`` says how frames reach the encoder (T frames of the whole video, centre crop), ``evaluate``
+            how many CPU threads work.
+
+    Returns:
+        The strips; none for a checkpoint without concept spotting.
+
+    Raises:
+        BikeError: the checkpoint is no video branch, or frames, list and class names do not belong together.
+    """
+    encoder, head = load_video_model(checkpoint)
+    if head.interaction != "vcs":
+        return []
+    size = check_input_size(params.model, encoder)
+    names, samples = read_labels(lists / "labels.csv"), read_list(lists / "test.csv")
+    wrong = next((label for sample in samples for label in sample.labels if label >= len(names)), None)
+    if wrong is not None:
+        raise DataError(f"{lists / 'test.csv'}: class {wrong} has no name in labels.csv. Annotate again.")
+    source = open_source(frames, samples)
+    chosen = choose_samples([s for s in samples if s.labels], params.report.clips, params.report.seed)
+    with join_world(device="cpu", threads=params.evaluate.threads):
+        scorer = Scorer(encoder, head, names, params.model.prompt)
+        return [_strip(sample, source, scorer, size, params) for sample in chosen]
+
+
+def _strip(sample: Sample, source: FrameSource, scorer: Scorer, size: int, params: Params) -> SaliencyStrip:
+    span = sample_span(sample, source)
+    pictures = source.read(sample.video, validation_indices(len(span), params.model.frames, first_frame=span.start))
+    crops = test_crops(torch.from_numpy(pictures), size, 1, short_side=params.model.short_side)
+    features = scorer.features(crops[None, None])
+    predicted = int(scorer.logits(features)[0, 0].argmax())
+    saliency = scorer.saliency(features[:, 0], torch.tensor(sample.labels[:1]))[0]
+    title = scorer.names[sample.labels[0]]
+    right = predicted in sample.labels
+    return SaliencyStrip(sample.key, title, pictures, saliency.numpy(), title if right else scorer.names[predicted])

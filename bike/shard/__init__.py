@@ -1,0 +1,1 @@
+"""Lists and frame packs to tar shards that change little when a data set grows."""

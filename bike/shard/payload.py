@@ -1,0 +1,252 @@
+"""What a shard stores for a video: its frame pack (or a part of it), a folder of JPEGs, or the video file itself."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import zlib
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from pathlib import Path
+from typing import IO, Any
+
+import simplejpeg
+
+from bike.errors import DataError, one_line
+from bike.formats.packs import PACK_SUFFIX, scan_offsets
+from bike.records import Sample, VideoRecord
+from bike.video.file import UnreadableError, VideoFile
+
+PayloadSource = str | VideoFile
+_PIECE_BYTES = 4096
+_FRAME_NAME = re.compile(r"(?P<stem>.*?)(?P<number>\d{1,9})\.jpe?g", re.IGNORECASE | re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """The two members of a video: JSON first, then the payload under its extension."""
+
+    json: bytes
+    payload: bytes
+    extension: str
+
+
+def frame_files(folder: Path) -> list[Path]:
+    """The frames of a published-style folder in the order of their numbers.
+
+    Any name that ends in a number is understood (``img_00001.jpg``, ``image_0001.jpg``, ``<video>-000001.jpg``).
+
+    Raises:
+        DataError: no frames, several numberings in one folder, or a number missing in between.
+    """
+    frames: dict[int, Path] = {}
+    stems: set[str] = set()
+    try:
+        names = os.listdir(folder)
+    except OSError as error:
+        raise DataError(f"{folder}: can't be read ({one_line(error.strerror or error)}).") from error
+    for name in names:
+        match = _FRAME_NAME.fullmatch(name)
+        if match:
+            stems.add(match["stem"])
+            frames[int(match["number"])] = folder / name
+    if not frames:
+        raise DataError(f"{folder}: no frames. Names that end in a number are read, such as img_00001.jpg.")
+    first, last = min(frames), max(frames)
+    if len(stems) > 1:
+        raise DataError(f"{folder}: frames of several numberings ({', '.join(sorted(stems)[:3])}). Keep one.")
+    if last - first + 1 != len(frames):
+        gap = next(number for number in range(first, last) if number not in frames)
+        raise DataError(f"{folder}: frame {gap} is missing ({len(frames)} frames from {first} to {last}).")
+    return [frames[number] for number in sorted(frames)]
+
+
+def is_pack(source: PayloadSource) -> bool:
+    """Whether a source is a frame pack."""
+    return isinstance(source, str) and source.endswith(PACK_SUFFIX)
+
+
+def source_name(source: PayloadSource) -> str:
+    """A short name of a source for messages."""
+    return Path(source.path if isinstance(source, VideoFile) else source).name
+
+
+def content_print(source: PayloadSource) -> tuple[int, str]:
+    """Bytes of a source, and a short print of its content.
+
+    A file's print covers its size and three pieces of 4 KB, a folder's its frames' names and sizes: enough to notice
+    that a pack was made anew, and cheap for a million of them. ``bike shard --verify`` reads everything.
+
+    Raises:
+        DataError: there is no such file or folder, or it can't be read.
+    """
+    if isinstance(source, str) and Path(source).is_dir():
+        sizes = [(file.name, file.stat().st_size) for file in frame_files(Path(source))]
+        return sum(size for _, size in sizes), f"{zlib.crc32(repr(sizes).encode()):08x}"
+    with _opened(source) as file:
+        size = file.seek(0, os.SEEK_END)
+        crc = zlib.crc32(str(size).encode())
+        for position in (0, max(0, size // 2 - _PIECE_BYTES // 2), max(0, size - _PIECE_BYTES)):
+            file.seek(position)
+            crc = zlib.crc32(file.read(_PIECE_BYTES), crc)
+        return size, f"{crc:08x}"
+
+
+@contextmanager
+def _opened(source: PayloadSource) -> Iterator[IO[bytes]]:
+    """A file or a part of one, open for reading; what goes wrong becomes a DataError."""
+    video = source if isinstance(source, VideoFile) else VideoFile(source)
+    try:
+        with video.open() as file:
+            yield file
+    except UnreadableError as error:
+        raise DataError(f"{video.path}: {error}.") from error
+    except OSError as error:
+        raise DataError(f"{video.path}: can't be read ({one_line(error.strerror or error)}).") from error
+
+
+def kept_frames(num_frames: int, frames_per_video: int | None) -> list[int]:
+    """Which frames a shard keeps: all, or ``frames_per_video`` of them at ``int(num_frames / frames_per_video · i)``.
+
+    That is the rule of the validation frames, so validation with T frames sees the same pictures in a shard that keeps
+    T times a power of two.
+    """
+    if frames_per_video is None or num_frames <= frames_per_video:
+        return list(range(num_frames))
+    return [int(num_frames / frames_per_video * i) for i in range(frames_per_video)]
+
+
+def store_video(
+    source: PayloadSource,
+    record: VideoRecord,
+    samples: Sequence[Sample],
+    *,
+    names: Sequence[str] | None,
+    frames_per_video: int | None,
+) -> Stored:
+    """Read a video's payload and describe it.
+
+    Args:
+        source: a frame pack (``.mjpg``), a folder of JPEGs, or a video file (on disk or in a tar), stored as it is.
+        record: the video's row of the manifest; a zero width or height is read from the first frame.
+        samples: the rows of the list that use the video.
+        names: class names by label, None where there are none.
+        frames_per_video: frames to keep, None for all.
+
+    Raises:
+        DataError: the payload can't be read, or does not hold as many frames as the manifest says (a video file: not
+            by far, and at another rate).
+    """
+    if isinstance(source, VideoFile):
+        _check_rate(source, record)
+        return Stored(_describe(record, samples, names, None), _read(source), _extension(record.path))
+    pieces = list(_jpegs(source))
+    if len(pieces) != record.frames:
+        raise DataError(
+            f"{record.path}: {source_name(source)} holds {len(pieces)} frames, its record says {record.frames}. "
+            "Extract again, and write the list anew."
+        )
+    kept = kept_frames(len(pieces), frames_per_video)
+    offsets = [0]
+    for index in kept:
+        offsets.append(offsets[-1] + len(pieces[index]))
+    if not (record.width and record.height):
+        height, width = _shape(bytes(pieces[0]), record.path)
+        record = _changed(record, width=width, height=height)
+    if len(kept) != record.frames:
+        record = _changed(record, frames=len(kept), fps=record.fps * len(kept) / record.frames)
+    return Stored(_describe(record, samples, names, offsets), b"".join(pieces[index] for index in kept), "mjpg")
+
+
+def _check_rate(video: VideoFile, record: VideoRecord) -> None:
+    """See that a manifest counts the video's own frames: those of an extraction with ``--fps`` are others."""
+    from bike.video.stream import open_video  # a decoder's 50 MB in each process, where packs need none
+
+    try:
+        with video.open() as file, open_video(file) as stream:
+            count = stream.skim()
+            rates = [stream.fps(count), 1 / stream.frame_seconds()]
+    except UnreadableError as error:
+        raise DataError(f"{record.path}: {error}.") from error
+    # Some packets show nothing (VP8's references), and some headers state another rate than the frames have.
+    other_rate = all(abs(rate - record.fps) > 0.03 * rate for rate in rates)
+    if other_rate and abs(count - record.frames) > max(3, 0.03 * count):
+        raise DataError(
+            f"{record.path}: about {count} frames at {rates[0]:g} a second, the manifest says {record.frames} at "
+            f"{record.fps:g}. Videos need the manifest of an extraction without --fps."
+        )
+
+
+def _jpegs(source: str) -> Iterator[bytes | memoryview]:
+    if Path(source).is_dir():
+        for file in frame_files(Path(source)):
+            yield _read(str(file))
+        return
+    data = memoryview(_read(source))
+    try:
+        offsets = scan_offsets(data)
+    except DataError as error:
+        raise DataError(f"{source}: {error}") from error
+    for start, end in pairwise(offsets):
+        yield data[start:end]
+
+
+def _read(source: PayloadSource) -> bytes:
+    with _opened(source) as file:
+        size = file.seek(0, os.SEEK_END)
+        file.seek(0)
+        data = bytearray(size)
+        view, done = memoryview(data), 0
+        while done < size and (count := file.readinto(view[done:])):  # type: ignore[attr-defined]
+            done += count
+        view.release()
+    if done < size:
+        raise DataError(f"{source_name(source)}: became shorter while it was read.")
+    return bytes(data)
+
+
+def _shape(jpeg: bytes, path: str) -> tuple[int, int]:
+    try:
+        height, width, _, _ = simplejpeg.decode_jpeg_header(jpeg)
+    except ValueError as error:
+        raise DataError(f"{path}: the first frame is not a JPEG ({one_line(error)}).") from error
+    return int(height), int(width)
+
+
+def _extension(path: str) -> str:
+    suffix = Path(path).suffix[1:].lower()
+    return suffix if re.fullmatch(r"[a-z0-9]{1,5}", suffix, re.ASCII) and suffix not in ("json", "mjpg") else "mp4"
+
+
+def _changed(record: VideoRecord, **values: Any) -> VideoRecord:
+    return replace(record, **values)
+
+
+def _describe(
+    record: VideoRecord, samples: Sequence[Sample], names: Sequence[str] | None, offsets: list[int] | None
+) -> bytes:
+    """The JSON member; ``labels`` are those of the whole video where the list has them, otherwise of all samples."""
+    whole = next((s for s in samples if s.start_seconds is None and s.end_seconds is None), None)
+    labels = list(whole.labels) if whole else sorted({label for s in samples for label in s.labels})
+    label = labels[0] if labels else None
+    content = {
+        "key": record.key,
+        "path": record.path,
+        "frames": record.frames,
+        "fps": record.fps,
+        "width": record.width,
+        "height": record.height,
+        "seconds": record.seconds,
+        "offsets": offsets,
+        "label": label,
+        "labels": labels,
+        "name": names[label] if names is not None and label is not None and label < len(names) else None,
+        "instances": [
+            {"key": s.key, "labels": list(s.labels), "start_seconds": s.start_seconds, "end_seconds": s.end_seconds}
+            for s in samples
+        ],
+    }
+    return json.dumps(content, separators=(",", ":"), allow_nan=False).encode()

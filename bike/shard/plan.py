@@ -1,0 +1,79 @@
+"""Which video goes into which shard: a rule on the key's hash, so that a small edit touches few shards."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from bike.records import Sample, VideoRecord
+from bike.video.file import VideoFile
+
+_BITS = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A video on its way into a shard.
+
+    Attributes:
+        record: what extraction knows about the video.
+        samples: the list's rows that use it, sorted by key.
+        source: path of its frame pack or frame folder, or the video file.
+        weight: bytes it will take in a tar, about.
+        print: a short print of the payload's content (size and a few pieces), to notice a changed pack.
+    """
+
+    record: VideoRecord
+    samples: tuple[Sample, ...]
+    source: str | VideoFile
+    weight: int
+    print: str
+
+    @property
+    def key(self) -> str:
+        return self.record.key
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """A planned shard: its file name and its videos in the order of their keys."""
+
+    name: str
+    entries: tuple[Entry, ...]
+
+
+def hash_position(key: str) -> int:
+    """Where a key lies on the circle of hashes, 20 bits."""
+    return int.from_bytes(hashlib.sha256(key.encode()).digest()[:4]) >> (32 - _BITS)
+
+
+def plan_shards(entries: Sequence[Entry], max_bytes: int) -> list[Shard]:
+    """Divide videos among shards of at most ``max_bytes``.
+
+    The space of key hashes is halved until what lies in a part fits into one shard. Whether a part is halved depends on
+    its own videos only, so adding, changing or removing one video changes one shard, or splits one, or joins two.
+    A shard is named after the first hash of its part (five hexadecimal digits), so the others keep their names, too.
+    A video larger than ``max_bytes`` has a shard for itself.
+
+    Returns:
+        Shards in the order of their names.
+    """
+    ordered = sorted(entries, key=lambda entry: (hash_position(entry.key), entry.key))
+    positions = [hash_position(entry.key) for entry in ordered]
+    return list(_halve(ordered, positions, max_bytes, depth=0, prefix=0))
+
+
+def _halve(
+    entries: Sequence[Entry], positions: Sequence[int], max_bytes: int, *, depth: int, prefix: int
+) -> Iterator[Shard]:
+    if not entries:
+        return
+    if len(entries) == 1 or depth == _BITS or sum(entry.weight for entry in entries) <= max_bytes:
+        name = f"{prefix << (_BITS - depth):05x}.tar"
+        yield Shard(name, tuple(sorted(entries, key=lambda entry: entry.key)))
+        return
+    bit = 1 << (_BITS - depth - 1)
+    low = sum(1 for position in positions if not position & bit)
+    yield from _halve(entries[:low], positions[:low], max_bytes, depth=depth + 1, prefix=prefix * 2)
+    yield from _halve(entries[low:], positions[low:], max_bytes, depth=depth + 1, prefix=prefix * 2 + 1)

@@ -1,0 +1,270 @@
+"""Lists and frame packs to tar shards with an index; the manifest that completes them is written last."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass, fields
+from itertools import groupby
+from operator import itemgetter
+from pathlib import Path
+from typing import Any
+
+from bike.errors import BikeError, DataError, first_few
+from bike.files import atomic_write, csv_writer, read_json, sha256, unwritable, write_json
+from bike.formats.shards import FORMAT, INDEX_COLUMNS, INDEX_NAME, MANIFEST_NAME, read_index_rows, read_shard_manifest
+from bike.progress import progress
+from bike.records import MANIFEST_COLUMNS, Sample
+from bike.shard.plan import Shard, plan_shards
+from bike.shard.wanted import wanted_videos
+from bike.shard.write import WORK, ShardJob, work_file, work_lock, write_shard
+from bike.workers.jobs import run_jobs
+
+_OWN_TAR = re.compile(r"[0-9a-f]{5}\.tar")
+_SAMPLE_FIELDS = tuple(field.name for field in fields(Sample))
+
+
+@dataclass(frozen=True, slots=True)
+class ShardSummary:
+    """What :func:`write_shards` did.
+
+    Attributes:
+        videos, samples: stored in all; trimmed samples share their video's pack.
+        shards: shards in all.
+        written: shards written in this run; the others were there already.
+        bytes: size of all shards.
+    """
+
+    videos: int
+    samples: int
+    shards: int
+    written: int
+    bytes: int
+
+
+def write_shards(
+    samples: Sequence[Sample] | Path | str,
+    frames: Path | str,
+    destination: Path | str,
+    *,
+    manifest: Path | str | None = None,
+    names: Sequence[str] | None = None,
+    max_size_mb: float = 512.0,
+    frames_per_video: int | None = None,
+    payload: str = "mjpg",
+    media: Path | str | None = None,
+    fps: float | None = None,
+    jobs: int | None = None,
+) -> ShardSummary:
+    """Write the videos of a list into WebDataset tars of at most ``max_size_mb``.
+
+    The same input gives the same bytes, in any number of processes. A shard that is there already and would come out
+    the same is kept, so a run that was killed goes on where it stopped, and a second run does nothing.
+
+    Args:
+        samples: list CSV, extraction manifest (every accepted video, without labels) or published-style list
+            (``<dir> <frames> <label>``); or samples at hand.
+        frames: folder of frame packs, or of published-style frame folders.
+        destination: folder to write to; shards of an earlier list that are no longer needed are removed from it.
+        manifest: extraction manifest; None: ``manifest.csv`` in ``frames`` where there is one.
+        names: class names by label; None: ``labels.csv`` beside the list where there is one.
+        max_size_mb: largest shard in MB (10^6 bytes); a video that is larger has a shard for itself.
+        frames_per_video: keep this many evenly spaced frames of each video; None for all.
+        payload: ``mjpg`` stores frames, ``mp4`` the video files from ``media`` as they are.
+        media: the source videos (folder, list or tar), for ``payload="mp4"``.
+        fps: frames per second of published-style frame folders, which do not say it.
+        jobs: processes; None for one per core.
+
+    Raises:
+        DataError: videos that the manifest lacks or rejects, missing or damaged packs; all are counted, ten named.
+        BikeError: the destination can't be written to, or has somebody else's ``manifest.json``.
+    """
+    if max_size_mb <= 0 or (frames_per_video is not None and frames_per_video < 1):
+        raise ValueError("max_size_mb and frames_per_video must be positive")
+    if payload not in ("mjpg", "mp4"):
+        raise ValueError(f"payload must be mjpg or mp4 (got {payload!r})")
+    if payload == "mp4" and media is None:
+        raise DataError("payload mp4: the source videos are needed. Give --media.")
+    wanted = wanted_videos(
+        samples,
+        Path(frames),
+        manifest=manifest,
+        names=names,
+        media=media if payload == "mp4" else None,
+        fps=fps,
+        frames_per_video=frames_per_video if payload == "mjpg" else None,
+    )
+    shards = plan_shards(wanted.entries, int(max_size_mb * 1e6))
+    options = {"payload": payload, "frames_per_video": frames_per_video, "max_size_mb": float(max_size_mb)}
+    destination = Path(destination)
+    with _locked(destination):
+        _check_ours(destination)
+        planned = {shard.name: _recipe(shard, options, wanted.names) for shard in shards}
+        if _up_to_date(destination, planned, options):
+            _clean(destination, planned)
+            todo: list[Shard] = []
+        else:
+            _prepare_work(destination)
+            todo = [shard for shard in shards if not _finished(destination, shard.name, planned[shard.name])]
+            packed = [
+                ShardJob(shard, str(destination), planned[shard.name], wanted.names, frames_per_video) for shard in todo
+            ]
+            try:
+                _write_all(packed, jobs)
+            finally:
+                _sweep(destination)
+            _complete(destination, shards, options)
+        content = read_shard_manifest(destination)
+    return ShardSummary(content["videos"], content["samples"], len(shards), len(todo), content["bytes"])
+
+
+def missing_packs(samples: Sequence[Sample], frames: Path | str) -> list[str]:
+    """Keys of the videos in ``samples`` whose frame pack (or frame folder) is not in ``frames``, in list order."""
+    folder = Path(frames)
+    videos = dict.fromkeys((sample.video, sample.path) for sample in samples)
+    return [
+        key
+        for key, path in videos
+        if not ((folder / f"{key}.mjpg").is_file() or (folder / key).is_dir() or (folder / path).is_dir())
+    ]
+
+
+def _recipe(shard: Shard, options: dict[str, Any], names: tuple[str, ...] | None) -> str:
+    """A hash of everything that decides a shard's bytes."""
+    used = sorted({label for entry in shard.entries for sample in entry.samples for label in sample.labels})
+    parts: list[Any] = [FORMAT, options["payload"], options["frames_per_video"]]
+    parts.append([[label, names[label]] for label in used if names is not None and label < len(names)])
+    digest = hashlib.sha256(json.dumps(parts).encode())
+    for entry in shard.entries:
+        rows = [[getattr(sample, name) for name in _SAMPLE_FIELDS] for sample in entry.samples]
+        row = [[getattr(entry.record, name) for name in MANIFEST_COLUMNS], rows, entry.print]
+        digest.update(json.dumps(row).encode())
+    return digest.hexdigest()
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Keep two runs from writing to one folder at a time."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder, os.O_RDONLY)
+    except OSError as error:
+        raise unwritable(folder, error) from error
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise BikeError(f"{folder}: another run is writing shards here. Wait for it to end.") from None
+        except OSError:  # a file system without locks
+            pass
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _check_ours(folder: Path) -> None:
+    """Refuse a folder whose ``manifest.json`` is somebody else's."""
+    path = folder / MANIFEST_NAME
+    content: Any = {"format": FORMAT}
+    with suppress(BikeError):  # none, or a damaged one
+        content = read_json(path)
+    if not (isinstance(content, dict) and str(content.get("format")).startswith("bike-shards")):
+        raise BikeError(f"{path}: was not written by `bike shard`. Choose another folder for the shards.")
+
+
+def _up_to_date(folder: Path, planned: dict[str, str], options: dict[str, Any]) -> bool:
+    try:
+        content = read_shard_manifest(folder)
+    except BikeError:
+        return False
+    there = {shard["name"]: shard["recipe"] for shard in content["shards"]}
+    sizes_right = all(_size(folder / shard["name"]) == shard["bytes"] for shard in content["shards"])
+    same = there == planned and sizes_right and all(content[name] == value for name, value in options.items())
+    return same and (folder / INDEX_NAME).is_file() and sha256(folder / INDEX_NAME) == content["index"]["sha256"]
+
+
+def _size(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return None
+
+
+def _prepare_work(folder: Path) -> None:
+    """Turn a complete folder into an unfinished one that remembers its shards, so that unchanged ones are kept."""
+    with work_lock(folder, fcntl.LOCK_EX):  # helpers of a run that was killed may still be at their last shard
+        pass
+    _sweep(folder)
+    if not (folder / MANIFEST_NAME).is_file():
+        return
+    for note in (folder / WORK).iterdir():
+        note.unlink()
+    with suppress(BikeError):
+        content = read_shard_manifest(folder)
+        if sha256(folder / INDEX_NAME) != content["index"]["sha256"]:
+            raise DataError(f"{folder / INDEX_NAME}: changed since it was written.")  # its places can't be kept
+        listed = {shard["name"]: shard for shard in content["shards"]}
+        for name, group in groupby(read_index_rows(folder / INDEX_NAME), key=itemgetter(1)):
+            rows = [[row[0], *row[2:]] for row in group]
+            if name in listed and listed[name]["videos"] == len(rows):
+                write_json(work_file(folder, name), {**listed[name], "rows": rows})
+    (folder / MANIFEST_NAME).unlink()
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what processes that were killed left half written."""
+    for leftover in folder.glob(".bike-*.part"):
+        leftover.unlink(missing_ok=True)
+
+
+def _finished(folder: Path, name: str, recipe: str) -> bool:
+    """Whether a shard of this recipe was written whole by an earlier run."""
+    try:
+        work = read_json(work_file(folder, name))
+        return bool(work["recipe"] == recipe and work["bytes"] == _size(folder / name))
+    except (BikeError, KeyError, TypeError):
+        return False
+
+
+def _write_all(jobs_todo: list[ShardJob], jobs: int | None) -> None:
+    problems: list[str] = []
+    if not jobs_todo:
+        return
+    count = sum(len(job.shard.entries) for job in jobs_todo)
+    with progress("shard", count, unit="videos") as shown, closing(run_jobs(write_shard, jobs_todo, jobs=jobs)) as done:
+        for job, found in done:
+            problems.extend(found)
+            shown.advance(len(job.shard.entries), f"{len(problems)} unusable" if problems else "")
+    if problems:
+        raise DataError(f"{len(problems)} videos can't be stored: {first_few(problems)}")
+
+
+def _complete(folder: Path, shards: Sequence[Shard], options: dict[str, Any]) -> None:
+    """Write the index, remove what belongs to no shard of the list, and write the manifest."""
+    listed = []
+    with atomic_write(folder / INDEX_NAME, "w") as file:
+        writer = csv_writer(file)
+        writer.writerow(INDEX_COLUMNS)
+        for shard in shards:
+            work = read_json(work_file(folder, shard.name))
+            writer.writerows([key, shard.name, *numbers] for key, *numbers in work.pop("rows"))
+            listed.append(work)
+    _clean(folder, {shard.name for shard in shards}, work=False)
+    totals = {name: sum(shard[name] for shard in listed) for name in ("videos", "samples", "bytes")}
+    index = {"name": INDEX_NAME, "bytes": _size(folder / INDEX_NAME), "sha256": sha256(folder / INDEX_NAME)}
+    write_json(folder / MANIFEST_NAME, {"format": FORMAT, **options, **totals, "index": index, "shards": listed})
+    _clean(folder, {shard.name for shard in shards})
+
+
+def _clean(folder: Path, names: set[str] | dict[str, str], *, work: bool = True) -> None:
+    for path in folder.glob("*.tar"):
+        if path.name not in names and _OWN_TAR.fullmatch(path.name):
+            path.unlink(missing_ok=True)
+    if work:
+        shutil.rmtree(folder / WORK, ignore_errors=True)

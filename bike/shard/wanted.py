@@ -1,0 +1,178 @@
+"""What a list asks to be stored: its samples, grouped by video, with the video's record and the place of its frames."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from bike.errors import DataError, first_few
+from bike.files import existing_dir, existing_file
+from bike.formats.packs import PACK_SUFFIX
+from bike.records import Sample, VideoRecord, read_labels, read_list, read_manifest
+from bike.shard.payload import PayloadSource, content_print, is_pack
+from bike.shard.plan import Entry
+from bike.video.found import FoundVideo
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """All videos of a list.
+
+    Attributes:
+        entries: the videos, in the order in which the list names them first.
+        names: class names by label, or None.
+    """
+
+    entries: list[Entry]
+    names: tuple[str, ...] | None
+
+
+def load_samples(path: Path | str) -> list[Sample]:
+    """Samples of a list CSV, of an extraction manifest (accepted videos, no labels), or of a published-style list.
+
+    Raises:
+        DataError: none of the three, or a bad row.
+    """
+    path = existing_file(path)
+    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+        header = next(csv.reader([file.readline(65536)]), [])
+    if {"key", "status"} <= set(header):
+        accepted = [record for record in read_manifest(path) if record.status == "ok"]
+        return [Sample(record.key, record.key, record.path, (), record.frames) for record in accepted]
+    if {"key", "label"} <= set(header):
+        return read_list(path)
+    from bike.annotate.datasets.published import read_published_list
+
+    samples = read_published_list(path, layout="frames")
+    keys = Counter(sample.key for sample in samples)
+    if len(keys) < len(samples):
+        twice = next(sample.path for sample in samples if keys[sample.key] > 1)
+        raise DataError(f"{path}: {twice} stands twice. Keep one line of it.")
+    return samples
+
+
+def wanted_videos(
+    samples: Sequence[Sample] | Path | str,
+    frames: Path,
+    *,
+    manifest: Path | str | None,
+    names: Sequence[str] | None,
+    media: Path | str | None,
+    fps: float | None,
+    frames_per_video: int | None,
+) -> Wanted:
+    """Group a list's samples by video and find each one's record and source; see :func:`bike.shard.run.write_shards`.
+
+    Raises:
+        DataError: videos without a record or a source, rejected ones, or files that contradict each other.
+    """
+    if isinstance(samples, (str, Path)):
+        path = Path(samples)
+        samples = load_samples(path)
+        if names is None and (path.parent / "labels.csv").is_file():
+            names = read_labels(path.parent / "labels.csv")
+    if not samples:
+        raise DataError("Nothing to shard: the list has no rows.")
+    if media is None:
+        existing_dir(frames)
+    if manifest is None and (frames / "manifest.csv").is_file():
+        manifest = frames / "manifest.csv"
+    known = {record.key: record for record in read_manifest(manifest)} if manifest is not None else None
+    if media is not None and known is None:
+        raise DataError("payload mp4: true frame counts are needed. Give the --manifest that `bike extract` wrote.")
+    files = None if media is None else _media_files(media)
+    groups: dict[str, list[Sample]] = {}
+    for sample in samples:
+        groups.setdefault(sample.video, []).append(sample)
+    del samples, sample  # what was read here goes as it is turned into entries
+    entries, bad, count = [], [], len(groups)
+    for key in list(groups):
+        group = groups.pop(key)
+        try:
+            record = _folder_record(group, frames, fps) if known is None else _known_record(key, group, known)
+            source = _place(record, frames, files, packs=known is not None)
+            entries.append(_weigh(record, group, source, frames_per_video))
+        except DataError as error:
+            bad.append(str(error))
+    if bad:
+        remedy = ""
+        if all(problem.endswith("not in the manifest.") for problem in bad):
+            remedy = " Does the list belong to these frames? Give others, or write the list anew."
+        elif known is not None and media is None:
+            remedy = " Run `bike extract` again: it makes what is missing."
+        shown = first_few([problem.removesuffix(".") for problem in bad])
+        raise DataError(f"{media or frames}: {len(bad)} of {count} videos of the list are not usable: {shown}.{remedy}")
+    return Wanted(entries, None if names is None else tuple(names))
+
+
+def _weigh(record: VideoRecord, samples: list[Sample], source: PayloadSource, frames_per_video: int | None) -> Entry:
+    """A video with the bytes it will take: an upper bound, or an estimate when frames are left out."""
+    size, content = content_print(source)
+    if is_pack(source) and record.bytes not in (0, size):
+        raise DataError(f"{source}: {size} bytes, the manifest says {record.bytes}.")
+    if frames_per_video is not None and record.frames > frames_per_video:
+        size = size * frames_per_video // record.frames
+    rows = sum(120 + len(sample.key) + 8 * len(sample.labels) for sample in samples)
+    described = 600 + len(record.path) * 6 + 10 * record.frames + rows
+    own = tuple(_sharing(sample, record) for sample in sorted(samples, key=lambda sample: sample.key))
+    return Entry(record, own, source, size + described + 4096, content)
+
+
+def _sharing(sample: Sample, record: VideoRecord) -> Sample:
+    """The same sample with the record's strings: a list of a million rows then needs them once."""
+    key = record.key if sample.key == record.key else sample.key
+    path = record.path if sample.path == record.path else sample.path
+    return replace(sample, key=key, video=record.key, path=path)
+
+
+def _known_record(key: str, group: list[Sample], known: dict[str, VideoRecord]) -> VideoRecord:
+    # A published list of an extraction into folders has keys where others have paths.
+    record = known.get(key) or known.get(group[0].path)
+    if record is None:
+        raise DataError(f"{group[0].path}: not in the manifest.")
+    if record.status != "ok":
+        raise DataError(f"{group[0].path}: rejected by the extraction ({record.error}). Write the list anew.")
+    if record.frames < 1:
+        raise DataError(
+            f"{group[0].path}: 0 frames in the manifest. Extract the videos again, and write the list anew."
+        )
+    if group[0].frames != record.frames:
+        raise DataError(
+            f"{group[0].path}: {group[0].frames} frames in the list, {record.frames} in the manifest. "
+            "Write the list anew."
+        )
+    return record
+
+
+def _folder_record(group: list[Sample], frames: Path, fps: float | None) -> VideoRecord:
+    """A record for a published-style frame folder; its frames are counted when they are stored."""
+    sample = group[0]
+    if fps is None and any(s.start_seconds is not None or s.end_seconds is not None for s in group):
+        raise DataError(f"{sample.path}: trimmed, but the frames per second are not known. Give --fps.")
+    rate = fps or 0.0
+    seconds = sample.frames / rate if rate else 0.0
+    return VideoRecord(sample.video, sample.path, "ok", sample.frames, fps=rate, seconds=seconds)
+
+
+def _media_files(media: Path | str) -> dict[str, FoundVideo]:
+    from bike.video.find import find_videos
+
+    return {video.path: video for video in find_videos(media)}
+
+
+def _place(record: VideoRecord, frames: Path, files: dict[str, FoundVideo] | None, *, packs: bool) -> PayloadSource:
+    if files is not None:
+        found = files.get(record.path)
+        if found is None or found.problem:
+            raise DataError(f"{record.path}: {found.problem if found else 'not among the source videos'}.")
+        return found.file
+    pack = frames / f"{record.key}{PACK_SUFFIX}"
+    if packs or pack.is_file():
+        folder = frames / record.key  # of an extraction with folders as its layout
+        return str(folder if folder.is_dir() and not pack.is_file() else pack)
+    if Path(record.path).is_absolute() or ".." in Path(record.path).parts:
+        raise DataError(f"{record.path}: leads out of the folder. Use paths relative to it, without `..`.")
+    return str(frames / record.path)

@@ -1,0 +1,95 @@
+"""One shard from plan to tar: what a process of the pool does."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bike.errors import DataError
+from bike.files import atomic_write, unwritable, write_json
+from bike.formats.tar import TarWriter
+from bike.shard.payload import store_video
+from bike.shard.plan import Shard
+
+WORK = ".bike-work"
+
+
+@dataclass(frozen=True, slots=True)
+class ShardJob:
+    """All that a process needs to write one shard."""
+
+    shard: Shard
+    folder: str
+    recipe: str
+    names: tuple[str, ...] | None
+    frames_per_video: int | None
+
+
+def work_file(folder: Path, name: str) -> Path:
+    """The note that a shard is whole; such notes become the index and the manifest when all shards are there."""
+    return folder / WORK / f"{name}.json"
+
+
+@contextmanager
+def work_lock(folder: Path, mode: int) -> Iterator[None]:
+    """Hold the folder of notes: shared (``fcntl.LOCK_SH``) to write a shard, alone (``LOCK_EX``) to take stock."""
+    notes = folder / WORK
+    try:
+        notes.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(notes, os.O_RDONLY)
+    except OSError as error:
+        raise unwritable(notes, error) from error
+    try:
+        with suppress(OSError):  # a file system without locks
+            fcntl.flock(descriptor, mode)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def write_shard(job: ShardJob) -> list[str]:
+    """Write one shard and note that it is whole; returns what is wrong with its videos (then nothing is written)."""
+    with work_lock(Path(job.folder), fcntl.LOCK_SH):
+        return _write_shard(job)
+
+
+def _write_shard(job: ShardJob) -> list[str]:
+    problems: list[str] = []
+    rows: list[list[Any]] = []
+    path = Path(job.folder, job.shard.name)
+    samples = sum(len(entry.samples) for entry in job.shard.entries)
+    work_file(Path(job.folder), job.shard.name).unlink(missing_ok=True)
+    with suppress(_UnusableError), atomic_write(path) as file:
+        tar = TarWriter(file)
+        for entry in job.shard.entries:
+            try:
+                stored = store_video(
+                    entry.source,
+                    entry.record,
+                    entry.samples,
+                    names=job.names,
+                    frames_per_video=job.frames_per_video,
+                )
+            except DataError as error:
+                problems.append(str(error))
+                continue
+            if not problems:
+                described = tar.add(f"{entry.key}.json", stored.json)
+                payload = tar.add(f"{entry.key}.{stored.extension}", stored.payload)
+                rows.append([entry.key, described.offset, described.size, payload.offset, payload.size])
+        if problems:
+            raise _UnusableError
+        digest = tar.close()
+    if not problems:
+        content = {"name": path.name, "bytes": tar.offset, "sha256": digest, "videos": len(rows), "samples": samples}
+        write_json(work_file(path.parent, path.name), {**content, "recipe": job.recipe, "rows": rows})
+    return problems
+
+
+class _UnusableError(Exception):
+    """Leaves the block of a shard that must not appear."""

@@ -1,0 +1,151 @@
+"""Train the attribute branch: list and attribute corpus in, a checkpoint in the released form out. No frames."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int64, UInt8
+from torch import Tensor
+
+from bike.attributes.corpus import read_corpus, sentences_of
+from bike.checkpoint import fingerprint
+from bike.data.inputs import read_inputs, targets_of
+from bike.distributed import World, join_world, share_of
+from bike.errors import DataError, ParamsError
+from bike.files import sha256
+from bike.model.encoders import Encoder
+from bike.model.formats.fetch import resolve
+from bike.model.formats.read import find_file
+from bike.model.heads import AttributeHead
+from bike.model.scorer import encode_sentences
+from bike.model.weights import load_clip, save_released
+from bike.params import Params, Train
+from bike.text.prompts import class_prompts
+from bike.train.branches import AttributeBranch, choose_trained
+from bike.train.fit import Job, finish, fit
+from bike.train.run_video import Trained, check_places, check_trainable
+from bike.train.validation import validation_metrics
+
+
+def train_attributes(
+    params: Params,
+    *,
+    train_list: Path | str,
+    corpus: Path | str,
+    labels: Path | str,
+    out: Path | str,
+    val_list: Path | str | None = None,
+    state_dir: Path | str | None = None,
+    live_dir: Path | str | None = None,
+    device: str | None = None,
+    save_every_seconds: float = 600.0,
+) -> Trained:
+    """Train the two MLPs that match sentences of attributes with class names; CLIP's text tower stays frozen.
+
+    Args:
+        params: sections ``model`` (weights, prompt), ``attributes`` (top_k, prompt) and ``train_attributes``.
+        train_list, val_list: lists of samples; without ``val_list`` nothing is validated.
+        corpus: attribute corpus that holds all their videos.
+        labels: class names, ``id,name``.
+        out: checkpoint to write, last of all.
+        state_dir: where the state to go on from is kept until the end; None keeps none.
+        live_dir: where the curves go; None for none.
+        device: ``cpu``, ``cuda``, ``cuda:1``; None takes a GPU where there is one.
+        save_every_seconds: between saves of the state inside an epoch; each epoch ends with one.
+
+    Raises:
+        BikeError: anything in the inputs that can't be used.
+        KeyboardInterrupt: a stop was asked for; the state is saved.
+    """
+    settings, out = params.train_attributes, Path(out)
+    lists = [read_inputs(path, labels) for path in (train_list, val_list) if path is not None]
+    check_trainable(lists[0].samples, train_list)
+    phrases = read_corpus(corpus)
+    sentences = [
+        sentences_of(
+            read.samples, phrases, top_k=params.attributes.top_k, prompt=params.attributes.prompt, source=corpus
+        )
+        for read in lists
+    ]
+    weights = find_file(resolve(params.model.weights))
+    with join_world(device=device, threads=settings.threads) as world:
+        if world.is_main:
+            check_places(out, state_dir, live_dir)
+        encoder, head = _start_model(weights, settings.seed)
+        choose_trained(encoder, vision=False, text=False)
+        encoder, head = encoder.to(world.device), head.to(world.device)
+        classes = encode_sentences(encoder, class_prompts(lists[0].names, params.model.prompt))
+        embedded = [encode_sentences(encoder, texts) for texts in sentences]
+        branch = AttributeBranch(encoder, head, classes, embedded[0])
+        truths = torch.tensor([sample.labels[0] for sample in lists[0].samples])
+        validate = None
+        if val_list is not None:
+            validate = _validation(branch, embedded[1], targets_of(lists[1].samples, len(lists[1].names)))
+        job = Job(
+            title="train attributes",
+            state_dir=None if state_dir is None else Path(state_dir),
+            live_dir=None if live_dir is None else Path(live_dir),
+            fingerprint=fingerprint(
+                kind="attributes",
+                prompts=[params.model.prompt, params.attributes.prompt, params.attributes.top_k],
+                train=settings.model_dump(exclude={"workers", "threads", "accumulate"}),
+                weights=sha256(weights),
+                corpus=sha256(corpus),
+                lists=[read.prints for read in lists],
+            ),
+            validate=validate,
+            save_every_seconds=save_every_seconds,
+        )
+        points = fit(branch, _RowBatches(truths, settings, world, train_list), settings, world, job)
+        if world.is_main:
+            save_released(out, encoder, head, settings.epochs)
+        finish(job, world)
+    return Trained(out, points if world.is_main else [])
+
+
+def _start_model(weights: Path, seed: int) -> tuple[Encoder, AttributeHead]:
+    encoder = load_clip(weights)
+    torch.manual_seed(seed)
+    return encoder, AttributeHead(encoder.embed_dim).eval()
+
+
+class _RowBatches:
+    """Rows of the list in an order drawn from (seed, epoch), each process taking its part of every batch."""
+
+    def __init__(self, labels: Int64[Tensor, " N"], settings: Train, world: World, source: Path | str) -> None:
+        self._labels, self._batch_size, self._seed, self._world = labels, settings.batch_size, settings.seed, world
+        if len(labels) < self._batch_size:
+            raise DataError(
+                f"{source}: {len(labels)} samples, fewer than one batch of {self._batch_size}. Choose a smaller batch."
+            )
+        if self._batch_size < world.size:
+            raise ParamsError(f"train_attributes.batch_size: {self._batch_size} can't be shared by {world.size}.")
+
+    def __len__(self) -> int:
+        return len(self._labels) // self._batch_size
+
+    def epoch(self, epoch: int, first_step: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """The rows and labels of this process."""
+        generator = np.random.default_rng(np.random.SeedSequence(self._seed, spawn_key=(epoch,)))
+        order = torch.from_numpy(generator.permutation(len(self._labels)))
+        mine = share_of(self._batch_size, self._world.rank, self._world.size)
+        for step in range(first_step, len(self)):
+            start = step * self._batch_size
+            rows = order[start + mine.start : start + mine.stop]
+            yield rows, self._labels[rows]
+
+
+def _validation(
+    branch: AttributeBranch, sentences: Float[Tensor, "N D"], targets: UInt8[Tensor, "N K"]
+) -> Callable[[], dict[str, float]]:
+    known = targets.bool().any(1)
+
+    @torch.no_grad()
+    def validate() -> dict[str, float]:
+        scores = branch.head(branch.classes, sentences).cpu()[known]
+        return validation_metrics(scores, targets[known])
+
+    return validate

@@ -1,0 +1,226 @@
+"""Train the video branch: list and shards in, a checkpoint in the released form out."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from bike.checkpoint import check_writable, fingerprint
+from bike.data.inputs import Inputs, check_input_size, choose_model, read_inputs
+from bike.data.loader import TrainingBatches, training_batches
+from bike.distributed import World, join_world
+from bike.errors import BikeError, DataError, ParamsError, first_few
+from bike.files import sha256
+from bike.frames.open import FrameSource
+from bike.model.encoders import Encoder
+from bike.model.formats.fetch import resolve
+from bike.model.formats.read import find_file
+from bike.model.heads import VideoHead
+from bike.model.weights import load_clip, load_released, save_released
+from bike.params import Model, Params, Train
+from bike.records import Sample
+from bike.text.prompts import class_prompts
+from bike.text.tokenizer import tokenize
+from bike.train.branches import VideoBranch, choose_trained
+from bike.train.curves import Point
+from bike.train.fit import Job, finish, fit
+from bike.train.validation import Validation, VideoBatches
+
+log = logging.getLogger("bike")
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What a training run made.
+
+    Attributes:
+        checkpoint: the file.
+        points: of the curves: (step from 0, values by name); on rank 0 only.
+    """
+
+    checkpoint: Path
+    points: list[Point]
+
+    def latest(self, name: str) -> float | None:
+        """The last value of a curve such as ``train/loss`` or ``val/top1`` (percent); None where there is none."""
+        return next((values[name] for _, values in reversed(self.points) if name in values), None)
+
+
+def train_video(
+    params: Params,
+    *,
+    train_list: Path | str,
+    train_frames: Path | str,
+    labels: Path | str,
+    out: Path | str,
+    val_list: Path | str | None = None,
+    val_frames: Path | str | None = None,
+    temporal: str | None = None,
+    interaction: str | None = None,
+    state_dir: Path | str | None = None,
+    live_dir: Path | str | None = None,
+    device: str | None = None,
+    save_every_seconds: float = 600.0,
+) -> Trained:
+    """Fine-tune CLIP with a video head.
+
+    Runs in one process, or in each of those that ``torchrun`` starts; the result is the same up to rounding.
+
+    Args:
+        params: sections ``model`` and ``train``.
+        train_list, val_list: lists of samples; without ``val_list`` nothing is validated.
+        train_frames, val_frames: their shards, frame packs or frame folders.
+        labels: class names, ``id,name``.
+        out: checkpoint to write, last of all.
+        temporal, interaction: in place of those in ``params.model``.
+        state_dir: where the state to go on from is kept until the end; None keeps none.
+        live_dir: where the curves go; None for none.
+        device: ``cpu``, ``cuda``, ``cuda:1``; None takes a GPU where there is one.
+        save_every_seconds: between saves of the state inside an epoch; each epoch ends with one.
+
+    Raises:
+        BikeError: anything in the inputs that can't be used.
+        KeyboardInterrupt: a stop was asked for; the state is saved.
+    """
+    model = choose_model(params.model, temporal=temporal, interaction=interaction)
+    settings, out = params.train, Path(out)
+    training = read_inputs(train_list, labels, train_frames)
+    check_trainable(training.samples, train_list)
+    validation = None if val_list is None else read_inputs(val_list, labels, val_frames)
+    if validation is not None and val_frames is None:
+        raise BikeError("Validation: a list is given, but not where its frames are. Give both or none.")
+    weights = find_file(resolve(model.start_from or model.weights))
+    with join_world(device=device, threads=settings.threads) as world:
+        if world.is_main:
+            check_places(out, state_dir, live_dir)
+        branch, size = _build_branch(model, settings, weights, training, world)
+        batches = VideoBatches(_training_batches(training, model, settings, size, world))
+        job = Job(
+            title=f"train {model.temporal}+{model.interaction}",
+            state_dir=None if state_dir is None else Path(state_dir),
+            live_dir=None if live_dir is None else Path(live_dir),
+            fingerprint=fingerprint(
+                kind="video",
+                model=model.model_dump(exclude={"weights", "start_from"}),
+                train=settings.model_dump(exclude={"workers", "threads", "accumulate"}),
+                weights=sha256(weights),
+                training=training.prints,
+                validation={} if validation is None else validation.prints,
+            ),
+            validate=None if validation is None else _validation(branch, validation, model, settings, world),
+            save_every_seconds=save_every_seconds,
+        )
+        try:
+            points = fit(branch, batches, settings, world, job)
+        finally:
+            batches.close()
+        if world.is_main:
+            save_released(out, branch.encoder, branch.head, settings.epochs)
+        finish(job, world)
+    return Trained(out, points if world.is_main else [])
+
+
+def check_trainable(samples: list[Sample], place: Path | str) -> None:
+    """Every sample of a training list needs a label.
+
+    Raises:
+        DataError: naming those that have none.
+    """
+    bare = [sample.key for sample in samples if not sample.labels]
+    if bare:
+        raise DataError(f"{place}: samples without a label can't be trained on: {first_few(bare)}.")
+    if several := sum(len(sample.labels) > 1 for sample in samples):
+        log.warning(
+            "%s: %d of %d samples have several labels, and training takes the first of each. List the parts that show "
+            "one class each (start and end), as the published training does.",
+            place,
+            several,
+            len(samples),
+        )
+
+
+def check_places(out: Path, state_dir: Path | str | None, live_dir: Path | str | None) -> None:
+    """Fail now rather than after the last epoch, if a result can't be written.
+
+    Raises:
+        BikeError: a folder can't be written to, or ``out`` is a folder.
+    """
+    if out.is_dir():
+        raise BikeError(f"{out}: is a folder; the name of the checkpoint file is needed.")
+    for folder in (out.parent, state_dir, live_dir):
+        if folder is not None:
+            check_writable(folder)
+
+
+def start_model(model: Model, weights: Path, seed: int) -> tuple[Encoder, VideoHead]:
+    """CLIP and a head to train: those of ``model.start_from``, or CLIP's weights and a head drawn from ``seed``.
+
+    Raises:
+        ParamsError: the checkpoint to start from has another kind of head.
+        WeightsError: the file can't be loaded.
+    """
+    if model.start_from is not None:
+        encoder, head, _ = load_released(weights)
+        if not isinstance(head, VideoHead) or head.temporal != model.temporal:
+            kind = head.temporal if isinstance(head, VideoHead) else "an attribute head"
+            raise ParamsError(
+                f"model.start_from: {weights} has another head than model.temporal (got {kind}; {model.temporal} is "
+                "wanted). Change one of the two."
+            )
+        head.interaction = model.interaction
+        return encoder, head
+    encoder = load_clip(weights)
+    torch.manual_seed(seed)
+    return encoder, VideoHead(encoder.embed_dim, encoder.text_heads, model.temporal, model.interaction).eval()
+
+
+def _build_branch(
+    model: Model, settings: Train, weights: Path, training: Inputs, world: World
+) -> tuple[VideoBranch, int]:
+    encoder, head = start_model(model, weights, settings.seed)
+    size = check_input_size(model, encoder)
+    if settings.batch_size < world.size:
+        raise ParamsError(f"train.batch_size: {settings.batch_size} can't be shared by {world.size} processes.")
+    choose_trained(encoder, vision=True, text=not settings.fix_text)
+    encoder.set_checkpointing(settings.checkpointing)
+    encoder, head = encoder.to(world.device), head.to(world.device)
+    if settings.compile:
+        encoder.visual.compile()
+    ids = tokenize(class_prompts(training.names, model.prompt))
+    return VideoBranch(encoder, head, ids, train_text=not settings.fix_text), size
+
+
+def _training_batches(inputs: Inputs, model: Model, settings: Train, size: int, world: World) -> TrainingBatches:
+    return training_batches(
+        inputs.samples,
+        _source(inputs),
+        num_segments=model.frames,
+        batch_size=settings.batch_size,
+        input_size=size,
+        short_side=model.short_side,
+        rank=world.rank,
+        world_size=world.size,
+        seed=settings.seed,
+        dense=settings.dense,
+        augment=settings.augment,
+        min_area=settings.min_area,
+        flip=settings.flip,
+        grayscale=settings.grayscale,
+        workers=settings.workers,
+        pin_memory=world.device.type == "cuda",
+    )
+
+
+def _validation(branch: VideoBranch, inputs: Inputs, model: Model, settings: Train, world: World) -> Validation:
+    return Validation(
+        branch, inputs.samples, _source(inputs), inputs.names, model=model, settings=settings, world=world
+    )
+
+
+def _source(inputs: Inputs) -> FrameSource:
+    if inputs.source is None:
+        raise ValueError("these inputs were read without frames")
+    return inputs.source

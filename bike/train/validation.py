@@ -1,0 +1,116 @@
+"""Where the video branch's training samples come from, and how it is validated between epochs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
+from bike.data.inputs import targets_of
+from bike.data.loader import Batch, TrainingBatches, evaluation_batches
+from bike.distributed import World, collect_rows, working_type
+from bike.evaluate.results import Scores, summarize
+from bike.frames.open import FrameSource
+from bike.model.scorer import Scorer
+from bike.params import Model, Train
+from bike.records import Sample
+from bike.train.branches import VideoBranch
+
+KEPT_BYTES = 2**28  # validation clips up to this size stay in memory between epochs
+
+
+def validation_metrics(scores: Float[Tensor, "N K"], targets: UInt8[Tensor, "N K"]) -> dict[str, float]:
+    """``val/top1`` in percent, and ``val/map`` where samples have several labels, both as evaluation reports them."""
+    found = summarize(Scores([""] * len(scores), [""] * scores.shape[1], scores, targets))
+    names = ("top1", "map") if bool((targets.sum(1) > 1).any()) else ("top1",)
+    return {f"val/{name}": float(found[name] or 0.0) for name in names}
+
+
+class VideoBatches:
+    """The loader's batches as :func:`bike.train.fit.fit` takes them."""
+
+    def __init__(self, loader: TrainingBatches) -> None:
+        self._loader = loader
+
+    def __len__(self) -> int:
+        return len(self._loader)
+
+    def epoch(self, epoch: int, first_step: int) -> Iterator[tuple[Tensor, Tensor]]:
+        self._loader.load_state_dict({**self._loader.state_dict(), "epoch": epoch, "step": first_step})
+        for batch in self._loader:
+            yield batch.frames[:, 0], batch.labels
+
+    def close(self) -> None:
+        self._loader.close()
+
+
+class Validation:
+    """Top-1 on the validation list, one centre view, and mAP where samples have several labels.
+
+    Calling it gives ``{"val/top1": percent}``, and ``val/map``; as in evaluation, any of a sample's labels counts.
+    """
+
+    def __init__(
+        self,
+        branch: VideoBranch,
+        samples: list[Sample],
+        source: FrameSource,
+        names: list[str],
+        *,
+        model: Model,
+        settings: Train,
+        world: World,
+    ) -> None:
+        self._branch, self._names, self._prompt, self._world = branch, names, model.prompt, world
+        size = branch.encoder.input_size
+        self._working_type = working_type(settings.precision, world.device)
+        self._batches = evaluation_batches(
+            samples,
+            source,
+            num_segments=model.frames,
+            input_size=size,
+            short_side=model.short_side,
+            dense=settings.dense,
+            batch_size=max(1, settings.batch_size // world.size),
+            rank=world.rank,
+            world_size=world.size,
+            workers=settings.workers,
+        )
+        self._targets = targets_of(samples, len(names))
+        clip_bytes = model.frames * 3 * size * size
+        self._keep = len(samples) * clip_bytes <= KEPT_BYTES
+        self._kept: list[Batch] = []
+
+    def __call__(self) -> dict[str, float]:
+        branch = self._branch
+        scorer = Scorer(
+            branch.encoder,
+            branch.head,
+            self._names,
+            self._prompt,
+            working_type=self._working_type,
+            captions=branch.captions,
+        )
+        scores, rows = [], []
+        for batch in self._read():
+            known = batch.labels >= 0
+            scores.append(scorer.score_frames(batch.frames)[known, 0].cpu())
+            rows.append(batch.index[known])
+        every_score = collect_rows(self._world, torch.cat(scores) if scores else None)
+        every_row = collect_rows(self._world, torch.cat(rows) if rows else None, torch.int64)
+        if not self._world.is_main or every_score is None or every_row is None:
+            return {}
+        return validation_metrics(every_score, self._targets[every_row])
+
+    def _read(self) -> Iterator[Batch]:
+        if self._kept:
+            yield from self._kept
+            return
+        for batch in self._batches:
+            if self._keep:
+                self._kept.append(batch)
+            yield batch
+        if self._keep:
+            self._batches.close()

@@ -1,0 +1,1 @@
+"""Source files: finding them, and decoding every sound picture with an account of the rest."""

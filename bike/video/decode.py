@@ -1,0 +1,179 @@
+"""Frames straight out of a video file, in a helper process with a time limit; two decoders behind one function."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bike.errors import BikeError, DataError, one_line
+from bike.video.file import UnreadableError, VideoFile
+from bike.video.picture import PictureConverter, PicturePlan, plan_picture
+from bike.video.stream import VideoStream, open_video
+from bike.workers.worker import DiedError, TimedOutError, has_module, thread_worker
+
+Frames = NDArray[np.uint8]
+VideoInput = Path | str | bytes | VideoFile
+Decoder = Literal["pyav", "decord"]
+
+
+@dataclass(frozen=True, slots=True)
+class VideoFacts:
+    """What one pass over a video tells.
+
+    Attributes:
+        frames: pictures that decode.
+        fps: their rate, 0.0 when nothing tells.
+        width, height: px of a finished picture, upright and with square pixels.
+        damage: why the video ends early, or an empty string.
+    """
+
+    frames: int
+    fps: float
+    width: int
+    height: int
+    damage: str = ""
+
+
+def decode_frames(
+    source: VideoInput,
+    indices: Sequence[int],
+    *,
+    backend: Decoder = "pyav",
+    short_side: int | None = None,
+    timeout_seconds: float = 60.0,
+) -> Frames:
+    """Decode chosen frames of a video.
+
+    Frame numbers count the pictures that decode, in display order, as :func:`probe_video` and ``bike extract`` count
+    them. Pictures are upright, have square pixels, and are plain 8-bit RGB whatever the source.
+
+    Args:
+        source: a file, its bytes, or a part of a file.
+        indices: frame numbers from 0, in any order, repeats allowed.
+        backend: ``pyav``, or ``decord`` (extra ``decord``; fewer formats).
+        short_side: shrink so that the shorter side has this many px; None, or a smaller video: as it is.
+        timeout_seconds: the helper process is killed when decoding takes longer.
+
+    Returns:
+        uint8 (T, H, W, 3), in the order of ``indices``.
+
+    Raises:
+        DataError: the video is unreadable, has no such frame, or took too long; the message names it.
+        BikeError: the backend is not installed.
+    """
+    if backend == "decord" and not has_module("decord"):
+        raise BikeError(
+            'decoder decord: not installed. Install the extra (`pip install "bike-video[decord]"`) or use pyav.'
+        )
+    if not len(indices):
+        raise ValueError("indices: none given")
+    wanted = [int(index) for index in indices]
+    result: Frames = _call(_decode, source, wanted, backend, short_side, timeout_seconds=timeout_seconds)
+    return result
+
+
+def probe_video(source: VideoInput, *, keep_partial: bool = False, timeout_seconds: float = 60.0) -> VideoFacts:
+    """Decode a video once and tell its true frame count, rate and size.
+
+    Raises:
+        DataError: it is unreadable or, without ``keep_partial``, does not decode to its end; or it took too long.
+    """
+    facts: VideoFacts = _call(_probe, source, timeout_seconds=timeout_seconds)
+    if facts.damage and not keep_partial:
+        raise DataError(f"{_name(source)}: {facts.damage}. Get a sound copy, or allow partial videos.")
+    return facts
+
+
+def count_frames(source: VideoInput, *, timeout_seconds: float = 60.0) -> int:
+    """The number of frames that decode, whatever the header claims.
+
+    Raises:
+        DataError: as :func:`probe_video`.
+    """
+    return probe_video(source, timeout_seconds=timeout_seconds).frames
+
+
+def survey_video(source: VideoInput, *, timeout_seconds: float = 60.0) -> VideoFacts:
+    """Decode a video once; as :func:`probe_video`, for callers that report the reason themselves.
+
+    Raises:
+        UnreadableError: nothing decodes, or it took too long; the text is the reason alone.
+    """
+    facts: VideoFacts = _run(_probe, source, timeout_seconds=timeout_seconds)
+    return facts
+
+
+def _run(function: Callable[..., Any], source: VideoInput, *args: Any, timeout_seconds: float) -> Any:
+    place = str(source) if isinstance(source, Path) else source
+    try:
+        return thread_worker().call(function, place, *args, timeout_seconds=timeout_seconds)
+    except TimedOutError:
+        raise UnreadableError(f"timed out after {timeout_seconds:g} s", passing=True) from None
+    except DiedError as error:
+        raise UnreadableError(f"the decoder crashed ({error})", passing=True) from None
+
+
+def _call(function: Callable[..., Any], source: VideoInput, *args: Any, timeout_seconds: float) -> Any:
+    try:
+        return _run(function, source, *args, timeout_seconds=timeout_seconds)
+    except UnreadableError as error:
+        raise DataError(f"{_name(source)}: {error}. Check the video, or leave it out.") from None
+
+
+def _name(source: VideoInput) -> str:
+    if isinstance(source, bytes):
+        return f"video of {len(source)} bytes"
+    name = str(source.path if isinstance(source, VideoFile) else source)
+    return one_line(name) if name.isprintable() else ascii(name)
+
+
+def _open(source: str | bytes | VideoFile) -> IO[bytes]:
+    if isinstance(source, bytes):
+        return io.BytesIO(source)
+    return (VideoFile(source) if isinstance(source, str) else source).open()
+
+
+def _probe(source: str | bytes | VideoFile) -> VideoFacts:
+    with _open(source) as file, open_video(file) as video:
+        plan: PicturePlan | None = None
+        for frame in video.frames():
+            plan = plan or plan_picture(frame, video.pixel_aspect, None)
+        if plan is None:
+            raise UnreadableError("no frames: the video stream is empty")
+        return VideoFacts(video.num_frames, video.fps(), plan.width, plan.height, video.damage)
+
+
+def _decode(source: str | bytes | VideoFile, wanted: list[int], backend: Decoder, short_side: int | None) -> Frames:
+    with _open(source) as file:
+        if backend == "decord":
+            from bike.video.decord import decode_with_decord
+
+            return decode_with_decord(file, wanted, short_side)
+        with open_video(file) as video:
+            return _pick(video, wanted, short_side)
+
+
+def _pick(video: VideoStream, wanted: list[int], short_side: int | None) -> Frames:
+    places: dict[int, list[int]] = {}
+    for place, index in enumerate(wanted):
+        places.setdefault(index, []).append(place)
+    if min(places) < 0:
+        raise UnreadableError(f"no frame {min(places)}")
+    out: Frames | None = None
+    converter: PictureConverter | None = None
+    for index, frame in enumerate(video.frames()):
+        if converter is None:
+            converter = PictureConverter(plan_picture(frame, video.pixel_aspect, short_side))
+            out = np.empty((len(wanted), converter.plan.height, converter.plan.width, 3), np.uint8)
+        if index in places and out is not None:
+            out[places.pop(index)] = converter.rgb(frame)
+            if not places:
+                return out
+    missing = f"no frame {max(places)} (it has {video.num_frames})"
+    raise UnreadableError(f"{video.damage}; {missing}" if video.damage else missing)

@@ -1,0 +1,64 @@
+"""The second decoder, decord. Only for a helper process: it can hang while it holds the interpreter's lock."""
+
+from __future__ import annotations
+
+import io
+from typing import IO, Any
+
+import numpy as np
+from av.video.frame import VideoFrame
+from numpy.typing import NDArray
+
+from bike.errors import one_line
+from bike.video.file import UnreadableError
+from bike.video.picture import UPRIGHT, PictureConverter, PicturePlan, plan_picture
+from bike.video.stream import open_video
+
+
+def decode_with_decord(file: IO[bytes], wanted: list[int], short_side_px: int | None) -> NDArray[np.uint8]:
+    """Decode frames by number.
+
+    Args:
+        file: the whole video.
+        wanted: frame numbers from 0.
+        short_side_px: as in :func:`bike.video.picture.plan_picture`.
+
+    Returns:
+        RGB, uint8 (T, H, W, 3).
+
+    Raises:
+        UnreadableError: decord can't open it (AV1, for one), or has no such frame.
+    """
+    import decord
+
+    decord.logging.set_level(decord.logging.QUIET)
+    with open_video(file) as video:  # decord does not tell the pixel aspect
+        first = next(iter(video.frames()))
+        plan = plan_picture(first, video.pixel_aspect, short_side_px)
+    file.seek(0)
+    try:
+        reader = decord.VideoReader(io.BytesIO(_read_all(file)), ctx=decord.cpu(0), num_threads=1)
+        if not 0 <= min(wanted) <= max(wanted) < len(reader):
+            raise UnreadableError(f"no frame {max(wanted)} (decord counts {len(reader)})")
+        frames = _read_in_order(reader, wanted)
+    except (decord.DECORDError, StopIteration) as error:
+        raise UnreadableError(f"decord can't decode it ({one_line(error)[:120]})") from None
+    if frames.shape[1:3] == (plan.height, plan.width):
+        return frames
+    converter = PictureConverter(PicturePlan(plan.width, plan.height, UPRIGHT))
+    return np.stack([converter.rgb(VideoFrame.from_ndarray(frame, format="rgb24")) for frame in frames])
+
+
+def _read_in_order(reader: Any, wanted: list[int]) -> NDArray[np.uint8]:
+    """Frames by number, reading on from the first: decord's seeking and skipping give wrong frames of some videos."""
+    kept: dict[int, NDArray[np.uint8]] = {}
+    chosen = set(wanted)
+    for index in range(max(wanted) + 1):
+        frame = reader.next()
+        if index in chosen:
+            kept[index] = frame.asnumpy()
+    return np.stack([kept[index] for index in wanted])
+
+
+def _read_all(file: IO[bytes]) -> bytes:
+    return b"".join(iter(lambda: file.read(1 << 20), b""))

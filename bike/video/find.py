@@ -1,0 +1,269 @@
+"""Which videos to extract: those of a folder, a list, a CSV, or tars."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import logging
+import os
+import re
+import stat
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from bike.errors import BikeError, DataError, one_line
+from bike.files import existing_file
+from bike.video.file import VideoFile
+from bike.video.found import FoundVideo
+from bike.video.tars import tar_videos
+
+log = logging.getLogger("bike")
+
+_EXTENSIONS = (
+    "3g2 3gp amv asf avi divx dv f4v flv gif h264 hevc ivf m1v m2ts m2v m4v mkv mov mp4 mpe mpeg mpg mts mxf nut ogm "
+    "ogv qt rm rmvb ts vob webm wmv wtv y4m"
+)
+VIDEO_SUFFIXES = frozenset("." + extension for extension in _EXTENSIONS.split())
+
+
+def find_videos(
+    source: Path | str, *, listing: Path | str | None = None, exclude: Path | str | None = None
+) -> list[FoundVideo]:
+    """Find the videos of a source, sorted by path.
+
+    Args:
+        source: a folder (searched through, tars in it are opened), a tar, one video, a text list with one path a line,
+            or a CSV with a ``path`` column. Paths in a list are relative to its folder.
+        listing: a list or CSV that picks among the videos of a folder or of tars; a named file that is not there is
+            still returned, with a problem.
+        exclude: a folder to leave out.
+
+    Returns:
+        Each video once.
+
+    Raises:
+        DataError: nothing found, or a list that can't be read.
+        BikeError: no such source, or a folder that can't be read.
+    """
+    source = Path(source)
+    if exclude is not None and os.path.realpath(exclude) == os.path.realpath(source):
+        exclude = None
+    if not source.exists():
+        raise BikeError(f"{source}: no such file or folder. Give a folder of videos, a list, a CSV or a tar.")
+    if source.is_dir():
+        found = _in_folder(source, listing, exclude)
+    elif listing is not None and is_video(source.name):
+        raise BikeError(f"{source}: is one video; with a list, the source is the folder or tar that the list is about.")
+    elif is_tar(source.name):
+        found = _picked(tar_videos(source, is_video), listing)
+    elif is_video(source.name):
+        found = [_stat_video(source.name, str(source))]
+    elif listing is not None:
+        raise BikeError(f"{source}: is a file; with a list, the source is the folder or tar that the list is about.")
+    else:
+        found = [_stat_video(name, _join(source.parent, name)) for name in read_listing(source, source.parent)]
+    if not found:
+        raise DataError(f"{source}: no videos (files ending in .mp4, .avi, .webm and the like). Check the folder.")
+    return sorted(found, key=lambda video: video.path)
+
+
+def is_video(name: str) -> bool:
+    """Whether a file name ends like a video's."""
+    return os.path.splitext(name)[1].lower() in VIDEO_SUFFIXES  # noqa: PTH122 (a name may hold any bytes)
+
+
+def is_tar(name: str) -> bool:
+    """Whether a file name ends like a tar's."""
+    return name.lower().endswith(".tar")
+
+
+def _is_hidden(path: str) -> bool:
+    return os.path.basename(path).startswith(".")  # noqa: PTH119 (a name may hold any bytes)
+
+
+def _in_folder(source: Path, listing: Path | str | None, exclude: Path | str | None) -> list[FoundVideo]:
+    if listing is not None:
+        names = [_inside(name, source) for name in read_listing(listing, source)]
+        direct = [_stat_video(name, _join(source, name)) if not _leads_out(name) else _outside(name) for name in names]
+        if not any(video.problem for video in direct):
+            return direct
+        tars = [path for path in _walk(source, exclude) if is_tar(path) and not _is_hidden(path)]
+        inside = {video.path: video for video in _videos_of_tars(source, tars, ())} if tars else {}
+        return [inside.get(video.path, video) if video.problem else video for video in direct]
+    found, tars, passed_over = [], [], 0
+    for path in _walk(source, exclude):
+        if _is_hidden(path):
+            passed_over += 1
+        elif is_tar(path):
+            tars.append(path)
+        elif is_video(path):
+            found.append(_stat_video(os.path.relpath(path, source), path))
+        else:
+            passed_over += 1
+    found.extend(_videos_of_tars(source, tars, [video.path for video in found]))
+    if passed_over:
+        log.info("%s: %d other files passed over (hidden, or not named like videos)", source, passed_over)
+    return found
+
+
+def _inside(name: str, folder: Path) -> str:
+    """A listed path relative to ``folder`` where it lies in it."""
+    if os.path.isabs(name):  # noqa: PTH117
+        for told, place in ((name, os.path.abspath(folder)), (os.path.realpath(name), os.path.realpath(folder))):  # noqa: PTH100
+            relative = os.path.relpath(told, place)
+            if not _leads_out(relative):
+                return relative
+    return name
+
+
+def _leads_out(name: str) -> bool:
+    return os.path.isabs(name) or name == ".." or name.startswith("../")  # noqa: PTH117
+
+
+def _outside(name: str) -> FoundVideo:
+    return FoundVideo(name, VideoFile(name), (), "its path leads out of the source folder")
+
+
+def _videos_of_tars(source: Path, tars: Iterable[str], others: Iterable[str]) -> list[FoundVideo]:
+    """Members of several tars; where tars or ``others`` share a member's name, its tar's name is put before it."""
+    by_tar = {}
+    for path in sorted(tars):
+        tar = os.path.relpath(path, source)
+        try:
+            by_tar[tar] = tar_videos(path, is_video)
+        except DataError as error:  # of many, a bad one is a reject
+            problem = one_line(error).removeprefix(f"{one_line(path)}: ")
+            by_tar[tar] = [FoundVideo(tar, VideoFile(path), (), problem)]
+    count = Counter(video.path for videos in by_tar.values() for video in videos)
+    count.update(others)
+    found = []
+    for tar, videos in by_tar.items():
+        for video in videos:
+            path = video.path
+            if count[path] > 1:
+                path = f"{os.path.splitext(tar)[0]}/{video.path}"  # noqa: PTH122
+                path = path if path not in count else f"{tar}/{video.path}"
+            found.append(video if path == video.path else _renamed(video, path))
+    return found
+
+
+def _renamed(video: FoundVideo, path: str) -> FoundVideo:
+    return FoundVideo(path, video.file, video.stamp, video.problem)
+
+
+def _picked(videos: list[FoundVideo], listing: Path | str | None) -> list[FoundVideo]:
+    if listing is None:
+        return videos
+    inside = {video.path: video for video in videos}
+    names = read_listing(listing, None, known=inside)
+    return [inside.get(name) or FoundVideo(name, VideoFile(""), (), "not in the tar") for name in names]
+
+
+def _walk(folder: Path, exclude: Path | str | None) -> Iterator[str]:
+    """Files below ``folder``, in no order; hidden folders, and folders met before, are left out."""
+    skipped = None if exclude is None else os.path.realpath(exclude)
+    seen: set[tuple[int, int]] = set()
+
+    def unreadable(error: OSError) -> None:
+        raise BikeError(f"{error.filename}: can't be read ({one_line(error.strerror or error)}). Check permissions.")
+
+    for top, folders, files in os.walk(folder, onerror=unreadable, followlinks=True):
+        about = Path(top).stat()
+        if (about.st_dev, about.st_ino) in seen or os.path.realpath(top) == skipped:
+            folders.clear()
+            continue
+        seen.add((about.st_dev, about.st_ino))
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        yield from (os.path.join(top, name) for name in files)  # noqa: PTH118
+
+
+def _join(folder: Path, name: str) -> str:
+    return os.path.join(folder, name)  # noqa: PTH118 (keeps what pathlib would fold)
+
+
+def _stat_video(name: str, path: str) -> FoundVideo:
+    try:
+        about = os.stat(path)  # noqa: PTH116 (keeps the name as it is)
+    except FileNotFoundError:
+        address = "://" in name or re.match(r"https?:/", name)
+        problem = "an address; download it first" if address else "no such file"
+        return FoundVideo(name, VideoFile(path), (), problem)
+    except OSError as error:
+        return FoundVideo(name, VideoFile(path), (), f"can't be read ({one_line(error.strerror or error)})")
+    problem = "" if stat.S_ISREG(about.st_mode) else "not a regular file"
+    if not problem and is_tar(name):
+        problem = "a tar; give it, or the folder it lies in, as the source"
+    return FoundVideo(name, VideoFile(path), (about.st_size, about.st_mtime_ns), problem)
+
+
+def read_listing(path: Path | str, folder: Path | None, *, known: Iterable[str] | None = None) -> list[str]:
+    """Paths named by a text list (one a line, label numbers after it are ignored) or by a CSV's ``path`` column.
+
+    Args:
+        path: the list.
+        folder: where the paths lead from; tells a label from a name that ends in a number.
+        known: the names there are, instead of ``folder``.
+
+    Returns:
+        Normalised paths (``a//b`` and ``./a/b`` become ``a/b``), each once, in the list's order.
+
+    Raises:
+        DataError: no ``path`` column, or an empty list.
+    """
+    path = existing_file(path)
+    raw = _read_text(path)
+    names = set(known or ())
+
+    def exists(name: str) -> bool:
+        return os.path.normpath(name) in names if folder is None else os.path.exists(_join(folder, name))  # noqa: PTH110
+
+    with io.TextIOWrapper(raw, encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+        if path.suffix.lower() == ".csv":
+            found = list(_column(path, file))
+        else:
+            lines = (line.rstrip("\r\n") for line in file)
+            found = [_without_labels(line, exists) for line in lines if line.strip()]
+    if not found:
+        raise DataError(f"{path}: names no videos. Write one path a line, or a CSV with a `path` column.")
+    return list(dict.fromkeys(os.path.normpath(name) for name in found))
+
+
+def _read_text(path: Path) -> io.BytesIO:
+    """A list's bytes, read once, since it may be a pipe; up to the first sign that it is no text."""
+    raw = io.BytesIO()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            if raw.tell() == 0 and block.startswith(b"\x1f\x8b"):
+                raise DataError(f"{path}: a compressed file, not a list. Unpack it.")
+            if raw.tell() == 0 and block.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+                raise DataError(f"{path}: is UTF-16 text; UTF-8 is needed. Save it as UTF-8.")
+            if b"\0" in block:
+                raise DataError(f"{path}: has a NUL byte; a list of paths is needed. Is it the right file?")
+            raw.write(block)
+    raw.seek(0)
+    return raw
+
+
+def _column(path: Path, file: Iterable[str]) -> Iterator[str]:
+    try:
+        reader = csv.DictReader(file)
+        if "path" not in (reader.fieldnames or []):
+            raise DataError(
+                f"{path}: column 'path' is missing (got {', '.join(reader.fieldnames or []) or 'nothing'})."
+            )
+        yield from (row["path"] for row in reader if row["path"])
+    except csv.Error as error:
+        raise DataError(f"{path}: not a CSV file ({error}).") from error
+
+
+def _without_labels(line: str, exists: Callable[[str], bool]) -> str:
+    """The path of a line `<path>` or `<path> <numbers>`."""
+    name = line
+    while not exists(name):
+        shorter = re.fullmatch(r"(.*\S)\s+\d+\s*", name)
+        if shorter is None:
+            return name.strip()
+        name = shorter[1]
+    return name
