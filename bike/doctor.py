@@ -15,14 +15,15 @@ from typing import Literal, TypeVar
 from bike.errors import BikeError, first_few, one_line
 from bike.extract.ffmpeg import ffmpeg_binary, ffmpeg_python
 from bike.extract.output import output_exists
-from bike.extract.run import MANIFEST_NAME, num_cores, shown
+from bike.extract.run import MANIFEST_NAME
 from bike.files import read_regular
 from bike.formats.packs import PACK_SUFFIX, read_frames, scan_offsets
+from bike.names import shown
 from bike.records import VideoRecord, read_manifest
 from bike.video.decode import survey_video
-from bike.video.file import UnreadableError
+from bike.video.file import FoundVideo, UnreadableError
 from bike.video.find import find_videos
-from bike.video.found import FoundVideo
+from bike.workers.pool import num_cores
 from bike.workers.worker import has_module
 
 Item = TypeVar("Item")

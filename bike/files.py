@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import errno
 import hashlib
 import json
 import os
-import re
 import stat
 import tempfile
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
-from bike.errors import BikeError, one_line
+from bike.errors import BikeError, DataError, one_line
 
 _BUFFER_BYTES = 1 << 20  # few system calls, however small the pieces
 
@@ -169,28 +168,24 @@ def sha256(path: Path | str) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def video_keys(paths: Sequence[str]) -> list[str]:
-    """One shard key for each relative video path: letters, digits, ``_`` and ``-`` only, at most 120 characters.
+def read_annotation_text(path: Path | str) -> str:
+    """Read a text file; bytes that are not UTF-8 stay as surrogates, so that odd file names survive.
 
-    ``/`` becomes ``__`` and the extension goes. A path with any other character, or a long one, gets a hash of itself
-    at the end of its key; so do all paths whose keys would otherwise be equal (case aside, so that packs can lie on
-    file systems that ignore it).
+    Raises:
+        DataError: the file is UTF-16 or binary.
+        BikeError: the file is missing.
     """
-    plain = [_plain_key(path) for path in paths]
-    count = Counter(key.lower() for key in plain if key)
-    return [
-        key if key and count[key.lower()] == 1 else _hashed_key(path) for key, path in zip(plain, paths, strict=True)
-    ]
+    path = existing_file(path)
+    raw = path.read_bytes()
+    if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise DataError(f"{path}: is UTF-16 text; UTF-8 is needed. Save it as UTF-8.")
+    if b"\0" in raw:
+        line = raw[: raw.index(b"\0")].count(b"\n") + 1
+        raise DataError(f"{path}: line {line}: has a NUL byte; text is needed. Is it the right file?")
+    return raw.decode("utf-8-sig", "surrogateescape")
 
 
-def _plain_key(path: str) -> str:
-    """The readable key, or an empty string where characters would be lost."""
-    stem = re.sub(r"\.[A-Za-z0-9]{1,5}$", "", path)
-    fits = re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_-]*(/[A-Za-z0-9_-]+)*", stem, re.ASCII) and "__" not in stem
-    key = stem.replace("/", "__")
-    return key if fits and len(key) <= 120 else ""
-
-
-def _hashed_key(path: str) -> str:
-    readable = re.sub(r"[^A-Za-z0-9_-]+", "_", path.replace("/", "__")).strip("-_") or "video"
-    return f"{readable[:100]}-{hashlib.sha256(path.encode('utf-8', 'surrogateescape')).hexdigest()[:12]}"
+def read_lines(path: Path | str) -> list[tuple[int, str]]:
+    """Lines that are not empty, with their numbers; ``\\r`` and blanks at the ends are dropped."""
+    lines = enumerate(read_annotation_text(path).split("\n"), 1)
+    return [(number, text) for number, line in lines if (text := line.strip())]

@@ -10,14 +10,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bike.data.inputs import check_input_size
 from bike.data.spatial import test_crops
 from bike.data.temporal import test_indices
 from bike.distributed import join_world
 from bike.errors import BikeError, DataError, first_few, one_line
-from bike.evaluate.run_video import load_video_model
 from bike.evaluate.views import video_scores
 from bike.files import existing_file
+from bike.model.choose import check_input_size, load_video_model
 from bike.model.encoders import Encoder
 from bike.model.formats.fetch import resolve
 from bike.model.heads import VideoHead

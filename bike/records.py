@@ -233,3 +233,30 @@ def read_labels(path: Path | str, column: Literal["name", "published"] = "name")
     if not pairs:
         raise DataError(f"{path}: no class names. Write one line `id,name` for each class.")
     return [pairs[index] for index in range(len(pairs))]
+
+
+def instance_range(num_frames: int, fps: float, start_seconds: float | None, end_seconds: float | None) -> range:
+    """Frames of a video shown at any moment between two times.
+
+    Args:
+        num_frames: frames of the whole video, at least 1.
+        fps: its frames per second, above 0.
+        start_seconds, end_seconds: the part meant; None for the video's own start or end. Times outside the video are
+            moved to its nearest end.
+
+    Returns:
+        A range inside ``range(num_frames)`` with at least one frame, even where the times leave none.
+
+    Raises:
+        ValueError: no frames, a rate that is not above 0, or a time that is not a number.
+    """
+    if num_frames < 1:
+        raise ValueError(f"num_frames must be at least 1 (got {num_frames}).")
+    start = 0.0 if start_seconds is None else start_seconds
+    end = math.inf if end_seconds is None else end_seconds
+    if not fps > 0 or math.isnan(start) or math.isnan(end):
+        raise ValueError(f"fps must be above 0 and times must be numbers (got {fps}, {start_seconds}, {end_seconds}).")
+    # Rounded first, so that 0.1 s at 30 fps is frame 3 and not a hair more.
+    first = math.floor(round(min(max(start * fps, 0.0), num_frames - 1.0), 6))
+    stop = math.ceil(round(min(max(end * fps, 0.0), float(num_frames)), 6))
+    return range(first, max(first + 1, stop))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bike.data.inputs import choose_views
 from bike.evaluate.run_video import evaluate_video
+from bike.evaluate.views import choose_views
 from stages import params, paths, run
 
 

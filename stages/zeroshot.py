@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bike.data.inputs import choose_views
 from bike.evaluate.run_zeroshot import evaluate_zeroshot
+from bike.evaluate.views import choose_views
 from stages import params, paths, run
 
 

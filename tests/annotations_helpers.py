@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bike.annotate import Audit
-from bike.files import video_keys
+from bike.names import video_keys
 from bike.records import VideoRecord, write_manifest
 
 UCF_CLASSES = ("ApplyEyeMakeup", "HandstandPushups", "YoYo")

@@ -11,7 +11,7 @@ import numpy as np
 from safetensors.numpy import save_file
 
 from bike.records import Sample, VideoRecord, write_labels, write_list, write_manifest
-from bike.report.clips import SaliencyStrip
+from bike.report.saliency import SaliencyStrip
 
 NAMES = (
     "a ball rolls left",

@@ -20,8 +20,8 @@ from bike.data.spatial import normalize as normalize_frames
 from bike.data.spatial import test_crops as cut_crops
 from bike.data.temporal import validation_indices
 from bike.errors import BikeError, DataError
-from bike.evaluate.results import read_scores
 from bike.evaluate.run_attributes import evaluate_attributes
+from bike.evaluate.scores import read_scores
 from bike.frames.open import PackSource
 from bike.model.heads import AttributeHead
 from bike.model.weights import load_clip, load_released

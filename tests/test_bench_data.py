@@ -18,9 +18,8 @@ from bike.bench.clips import ClipSet, make_clips
 from bike.bench.data import Workload, targets
 from bike.bench.loading import CLIPS, CROPS, INPUT_SIZE, SEGMENTS, PlainFolder, repeat_samples
 from bike.bench.process import watched_memory
-from bike.bench.results import Target, limit_table, target_table, value_table, verdicts
+from bike.bench.results import Measurement, Target, limit_table, target_table, value_table, verdicts
 from bike.bench.scale import lay_out, planned_shards
-from bike.bench.table import Measurement
 from bike.commands.bench import app
 from bike.data.loader import evaluation_batches, training_batches
 from bike.data.spatial import CLIP_MEAN, CLIP_STD, normalize

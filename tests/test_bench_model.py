@@ -10,7 +10,7 @@ import torch
 from typer.testing import CliRunner
 
 from bike.bench.model import BASELINE, Runner, Variant, Workload, bench_model, variants
-from bike.bench.table import Measurement, medians, table, write_section
+from bike.bench.results import Measurement, medians, table, write_section
 from bike.commands.bench import app
 from bike.errors import BikeError
 

@@ -19,18 +19,17 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
-from bike.data.inputs import choose_views, targets_of
+from bike.data.inputs import targets_of
 from bike.errors import BikeError, DataError, ParamsError
-from bike.evaluate.results import Scores, read_scores, summarize, write_results, write_scores
+from bike.evaluate.results import summary_line, write_results
 from bike.evaluate.run_fuse import fuse_results
 from bike.evaluate.run_video import evaluate_video
 from bike.evaluate.run_zeroshot import evaluate_zeroshot
-from bike.evaluate.summary import summary_line
-from bike.evaluate.views import mean_scores, video_scores
+from bike.evaluate.scores import Scores, read_scores, summarize, write_scores
+from bike.evaluate.views import choose_views, mean_scores, video_scores
 from bike.formats.packs import scan_offsets
-from bike.model.frames import distinct_pictures, encode_frames
 from bike.model.heads import AttributeHead, VideoHead
-from bike.model.scorer import Scorer, encode_captions, encode_sentences
+from bike.model.scorer import Scorer, distinct_pictures, encode_captions, encode_frames, encode_sentences
 from bike.model.weights import save_released
 from bike.params import Evaluate, Views, load_params
 from bike.records import Sample, read_list, write_labels, write_list

@@ -20,8 +20,8 @@ from bike.cli import guarded
 from bike.commands.extract import extract
 from bike.errors import BikeError, DataError
 from bike.extract.run import extract_videos
-from bike.files import video_keys
 from bike.formats.packs import read_pack, scan_offsets
+from bike.names import video_keys
 from bike.params import Extract
 from bike.records import VideoRecord, read_manifest
 

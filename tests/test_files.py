@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bike.errors import BikeError, DataError, first_few, nearest
-from bike.files import atomic_write, read_json, sha256, video_keys, write_json
+from bike.files import atomic_write, read_json, sha256, write_json
+from bike.names import video_keys
 from bike.progress import progress
 from bike.records import (
     Sample,

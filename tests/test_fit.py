@@ -23,7 +23,8 @@ from bike.records import read_list, write_labels, write_list
 from bike.train.branches import VideoBranch, choose_trained, trained_parameters
 from bike.train.fit import Job, fit
 from bike.train.optim import build_optimizer, set_learning_rates
-from bike.train.run_video import Trained, train_video
+from bike.train.outcome import Trained
+from bike.train.run_video import train_video
 from bike.train.step import StepOptions, compute_gradients
 
 

@@ -7,8 +7,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bike.evaluate.fusion import fuse_scores
-from bike.evaluate.views import mean_scores
+from bike.evaluate.views import fuse_scores, mean_scores
 
 
 def test_fusion_by_hand() -> None:

@@ -17,11 +17,11 @@ from bike.commands.report import report
 from bike.errors import BikeError, ParamsError
 from bike.params import Params, parse_params
 from bike.records import VideoRecord, write_manifest
-from bike.report.clips import SaliencyStrip, choose_samples, frame_image
 from bike.report.data import SplitSize, count_reasons, summarise_data
 from bike.report.page import Page, render_page
 from bike.report.rows import results_table
 from bike.report.run import build_report
+from bike.report.saliency import SaliencyStrip, choose_samples, frame_image
 
 PARAMS = parse_params({"report": {"order_pairs": [list(pair) for pair in PAIRS]}}, "test")
 EVIL = (

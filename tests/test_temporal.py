@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bike.data import temporal
-from bike.data.temporal import instance_range, training_bounds, training_indices, validation_indices
+from bike.data.temporal import training_bounds, training_indices, validation_indices
+from bike.records import instance_range
 
 COUNTS = {"num_frames": st.integers(1, 2000), "num_segments": st.integers(1, 77)}
 

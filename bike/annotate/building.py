@@ -9,12 +9,11 @@ from dataclasses import dataclass, field
 
 from bike.annotate.audit import Audit
 from bike.annotate.classes import ClassTable, derive_classes
-from bike.annotate.entries import SPLITS, Annotations, Entry, is_unsafe
+from bike.annotate.entries import SPLITS, Annotations, Entry
 from bike.annotate.matching import Matches, match_entries
 from bike.annotate.media import Media
-from bike.data.temporal import instance_range
-from bike.files import video_keys
-from bike.records import Sample, VideoRecord
+from bike.names import is_unsafe, video_keys
+from bike.records import Sample, VideoRecord, instance_range
 
 Lists = dict[str, dict[str, list[Sample]]]  # fold -> split -> samples
 Times = tuple[float | None, float | None]

@@ -8,8 +8,9 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from bike.annotate.reading import Table, is_text, read_lines
+from bike.annotate.reading import Table, is_text
 from bike.errors import DataError, first_few, one_line
+from bike.files import read_lines
 
 MAX_CLASSES = 100_000
 

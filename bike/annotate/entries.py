@@ -107,18 +107,6 @@ class ReadOptions:
             raise ParamsError(f"split {self.fold}: unknown; the official splits are 1, 2 and 3.")
 
 
-def tidy_path(path: str) -> str:
-    """Fold ``//`` and ``./`` and drop a leading ``/``; ``..`` stays, for :func:`is_unsafe` to see."""
-    if path.startswith(("/", "./")) or "//" in path or "/./" in path or path.endswith("/"):
-        return "/".join(part for part in path.split("/") if part not in ("", "."))
-    return path
-
-
-def is_unsafe(path: str) -> bool:
-    """Whether a path could leave the folder it is joined to, or is no path at all."""
-    return not path or path[0] == "/" or "\0" in path or (".." in path and ".." in path.split("/"))
-
-
 def split_of(word: str, options: ReadOptions) -> str | None:
     """The split that ``word`` of a split column stands for; None when it is unknown."""
     key = word.strip()

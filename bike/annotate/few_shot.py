@@ -9,11 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from bike.annotate.audit import AUDIT_NAME
-from bike.annotate.datasets.published import read_label_ids
-from bike.annotate.reading import read_lines
 from bike.annotate.writing import LABELS_NAME, UNANNOTATED_NAME
 from bike.errors import DataError, ParamsError, first_few
-from bike.files import atomic_write
+from bike.files import atomic_write, read_lines
+from bike.formats.lists import read_label_ids
 from bike.records import Sample, read_labels, read_list, write_list
 
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from bike.annotate.classes import fold
-from bike.annotate.entries import Entry, is_unsafe
-from bike.annotate.media import split_extension
+from bike.annotate.entries import Entry
+from bike.names import is_unsafe, split_extension
 from bike.records import VideoRecord
 
 _FEW = 8  # videos of one name are compared one by one up to this number

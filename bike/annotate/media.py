@@ -10,14 +10,11 @@ from pathlib import Path
 from typing import Literal
 
 from bike.errors import DataError
-from bike.files import existing_dir, video_keys
+from bike.files import existing_dir
+from bike.formats.folders import frame_folder_record
+from bike.names import split_extension, video_keys
 from bike.records import VideoRecord, read_manifest
 
-VIDEO_EXTENSIONS = frozenset(
-    {".3g2", ".3gp", ".asf", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg"}
-    | {".mts", ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv"}
-)
-IMAGE_TEMPLATES = ("img_{:05d}.jpg", "image_{:06d}.jpg", "image_{:04d}.jpg", "{video}-{:06d}.jpg")
 _FRAME_NAME = re.compile(r"(?s)(img_|image_|.*-)(\d{4,9})\.jpg")
 
 
@@ -98,31 +95,9 @@ def scan_folder(root: Path) -> tuple[list[str], dict[str, list[str]]]:
     return sorted(videos), dict(sorted(frames.items()))
 
 
-def frame_folder_record(key: str, path: str, names: Iterable[str]) -> VideoRecord:
-    """What a folder of frames holds: rejected when its names fit none of the four templates, or a frame is missing."""
-    have = set(names)
-    video = path.rpartition("/")[2]
-    for template in IMAGE_TEMPLATES:
-        if template.format(1, video=video) in have:
-            count = 1
-            while template.format(count + 1, video=video) in have:
-                count += 1
-            if count == len(have):
-                return VideoRecord(key, path, "ok", frames=count)
-            error = f"{len(have)} frames, but {template.format(count + 1, video=video)} is missing"
-            return VideoRecord(key, path, "rejected", frames=count, error=error)
-    return VideoRecord(key, path, "rejected", error="no frame 1 under a known name, such as img_00001.jpg")
-
-
 def _records_of_videos(paths: list[str]) -> list[VideoRecord]:
     return [VideoRecord(key, path, "ok") for key, path in zip(video_keys(paths), paths, strict=True)]
 
 
 def _keyed(frames: dict[str, list[str]]) -> Iterable[tuple[str, tuple[str, list[str]]]]:
     return zip(video_keys(list(frames)), frames.items(), strict=True)
-
-
-def split_extension(name: str) -> str:
-    """``name`` without the extension of a video file; anything else after a dot stays."""
-    stem, _, extension = name.rpartition(".")
-    return stem if stem and stem[-1] != "/" and "." + extension.lower() in VIDEO_EXTENSIONS else name

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import csv
 import io
 import json
@@ -11,30 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bike.errors import DataError, first_few, one_line
-from bike.files import existing_dir, existing_file
-
-
-def read_annotation_text(path: Path | str) -> str:
-    """Read a text file; bytes that are not UTF-8 stay as surrogates, so that odd file names survive.
-
-    Raises:
-        DataError: the file is UTF-16 or binary.
-        BikeError: the file is missing.
-    """
-    path = existing_file(path)
-    raw = path.read_bytes()
-    if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        raise DataError(f"{path}: is UTF-16 text; UTF-8 is needed. Save it as UTF-8.")
-    if b"\0" in raw:
-        line = raw[: raw.index(b"\0")].count(b"\n") + 1
-        raise DataError(f"{path}: line {line}: has a NUL byte; text is needed. Is it the right file?")
-    return raw.decode("utf-8-sig", "surrogateescape")
-
-
-def read_lines(path: Path | str) -> list[tuple[int, str]]:
-    """Lines that are not empty, with their numbers; ``\\r`` and blanks at the ends are dropped."""
-    lines = enumerate(read_annotation_text(path).split("\n"), 1)
-    return [(number, text) for number, line in lines if (text := line.strip())]
+from bike.files import existing_dir, read_annotation_text
 
 
 def is_text(value: str) -> bool:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 from bike.annotate.audit import AUDIT_NAME, Finding
 from bike.annotate.classes import readable_name
-from bike.annotate.entries import SPLITS, is_unsafe
-from bike.annotate.media import split_extension
+from bike.annotate.entries import SPLITS
 from bike.errors import ParamsError
 from bike.files import atomic_write, csv_writer
+from bike.names import is_unsafe, split_extension
 from bike.records import LIST_COLUMNS, Sample, write_list
 
 UNANNOTATED_NAME, LABELS_NAME = "unannotated.csv", "labels.csv"

@@ -12,20 +12,21 @@ from torch.nn.functional import normalize
 
 from bike.attributes.corpus import merge_corpora, read_lexicon, write_corpus
 from bike.checkpoint import PartialRows, check_writable, discard_state, fingerprint
-from bike.data.map import map_samples, print_of_frames
+from bike.data.inputs import print_of_frames
+from bike.data.map import map_samples
 from bike.distributed import join_world, wait_for_all
 from bike.errors import BikeError, DataError
 from bike.files import existing_file, sha256
+from bike.formats.lists import load_samples
 from bike.frames.open import FrameSource, open_source
 from bike.frames.remote import existing_place
 from bike.model.encoders import Encoder
 from bike.model.formats.fetch import resolve
 from bike.model.formats.read import find_file
-from bike.model.frames import encode_frames
+from bike.model.scorer import encode_frames
 from bike.model.weights import load_clip
 from bike.params import Params
 from bike.records import Sample
-from bike.shard.wanted import load_samples
 from bike.text.prompts import class_prompts
 from bike.text.tokenizer import tokenize
 

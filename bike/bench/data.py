@@ -12,16 +12,25 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bike.bench.clips import ClipSet, make_clips
-from bike.bench.extraction import FFMPEG, OURS, measure_extraction, measure_parts
-from bike.bench.loops import plain_decoder, plain_loops
+from bike.bench.extraction import FFMPEG, OURS, measure_extraction, measure_parts, plain_decoder, plain_loops
 from bike.bench.process import STAGES
-from bike.bench.results import Target, draw, limit_table, target_table, value_table, verdicts
+from bike.bench.results import (
+    Measurement,
+    Target,
+    draw,
+    limit_table,
+    target_table,
+    value_table,
+    verdicts,
+    write_rows,
+    write_section,
+)
 from bike.bench.scale import BYTES_A_FRAME, FRAMES_A_VIDEO, count_tracked, make_tiny_videos, measure_scale
-from bike.bench.table import Measurement, write_rows, write_section
-from bike.extract.run import extract_videos, num_cores
+from bike.extract.run import extract_videos
 from bike.params import Extract
 from bike.records import Sample, read_manifest
 from bike.shard.run import write_shards
+from bike.workers.pool import num_cores
 
 log = logging.getLogger("bike")
 

@@ -15,7 +15,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from bike.bench.table import Measurement
+from bike.bench.results import Measurement
 from bike.data.loader import evaluation_batches, training_batches
 from bike.data.order import epoch_order, sample_generator
 from bike.data.spatial import (

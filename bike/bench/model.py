@@ -15,8 +15,8 @@ import torch
 from torch import Tensor, nn
 
 from bike.bench.baseline import PlainEncoder, PlainHead
-from bike.bench.memory import process_mib
-from bike.bench.table import Measurement, table, write_rows, write_section
+from bike.bench.process import process_mib
+from bike.bench.results import Measurement, table, write_rows, write_section
 from bike.errors import BikeError, nearest
 from bike.model.encoders import Encoder, build, encode_prompts
 from bike.model.heads import VideoHead

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bike.bench.clips import ClipSet, link, make_clips
 from bike.bench.process import STAGES, run_stage
-from bike.bench.table import Measurement
+from bike.bench.results import Measurement
 
 TINY = ClipSet(64, 48, 16, 4, 4)
 NUM_CLASSES = 10

@@ -36,7 +36,7 @@ def model(
     import torch
 
     from bike.bench.model import BASELINE, Workload, bench_model
-    from bike.bench.table import table
+    from bike.bench.results import table
 
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"

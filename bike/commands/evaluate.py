@@ -56,8 +56,8 @@ def evaluate(
             settings, checkpoint=checkpoint, samples=samples, corpus=attributes, labels=labels, out=out, device=device
         )
     else:
-        from bike.data.inputs import choose_views
         from bike.evaluate.run_video import evaluate_video
+        from bike.evaluate.views import choose_views
 
         if frames is None:
             raise BikeError("--shards: missing; name the folder of the list's frames (or give --attributes).")
@@ -76,6 +76,6 @@ def evaluate(
             device=device,
         )
     if metrics:
-        from bike.evaluate.summary import summary_line
+        from bike.evaluate.results import summary_line
 
         typer.echo(f"{out}: {summary_line(metrics)}")

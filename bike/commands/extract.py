@@ -77,7 +77,8 @@ def extract(
 
     bike extract shards/ frames/ --fps 8 --keep-partial
     """
-    from bike.extract.run import extract_videos, shown
+    from bike.extract.run import extract_videos
+    from bike.names import shown
     from bike.params import Extract
 
     options = Extract(

@@ -24,8 +24,8 @@ def fuse(
       bike fuse results/video/4x3 results/attributes --out results/fuse/4x3
       bike fuse results/video/4x3 results/attributes --video-weight 0.5 --out results/fuse-half/4x3
     """
+    from bike.evaluate.results import summary_line
     from bike.evaluate.run_fuse import fuse_results
-    from bike.evaluate.summary import summary_line
     from bike.params import Fuse, load_params
 
     section = load_params(params).fuse if params is not None else Fuse()

@@ -36,8 +36,8 @@ def predict(
       bike predict holiday.mp4 --checkpoint models/k400.pt --labels lists/kinetics400/labels.csv
       bike predict *.mov --weights ViT-B/16 --classes "a dog,a cat,something else" --saliency
     """
-    from bike.data.inputs import choose_views
     from bike.errors import BikeError
+    from bike.evaluate.views import choose_views
     from bike.files import write_json
     from bike.params import Params, load_params
     from bike.predict import predict_videos

@@ -39,10 +39,10 @@ def zeroshot(
       bike zeroshot --checkpoint k400.pt --list k600.csv --shards k600 --labels k600-labels.csv --out results/k600 \\
         --split split1.txt --split split2.txt --split split3.txt
     """
-    from bike.data.inputs import choose_views
     from bike.errors import BikeError
+    from bike.evaluate.results import summary_line
     from bike.evaluate.run_zeroshot import evaluate_zeroshot
-    from bike.evaluate.summary import summary_line
+    from bike.evaluate.views import choose_views
     from bike.params import load_params_or_defaults
     from bike.records import labels_of
 

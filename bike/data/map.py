@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -13,7 +12,6 @@ from bike.checkpoint import PartialRows, StopRequest
 from bike.data.loader import evaluation_batches
 from bike.distributed import World, collect_rows, is_same_everywhere, main_progress
 from bike.errors import BikeError
-from bike.files import sha256
 from bike.frames.open import FrameSource
 from bike.records import Sample
 
@@ -85,11 +83,3 @@ def _in_order(parts: Sequence[tuple[Tensor, Tensor]], count: int) -> Tensor:
     if not torch.equal(index[order], torch.arange(count)):
         raise RuntimeError(f"{len(index)} rows came back for {count} samples")
     return rows[order]
-
-
-def print_of_frames(place: Path) -> str:
-    """Checksum of what describes the frames in a folder: the shards' manifest, or the extraction's."""
-    for name in ("manifest.json", "manifest.csv"):
-        if (place / name).is_file():
-            return sha256(place / name)
-    return str(place.resolve())

@@ -9,10 +9,10 @@ from torch import Tensor
 
 from bike.data.order import sample_generator
 from bike.data.spatial import draw_gray, draw_train_crop, test_crops, train_views
-from bike.data.temporal import instance_range, test_indices, training_indices
+from bike.data.temporal import test_indices, training_indices
 from bike.errors import DataError
 from bike.frames.open import FrameSource, GraySource
-from bike.records import Sample
+from bike.records import Sample, instance_range
 
 
 def sample_span(sample: Sample, source: FrameSource) -> range:

@@ -13,7 +13,8 @@ from bike.checkpoint import check_writable
 from bike.data.inputs import read_inputs, targets_of
 from bike.distributed import join_world
 from bike.errors import BikeError
-from bike.evaluate.results import Scores, write_results
+from bike.evaluate.results import write_results
+from bike.evaluate.scores import Scores
 from bike.evaluate.views import video_scores
 from bike.files import existing_file
 from bike.model.heads import AttributeHead

@@ -10,9 +10,9 @@ import torch
 
 from bike.checkpoint import check_writable
 from bike.errors import DataError, first_few, one_line
-from bike.evaluate.fusion import fuse_scores
-from bike.evaluate.results import Scores, read_scores, write_results
-from bike.evaluate.views import mean_scores
+from bike.evaluate.results import write_results
+from bike.evaluate.scores import Scores, read_scores
+from bike.evaluate.views import fuse_scores, mean_scores
 
 
 def fuse_results(

@@ -7,18 +7,16 @@ from pathlib import Path
 from typing import Any
 
 from bike.checkpoint import PartialRows, check_writable, discard_state, fingerprint
-from bike.data.inputs import check_input_size, read_inputs, targets_of
+from bike.data.inputs import read_inputs, targets_of
 from bike.data.map import map_samples
 from bike.distributed import join_world, wait_for_all, working_type
-from bike.errors import BikeError, ParamsError
 from bike.evaluate.metrics import published_mean_average_precision
-from bike.evaluate.results import Scores, write_results
+from bike.evaluate.results import write_results
+from bike.evaluate.scores import Scores
 from bike.evaluate.views import video_scores
-from bike.files import existing_file, sha256
-from bike.model.encoders import Encoder
-from bike.model.heads import VideoHead
+from bike.files import sha256
+from bike.model.choose import check_input_size, load_video_model
 from bike.model.scorer import Scorer
-from bike.model.weights import load_released
 from bike.params import Params, Views
 
 
@@ -125,32 +123,6 @@ def evaluate_video(
             discard_state(folder)
         wait_for_all(world)
     return metrics
-
-
-def load_video_model(
-    checkpoint: Path | str, *, temporal: str | None = None, interaction: str | None = None
-) -> tuple[Encoder, VideoHead]:
-    """Encoder and video head of a released checkpoint.
-
-    Args:
-        checkpoint: the file.
-        temporal: what its temporal head must be; None for any.
-        interaction: in place of the stored one; None keeps it.
-
-    Raises:
-        BikeError: it holds an attribute head, or another temporal head than asked for.
-        WeightsError: it can't be loaded.
-    """
-    encoder, head, _ = load_released(existing_file(checkpoint))
-    if not isinstance(head, VideoHead):
-        raise BikeError(f"{checkpoint}: holds an attribute branch. Give --attributes, or a video checkpoint.")
-    if temporal not in (None, head.temporal):
-        raise ParamsError(f"--temporal: {checkpoint} has the head {head.temporal!r} (got {temporal!r}). Leave it out.")
-    if interaction not in (None, "dp", "vcs"):
-        raise ParamsError(f"--interaction: unknown (got {interaction!r}); dp or vcs is allowed.")
-    if interaction is not None:
-        head.interaction = "dp" if interaction == "dp" else "vcs"
-    return encoder, head
 
 
 def state_beside(out: Path) -> Path:

@@ -12,16 +12,18 @@ import torch
 from torch import Tensor
 
 from bike.checkpoint import PartialRows, check_writable, discard_state, fingerprint
-from bike.data.inputs import Inputs, check_input_size, read_inputs, targets_of
+from bike.data.inputs import Inputs, read_inputs, targets_of
 from bike.data.map import map_samples
 from bike.distributed import join_world, wait_for_all, working_type
 from bike.errors import DataError
 from bike.evaluate.metrics import top_k_accuracy
-from bike.evaluate.results import Scores, write_results
-from bike.evaluate.run_video import load_video_model, state_beside
+from bike.evaluate.results import write_results
+from bike.evaluate.run_video import state_beside
+from bike.evaluate.scores import Scores
 from bike.evaluate.views import video_scores
 from bike.evaluate.zeroshot import half_class_accuracy, half_classes, mean_and_std, read_class_split
 from bike.files import sha256
+from bike.model.choose import check_input_size, load_video_model
 from bike.model.encoders import Encoder
 from bike.model.formats.fetch import resolve
 from bike.model.formats.read import find_file

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import re
+
 from jaxtyping import Float
 from torch import Tensor
+
+from bike.data.spatial import NUM_CROPS
+from bike.errors import ParamsError
+from bike.params import Evaluate, Views
 
 
 def mean_scores(logits: Float[Tensor, "NV K"], num_views: int) -> Float[Tensor, "N K"]:
@@ -35,3 +41,37 @@ def video_scores(logits: Float[Tensor, "NV K"], num_views: int) -> Float[Tensor,
         ValueError: the rows can't be divided into videos.
     """
     return mean_scores(logits, num_views).softmax(1)
+
+
+def choose_views(settings: Evaluate, name: str) -> Views:
+    """The view protocol of that name in ``evaluate.views``, or the one that ``4x3`` (clips x crops) spells.
+
+    Raises:
+        ParamsError: neither.
+    """
+    if name in settings.views:
+        return settings.views[name]
+    found = re.fullmatch(r"(\d{1,4})[x×](\d{1,2})", name)
+    if found is None or int(found[1]) < 1 or int(found[2]) not in NUM_CROPS:
+        raise ParamsError(
+            f"--views: unknown (got {name!r}); clips x crops such as 4x3, with 1, 3, 5 or 10 crops, or one of "
+            f"{', '.join(settings.views)}."
+        )
+    return Views(clips=int(found[1]), crops=int(found[2]))
+
+
+def fuse_scores(
+    video: Float[Tensor, "N K"], attributes: Float[Tensor, "N K"], video_weight: float | int = 0.7
+) -> Float[Tensor, "N K"]:
+    """Weighted sum of two branches' scores: ``w · video + (1 - w) · attributes``.
+
+    Args:
+        video, attributes: scores, each softmaxed once over raw cosines (``views.mean_scores``), rows in the same order.
+        video_weight: w, from 0 (attributes alone) to 1 (video alone).
+
+    Raises:
+        ValueError: a weight outside 0 to 1.
+    """
+    if not 0 <= video_weight <= 1:
+        raise ValueError(f"video_weight must be from 0 to 1 (got {video_weight}).")
+    return video_weight * video + (1 - video_weight) * attributes

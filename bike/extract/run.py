@@ -23,14 +23,14 @@ from bike.extract.journal import (
 from bike.extract.output import output_exists, remove_leftovers, remove_output
 from bike.extract.task import Layout, Recipe, Result, Task, rejected
 from bike.extract.video import extract_video
-from bike.files import unwritable, video_keys
+from bike.files import unwritable
+from bike.names import shown, video_keys
 from bike.params import Extract
 from bike.progress import progress
 from bike.records import VideoRecord, read_manifest, write_manifest
-from bike.video.file import VideoFile
+from bike.video.file import FoundVideo, VideoFile
 from bike.video.find import find_videos
-from bike.video.found import FoundVideo
-from bike.workers.pool import Outcome, describe_failure, run_tasks
+from bike.workers.pool import Outcome, describe_failure, num_cores, run_tasks
 from bike.workers.worker import TimedOutError
 
 log = logging.getLogger("bike")
@@ -107,16 +107,6 @@ def _check_manifest(path: Path, *read: Path | str | None) -> None:
             raise BikeError(
                 f"{path}: was not written by `bike extract`. Choose another folder for the frames."
             ) from None
-
-
-def shown(name: str) -> str:
-    """A file name for people: quoted and escaped when it holds control characters or undecodable bytes."""
-    return name if name.isprintable() else ascii(name)
-
-
-def num_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class _Run:

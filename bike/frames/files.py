@@ -8,10 +8,10 @@ from pathlib import Path
 
 from bike.errors import DataError, one_line
 from bike.files import existing_dir, open_regular, read_regular
+from bike.formats.folders import frame_files
 from bike.formats.packs import PACK_SUFFIX, read_frames, scan_offsets
 from bike.frames.source import FileWindow, Frames, Recent
 from bike.records import Sample, read_manifest
-from bike.shard.payload import frame_files
 
 
 class PackSource:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 
 import torch
 from jaxtyping import Float, Float32, Int64, UInt8
 from torch import Tensor
 
+from bike.data.spatial import normalize
 from bike.model.encoders import Encoder, encode_prompts
-from bike.model.frames import autocast, encode_frames
 from bike.model.heads import VideoHead
 from bike.text.prompts import class_prompts
 from bike.text.tokenizer import tokenize
@@ -83,3 +84,66 @@ def encode_sentences(encoder: Encoder, texts: Sequence[str], *, chunk: int = 256
     parts = torch.split(tokenize(list(distinct)), chunk)
     embedded = torch.cat([encoder.embed_text(part.to(encoder.device)).float() for part in parts])
     return embedded[torch.tensor([distinct[text] for text in texts], device=embedded.device)]
+
+
+# Pixels that go through the encoder at once: 128 frames of 224 px, and fewer on a CPU, whose caches are smaller.
+PIXELS_AT_ONCE = 128 * 224 * 224
+
+
+PIXELS_AT_ONCE_CPU = 32 * 224 * 224
+
+
+@torch.no_grad()
+def encode_frames(
+    encoder: Encoder, frames: UInt8[Tensor, "B V T 3 S S"], working_type: torch.dtype | None = None
+) -> Float32[Tensor, "B V T D"]:
+    """Encode every frame of every view; equal frames, as views of short or square videos have, are encoded once.
+
+    Args:
+        encoder: on its device.
+        frames: bytes, anywhere.
+        working_type: for ``autocast``; None for fp32.
+    """
+    pictures = frames.flatten(0, 2)
+    rows, places = distinct_pictures(pictures) if frames.shape[1] > 1 else (None, None)
+    if rows is not None:
+        pictures = pictures.permute(0, 2, 3, 1)[rows].permute(0, 3, 1, 2)
+    at_once = PIXELS_AT_ONCE_CPU if encoder.device.type == "cpu" else PIXELS_AT_ONCE
+    size = max(1, at_once // (frames.shape[-1] * frames.shape[-2]))
+    parts = []
+    for part in torch.split(pictures, size):
+        with autocast(encoder.device, working_type):
+            parts.append(encoder.encode_image(normalize(part.to(encoder.device))).float())
+    features = torch.cat(parts)
+    if places is not None:
+        features = features[places.to(features.device)]
+    return features.view(*frames.shape[:3], -1)
+
+
+def autocast(device: torch.device, working_type: torch.dtype | None) -> AbstractContextManager[object]:
+    """Matrix products in ``working_type`` inside; None leaves everything in fp32."""
+    return nullcontext() if working_type is None else torch.autocast(device.type, working_type)
+
+
+def distinct_pictures(
+    pictures: UInt8[Tensor, "N 3 H W"],
+) -> tuple[Int64[Tensor, " M"], Int64[Tensor, " N"]] | tuple[None, None]:
+    """Find pictures that stand more than once.
+
+    Returns:
+        Rows of one copy of each picture, and for every picture the place of its copy among them; None twice when
+        there is little to gain (fewer than one in eight stands again).
+    """
+    flat = pictures.permute(0, 2, 3, 1).flatten(1)  # in the order of the memory
+    if flat.shape[1] % 8:
+        flat = torch.nn.functional.pad(flat, (0, 8 - flat.shape[1] % 8))
+    # Pictures are told apart by a random linear hash of 64 bits; those that agree are then compared in full.
+    words = flat.contiguous().view(torch.int64)
+    weights = torch.randint(-(2**62), 2**62, (words.shape[1],), generator=torch.Generator().manual_seed(0))
+    _, places = torch.unique((words * weights.to(words.device)).sum(1), return_inverse=True)
+    numbers = torch.arange(len(pictures), device=places.device)
+    first = torch.full((int(places.max()) + 1,), len(pictures), device=places.device)
+    first.scatter_reduce_(0, places, numbers, "amin")
+    if len(first) * 8 > len(pictures) * 7 or not torch.equal(pictures[first[places]], pictures):
+        return None, None
+    return first, places

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bike.evaluate.results import read_table
 from bike.records import VideoRecord, read_labels, read_list, read_manifest
-from bike.report.files import read_table
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,14 +11,14 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from bike.evaluate.results import ClassResult, read_confusion, read_per_class
 from bike.params import Params
 from bike.report.charts import NUM_COLOURS, heat_map, line_chart
-from bike.report.clips import SaliencyStrip, frame_image
 from bike.report.curves import Curve
 from bike.report.data import DataSummary
-from bike.report.files import ClassResult, read_confusion, read_per_class
 from bike.report.pairs import pair_results
 from bike.report.rows import TRAINING, Row, best_row, find_row, spread_figures
+from bike.report.saliency import SaliencyStrip, frame_image
 from bike.report.table import FIGURES, TEXT_COLUMNS, best_cells, cell_text, table_columns, visible
 
 PACKAGES = (

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from bike.errors import DataError, ParamsError, nearest
+from bike.evaluate.results import read_confusion, read_per_class
 from bike.files import existing_file
-from bike.report.files import read_confusion, read_per_class
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bike.errors import DataError
+from bike.evaluate.results import ClassResult, read_numbers, read_per_class
 from bike.files import existing_dir
-from bike.report.files import ClassResult, read_numbers, read_per_class
 from bike.report.pairs import pair_results
 
 PERCENTS = ("top1", "top5", "mean_class", "map")

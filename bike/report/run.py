@@ -7,11 +7,11 @@ from pathlib import Path
 from bike.errors import BikeError
 from bike.files import atomic_write
 from bike.params import Params
-from bike.report.clips import SaliencyStrip
 from bike.report.curves import read_curves
 from bike.report.data import summarise_data
 from bike.report.page import Page, render_page
 from bike.report.rows import Row, results_table
+from bike.report.saliency import SaliencyStrip
 from bike.report.table import check_markers, markdown_table, update_readme
 
 

@@ -16,13 +16,13 @@ from typing import IO, Any
 import simplejpeg
 
 from bike.errors import DataError, one_line
+from bike.formats.folders import frame_files
 from bike.formats.packs import PACK_SUFFIX, scan_offsets
 from bike.records import Sample, VideoRecord
 from bike.video.file import UnreadableError, VideoFile
 
 PayloadSource = str | VideoFile
 _PIECE_BYTES = 4096
-_FRAME_NAME = re.compile(r"(?P<stem>.*?)(?P<number>\d{1,9})\.jpe?g", re.IGNORECASE | re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,36 +32,6 @@ class Stored:
     json: bytes
     payload: bytes
     extension: str
-
-
-def frame_files(folder: Path) -> list[Path]:
-    """The frames of a published-style folder in the order of their numbers.
-
-    Any name that ends in a number is understood (``img_00001.jpg``, ``image_0001.jpg``, ``<video>-000001.jpg``).
-
-    Raises:
-        DataError: no frames, several numberings in one folder, or a number missing in between.
-    """
-    frames: dict[int, Path] = {}
-    stems: set[str] = set()
-    try:
-        names = os.listdir(folder)
-    except OSError as error:
-        raise DataError(f"{folder}: can't be read ({one_line(error.strerror or error)}).") from error
-    for name in names:
-        match = _FRAME_NAME.fullmatch(name)
-        if match:
-            stems.add(match["stem"])
-            frames[int(match["number"])] = folder / name
-    if not frames:
-        raise DataError(f"{folder}: no frames. Names that end in a number are read, such as img_00001.jpg.")
-    first, last = min(frames), max(frames)
-    if len(stems) > 1:
-        raise DataError(f"{folder}: frames of several numberings ({', '.join(sorted(stems)[:3])}). Keep one.")
-    if last - first + 1 != len(frames):
-        gap = next(number for number in range(first, last) if number not in frames)
-        raise DataError(f"{folder}: frame {gap} is missing ({len(frames)} frames from {first} to {last}).")
-    return [frames[number] for number in sorted(frames)]
 
 
 def is_pack(source: PayloadSource) -> bool:

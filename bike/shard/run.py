@@ -24,7 +24,7 @@ from bike.records import MANIFEST_COLUMNS, Sample
 from bike.shard.plan import Shard, plan_shards
 from bike.shard.wanted import wanted_videos
 from bike.shard.write import WORK, ShardJob, work_file, work_lock, write_shard
-from bike.workers.jobs import run_jobs
+from bike.workers.pool import run_jobs
 
 _OWN_TAR = re.compile(r"[0-9a-f]{5}\.tar")
 _SAMPLE_FIELDS = tuple(field.name for field in fields(Sample))

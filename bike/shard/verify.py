@@ -18,7 +18,7 @@ from bike.formats.shards import (
 )
 from bike.formats.tar import Member, scan_members
 from bike.progress import progress
-from bike.workers.jobs import run_jobs
+from bike.workers.pool import run_jobs
 
 _Row = tuple[str, int, int, int, int]
 

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import csv
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bike.errors import DataError, first_few
-from bike.files import existing_dir, existing_file
+from bike.files import existing_dir
+from bike.formats.lists import load_samples
 from bike.formats.packs import PACK_SUFFIX
-from bike.records import Sample, VideoRecord, read_labels, read_list, read_manifest
+from bike.records import Sample, VideoRecord, read_labels, read_manifest
 from bike.shard.payload import PayloadSource, content_print, is_pack
 from bike.shard.plan import Entry
-from bike.video.found import FoundVideo
+from bike.video.file import FoundVideo
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,30 +27,6 @@ class Wanted:
 
     entries: list[Entry]
     names: tuple[str, ...] | None
-
-
-def load_samples(path: Path | str) -> list[Sample]:
-    """Samples of a list CSV, of an extraction manifest (accepted videos, no labels), or of a published-style list.
-
-    Raises:
-        DataError: none of the three, or a bad row.
-    """
-    path = existing_file(path)
-    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-        header = next(csv.reader([file.readline(65536)]), [])
-    if {"key", "status"} <= set(header):
-        accepted = [record for record in read_manifest(path) if record.status == "ok"]
-        return [Sample(record.key, record.key, record.path, (), record.frames) for record in accepted]
-    if {"key", "label"} <= set(header):
-        return read_list(path)
-    from bike.annotate.datasets.published import read_published_list
-
-    samples = read_published_list(path, layout="frames")
-    keys = Counter(sample.key for sample in samples)
-    if len(keys) < len(samples):
-        twice = next(sample.path for sample in samples if keys[sample.key] > 1)
-        raise DataError(f"{path}: {twice} stands twice. Keep one line of it.")
-    return samples
 
 
 def wanted_videos(

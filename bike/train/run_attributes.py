@@ -26,7 +26,7 @@ from bike.params import Params, Train
 from bike.text.prompts import class_prompts
 from bike.train.branches import AttributeBranch, choose_trained
 from bike.train.fit import Job, finish, fit
-from bike.train.run_video import Trained, check_places, check_trainable
+from bike.train.outcome import Trained, check_places, check_trainable
 from bike.train.validation import validation_metrics
 
 

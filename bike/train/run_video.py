@@ -3,50 +3,28 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
-from bike.checkpoint import check_writable, fingerprint
-from bike.data.inputs import Inputs, check_input_size, choose_model, read_inputs
+from bike.checkpoint import fingerprint
+from bike.data.inputs import Inputs, read_inputs
 from bike.data.loader import TrainingBatches, training_batches
 from bike.distributed import World, join_world
-from bike.errors import BikeError, DataError, ParamsError, first_few
+from bike.errors import BikeError, ParamsError
 from bike.files import sha256
 from bike.frames.open import FrameSource
-from bike.model.encoders import Encoder
+from bike.model.choose import check_input_size, choose_model, start_model
 from bike.model.formats.fetch import resolve
 from bike.model.formats.read import find_file
-from bike.model.heads import VideoHead
-from bike.model.weights import load_clip, load_released, save_released
+from bike.model.weights import save_released
 from bike.params import Model, Params, Train
-from bike.records import Sample
 from bike.text.prompts import class_prompts
 from bike.text.tokenizer import tokenize
 from bike.train.branches import VideoBranch, choose_trained
-from bike.train.curves import Point
 from bike.train.fit import Job, finish, fit
+from bike.train.outcome import Trained, check_places, check_trainable
 from bike.train.validation import Validation, VideoBatches
 
 log = logging.getLogger("bike")
-
-
-@dataclass(frozen=True, slots=True)
-class Trained:
-    """What a training run made.
-
-    Attributes:
-        checkpoint: the file.
-        points: of the curves: (step from 0, values by name); on rank 0 only.
-    """
-
-    checkpoint: Path
-    points: list[Point]
-
-    def latest(self, name: str) -> float | None:
-        """The last value of a curve such as ``train/loss`` or ``val/top1`` (percent); None where there is none."""
-        return next((values[name] for _, values in reversed(self.points) if name in values), None)
 
 
 def train_video(
@@ -121,60 +99,6 @@ def train_video(
             save_released(out, branch.encoder, branch.head, settings.epochs)
         finish(job, world)
     return Trained(out, points if world.is_main else [])
-
-
-def check_trainable(samples: list[Sample], place: Path | str) -> None:
-    """Every sample of a training list needs a label.
-
-    Raises:
-        DataError: naming those that have none.
-    """
-    bare = [sample.key for sample in samples if not sample.labels]
-    if bare:
-        raise DataError(f"{place}: samples without a label can't be trained on: {first_few(bare)}.")
-    if several := sum(len(sample.labels) > 1 for sample in samples):
-        log.warning(
-            "%s: %d of %d samples have several labels, and training takes the first of each. List the parts that show "
-            "one class each (start and end), as the published training does.",
-            place,
-            several,
-            len(samples),
-        )
-
-
-def check_places(out: Path, state_dir: Path | str | None, live_dir: Path | str | None) -> None:
-    """Fail now rather than after the last epoch, if a result can't be written.
-
-    Raises:
-        BikeError: a folder can't be written to, or ``out`` is a folder.
-    """
-    if out.is_dir():
-        raise BikeError(f"{out}: is a folder; the name of the checkpoint file is needed.")
-    for folder in (out.parent, state_dir, live_dir):
-        if folder is not None:
-            check_writable(folder)
-
-
-def start_model(model: Model, weights: Path, seed: int) -> tuple[Encoder, VideoHead]:
-    """CLIP and a head to train: those of ``model.start_from``, or CLIP's weights and a head drawn from ``seed``.
-
-    Raises:
-        ParamsError: the checkpoint to start from has another kind of head.
-        WeightsError: the file can't be loaded.
-    """
-    if model.start_from is not None:
-        encoder, head, _ = load_released(weights)
-        if not isinstance(head, VideoHead) or head.temporal != model.temporal:
-            kind = head.temporal if isinstance(head, VideoHead) else "an attribute head"
-            raise ParamsError(
-                f"model.start_from: {weights} has another head than model.temporal (got {kind}; {model.temporal} is "
-                "wanted). Change one of the two."
-            )
-        head.interaction = model.interaction
-        return encoder, head
-    encoder = load_clip(weights)
-    torch.manual_seed(seed)
-    return encoder, VideoHead(encoder.embed_dim, encoder.text_heads, model.temporal, model.interaction).eval()
 
 
 def _build_branch(

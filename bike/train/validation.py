@@ -11,7 +11,7 @@ from torch import Tensor
 from bike.data.inputs import targets_of
 from bike.data.loader import Batch, TrainingBatches, evaluation_batches
 from bike.distributed import World, collect_rows, working_type
-from bike.evaluate.results import Scores, summarize
+from bike.evaluate.scores import Scores, summarize
 from bike.frames.open import FrameSource
 from bike.model.scorer import Scorer
 from bike.params import Model, Train

@@ -150,3 +150,20 @@ def _read_fully(file: IO[bytes], num_bytes: int) -> bytes:
         parts.append(part)
         num_bytes -= len(part)
     return b"".join(parts)
+
+
+@dataclass(frozen=True, slots=True)
+class FoundVideo:
+    """A video to extract.
+
+    Attributes:
+        path: its name in the manifest, relative to the source; undecodable bytes are surrogates.
+        file: where its bytes are.
+        stamp: changes when the bytes do: size, modification time, and position in a tar.
+        problem: why it can't be read, or an empty string.
+    """
+
+    path: str
+    file: VideoFile
+    stamp: tuple[int, ...] = ()
+    problem: str = ""

@@ -15,17 +15,11 @@ from pathlib import Path
 
 from bike.errors import BikeError, DataError, one_line
 from bike.files import existing_file
-from bike.video.file import VideoFile
-from bike.video.found import FoundVideo
+from bike.names import _leads_out, is_tar, is_video
+from bike.video.file import FoundVideo, VideoFile
 from bike.video.tars import tar_videos
 
 log = logging.getLogger("bike")
-
-_EXTENSIONS = (
-    "3g2 3gp amv asf avi divx dv f4v flv gif h264 hevc ivf m1v m2ts m2v m4v mkv mov mp4 mpe mpeg mpg mts mxf nut ogm "
-    "ogv qt rm rmvb ts vob webm wmv wtv y4m"
-)
-VIDEO_SUFFIXES = frozenset("." + extension for extension in _EXTENSIONS.split())
 
 
 def find_videos(
@@ -69,16 +63,6 @@ def find_videos(
     return sorted(found, key=lambda video: video.path)
 
 
-def is_video(name: str) -> bool:
-    """Whether a file name ends like a video's."""
-    return os.path.splitext(name)[1].lower() in VIDEO_SUFFIXES  # noqa: PTH122 (a name may hold any bytes)
-
-
-def is_tar(name: str) -> bool:
-    """Whether a file name ends like a tar's."""
-    return name.lower().endswith(".tar")
-
-
 def _is_hidden(path: str) -> bool:
     return os.path.basename(path).startswith(".")  # noqa: PTH119 (a name may hold any bytes)
 
@@ -116,10 +100,6 @@ def _inside(name: str, folder: Path) -> str:
             if not _leads_out(relative):
                 return relative
     return name
-
-
-def _leads_out(name: str) -> bool:
-    return os.path.isabs(name) or name == ".." or name.startswith("../")  # noqa: PTH117
 
 
 def _outside(name: str) -> FoundVideo:

@@ -11,8 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from bike.errors import DataError, one_line
 from bike.files import existing_file
-from bike.video.file import VideoFile
-from bike.video.found import FoundVideo
+from bike.video.file import FoundVideo, VideoFile
 
 MAX_JSON_BYTES = 1 << 20
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from bike.annotate.classes import clean_class_name, distinct_names
 from bike.annotate.entries import Annotations, Entry, ReadOptions
-from bike.annotate.reading import Table, find_file, find_files, read_lines
+from bike.annotate.reading import Table, find_file, find_files
 from bike.errors import DataError, first_few
-from bike.files import existing_dir
+from bike.files import existing_dir, read_lines
 
 FPS = 24.0  # of the frames that the data set's authors publish
 

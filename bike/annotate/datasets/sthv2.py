@@ -8,8 +8,9 @@ from typing import Any
 
 from bike.annotate.classes import clean_class_name, distinct_names, read_class_names
 from bike.annotate.entries import Annotations, Entry, ReadOptions
-from bike.annotate.reading import find_file, find_files, is_text, read_annotation_json, read_lines
+from bike.annotate.reading import find_file, find_files, is_text, read_annotation_json
 from bike.errors import DataError, first_few
+from bike.files import read_lines
 
 FILES = {"train": "train", "validation": "val", "test": "test"}
 

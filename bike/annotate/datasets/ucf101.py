@@ -5,10 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from bike.annotate.classes import ClassTable, clean_class_name, distinct_names
-from bike.annotate.entries import Annotations, Entry, ReadOptions, chosen_folds, tidy_path
-from bike.annotate.reading import find_file, read_lines
+from bike.annotate.entries import Annotations, Entry, ReadOptions, chosen_folds
+from bike.annotate.reading import find_file
 from bike.errors import DataError, first_few
-from bike.files import existing_dir
+from bike.files import existing_dir, read_lines
+from bike.names import tidy_path
 
 
 def read_ucf101(source: Path, options: ReadOptions) -> Annotations:

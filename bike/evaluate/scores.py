@@ -1,0 +1,139 @@
+"""Scores of N videos: written and read with the keys, labels and class names that they belong to."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as to_safetensors
+from torch import Tensor
+
+from bike.errors import DataError, one_line
+from bike.evaluate.metrics import (
+    label_ranks,
+    mean_average_precision,
+    mean_class_accuracy,
+)
+from bike.files import atomic_write, existing_file
+
+SCORES_NAME = "scores.safetensors"
+
+
+HEADER = "bike"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Scores:
+    """Scores of N videos for K classes.
+
+    Attributes:
+        keys: of the samples, N.
+        names: of the classes, K.
+        scores: float32 (N, K).
+        targets: uint8 (N, K), 1 where the video shows the class.
+        logits: float32 (N·V, K), raw cosines of each view; None for fused scores.
+        num_views: V.
+    """
+
+    keys: list[str]
+    names: list[str]
+    scores: Tensor
+    targets: Tensor
+    logits: Tensor | None = None
+    num_views: int = 1
+
+    @property
+    def is_multi_label(self) -> bool:
+        """Whether some video shows more than one class."""
+        return bool((self.targets.sum(1) > 1).any())
+
+
+def summarize(scores: Scores) -> dict[str, float | int | None]:
+    """Top-1, top-5, mean class accuracy and mAP in percent, and the number of videos.
+
+    Videos without a label count for mAP only. Where videos have several labels, top-k asks whether one of the k best
+    classes is among them, and there is no mean class accuracy.
+    """
+    labelled = scores.targets.bool().any(1)
+    targets, found = scores.targets[labelled], scores.scores[labelled]
+    if scores.is_multi_label:
+        order = found.sort(dim=1, descending=True, stable=True).indices
+        hits = targets.gather(1, order).bool()
+        top1, top5 = (float(hits[:, :k].any(1).double().mean()) * 100 for k in (1, 5))
+        mean_class = None
+    else:
+        labels = targets.long().argmax(1)
+        ranks = label_ranks(found, labels)
+        top1, top5 = (float((ranks < k).double().mean()) * 100 for k in (1, 5))
+        mean_class = round(mean_class_accuracy(found, labels), 4)
+    return {
+        "top1": round(top1, 4),
+        "top5": round(top5, 4),
+        "mean_class": mean_class,
+        "map": round(mean_average_precision(scores.scores, scores.targets), 4),
+        "videos": len(scores.keys),
+    }
+
+
+def write_scores(path: Path | str, scores: Scores) -> None:
+    """Write scores as safetensors; equal scores give equal bytes."""
+    tensors = {"scores": scores.scores.float().contiguous(), "labels": scores.targets.contiguous()}
+    if scores.logits is not None:
+        tensors["logits"] = scores.logits.float().contiguous()
+    header = {"keys": scores.keys, "names": scores.names, "num_views": scores.num_views}
+    with atomic_write(path) as file:
+        file.write(to_safetensors(tensors, {HEADER: json.dumps(header)}))
+
+
+def read_scores(place: Path | str) -> Scores:
+    """Read ``scores.safetensors``, given itself or its folder.
+
+    Raises:
+        DataError: not such a file, or its parts do not belong together.
+        BikeError: there is none.
+    """
+    place = Path(place)
+    path = existing_file(place / SCORES_NAME if place.is_dir() else place)
+    try:
+        with safe_open(path, "pt") as file:
+            header = json.loads((file.metadata() or {}).get(HEADER, "{}"))
+            tensors = {name: file.get_tensor(name) for name in ("scores", "labels", "logits") if name in file.keys()}  # noqa: SIM118
+    except (SafetensorError, OSError, ValueError) as error:
+        raise DataError(f"{path}: not a scores file ({one_line(error)[:200]}). Evaluate again.") from error
+    problem = _find_problem(header, tensors)
+    if problem:
+        raise DataError(f"{path}: {problem}. Evaluate again.")
+    return Scores(
+        header["keys"],
+        header["names"],
+        tensors["scores"],
+        tensors["labels"],
+        tensors.get("logits"),
+        header["num_views"],
+    )
+
+
+def _find_problem(header: Any, tensors: Mapping[str, Tensor]) -> str:
+    """What is wrong with a scores file; an empty text when nothing is."""
+    if not isinstance(header, dict) or not {"keys", "names", "num_views"} <= set(header):
+        return "keys and class names are missing from its header"
+    keys, names, views = header["keys"], header["names"], header["num_views"]
+    texts = isinstance(keys, list) and isinstance(names, list) and all(isinstance(t, str) for t in [*keys, *names])
+    if not texts or len(set(keys)) < len(keys) or not isinstance(views, int) or views < 1:
+        return "keys, class names or the number of views in its header make no sense"
+    shape = (len(keys), len(names))
+    scores, labels, logits = (tensors.get(name) for name in ("scores", "labels", "logits"))
+    if scores is None or labels is None or scores.shape != shape or labels.shape != shape:
+        return f"scores and labels of shape {shape} are needed"
+    if scores.dtype != torch.float32 or labels.dtype != torch.uint8:
+        return "scores must be float32 and labels uint8"
+    if logits is not None and (logits.shape != (shape[0] * views, shape[1]) or logits.dtype != torch.float32):
+        return f"logits must be float32 of shape {(shape[0] * views, shape[1])}"
+    if not scores.isfinite().all() or not ((labels == 0) | (labels == 1)).all():
+        return "scores must be finite and labels 0 or 1"
+    return ""

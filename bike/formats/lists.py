@@ -1,0 +1,119 @@
+"""Lists as people have them: our CSV, an extraction manifest, ``<dir> <frames> <label>`` or ``<file> <label>``."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from bike.errors import DataError, first_few
+from bike.files import existing_file, read_lines
+from bike.names import split_extension, tidy_path, video_keys
+from bike.records import Sample, read_list, read_manifest
+
+
+class PublishedRow(NamedTuple):
+    """One line of a published list.
+
+    Attributes:
+        path: folder of frames or video file, relative to the media folder; tidied.
+        labels: class integers, empty for ``-1``.
+        frames: number of frames, 0 where the list states none.
+    """
+
+    path: str
+    labels: tuple[int, ...]
+    frames: int
+
+
+def load_samples(path: Path | str) -> list[Sample]:
+    """Samples of a list CSV, of an extraction manifest (accepted videos, no labels), or of a published-style list.
+
+    Raises:
+        DataError: none of the three, or a bad row.
+    """
+    path = existing_file(path)
+    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+        header = next(csv.reader([file.readline(65536)]), [])
+    if {"key", "status"} <= set(header):
+        accepted = [record for record in read_manifest(path) if record.status == "ok"]
+        return [Sample(record.key, record.key, record.path, (), record.frames) for record in accepted]
+    if {"key", "label"} <= set(header):
+        return read_list(path)
+
+    samples = read_published_list(path, layout="frames")
+    keys = Counter(sample.key for sample in samples)
+    if len(keys) < len(samples):
+        twice = next(sample.path for sample in samples if keys[sample.key] > 1)
+        raise DataError(f"{path}: {twice} stands twice. Keep one line of it.")
+    return samples
+
+
+def read_published_list(path: Path | str, *, layout: str = "auto") -> list[Sample]:
+    """Read one published list as it is, without looking at videos or class names.
+
+    ``Sample.path`` is the folder of frames or the video file relative to the media folder, ``frames`` is 0 for video
+    lists, label ``-1`` means none.
+
+    Raises:
+        DataError: lines that can't be read; the first ten are named.
+    """
+    rows = read_rows(Path(path), layout)
+    keys = video_keys([row.path for row in rows])
+    return [Sample(key, key, row.path, row.labels, row.frames) for row, key in zip(rows, keys, strict=True)]
+
+
+def read_rows(path: Path, layout: str = "auto") -> list[PublishedRow]:
+    """Lines of one published list.
+
+    A line is read from its right end, so that blanks in names do no harm. With ``auto`` the lines are ``frames`` when
+    most of the first 1,000 have two integers at the end and no video file before the last one.
+
+    Raises:
+        DataError: lines that can't be read; the first ten are named.
+    """
+    lines = read_lines(path)
+    if layout == "auto":
+        layout = guess_layout([text for _, text in lines[:1000]])
+    rows, bad = [], []
+    for line, text in lines:
+        words = text.rsplit(None, 2 if layout == "frames" else 1)
+        labels = read_label_ids(words[-1])
+        if (
+            len(words) != (3 if layout == "frames" else 2)
+            or labels is None
+            or (layout == "frames" and not is_id(words[1]))
+        ):
+            bad.append(f"line {line}")
+            continue
+        frames = int(words[1]) if layout == "frames" else 0
+        rows.append(PublishedRow(tidy_path(words[0]), labels, frames))
+    if bad:
+        form = "<dir> <frames> <label>" if layout == "frames" else "<file> <label>"
+        raise DataError(f"{path}: `{form}` is needed: {first_few(bad)}. Correct them, or name the layout.")
+    return rows
+
+
+def guess_layout(lines: Sequence[str]) -> str:
+    """``frames`` or ``videos``, see :func:`read_rows`."""
+    frames = 0
+    for line in lines:
+        words = line.rsplit(None, 2)
+        before = line.rsplit(None, 1)[0]
+        frames += len(words) == 3 and is_id(words[1]) and split_extension(before) == before
+    return "frames" if 2 * frames > len(lines) else "videos"
+
+
+def read_label_ids(word: str) -> tuple[int, ...] | None:
+    """``3`` or ``3,7,12``; ``-1`` for no label; None when it is neither."""
+    if word == "-1":
+        return ()
+    parts = word.split(",")
+    return tuple(int(part) for part in parts) if all(is_id(part) for part in parts) else None
+
+
+def is_id(word: str) -> bool:
+    """Whether ``word`` is a plain integer of reasonable length."""
+    return word.isascii() and word.isdigit() and len(word) < 10

@@ -1,0 +1,63 @@
+""""""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from bike.checkpoint import check_writable
+from bike.errors import BikeError, DataError, first_few
+from bike.records import Sample
+from bike.train.curves import Point
+
+log = logging.getLogger("bike")
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What a training run made.
+
+    Attributes:
+        checkpoint: the file.
+        points: of the curves: (step from 0, values by name); on rank 0 only.
+    """
+
+    checkpoint: Path
+    points: list[Point]
+
+    def latest(self, name: str) -> float | None:
+        """The last value of a curve such as ``train/loss`` or ``val/top1`` (percent); None where there is none."""
+        return next((values[name] for _, values in reversed(self.points) if name in values), None)
+
+
+def check_trainable(samples: list[Sample], place: Path | str) -> None:
+    """Every sample of a training list needs a label.
+
+    Raises:
+        DataError: naming those that have none.
+    """
+    bare = [sample.key for sample in samples if not sample.labels]
+    if bare:
+        raise DataError(f"{place}: samples without a label can't be trained on: {first_few(bare)}.")
+    if several := sum(len(sample.labels) > 1 for sample in samples):
+        log.warning(
+            "%s: %d of %d samples have several labels, and training takes the first of each. List the parts that show "
+            "one class each (start and end), as the published training does.",
+            place,
+            several,
+            len(samples),
+        )
+
+
+def check_places(out: Path, state_dir: Path | str | None, live_dir: Path | str | None) -> None:
+    """Fail now rather than after the last epoch, if a result can't be written.
+
+    Raises:
+        BikeError: a folder can't be written to, or ``out`` is a folder.
+    """
+    if out.is_dir():
+        raise BikeError(f"{out}: is a folder; the name of the checkpoint file is needed.")
+    for folder in (out.parent, state_dir, live_dir):
+        if folder is not None:
+            check_writable(folder)
