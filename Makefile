@@ -8,7 +8,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DVC_NO_ANALYTICS = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test check format constraints deps clean
+.PHONY: help install demo test check format constraints clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -41,9 +41,6 @@ check: install  ## format, lint, types, tests
 format: install  ## rewrite the code in the project's format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
-
-deps: install  ## write the modules that each stage imports into dvc.yaml
-	$(BIN)/python -m stages.sync_deps
 
 constraints: install  ## renew constraints.txt from what is installed
 	@{ head -n 2 constraints.txt; $(BIN)/python -m pip freeze --exclude-editable | grep -vE '^(pip|setuptools)==' | sed -E 's/^(torch==[0-9.]+)\+.*/\1/'; } > constraints.txt.new

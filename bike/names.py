@@ -55,7 +55,7 @@ def is_tar(name: str) -> bool:
     return name.lower().endswith(".tar")
 
 
-def _leads_out(name: str) -> bool:
+def leads_out(name: str) -> bool:
     return os.path.isabs(name) or name == ".." or name.startswith("../")  # noqa: PTH117
 
 

@@ -7,6 +7,7 @@ import signal
 from pathlib import Path
 
 import pytest
+from helpers.places import shared_folder
 from jaxtyping import install_import_hook
 
 os.environ.setdefault("DVC_NO_ANALYTICS", "1")
@@ -18,14 +19,6 @@ install_import_hook(CHECKED, "beartype.beartype")
 
 # A runner in the background may ignore Ctrl-C; the programs that tests start and interrupt would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
-
-ROOT = Path(__file__).resolve().parents[1]
-
-
-def shared_folder() -> Path | None:
-    """The folder of reference data beside the checkout (or $BIKE_SHARED), None where it is absent."""
-    folder = Path(os.environ.get("BIKE_SHARED", ROOT.parent / "shared"))
-    return folder if folder.is_dir() else None
 
 
 @pytest.fixture(scope="session")

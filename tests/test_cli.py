@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -12,6 +11,7 @@ from pathlib import Path
 import click
 import pytest
 import typer
+from helpers.commands import run_bike
 from typer.testing import CliRunner
 
 from bike.cli import COMMANDS, build_app, guarded
@@ -44,16 +44,6 @@ def test_help_says_what_it_does_and_shows_an_example(words: tuple[str, ...]) -> 
 def test_help_lists_every_command() -> None:
     result = CliRunner().invoke(APP, ["--help"], env={"COLUMNS": "160"})
     assert [name for name in COMMANDS if name not in result.output] == []
-
-
-def run_bike(*words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "bike.cli", *words],
-        cwd=cwd,
-        capture_output=True,
-        text=True,
-        env={**os.environ, "NO_COLOR": "1"},
-    )
 
 
 def test_help_imports_nothing_heavy() -> None:

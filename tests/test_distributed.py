@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from fit_helpers import ALONE, CASES, gradients_of, meet, run_processes, save_gradients
+from helpers.fit import ALONE, CASES, gradients_of, meet, run_processes, save_gradients
 from safetensors.torch import load_file
 
 from bike.distributed import any_of, collect_rows, gather_rows, join_world, share_of, sum_gradients, working_type

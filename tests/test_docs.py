@@ -10,8 +10,8 @@ from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from command_helpers import check_command
-from conftest import ROOT
+from helpers.commands import check_command
+from helpers.places import ROOT
 from ruamel.yaml import YAML
 
 from bike.params import load_params

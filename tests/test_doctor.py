@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 import typer
+from helpers.videos import make_video, overwrite
 from typer.testing import CliRunner, Result
-from video_samples import make_video, overwrite
 
 from bike.commands.doctor import doctor
 from bike.doctor import Check, check_data, check_machine, spread

@@ -2,86 +2,85 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
-from conftest import ROOT
+from helpers.imports import files_of, imported_files, imported_names
+from helpers.places import ROOT
 from ruamel.yaml import YAML
 
 from bike.params import Params, load_params
-from stages.sync_deps import PLUMBING, code_deps, imported_files, stage_module, synced
 
-# A module imports only from the rows above its own. A trailing * covers the files a module was split into.
+# A room imports only from itself and the rows above its own; rooms of one row leave each other alone.
 ROWS = [
     "errors",
-    "files progress params records",
-    "distributed checkpoint",
-    "data.decode* data.packs*",
-    "data.temporal",
-    "data.spatial",
-    "data.annotations*",
-    "data.extract*",
-    "data.shards* data.remote*",
-    "data.sources* data.loader*",
-    "text.*",
-    "model.encoders*",
-    "model.heads*",
-    "model.weights* model.count",
-    "attributes*",
-    "evaluate.*",
-    "train.*",
-    "demo.*",
-    "predict*",
-    "report*",
-    "bench* doctor zoo*",
-    "commands.*",
+    "names files progress",
+    "download workers distributed text",
+    "records params checkpoint video",
+    "formats demo",
+    "extract annotate frames",
+    "shard data",
+    "model",
+    "attributes",
+    "evaluate",
+    "train report predict",
+    "pretrain bench doctor zoo",
+    "commands",
     "cli",
 ]
 
-
-def row_of(module: str) -> int:
-    """The row of ``bike.…`` module names, the one that names it most closely."""
-    short = module.removeprefix("bike.")
-    matches = [
-        (len(pattern), index)
-        for index, row in enumerate(ROWS)
-        for pattern in row.split()
-        if short == pattern.removesuffix("*").removesuffix(".")
-        or (pattern.endswith("*") and short.startswith(pattern[:-1]))
-    ]
-    assert matches, f"{module} has no row: add it to ROWS where it belongs"
-    return max(matches)[1]
+# A change of these can't change a result: progress, command lines, and the schema of params.yaml, which states every
+# value in full (test_params_yaml_states_every_value) and changes none (test_the_schema_changes_no_value).
+NO_RESULT = {
+    "bike/__init__.py",
+    "bike/cli.py",
+    "bike/params.py",
+    "bike/progress.py",
+    "stages/__init__.py",
+}
 
 
-def module_name(path: Path) -> str:
-    parts = path.relative_to(ROOT).with_suffix("").parts
-    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+def room_of(path: Path) -> str:
+    """``video`` of ``bike/video/stream.py``, ``files`` of ``bike/files.py``."""
+    return path.relative_to(ROOT / "bike").with_suffix("").parts[0]
 
 
-MODULES = sorted(p for p in (ROOT / "bike").rglob("*.py") if p.name != "__init__.py")
+def row_of(room: str) -> int:
+    found = [index for index, row in enumerate(ROWS) if room in row.split()]
+    assert found, f"{room} has no row: add it to ROWS where it belongs"
+    return found[0]
 
 
-@pytest.mark.parametrize("path", MODULES, ids=module_name)
+MODULES = sorted(p for p in (ROOT / "bike").rglob("*.py") if p != ROOT / "bike" / "__init__.py")
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_imports_point_upwards(path: Path) -> None:
-    own = row_of(module_name(path))
-    from stages.sync_deps import _files_of, _imported_names
-
-    for name in _imported_names(path):
-        for file in _files_of(name, ROOT):
-            if file.name == "__init__.py" or not name.startswith("bike"):
+    own = room_of(path)
+    for name in imported_names(path):
+        for file in files_of(name):
+            if file.parent in (ROOT / "bike", ROOT / "stages") and file.name == "__init__.py":
                 continue
-            other = row_of(module_name(file))
-            assert other <= own, f"{module_name(path)} imports {module_name(file)}, which stands below it"
+            other = room_of(file)
+            assert other == own or row_of(other) < row_of(own), f"{path.name} imports {name} from a room below it"
+
+
+def test_no_import_goes_in_a_circle() -> None:
+    """Module by module, also inside a room."""
+    graph = {path: {file for name in imported_names(path) for file in files_of(name)} - {path} for path in MODULES}
+    while leaves := [path for path, needs in graph.items() if not needs & graph.keys()]:
+        for path in leaves:
+            del graph[path]
+    assert sorted(str(path.relative_to(ROOT)) for path in graph) == []
 
 
 def test_a_stage_and_a_command_do_not_call_each_other() -> None:
     for path in (ROOT / "stages").glob("*.py"):
-        assert (
-            not [file for file in imported_files(path) if file.startswith("bike/commands/")]
-            or path.name == "__init__.py"
-        )
+        assert not [file for file in imported_files(path) if file.startswith("bike/commands/")]
+    for path in (ROOT / "bike").rglob("*.py"):
+        assert not [name for name in imported_names(path) if name.startswith("stages")]
 
 
 @pytest.mark.parametrize(
@@ -91,67 +90,68 @@ def test_files_stay_short(path: Path) -> None:
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 300
 
 
-def pipeline() -> dict[str, dict[str, object]]:
-    return YAML(typ="safe", pure=True).load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
+def test_no_test_imports_another() -> None:
+    for path in (ROOT / "tests").rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        assert not re.search(r"^\s*(from|import) (test_|tests\b|conftest)", text, re.MULTILINE), path
 
 
-def test_stage_deps_cover_the_modules_they_import() -> None:
-    assert synced(pipeline()) == [], "run `make deps`"
+STAGES: dict[str, dict[str, Any]] = YAML(typ="safe", pure=True).load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))[
+    "stages"
+]
 
 
-@pytest.mark.parametrize("name", list(pipeline()["stages"]))
-def test_each_stage_runs_a_module_that_exists(name: str) -> None:
-    module = stage_module(str(pipeline()["stages"][name]["cmd"]))
-    assert module is not None
-    assert (ROOT / module).is_file()
+def stage_file(name: str) -> Path:
+    """The file of the stage that ``python -m stages.…`` runs."""
+    found = re.search(r"-m (stages\.\w+)", STAGES[name]["cmd"])
+    assert found, name
+    return ROOT / (found[1].replace(".", "/") + ".py")
 
 
-@pytest.mark.parametrize("name", list(pipeline()["stages"]))
-def test_each_stage_declares_the_params_it_reads(name: str) -> None:
-    """Every ``params`` entry of dvc.yaml is in the schema, and covers each section that the stage's file names."""
-    stage = pipeline()["stages"][name]
-    declared = [str(entry) for entry in stage.get("params", [])]
-    for entry in declared:
-        section, _, key = entry.partition(".")
-        assert section in Params.model_fields, entry
-        if key:
-            assert key in type(getattr(Params(), section)).model_fields, entry
-    source = (ROOT / str(stage_module(str(stage["cmd"])))).read_text(encoding="utf-8")
-    for section in Params.model_fields:
-        if f"settings.{section}" in source:
-            assert any(entry.split(".")[0] == section for entry in declared), f"{section} is read, not declared"
+def covers(dep: str, file: str) -> bool:
+    return file == dep or file.startswith(f"{dep}/")
+
+
+@pytest.mark.parametrize("name", list(STAGES))
+def test_every_module_that_a_stage_imports_lies_under_one_of_its_deps(name: str) -> None:
+    """DVC does not follow imports."""
+    path = stage_file(name)
+    needed = {path.relative_to(ROOT).as_posix(), *imported_files(path)} - NO_RESULT
+    deps = [dep for dep in STAGES[name]["deps"] if dep.startswith(("bike/", "stages/"))]
+    assert sorted(file for file in needed if not any(covers(dep, file) for dep in deps)) == []
+    assert [dep for dep in deps if not any(covers(dep, file) for file in needed)] == [], "idle"
+
+
+def test_what_decides_no_result_exists() -> None:
+    assert [name for name in NO_RESULT if not (ROOT / name).is_file()] == []
 
 
 def test_params_yaml_states_every_value() -> None:
     """The schema's defaults can then change without a hidden change of any pinned result."""
     tree = YAML(typ="safe", pure=True).load((ROOT / "params.yaml").read_text(encoding="utf-8"))
-    for name in Params.model_fields:
-        assert name in tree, name
-        if hasattr(type(getattr(Params(), name)), "model_fields"):
-            missing = set(type(getattr(Params(), name)).model_fields) - set(tree[name])
-            assert not missing, f"{name}: {missing}"
-    load_params(ROOT / "params.yaml")
+    assert set(tree) == set(Params.model_fields)
+    for name, section in tree.items():
+        assert set(section) == set(type(getattr(Params(), name)).model_fields), name
 
 
-def test_plumbing_exists() -> None:
-    assert [name for name in PLUMBING if not (ROOT / name).is_file()] == []
+def test_the_schema_changes_no_value() -> None:
+    """So that its code need not be a dep of every stage: what a stage gets is what params.yaml says."""
+    tree = YAML(typ="safe", pure=True).load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    assert load_params(ROOT / "params.yaml").model_dump(mode="json") == tree
 
 
-def test_code_deps_follow_imports_through_modules(tmp_path: Path) -> None:
+def test_imports_are_followed_through_modules_and_packages(tmp_path: Path) -> None:
     for name, text in {
         "stages/one.py": "from bike.a import f\n",
         "bike/a.py": "def f():\n    from bike import b\n    return b\n",
-        "bike/b.py": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import bike.c\n",
+        "bike/b.py": "from typing import TYPE_CHECKING\nimport bike.room.d\nif TYPE_CHECKING:\n    import bike.c\n",
         "bike/c.py": "",
+        "bike/room/__init__.py": '"""A room."""\nfrom bike.room.e import x\n',
+        "bike/room/d.py": "",
+        "bike/room/e.py": "x = 1\n",
         "bike/__init__.py": "",
     }.items():
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
-    assert code_deps("stages/one.py", tmp_path) == ["bike/a.py", "bike/b.py", "stages/one.py"]
-
-
-def test_sync_deps_check_passes_as_a_command() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "stages.sync_deps", "--check"], cwd=ROOT, capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
+    found = imported_files(tmp_path / "stages/one.py", tmp_path)
+    assert found == {"bike/a.py", "bike/b.py", "bike/room/__init__.py", "bike/room/d.py", "bike/room/e.py"}

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from helpers.places import ROOT
 from safetensors.torch import load_file
 
 from bike.errors import DataError
@@ -17,7 +18,7 @@ from bike.records import read_labels, write_labels
 from bike.text.prompts import class_prompts
 from bike.text.tokenizer import tokenize
 
-LISTS = Path(__file__).resolve().parents[1] / "lists"
+LISTS = ROOT / "lists"
 COUNTS = {"kinetics400": 400, "ucf101": 101, "hmdb51": 51, "activitynet": 200, "charades": 157, "kinetics600": 600}
 SPLITS = [LISTS / "kinetics600" / f"split{number}.txt" for number in (1, 2, 3)]
 

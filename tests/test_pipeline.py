@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import ROOT
+from helpers.places import ROOT
 from ruamel.yaml import YAML
 
 from bike.files import read_json

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 import typer
-from fit_helpers import tiny_encoder
+from helpers.fit import tiny_encoder
 from typer.testing import CliRunner
 
 from bike.cli import guarded

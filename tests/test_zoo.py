@@ -6,9 +6,8 @@ import re
 from pathlib import Path
 
 import pytest
-from command_helpers import check_command
-from conftest import ROOT
-from test_cli import run_bike
+from helpers.commands import check_command, run_bike
+from helpers.places import ROOT
 
 from bike.errors import ParamsError
 from bike.files import write_json

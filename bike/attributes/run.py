@@ -12,7 +12,7 @@ from torch.nn.functional import normalize
 
 from bike.attributes.corpus import merge_corpora, read_lexicon, write_corpus
 from bike.checkpoint import PartialRows, check_writable, discard_state, fingerprint
-from bike.data.inputs import print_of_frames
+from bike.data.inputs import frames_checksum
 from bike.data.map import map_samples
 from bike.distributed import join_world, wait_for_all
 from bike.errors import BikeError, DataError
@@ -86,7 +86,7 @@ def make_attributes(
                 model=print_of_model,
                 sizes=[params.model.input_size, params.model.short_side, settings.frames],
                 list=sha256(path),
-                frames=print_of_frames(place),
+                frames=frames_checksum(place),
             )
             folder = None if state_dir is None else Path(state_dir) / str(number)
             means = map_samples(

@@ -118,7 +118,7 @@ def _prepare(stage: str, root: Path, jobs: int) -> Callable[[], object]:
 
         return partial(extract_videos, root / "videos", root / "frames", options=Extract(jobs=jobs), strict=True)
     if stage == "annotate":
-        from bike.annotate import annotate
+        from bike.annotate.run import annotate
 
         return partial(annotate, "folders", root / "videos", root / "frames/manifest.csv", root / "lists")
     from bike.shard.run import write_shards

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
-    from bike.annotate import Audit, ReadOptions
+    from bike.annotate.audit import Audit
+    from bike.annotate.entries import ReadOptions
     from bike.params import Annotate
 
 app = typer.Typer(
@@ -99,7 +100,7 @@ def _register_three_splits(dataset: str, text: str) -> None:
         min_frames: MinFrames = None,
         names: Names = None,
     ) -> None:
-        from bike.annotate import ReadOptions
+        from bike.annotate.entries import ReadOptions
 
         _run(dataset, source, media, out, ReadOptions(fold=split), _policies(policy, params, min_frames, names))
 
@@ -116,7 +117,7 @@ def _register(dataset: str, text: str) -> None:
         min_frames: MinFrames = None,
         names: Names = None,
     ) -> None:
-        from bike.annotate import ReadOptions
+        from bike.annotate.entries import ReadOptions
 
         _run(dataset, source, media, out, ReadOptions(labels=labels), _policies(policy, params, min_frames, names))
 
@@ -153,7 +154,7 @@ def annotate_csv(
     bike annotate csv --source clips.csv --media videos --out lists/mine
     bike annotate csv --source clips.csv --media videos --out lists/mine --split a=train --split b=test
     """
-    from bike.annotate import ReadOptions
+    from bike.annotate.entries import ReadOptions
 
     options = ReadOptions(
         labels=labels,
@@ -186,7 +187,7 @@ def annotate_published(
     \b
     bike annotate published --source k400/val.txt --labels k400/labels.csv --media frames/k400 --out lists/k400
     """
-    from bike.annotate import ReadOptions
+    from bike.annotate.entries import ReadOptions
 
     options = ReadOptions(labels=labels, layout=layout.value)
     _run("published", source, media, out, options, _policies(policy, params, min_frames, names))
@@ -206,14 +207,14 @@ def few_shot(
     \b
     bike annotate few-shot lists/ucf101/split1/train.csv --shots 4 --seed 0 --out lists/ucf101/split1/train-4.csv
     """
-    from bike.annotate import write_few_shot
+    from bike.annotate.few_shot import write_few_shot
 
     samples = write_few_shot(source, out, shots=shots, seed=seed, repeat=repeat, labels=labels)
     typer.echo(f"{out}: {len(samples)} samples, {shots} videos of each of {len({s.labels for s in samples})} classes")
 
 
 def _run(dataset: str, source: Path, media: Path | None, out: Path, options: ReadOptions, policies: Annotate) -> None:
-    from bike.annotate import annotate
+    from bike.annotate.run import annotate
 
     _show(annotate(dataset, source, media, out, policies=policies, options=options), out)
 

@@ -10,13 +10,13 @@ import torch
 
 from bike.attributes.corpus import read_corpus, sentences_of
 from bike.checkpoint import check_writable
-from bike.data.inputs import read_inputs, targets_of
 from bike.distributed import join_world
 from bike.errors import BikeError
 from bike.evaluate.results import write_results
-from bike.evaluate.scores import Scores
+from bike.evaluate.scores import Scores, targets_of
 from bike.evaluate.views import video_scores
 from bike.files import existing_file
+from bike.formats.lists import read_listing
 from bike.model.heads import AttributeHead
 from bike.model.scorer import encode_sentences
 from bike.model.weights import load_released
@@ -52,7 +52,7 @@ def evaluate_attributes(
         BikeError: anything in the inputs that can't be used.
     """
     start, settings = time.monotonic(), params.attributes
-    inputs = read_inputs(samples, labels)
+    inputs = read_listing(samples, labels)
     sentences = sentences_of(
         inputs.samples, read_corpus(corpus), top_k=settings.top_k, prompt=settings.prompt, source=corpus
     )

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from bike.checkpoint import PartialRows, check_writable, discard_state, fingerprint
-from bike.data.inputs import read_inputs, targets_of
+from bike.data.inputs import read_inputs
 from bike.data.map import map_samples
 from bike.distributed import join_world, wait_for_all, working_type
 from bike.evaluate.metrics import published_mean_average_precision
 from bike.evaluate.results import write_results
-from bike.evaluate.scores import Scores
+from bike.evaluate.scores import Scores, targets_of
 from bike.evaluate.views import video_scores
 from bike.files import sha256
 from bike.model.choose import check_input_size, load_video_model
@@ -66,8 +66,6 @@ def evaluate_video(
     """
     start, out, settings = time.monotonic(), Path(out), params.evaluate
     inputs = read_inputs(samples, labels, frames)
-    if inputs.source is None:
-        raise ValueError("frames are needed")
     encoder, head = load_video_model(checkpoint, temporal=temporal, interaction=interaction)
     size = check_input_size(params.model, encoder)
     check_writable(out)
@@ -86,7 +84,7 @@ def evaluate_video(
             model=params.model.model_dump(include={"frames", "short_side", "prompt"}),
             views=views.model_dump(),
             precision=settings.precision,
-            inputs=inputs.prints,
+            inputs=inputs.checksums,
         )
         logits = map_samples(
             scorer.score_frames,

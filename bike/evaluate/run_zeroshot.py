@@ -12,14 +12,14 @@ import torch
 from torch import Tensor
 
 from bike.checkpoint import PartialRows, check_writable, discard_state, fingerprint
-from bike.data.inputs import Inputs, read_inputs, targets_of
+from bike.data.inputs import Inputs, read_inputs
 from bike.data.map import map_samples
 from bike.distributed import join_world, wait_for_all, working_type
 from bike.errors import DataError
 from bike.evaluate.metrics import top_k_accuracy
 from bike.evaluate.results import write_results
 from bike.evaluate.run_video import state_beside
-from bike.evaluate.scores import Scores
+from bike.evaluate.scores import Scores, targets_of
 from bike.evaluate.views import video_scores
 from bike.evaluate.zeroshot import half_class_accuracy, half_classes, mean_and_std, read_class_split
 from bike.files import sha256
@@ -99,10 +99,8 @@ def evaluate_zeroshot(
             model=params.model.model_dump(include={"frames", "short_side"}),
             views=views.model_dump(),
             precision=settings.precision,
-            inputs=inputs.prints,
+            inputs=inputs.checksums,
         )
-        if inputs.source is None:
-            raise ValueError("frames are needed")
         features = map_samples(
             scorer.features,
             inputs.samples,

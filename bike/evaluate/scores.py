@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
+from jaxtyping import UInt8
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_safetensors
 from torch import Tensor
@@ -20,6 +21,7 @@ from bike.evaluate.metrics import (
     mean_class_accuracy,
 )
 from bike.files import atomic_write, existing_file
+from bike.records import Sample
 
 SCORES_NAME = "scores.safetensors"
 
@@ -137,3 +139,11 @@ def _find_problem(header: Any, tensors: Mapping[str, Tensor]) -> str:
     if not scores.isfinite().all() or not ((labels == 0) | (labels == 1)).all():
         return "scores must be finite and labels 0 or 1"
     return ""
+
+
+def targets_of(samples: Sequence[Sample], num_classes: int) -> UInt8[Tensor, "N K"]:
+    """Which classes each sample shows."""
+    targets = torch.zeros(len(samples), num_classes, dtype=torch.uint8)
+    for row, sample in enumerate(samples):
+        targets[row, list(sample.labels)] = 1
+    return targets

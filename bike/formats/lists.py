@@ -5,13 +5,14 @@ from __future__ import annotations
 import csv
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from bike.errors import DataError, first_few
-from bike.files import existing_file, read_lines
+from bike.files import existing_file, read_lines, sha256
 from bike.names import split_extension, tidy_path, video_keys
-from bike.records import Sample, read_list, read_manifest
+from bike.records import Sample, read_labels, read_list, read_manifest
 
 
 class PublishedRow(NamedTuple):
@@ -26,6 +27,46 @@ class PublishedRow(NamedTuple):
     path: str
     labels: tuple[int, ...]
     frames: int
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A list with its class names.
+
+    Attributes:
+        samples: rows of the list, in its order.
+        names: class names by label.
+        checksums: SHA-256 of the files read, for fingerprints.
+    """
+
+    samples: list[Sample]
+    names: list[str]
+    checksums: dict[str, str]
+
+
+def read_listing(samples_path: Path | str, labels_path: Path | str, *, need_labels: bool = True) -> Listing:
+    """Read a list and its class names.
+
+    Args:
+        samples_path: list CSV, or a published-style list of frame folders.
+        labels_path: CSV ``id,name``.
+        need_labels: at least one sample must have a label.
+
+    Raises:
+        DataError: no rows, no labels at all, or labels without a name.
+    """
+    samples, names = load_samples(samples_path), read_labels(labels_path)
+    if not samples:
+        raise DataError(f"{samples_path}: no rows. Write the list again (`bike annotate`).")
+    unnamed = [f"{s.key} has class {max(s.labels)}" for s in samples if s.labels and max(s.labels) >= len(names)]
+    if unnamed:
+        raise DataError(
+            f"{samples_path}: classes without a name in {labels_path} (it has {len(names)}): {first_few(unnamed)}. "
+            "Give the labels file that belongs to the list."
+        )
+    if need_labels and not any(sample.labels for sample in samples):
+        raise DataError(f"{samples_path}: no sample has a label. Use `bike predict` for unlabelled videos.")
+    return Listing(samples, names, {"list": sha256(samples_path), "labels": sha256(labels_path)})
 
 
 def load_samples(path: Path | str) -> list[Sample]:

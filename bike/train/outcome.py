@@ -6,8 +6,12 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
+from jaxtyping import Float, UInt8
+from torch import Tensor
+
 from bike.checkpoint import check_writable
 from bike.errors import BikeError, DataError, first_few
+from bike.evaluate.scores import Scores, summarize
 from bike.records import Sample
 from bike.train.curves import Point
 
@@ -61,3 +65,10 @@ def check_places(out: Path, state_dir: Path | str | None, live_dir: Path | str |
     for folder in (out.parent, state_dir, live_dir):
         if folder is not None:
             check_writable(folder)
+
+
+def validation_metrics(scores: Float[Tensor, "N K"], targets: UInt8[Tensor, "N K"]) -> dict[str, float]:
+    """``val/top1`` in percent, and ``val/map`` where samples have several labels, both as evaluation reports them."""
+    found = summarize(Scores([""] * len(scores), [""] * scores.shape[1], scores, targets))
+    names = ("top1", "map") if bool((targets.sum(1) > 1).any()) else ("top1",)
+    return {f"val/{name}": float(found[name] or 0.0) for name in names}

@@ -12,10 +12,11 @@ from torch import Tensor
 
 from bike.attributes.corpus import read_corpus, sentences_of
 from bike.checkpoint import fingerprint
-from bike.data.inputs import read_inputs, targets_of
 from bike.distributed import World, join_world, share_of
 from bike.errors import DataError, ParamsError
+from bike.evaluate.scores import targets_of
 from bike.files import sha256
+from bike.formats.lists import read_listing
 from bike.model.encoders import Encoder
 from bike.model.formats.fetch import resolve
 from bike.model.formats.read import find_file
@@ -26,8 +27,7 @@ from bike.params import Params, Train
 from bike.text.prompts import class_prompts
 from bike.train.branches import AttributeBranch, choose_trained
 from bike.train.fit import Job, finish, fit
-from bike.train.outcome import Trained, check_places, check_trainable
-from bike.train.validation import validation_metrics
+from bike.train.outcome import Trained, check_places, check_trainable, validation_metrics
 
 
 def train_attributes(
@@ -61,7 +61,7 @@ def train_attributes(
         KeyboardInterrupt: a stop was asked for; the state is saved.
     """
     settings, out = params.train_attributes, Path(out)
-    lists = [read_inputs(path, labels) for path in (train_list, val_list) if path is not None]
+    lists = [read_listing(path, labels) for path in (train_list, val_list) if path is not None]
     check_trainable(lists[0].samples, train_list)
     phrases = read_corpus(corpus)
     sentences = [
@@ -94,7 +94,7 @@ def train_attributes(
                 train=settings.model_dump(exclude={"workers", "threads", "accumulate"}),
                 weights=sha256(weights),
                 corpus=sha256(corpus),
-                lists=[read.prints for read in lists],
+                lists=[read.checksums for read in lists],
             ),
             validate=validate,
             save_every_seconds=save_every_seconds,

@@ -11,7 +11,6 @@ from bike.data.loader import TrainingBatches, training_batches
 from bike.distributed import World, join_world
 from bike.errors import BikeError, ParamsError
 from bike.files import sha256
-from bike.frames.open import FrameSource
 from bike.model.choose import check_input_size, choose_model, start_model
 from bike.model.formats.fetch import resolve
 from bike.model.formats.read import find_file
@@ -67,9 +66,9 @@ def train_video(
     settings, out = params.train, Path(out)
     training = read_inputs(train_list, labels, train_frames)
     check_trainable(training.samples, train_list)
-    validation = None if val_list is None else read_inputs(val_list, labels, val_frames)
-    if validation is not None and val_frames is None:
-        raise BikeError("Validation: a list is given, but not where its frames are. Give both or none.")
+    if (val_list is None) != (val_frames is None):
+        raise BikeError("Validation: a list and the place of its frames are needed. Give both or none.")
+    validation = None if val_list is None or val_frames is None else read_inputs(val_list, labels, val_frames)
     weights = find_file(resolve(model.start_from or model.weights))
     with join_world(device=device, threads=settings.threads) as world:
         if world.is_main:
@@ -85,8 +84,8 @@ def train_video(
                 model=model.model_dump(exclude={"weights", "start_from"}),
                 train=settings.model_dump(exclude={"workers", "threads", "accumulate"}),
                 weights=sha256(weights),
-                training=training.prints,
-                validation={} if validation is None else validation.prints,
+                training=training.checksums,
+                validation={} if validation is None else validation.checksums,
             ),
             validate=None if validation is None else _validation(branch, validation, model, settings, world),
             save_every_seconds=save_every_seconds,
@@ -120,7 +119,7 @@ def _build_branch(
 def _training_batches(inputs: Inputs, model: Model, settings: Train, size: int, world: World) -> TrainingBatches:
     return training_batches(
         inputs.samples,
-        _source(inputs),
+        inputs.source,
         num_segments=model.frames,
         batch_size=settings.batch_size,
         input_size=size,
@@ -139,12 +138,4 @@ def _training_batches(inputs: Inputs, model: Model, settings: Train, size: int, 
 
 
 def _validation(branch: VideoBranch, inputs: Inputs, model: Model, settings: Train, world: World) -> Validation:
-    return Validation(
-        branch, inputs.samples, _source(inputs), inputs.names, model=model, settings=settings, world=world
-    )
-
-
-def _source(inputs: Inputs) -> FrameSource:
-    if inputs.source is None:
-        raise ValueError("these inputs were read without frames")
-    return inputs.source
+    return Validation(branch, inputs.samples, inputs.source, inputs.names, model=model, settings=settings, world=world)

@@ -5,27 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import torch
-from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from bike.data.inputs import targets_of
 from bike.data.loader import Batch, TrainingBatches, evaluation_batches
 from bike.distributed import World, collect_rows, working_type
-from bike.evaluate.scores import Scores, summarize
+from bike.evaluate.scores import targets_of
 from bike.frames.open import FrameSource
 from bike.model.scorer import Scorer
 from bike.params import Model, Train
 from bike.records import Sample
 from bike.train.branches import VideoBranch
+from bike.train.outcome import validation_metrics
 
 KEPT_BYTES = 2**28  # validation clips up to this size stay in memory between epochs
-
-
-def validation_metrics(scores: Float[Tensor, "N K"], targets: UInt8[Tensor, "N K"]) -> dict[str, float]:
-    """``val/top1`` in percent, and ``val/map`` where samples have several labels, both as evaluation reports them."""
-    found = summarize(Scores([""] * len(scores), [""] * scores.shape[1], scores, targets))
-    names = ("top1", "map") if bool((targets.sum(1) > 1).any()) else ("top1",)
-    return {f"val/{name}": float(found[name] or 0.0) for name in names}
 
 
 class VideoBatches:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from bike.errors import BikeError, DataError, one_line
 from bike.files import existing_file
-from bike.names import _leads_out, is_tar, is_video
+from bike.names import is_tar, is_video, leads_out
 from bike.video.file import FoundVideo, VideoFile
 from bike.video.tars import tar_videos
 
@@ -70,7 +70,7 @@ def _is_hidden(path: str) -> bool:
 def _in_folder(source: Path, listing: Path | str | None, exclude: Path | str | None) -> list[FoundVideo]:
     if listing is not None:
         names = [_inside(name, source) for name in read_listing(listing, source)]
-        direct = [_stat_video(name, _join(source, name)) if not _leads_out(name) else _outside(name) for name in names]
+        direct = [_stat_video(name, _join(source, name)) if not leads_out(name) else _outside(name) for name in names]
         if not any(video.problem for video in direct):
             return direct
         tars = [path for path in _walk(source, exclude) if is_tar(path) and not _is_hidden(path)]
@@ -97,7 +97,7 @@ def _inside(name: str, folder: Path) -> str:
     if os.path.isabs(name):  # noqa: PTH117
         for told, place in ((name, os.path.abspath(folder)), (os.path.realpath(name), os.path.realpath(folder))):  # noqa: PTH100
             relative = os.path.relpath(told, place)
-            if not _leads_out(relative):
+            if not leads_out(relative):
                 return relative
     return name
 

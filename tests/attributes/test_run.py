@@ -1,0 +1,257 @@
+"""The attribute corpus and its branch: made, read back, trained on, evaluated, stopped and resumed."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from helpers import fit_program
+from helpers.fit import run_processes, tiny_encoder
+from helpers.fit_data import NAMES, DataSet, make_data
+from safetensors.torch import load_file
+from torch.nn.functional import normalize
+
+from bike.attributes.corpus import merge_corpora, read_corpus, read_lexicon, sentences_of, write_corpus
+from bike.attributes.run import embed_phrases, make_attributes, pair_lists, rank_phrases
+from bike.data.spatial import normalize as normalize_frames
+from bike.data.spatial import test_crops as cut_crops
+from bike.data.temporal import validation_indices
+from bike.errors import BikeError, DataError
+from bike.evaluate.run_attributes import evaluate_attributes
+from bike.evaluate.scores import read_scores
+from bike.frames.open import PackSource
+from bike.model.heads import AttributeHead
+from bike.model.weights import load_clip, load_released
+from bike.params import load_params
+from bike.records import Sample, read_list, write_labels
+from bike.text.tokenizer import tokenize
+from bike.train.branches import AttributeBranch
+from bike.train.run_attributes import train_attributes
+
+PHRASES = ["red", "green", "blue", "a dog", "noise", "square"]
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> DataSet:
+    """The data set with a lexicon, and a corpus in which each video's attributes tell its class."""
+    sections = {"attributes": {"top_k": 3, "frames": 4, "batch_size": 2}, "train_attributes": {"epochs": 3}}
+    data = make_data(tmp_path_factory.mktemp("attributes") / "data", sections=sections, text_scale=30.0)
+    (data.root / "lexicon.txt").write_text("# colours\n" + "\n".join(PHRASES) + "\n\n  red \n")
+    telling = {
+        sample.key: [NAMES[sample.labels[0]].split()[0], "square"]
+        for path in (data.train, data.val)
+        for sample in read_list(path)
+    }
+    write_corpus(data.root / "attributes.json", telling)
+    return data
+
+
+def make(data: DataSet, out: Path, **options: Any) -> dict[str, list[str]]:
+    lists = [(data.train, data.frames), (data.val, data.frames)]
+    return make_attributes(
+        load_params(data.params), lexicon=data.root / "lexicon.txt", lists=lists, out=out, device="cpu", **options
+    )
+
+
+def test_the_best_phrases_are_those_nearest_to_the_mean_frame(data: DataSet, tmp_path: Path) -> None:
+    corpus = make(data, tmp_path / "made.json")
+    samples = [*read_list(data.train), *read_list(data.val)]
+    assert list(json.loads((tmp_path / "made.json").read_text())) == sorted(sample.key for sample in samples)
+    assert read_corpus(tmp_path / "made.json") == corpus
+    encoder = load_clip(data.weights)
+    source = PackSource(data.frames)
+    with torch.no_grad():
+        phrases = normalize(encoder.encode_text(tokenize([f"This is a video about {p}" for p in PHRASES]))[0], dim=1)
+        for sample in samples[::5]:
+            frames = torch.from_numpy(source.read(sample.video, validation_indices(sample.frames, 4)))
+            mean = encoder.encode_image(normalize_frames(cut_crops(frames, 16, 1))).mean(0)
+            order = (phrases @ mean).argsort(descending=True)[:3]
+            assert corpus[sample.key] == [PHRASES[i] for i in order]
+
+
+def test_an_interrupted_run_ends_with_equal_bytes(data: DataSet, tmp_path: Path) -> None:
+    make(data, tmp_path / "whole.json")
+
+    read, count = PackSource.read, 0
+
+    def stopping(self: PackSource, video: str, indices: Any) -> Any:
+        nonlocal count
+        count += 1
+        if count == 15:  # in the second list
+            raise KeyboardInterrupt
+        return read(self, video, indices)
+
+    state = tmp_path / "state"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(PackSource, "read", stopping)
+        with pytest.raises(KeyboardInterrupt):
+            make(data, tmp_path / "cut.json", state_dir=state, save_every_seconds=0)
+        assert not (tmp_path / "cut.json").exists()
+        before = count
+        make(data, tmp_path / "cut.json", state_dir=state, save_every_seconds=0)
+    assert count - before == 4  # of 18 videos, 14 were done
+    assert (tmp_path / "cut.json").read_bytes() == (tmp_path / "whole.json").read_bytes()
+    assert not state.exists()
+
+
+def test_equal_cosines_keep_the_order_of_the_lexicon() -> None:
+    phrases = torch.tensor([[0.0, 1.0], [2.0, 0.0], [1.0, 0.0], [-1.0, 0.0]])
+    assert rank_phrases(torch.tensor([[3.0, 0.0], [0.0, 1.0]]), phrases, 3) == [[1, 2, 0], [0, 1, 2]]
+    assert embed_phrases(tiny_encoder(), ["a"] * 3).shape == (3, 16)
+
+
+def test_a_lexicon_is_text_or_class_names(tmp_path: Path) -> None:
+    (tmp_path / "text.txt").write_text("a dog\n\n# not this\n a   cat \na dog\nid,name\n", encoding="utf-8")
+    assert read_lexicon(tmp_path / "text.txt") == ["a dog", "a cat", "id,name"]
+    write_labels(tmp_path / "labels.csv", ["walk, run", "b"])
+    assert read_lexicon(tmp_path / "labels.csv") == ["walk, run", "b"]
+    (tmp_path / "empty.txt").write_text("# nothing\n")
+    with pytest.raises(DataError, match=r"empty\.txt: no phrases"):
+        read_lexicon(tmp_path / "empty.txt")
+
+
+def test_a_published_corpus_is_read_by_the_videos_names(tmp_path: Path) -> None:
+    path = tmp_path / "corpus.json"
+    path.write_text('{"-0x_12": {"classname_topk": ["a", "b", "c"]}, "v.mp4": {"classname_topk": []}}')
+    corpus = read_corpus(path)
+    samples = [
+        Sample("x", "x", "val/-0x_12.mp4", (0,), 8),
+        Sample("-0x_12", "y", "y", (0,), 8),
+        Sample("z", "z", "d/v.mp4", (0,), 8),
+    ]
+    found = sentences_of(samples, corpus, top_k=2, prompt="It shows {}", source=path)
+    assert found == ["It shows a,b", "It shows a,b", "It shows "]
+    with pytest.raises(DataError, match=r"corpus\.json: 1 of 2 videos .* w\. Run `bike attributes`"):
+        sentences_of([samples[0], Sample("w", "w", "w.mp4", (0,), 8)], corpus, top_k=2, prompt="{}", source=path)
+
+
+@pytest.mark.parametrize(
+    "text", ["[]", "{}", "3", '{"a": []}', '{"a": {"classname_topk": "b"}}', '{"a": {"classname_topk": [1]}}', "{"]
+)
+def test_what_is_no_corpus_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "corpus.json").write_text(text)
+    with pytest.raises(BikeError, match=r"corpus\.json: "):
+        read_corpus(tmp_path / "corpus.json")
+
+
+def test_corpora_are_merged_unless_they_contradict() -> None:
+    assert merge_corpora([{"a": ["x"]}, {"b": ["y"], "a": ["x"]}]) == {"a": ["x"], "b": ["y"]}
+    with pytest.raises(BikeError, match="a: two lists"):
+        merge_corpora([{"a": ["x"]}, {"a": ["y"]}])
+
+
+def test_lists_meet_their_frames(data: DataSet, tmp_path: Path) -> None:
+    lists = tmp_path / "lists"
+    for name in ("train", "test"):
+        (tmp_path / "shards" / name).mkdir(parents=True)
+        lists.mkdir(exist_ok=True)
+        (lists / f"{name}.csv").touch()
+    shards = tmp_path / "shards"
+    expected = [(lists / f"{name}.csv", shards / name) for name in ("train", "test")]
+    assert pair_lists([lists], [shards]) == expected
+    assert pair_lists([lists], [data.frames]) == [(path, data.frames) for path, _ in expected]
+    assert pair_lists([data.train, data.val], [data.frames]) == [(data.train, data.frames), (data.val, data.frames)]
+    with pytest.raises(BikeError, match="1 places for 2|2 places for 3"):
+        pair_lists([data.train, data.val, data.val], [data.frames, data.frames])
+    with pytest.raises(BikeError, match="none of train.csv"):
+        pair_lists([tmp_path], [data.frames])
+
+
+def train(data: DataSet, name: str, *, settings: dict[str, Any] | None = None, **options: Any) -> Path:
+    params = load_params(data.params)
+    section = params.train_attributes.model_copy(update=settings or {})
+    done = train_attributes(
+        params.model_copy(update={"train_attributes": section}),
+        train_list=data.train,
+        val_list=data.val,
+        corpus=data.root / "attributes.json",
+        labels=data.labels,
+        out=data.root / f"{name}.pt",
+        device="cpu",
+        **options,
+    )
+    assert done.latest("val/top1") is not None
+    return done.checkpoint
+
+
+def test_the_branch_learns_trains_its_head_only_and_is_evaluated(data: DataSet, tmp_path: Path) -> None:
+    settings = {"epochs": 60, "warmup_epochs": 10.0, "lr": 3e-5, "validate_every": 30}
+    places = {"live_dir": tmp_path / "live", "state_dir": tmp_path / "state"}
+    checkpoint = train(data, "attributes", settings=settings, **places)
+    encoder, head, epoch = load_released(checkpoint)
+    assert isinstance(head, AttributeHead)
+    assert epoch == 60
+    before = load_clip(data.weights).state_dict()
+    changed = {name for name, value in encoder.state_dict().items() if not torch.equal(value, before[name])}
+    assert changed == {"logit_scale"}
+    options: dict[str, Any] = {
+        "checkpoint": checkpoint,
+        "samples": data.val,
+        "corpus": data.root / "attributes.json",
+        "labels": data.labels,
+        "device": "cpu",
+    }
+    metrics = evaluate_attributes(load_params(data.params), out=tmp_path / "out", **options)
+    assert metrics["top1"] == 100  # the attributes name the class
+    scores = read_scores(tmp_path / "out")
+    assert scores.num_views == 1
+    assert scores.logits is not None
+    assert (tmp_path / "live/plots/metrics/val/top1.tsv").is_file()
+    assert not (tmp_path / "state").exists()
+    with pytest.raises(BikeError, match="not a checkpoint"):
+        evaluate_attributes(load_params(data.params), out=tmp_path / "no", **{**options, "checkpoint": data.weights})
+
+
+def test_killed_training_ends_as_uninterrupted_and_in_any_world(data: DataSet) -> None:
+    root, whole = data.root, train(data, "whole")
+    (done,) = run_processes(1, fit_program.train, "attributes", str(root), "cut", "4", "SIGKILL", "save")
+    assert done.status == -9, done.errors
+    (done,) = run_processes(1, fit_program.train, "attributes", str(root), "cut")
+    assert "going on after epoch 0, step 3" in done.errors
+    assert whole.read_bytes() == (root / "cut.pt").read_bytes()
+    for ended in run_processes(2, fit_program.train, "attributes", str(root), "pair"):
+        assert ended.status == 0, ended.errors
+    _, alone, _ = load_released(whole)
+    _, pair, _ = load_released(root / "pair.pt")
+    for one, other in zip(alone.parameters(), pair.parameters(), strict=True):
+        assert (one - other).abs().mean() < 2e-4
+
+
+def test_published_sentence_logits_are_reproduced(golden: Path) -> None:
+    tensors = load_file(golden / "tensors.safetensors")
+    encoder = load_clip(golden / "clip_fp16.safetensors")
+    head = AttributeHead(encoder.embed_dim)
+    head.load_state_dict({k: v.float() for k, v in load_file(golden / "attributes_head_fp16.safetensors").items()})
+    with torch.no_grad():
+        sentences = encoder.embed_text(tensors["sentence_ids"])
+        branch = AttributeBranch(encoder, head, encoder.embed_text(tensors["text_ids"]), sentences)
+        rows = torch.arange(len(sentences))
+        logits = head(branch.classes, branch.embed(rows))
+        torch.testing.assert_close(logits, tensors["sentence_logits"], rtol=0, atol=1e-5)
+        labels = torch.tensor([3, 1, 3, 0])[rows % 4]
+        expected = encoder.logit_scale.exp() * tensors["sentence_logits"][:, labels]
+        torch.testing.assert_close(branch.logits(branch.embed(rows), labels), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_bad_input_is_named(data: DataSet, tmp_path: Path) -> None:
+    (tmp_path / "few.txt").write_text("one\ntwo\n")
+    options = {"lists": [(data.train, data.frames)], "device": "cpu"}
+    params = load_params(data.params)
+    with pytest.raises(DataError, match=r"few\.txt: 2 phrases, fewer than attributes\.top_k \(3\)"):
+        make_attributes(params, lexicon=tmp_path / "few.txt", out=tmp_path / "x.json", **options)  # type: ignore[arg-type]
+    with pytest.raises(BikeError, match="can't be written"):
+        make(data, Path("/proc/nowhere/x.json"))
+    write_corpus(tmp_path / "small.json", {"video00": ["red"]})
+    with pytest.raises(DataError, match=r"small\.json: 11 of 12 videos"):
+        train_attributes(
+            params,
+            train_list=data.train,
+            corpus=tmp_path / "small.json",
+            labels=data.labels,
+            out=tmp_path / "x.pt",
+            device="cpu",
+        )
+    assert not list(tmp_path.glob("x.*"))

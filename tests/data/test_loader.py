@@ -1,0 +1,412 @@
+"""The loader: which samples, frames and pixels a batch holds, whoever reads them."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from helpers.shards import FPS, Data, frame_numbers, jpeg, make_data, picture
+
+from bike.data.loader import Batch, TrainingBatches, evaluation_batches, training_batches
+from bike.data.order import epoch_order, rank_part
+from bike.data.spatial import test_crops
+from bike.data.temporal import test_indices, training_bounds
+from bike.errors import BikeError, DataError
+from bike.frames.open import Frames, FrameSource, ShardSource
+from bike.records import Sample
+from bike.shard.run import write_shards
+
+TRAIN: dict[str, Any] = {"num_segments": 4, "batch_size": 6, "input_size": 16, "seed": 3}
+TEST: dict[str, Any] = {"num_segments": 4, "input_size": 16, "batch_size": 3}
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Data:
+    return make_data(tmp_path_factory.mktemp("data"), [5 + number % 20 for number in range(23)])
+
+
+@pytest.fixture(scope="module")
+def source(data: Data, tmp_path_factory: pytest.TempPathFactory) -> ShardSource:
+    folder = tmp_path_factory.mktemp("shards")
+    write_shards(data.list, data.frames, folder, max_size_mb=0.06, jobs=1)
+    return ShardSource(folder)
+
+
+class Recorder:
+    """A source that remembers what was asked of it."""
+
+    def __init__(self, source: FrameSource) -> None:
+        self.source, self.asked = source, [("", [0])][:0]
+
+    def num_frames(self, video: str) -> int:
+        return self.source.num_frames(video)
+
+    def fps(self, video: str) -> float:
+        return self.source.fps(video)
+
+    def read(self, video: str, frame_indices: Sequence[int]) -> Frames:
+        self.asked.append((video, list(frame_indices)))
+        return self.source.read(video, frame_indices)
+
+
+def joined(parts: Sequence[Batch]) -> Batch:
+    """Several ranks' parts of one batch."""
+    return Batch(
+        [key for part in parts for key in part.keys],
+        torch.cat([part.index for part in parts]),
+        torch.cat([part.frames for part in parts]),
+        torch.cat([part.labels for part in parts]),
+    )
+
+
+def same(one: Batch, other: Batch) -> bool:
+    pairs = ((one.index, other.index), (one.frames, other.frames), (one.labels, other.labels))
+    return one.keys == other.keys and all(torch.equal(a, b) for a, b in pairs)
+
+
+def epoch(batches: TrainingBatches, number: int) -> list[Batch]:
+    batches.set_epoch(number)
+    return list(batches)
+
+
+def test_a_batch_is_bytes_with_keys_rows_and_labels(data: Data, source: ShardSource) -> None:
+    batches = training_batches(data.samples, source, **TRAIN)
+    first = next(iter(batches))
+    assert len(batches) == 3
+    assert first.frames.shape == (6, 1, 4, 3, 16, 16)
+    assert first.frames.dtype == torch.uint8
+    assert first.index.dtype == first.labels.dtype == torch.int64
+    for key, row, label in zip(first.keys, first.index.tolist(), first.labels.tolist(), strict=True):
+        assert data.samples[row].key == key
+        assert data.samples[row].labels == (label,)
+
+
+@pytest.mark.parametrize("world_size", [1, 2, 3, 5])
+def test_ranks_share_the_same_batches(data: Data, source: ShardSource, world_size: int) -> None:
+    alone = training_batches(data.samples, source, drop_last=False, **TRAIN)
+    ranks = [
+        training_batches(data.samples, source, drop_last=False, rank=rank, world_size=world_size, **TRAIN)
+        for rank in range(world_size)
+    ]
+    for number in (0, 4):
+        whole = epoch(alone, number)
+        parts = list(zip(*(epoch(rank, number) for rank in ranks), strict=True))
+        assert len(parts) == len(whole) == 4
+        assert all(same(batch, joined(part)) for batch, part in zip(whole, parts, strict=True))
+        assert sorted(row for batch in whole for row in batch.index.tolist()) == list(range(23))
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_workers_change_nothing(data: Data, source: ShardSource, workers: int) -> None:
+    here = training_batches(data.samples, source, **TRAIN)
+    ahead = training_batches(data.samples, source, workers=workers, **TRAIN)
+    for number in (0, 1, 0):
+        assert all(map(same, epoch(here, number), epoch(ahead, number)))
+    ahead.close()
+    tested = evaluation_batches(data.samples, source, workers=workers, clips=2, crops=3, **TEST)
+    assert all(map(same, evaluation_batches(data.samples, source, clips=2, crops=3, **TEST), tested))
+    tested.close()
+
+
+def test_epochs_and_seeds_differ_and_repeat(data: Data, source: ShardSource) -> None:
+    batches = training_batches(data.samples, source, **TRAIN)
+    zero, one, again = (epoch(batches, number) for number in (0, 1, 0))
+    assert all(map(same, zero, again))
+    assert not any(map(same, zero, one))
+    other = training_batches(data.samples, source, **{**TRAIN, "seed": 4})
+    assert not any(map(same, zero, other))
+    assert all(map(same, zero, batches))  # iterating twice without set_epoch repeats the epoch
+
+
+def test_one_sample_draws_the_same_in_any_company(data: Data, source: ShardSource) -> None:
+    """What a sample looks like depends on seed, epoch and row, not on the batch size."""
+    large = {
+        key: view
+        for batch in epoch(training_batches(data.samples, source, **TRAIN), 2)
+        for key, view in zip(batch.keys, batch.frames, strict=True)
+    }
+    small = {
+        key: view
+        for batch in epoch(training_batches(data.samples, source, **{**TRAIN, "batch_size": 1}), 2)
+        for key, view in zip(batch.keys, batch.frames, strict=True)
+    }
+    assert len(small) == 23
+    assert all(torch.equal(view, small[key]) for key, view in large.items())
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_state_goes_on_in_the_middle_of_an_epoch(data: Data, source: ShardSource, workers: int) -> None:
+    def fresh(**options: Any) -> TrainingBatches:
+        return training_batches(data.samples, source, drop_last=False, **TRAIN, **options)
+
+    whole = epoch(fresh(), 5)
+    first = fresh(workers=workers)
+    first.set_epoch(5)
+    taken = []
+    for batch in first:
+        taken.append(batch)
+        if len(taken) == 2:
+            state = first.state_dict()
+            break
+    first.close()
+    assert (state["epoch"], state["step"]) == (5, 2)
+    later = fresh(workers=workers)
+    later.load_state_dict(state)
+    later.set_epoch(5)  # as a training loop does
+    rest = list(later)
+    assert all(map(same, whole, taken + rest))
+    assert len(taken + rest) == len(whole)
+    assert later.state_dict()["step"] == len(whole)
+    assert not any(map(same, epoch(later, 6), whole))
+    later.close()
+    parts = []
+    for rank in range(2):
+        shared = fresh(rank=rank, world_size=2)
+        shared.load_state_dict(state)
+        parts.append(list(shared))
+    assert all(same(batch, joined(part)) for batch, part in zip(whole[2:], zip(*parts, strict=True), strict=True))
+
+
+def test_a_state_at_the_end_of_an_epoch_leaves_nothing_over(data: Data, source: ShardSource) -> None:
+    batches = training_batches(data.samples, source, **TRAIN)
+    done = epoch(batches, 1)
+    again = training_batches(data.samples, source, **TRAIN)
+    again.load_state_dict(batches.state_dict())
+    assert again.epoch == 1
+    assert list(again) == []
+    assert not any(map(same, epoch(again, 2), done))
+
+
+def test_a_state_of_another_list_is_refused(data: Data, source: ShardSource) -> None:
+    state = training_batches(data.samples, source, **TRAIN).state_dict()
+    other = training_batches(data.samples[::-1], source, **TRAIN)
+    with pytest.raises(DataError, match="list_crc32 differs"):
+        other.load_state_dict(state)
+    with pytest.raises(DataError, match="batch_size differs"):
+        training_batches(data.samples, source, **{**TRAIN, "batch_size": 5}).load_state_dict(state)
+
+
+def test_training_frames_lie_in_their_segments(data: Data, source: ShardSource) -> None:
+    recorder = Recorder(source)
+    batches = training_batches(data.samples, recorder, **TRAIN)
+    seen: dict[str, set[tuple[int, ...]]] = {}
+    for number in range(6):
+        epoch(batches, number)
+    for video, indices in recorder.asked:
+        low, high = training_bounds(source.num_frames(video), 4)
+        assert all(a <= index <= b for a, index, b in zip(low, indices, high, strict=True))
+        seen.setdefault(video, set()).add(tuple(indices))
+    assert max(map(len, seen.values())) > 1
+
+
+def test_training_without_augmentation_is_the_centre_crop(data: Data, source: ShardSource) -> None:
+    recorder = Recorder(source)
+    batch = next(iter(training_batches(data.samples, recorder, augment=False, **{**TRAIN, "batch_size": 1})))
+    video, indices = recorder.asked[0]
+    expected = test_crops(torch.from_numpy(source.read(video, indices)), 16, 1)
+    assert torch.equal(batch.frames[0, 0], expected)
+
+
+@pytest.mark.parametrize("world_size", [1, 2, 3])
+@pytest.mark.parametrize("batch_size", [1, 4, 50])
+def test_evaluation_sees_every_sample_once(data: Data, source: ShardSource, world_size: int, batch_size: int) -> None:
+    rows, keys = [], []
+    for rank in range(world_size):
+        batches = evaluation_batches(
+            data.samples, source, rank=rank, world_size=world_size, **{**TEST, "batch_size": batch_size}
+        )
+        parts = list(batches)
+        assert len(parts) == len(batches)
+        rows += [row for part in parts for row in part.index.tolist()]
+        keys += [key for part in parts for key in part.keys]
+    assert sorted(rows) == list(range(23))
+    assert keys == [data.samples[row].key for row in rows]
+
+
+def test_more_ranks_than_samples_leaves_some_without(data: Data, source: ShardSource) -> None:
+    counts = [
+        len(list(evaluation_batches(data.samples[:2], source, rank=rank, world_size=3, **TEST))) for rank in range(3)
+    ]
+    assert counts == [1, 1, 0]
+
+
+@pytest.mark.parametrize(("clips", "crops", "dense"), [(1, 1, False), (4, 3, False), (2, 5, True), (3, 10, False)])
+def test_views_are_crop_major_and_frames_are_decoded_once(
+    data: Data, source: ShardSource, clips: int, crops: int, dense: bool
+) -> None:
+    recorder = Recorder(source)
+    samples = data.samples[10:12]
+    (batch,) = evaluation_batches(samples, recorder, clips=clips, crops=crops, dense=dense, **TEST)
+    assert batch.frames.shape == (2, crops * clips, 4, 3, 16, 16)
+    assert len(recorder.asked) == 2
+    for sample, views, (video, asked) in zip(samples, batch.frames, recorder.asked, strict=True):
+        assert video == sample.video
+        assert len(asked) == len(set(asked))
+        indices = test_indices(sample.frames, 4, clips, dense)
+        assert set(asked) == set(indices)
+        frames = torch.from_numpy(source.read(video, indices))  # clip-major
+        expected = test_crops(frames, 16, crops)  # crop-major over all clips' frames, as in the published evaluation
+        assert torch.equal(views.flatten(0, 1), expected)
+
+
+def test_trimmed_samples_stay_inside_their_times(data: Data, source: ShardSource) -> None:
+    video = data.samples[19]
+    assert video.frames == 24
+    samples = [
+        Sample("a", video.key, video.path, (4, 1), 24, 0.5, 1.5),
+        Sample("b", video.key, video.path, (), 24, 2.0, 99.0),
+        Sample("c", video.key, video.path, (0,), 24, 1.0, None),
+    ]
+    spans = [range(4, 12), range(16, 24), range(8, 24)]
+    recorder = Recorder(source)
+    (batch,) = evaluation_batches(samples, recorder, **TEST)
+    assert batch.labels.tolist() == [4, -1, 0]
+    for (_, asked), span in zip(recorder.asked, spans, strict=True):
+        assert asked == [span.start + index for index in test_indices(len(span), 4, 1)]
+    recorder.asked.clear()
+    batches = training_batches(samples, recorder, **{**TRAIN, "batch_size": 3})
+    for number in range(5):
+        (batch,) = epoch(batches, number)
+        for row, (_, asked) in zip(batch.index.tolist(), recorder.asked[-3:], strict=True):
+            assert set(asked) <= set(spans[row])
+    assert FPS == 8
+
+
+def test_trimmed_samples_need_times(tmp_path: Path) -> None:
+    folder = tmp_path / "frames/a"
+    folder.mkdir(parents=True)
+    for frame in range(3):
+        (folder / f"img_{frame + 1:05d}.jpg").write_bytes(jpeg(picture(0, frame)))
+    from bike.frames.open import FolderSource
+
+    samples = [Sample("a-1", "a", "a", (0,), 3, 0.0, 1.0)]
+    with pytest.raises(DataError, match=r"sample a-1 \(a\): trimmed, but the frames per second are not known"):
+        list(evaluation_batches(samples, FolderSource(tmp_path / "frames", samples), **TEST))
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_an_unreadable_sample_is_named_and_not_replaced(tmp_path: Path, workers: int) -> None:
+    data = make_data(tmp_path, [6] * 5)
+    write_shards(data.list, data.frames, tmp_path / "out", jobs=1)
+    source = ShardSource(tmp_path / "out")
+    number, _, _, offset, _ = source.index.place(data.samples[3].video)
+    path = tmp_path / "out" / source.index.shards[number]
+    broken = bytearray(path.read_bytes())
+    broken[offset : offset + 4000] = bytes(4000)
+    path.write_bytes(broken)
+    batches = evaluation_batches(data.samples, source, workers=workers, **{**TEST, "batch_size": 2})
+    seen: list[str] = []
+    with pytest.raises(DataError, match=r"sample clips__v003 \(clips/v003.mp4\): ") as raised:
+        for batch in batches:
+            seen += batch.keys
+    assert "\n" not in str(raised.value)
+    assert seen == [sample.key for sample in data.samples[:2]]
+    train = training_batches(data.samples, source, workers=workers, **{**TRAIN, "batch_size": 5})
+    with pytest.raises(DataError, match="clips__v003"):
+        list(train)
+    batches.close()
+
+
+def test_a_video_that_is_not_there_is_named(data: Data, source: ShardSource) -> None:
+    samples = [replace(data.samples[0], key="x", video="x", path="some where/x.avi")]
+    with pytest.raises(DataError, match=r"sample x \(some where/x.avi\): x: not in these shards"):
+        list(evaluation_batches(samples, source, **TEST))
+
+
+def test_too_few_samples_for_a_batch(data: Data, source: ShardSource) -> None:
+    with pytest.raises(DataError, match="2 samples, fewer than one batch of 6"):
+        training_batches(data.samples[:2], source, **TRAIN)
+    (batch,) = training_batches(data.samples[:2], source, drop_last=False, **TRAIN)
+    assert len(batch) == 2
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"rank": 2, "world_size": 2},
+        {"workers": -1},
+        {"batch_size": 0},
+        {"batch_size": 2, "world_size": 3},
+        {"num_segments": 0},
+    ],
+)
+def test_impossible_settings_are_the_callers_bug(data: Data, source: ShardSource, options: dict[str, int]) -> None:
+    with pytest.raises(ValueError):
+        training_batches(data.samples, source, **{**TRAIN, **options})
+
+
+def test_repeated_rows_are_drawn_each_for_itself(data: Data, source: ShardSource) -> None:
+    batches = training_batches(data.samples[:2] * 3, source, **TRAIN)
+    (batch,) = batches
+    assert sorted(batch.index.tolist()) == list(range(6))
+    first = [view for key, view in zip(batch.keys, batch.frames, strict=True) if key == data.samples[0].key]
+    assert len(first) == 3
+    assert not torch.equal(first[0], first[1])
+
+
+def test_a_window_of_shards_keeps_reading_in_order(data: Data, source: ShardSource) -> None:
+    class Sharded(Recorder):
+        def shard_of(self, video: str) -> int:
+            return source.index.place(video)[0]
+
+    sharded = Sharded(source)
+    count = len(source.index.shards)
+    assert count >= 4
+    for window in (1, 2):
+        order = epoch_order(data.samples, sharded, seed=1, epoch=0, window=window)
+        assert sorted(order.tolist()) == list(range(23))
+        runs: list[int] = []
+        for row in order:
+            shard = sharded.shard_of(data.samples[row].video)
+            if shard not in runs[-window:]:
+                runs.append(shard)
+        assert sorted(runs) == sorted(set(runs))  # none comes back once the window has gone on
+    orders = {tuple(epoch_order(data.samples, sharded, seed=1, epoch=number, window=1)) for number in range(5)}
+    assert len(orders) == 5
+    free = epoch_order(data.samples, sharded, seed=1, epoch=0)
+    assert not np.array_equal(free, np.arange(23))
+
+
+def test_parts_of_ranks_make_up_a_batch() -> None:
+    rows = np.arange(11)
+    for world_size in (1, 2, 3, 4, 11):
+        parts = [rank_part(rows, rank, world_size) for rank in range(world_size)]
+        assert np.concatenate(parts).tolist() == rows.tolist()
+        assert max(map(len, parts)) - min(map(len, parts)) <= 1
+
+
+def test_frames_are_the_pictures_they_should_be(data: Data, source: ShardSource) -> None:
+    """Through shards, views and batches, a picture still says which video and frame it is."""
+    (batch,) = evaluation_batches(data.samples[18:20], source, **{**TEST, "short_side": 24})
+    for sample, views in zip(data.samples[18:20], batch.frames, strict=True):
+        shown = views[0].permute(0, 2, 3, 1).numpy()
+        assert frame_numbers(shown) == test_indices(sample.frames, 4, 1)
+        assert round(float(shown[..., 0].mean()) / 7) == int(sample.key[-3:])
+
+
+class Deadly(Recorder):
+    """A source that takes the process down which reads it, unless that is the test's own."""
+
+    def __init__(self, source: FrameSource) -> None:
+        super().__init__(source)
+        self.home = os.getpid()
+
+    def read(self, video: str, frame_indices: Sequence[int]) -> Frames:
+        if os.getpid() != self.home:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return super().read(video, frame_indices)
+
+
+def test_a_worker_that_is_killed_is_one_line(data: Data, source: ShardSource) -> None:
+    batches = training_batches(data.samples, Deadly(source), workers=1, **TRAIN)
+    with pytest.raises(BikeError, match="A loader process was killed") as raised:
+        list(batches)
+    assert "\n" not in str(raised.value)
+    batches.close()

@@ -1,0 +1,284 @@
+"""Extraction from end to end on generated videos."""
+
+from __future__ import annotations
+
+import io
+import logging
+import os
+import tarfile
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+import typer
+from helpers.videos import ODD_NAMES, cut, digests, make_video, read_number
+from typer.testing import CliRunner, Result
+
+from bike.cli import guarded
+from bike.commands.extract import extract
+from bike.errors import BikeError, DataError
+from bike.extract.run import extract_videos
+from bike.formats.packs import read_pack, scan_offsets
+from bike.names import video_keys
+from bike.params import Extract
+from bike.records import VideoRecord, read_manifest
+
+ONE_JOB = Extract(jobs=1)
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Five good videos, and three that are to be rejected."""
+    folder = tmp_path_factory.mktemp("videos")
+    make_video(folder / "a.mp4", 12)
+    make_video(folder / "sub" / "b.avi", 9, codec="mpeg4", options={"bf": "2"})
+    make_video(folder / "sub" / "tall.mp4", 5, rotation=90)
+    make_video(folder / "vfr.mkv", 6, times=[0, 100, 150, 900, 1000, 1500])
+    make_video(folder / "wide.mp4", 4, pixel_aspect=Fraction(2))
+    whole = tmp_path_factory.mktemp("whole") / "whole.mp4"
+    cut(make_video(whole, 30, container_options={"movflags": "faststart"}), folder / "cut.mp4", 0.8)
+    (folder / "empty.mp4").write_bytes(b"")
+    (folder / "text.mp4").write_text("no video")
+    (folder / "notes.txt").write_text("passed over")
+    return folder
+
+
+def by_path(records: list[VideoRecord]) -> dict[str, VideoRecord]:
+    return {record.path: record for record in records}
+
+
+@pytest.fixture(scope="module")
+def extracted(videos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("frames")
+    extract_videos(videos, folder, options=ONE_JOB)
+    return folder
+
+
+def test_the_manifest_says_what_is_there(videos: Path, extracted: Path) -> None:
+    records = read_manifest(extracted / "manifest.csv")
+    assert [record.path for record in records] == sorted(
+        ["a.mp4", "cut.mp4", "empty.mp4", "sub/b.avi", "sub/tall.mp4", "text.mp4", "vfr.mkv", "wide.mp4"]
+    )
+    found = by_path(records)
+    assert {path: (r.frames, r.width, r.height, r.fps) for path, r in found.items() if r.status == "ok"} == {
+        "a.mp4": (12, 80, 48, 10.0),
+        "sub/b.avi": (9, 80, 48, 10.0),
+        "sub/tall.mp4": (5, 48, 80, 10.0),
+        "vfr.mkv": (6, 80, 48, round(5 / 1.5, 6)),
+        "wide.mp4": (4, 160, 48, 10.0),
+    }
+    for record in records:
+        pack = extracted / f"{record.key}.mjpg"
+        if record.status == "ok":
+            assert record.error == ""
+            assert record.seconds == pytest.approx(record.frames / record.fps, abs=1e-5)
+            assert pack.stat().st_size == record.bytes
+            assert len(scan_offsets(pack.read_bytes())) == record.frames + 1
+        else:
+            assert not pack.exists()
+            assert (record.frames, record.bytes) == (0, 0)
+    assert found["empty.mp4"].error == "empty file (0 bytes)"
+    assert found["text.mp4"].error == "not a video (no known container format)"
+    assert found["cut.mp4"].error.startswith("truncated: ")
+    assert found["cut.mp4"].error.endswith(" of 30 frames")
+    assert sorted(path.name for path in extracted.iterdir() if path.name.startswith(".")) == [".extract.jsonl"]
+
+
+def test_frames_are_the_videos_in_order(extracted: Path) -> None:
+    for key, count in (("a", 12), ("sub__b", 9), ("vfr", 6), ("wide", 4)):
+        frames = read_pack(extracted / f"{key}.mjpg", range(count))
+        assert [read_number(frame) for frame in frames] == list(range(count))
+
+
+def test_a_second_run_does_nothing(videos: Path, extracted: Path) -> None:
+    before = {path: path.stat().st_mtime_ns for path in extracted.iterdir()}
+    records = extract_videos(videos, extracted, options=Extract(jobs=2))
+    assert {path: path.stat().st_mtime_ns for path in extracted.iterdir()} == before
+    assert records == read_manifest(extracted / "manifest.csv")
+
+
+def test_the_number_of_jobs_changes_no_byte(videos: Path, extracted: Path, tmp_path: Path) -> None:
+    extract_videos(videos, tmp_path / "out", options=Extract(jobs=4))
+    assert digests(tmp_path / "out") == digests(extracted)
+
+
+def test_a_tar_gives_the_same_frames(videos: Path, extracted: Path, tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "videos.tar", "w") as tar:
+        for path in sorted(videos.rglob("*")):
+            if path.is_file():
+                tar.add(path, str(path.relative_to(videos)))
+    extract_videos(tmp_path / "videos.tar", tmp_path / "out", options=ONE_JOB)
+    assert digests(tmp_path / "out") == digests(extracted)
+
+
+def test_folders_hold_the_same_jpegs(videos: Path, extracted: Path, tmp_path: Path) -> None:
+    records = extract_videos(videos, tmp_path, options=ONE_JOB, layout="folders")
+    assert records == read_manifest(extracted / "manifest.csv")
+    for record in records:
+        files = sorted((tmp_path / record.key).glob("*"))
+        assert len(files) == record.frames
+        if files:
+            assert files[0].name == "img_00001.jpg"
+            assert b"".join(path.read_bytes() for path in files) == (extracted / f"{record.key}.mjpg").read_bytes()
+    again = extract_videos(videos, tmp_path, options=ONE_JOB)
+    assert again == records
+    assert not (tmp_path / "a").exists()
+    assert digests(tmp_path) == digests(extracted)
+
+
+def test_changed_options_redo_what_they_touch(videos: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    first = by_path(extract_videos(videos, tmp_path, options=ONE_JOB))
+    times = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("*.mjpg")}
+    caplog.set_level(logging.INFO, "bike")
+    partial = by_path(extract_videos(videos, tmp_path, options=Extract(jobs=1, keep_partial=True)))
+    assert "extract: 7 of 8 videos are done already" in caplog.text
+    assert {name: (tmp_path / name).stat().st_mtime_ns for name in times} == times
+    kept = partial.pop("cut.mp4")
+    assert kept.status == "ok"
+    assert kept.error == first["cut.mp4"].error == f"truncated: {kept.frames} of 30 frames"
+    assert len(scan_offsets((tmp_path / "cut.mjpg").read_bytes())) == kept.frames + 1
+    assert partial == {path: record for path, record in first.items() if path != "cut.mp4"}
+    small = by_path(extract_videos(videos, tmp_path, options=Extract(jobs=1, short_side=24)))
+    assert (small["a.mp4"].width, small["a.mp4"].height, small["a.mp4"].frames) == (40, 24, 12)
+    assert small["cut.mp4"].status == "rejected"
+    assert not (tmp_path / "cut.mjpg").exists()
+    coarse = by_path(extract_videos(videos, tmp_path, options=Extract(jobs=1, short_side=24, quality=20)))
+    assert coarse["a.mp4"].bytes < small["a.mp4"].bytes
+
+
+def test_a_changed_or_lost_file_is_done_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    for name, count in (("a.mp4", 3), ("b.mp4", 4), ("c.mp4", 5)):
+        make_video(tmp_path / "in" / name, count)
+    extract_videos(tmp_path / "in", tmp_path / "out", options=ONE_JOB)
+    make_video(tmp_path / "in" / "a.mp4", 6)
+    (tmp_path / "out" / "b.mjpg").unlink()
+    (tmp_path / "in" / "c.mp4").unlink()
+    make_video(tmp_path / "in" / "d.mp4", 2)
+    caplog.set_level(logging.INFO, "bike")
+    records = extract_videos(tmp_path / "in", tmp_path / "out", options=ONE_JOB)
+    assert {record.path: record.frames for record in records} == {"a.mp4": 6, "b.mp4": 4, "d.mp4": 2}
+    assert len(scan_offsets((tmp_path / "out" / "b.mjpg").read_bytes())) == 5
+    assert "extract: 3/3 videos" in caplog.text
+
+
+def test_a_name_that_becomes_ambiguous_gets_another_key(tmp_path: Path) -> None:
+    make_video(tmp_path / "in" / "a.mp4", 3)
+    extract_videos(tmp_path / "in", tmp_path / "out", options=ONE_JOB)
+    make_video(tmp_path / "in" / "A.mkv", 4)
+    records = extract_videos(tmp_path / "in", tmp_path / "out", options=ONE_JOB)
+    assert len({record.key.lower() for record in records}) == 2
+    packs = {path.name: len(scan_offsets(path.read_bytes())) - 1 for path in (tmp_path / "out").glob("*.mjpg")}
+    assert packs == {f"{record.key}.mjpg": record.frames for record in records}
+
+
+@pytest.mark.parametrize("backend", ["pyav", "ffmpeg"])
+def test_odd_names_round_trip(tmp_path: Path, backend: str) -> None:
+    data = make_video(tmp_path / "one.mp4", 2).read_bytes()
+    (tmp_path / "in").mkdir()
+    for name in ODD_NAMES:
+        with open(os.path.join(os.fsencode(tmp_path / "in"), name), "wb") as file:  # noqa: PTH118, PTH123
+            file.write(data)
+    records = extract_videos(tmp_path / "in", tmp_path / "out", options=Extract(jobs=2, backend=backend))  # type: ignore[arg-type]
+    assert [record.status for record in records] == ["ok"] * len(ODD_NAMES)
+    again = read_manifest(tmp_path / "out" / "manifest.csv")
+    assert again == records
+    assert sorted(os.fsencode(record.path) for record in again) == sorted(ODD_NAMES)
+    assert [record.key for record in again] == video_keys([record.path for record in again])
+    packs = {path.name for path in (tmp_path / "out").glob("*.mjpg")}
+    assert packs == {f"{record.key}.mjpg" for record in again}
+    assert not (tmp_path / "pwned").exists()
+    assert not Path("pwned").exists()
+
+
+def test_odd_names_in_a_tar(tmp_path: Path) -> None:
+    data = make_video(tmp_path / "one.mp4", 2).read_bytes()
+    names = [*map(os.fsdecode, ODD_NAMES[:6]), "/abs.mp4", "../up.mp4"]
+    with tarfile.open(tmp_path / "a.tar", "w", errors="surrogateescape") as tar:
+        for name in names:
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            tar.addfile(info, io.BytesIO(data))
+    records = by_path(extract_videos(tmp_path / "a.tar", tmp_path / "deep" / "out", options=ONE_JOB))
+    assert {path for path, record in records.items() if record.status != "ok"} == {"/abs.mp4", "../up.mp4"}
+    assert all("leads out" in record.error for record in records.values() if record.status != "ok")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a.tar", "deep", "one.mp4"]
+
+
+def test_a_list_picks_and_missing_files_are_rejected(videos: Path, tmp_path: Path) -> None:
+    listing = tmp_path / "list.txt"
+    listing.write_text("a.mp4 0\nsub//b.avi 1\nnone.mp4 2\n")
+    records = extract_videos(videos, tmp_path / "out", listing=listing, options=ONE_JOB)
+    assert [(record.path, record.status, record.error) for record in records] == [
+        ("a.mp4", "ok", ""),
+        ("none.mp4", "rejected", "no such file"),
+        ("sub/b.avi", "ok", ""),
+    ]
+    before = (tmp_path / "out" / "manifest.csv").stat().st_mtime_ns
+    extract_videos(videos, tmp_path / "out", listing=listing, options=ONE_JOB)
+    assert (tmp_path / "out" / "manifest.csv").stat().st_mtime_ns == before
+    with pytest.raises(DataError, match=r"1 of 3 videos rejected: none\.mp4 \(no such file\)"):
+        extract_videos(videos, tmp_path / "out", listing=listing, options=ONE_JOB, strict=True)
+
+
+def test_a_hanging_video_is_given_up_and_the_rest_goes_on(tmp_path: Path) -> None:
+    """A Matroska file whose second half is a terabyte of nothing, through which the reader looks for more."""
+    for number in range(3):
+        make_video(tmp_path / "in" / f"{number}.mp4", 4)
+    hanging = make_video(tmp_path / "in" / "hang.mkv", 10)
+    with hanging.open("r+b") as file:
+        file.truncate(hanging.stat().st_size // 2)
+        file.truncate(1 << 40)
+    records = by_path(extract_videos(tmp_path / "in", tmp_path / "out", options=Extract(jobs=2, timeout_seconds=3)))
+    assert records["hang.mkv"].error == "timed out after 3 s"
+    assert [records[f"{number}.mp4"].frames for number in range(3)] == [4, 4, 4]
+    names = sorted(path.name for path in (tmp_path / "out").iterdir())
+    assert names == [".extract.jsonl", "0.mjpg", "1.mjpg", "2.mjpg", "manifest.csv"]
+    before = (tmp_path / "out" / "manifest.csv").stat().st_mtime_ns
+    extract_videos(tmp_path / "in", tmp_path / "out", options=Extract(jobs=2, timeout_seconds=3))
+    assert (tmp_path / "out" / "manifest.csv").stat().st_mtime_ns == before
+
+
+def test_sources_without_videos(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no videos"):
+        extract_videos(tmp_path, tmp_path / "out")
+    with pytest.raises(BikeError, match="no such file or folder"):
+        extract_videos(tmp_path / "none", tmp_path / "out")
+
+
+def run_command(*arguments: str) -> tuple[int, str]:
+    """Exit status and standard output of ``bike extract``."""
+    app = typer.Typer()
+    app.command()(extract)
+    results: list[Result] = []
+    status = guarded(lambda: results.append(CliRunner().invoke(app, arguments, catch_exceptions=False)))
+    return status or results[0].exit_code, results[0].output if results else ""
+
+
+def test_the_command_sums_up(videos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status, output = run_command(str(videos), str(tmp_path / "out"), "--jobs", "1")
+    assert status == 0
+    assert "5 videos, 36 frames, " in output
+    assert "3 rejected" in output
+    assert "  empty.mp4: empty file (0 bytes)" in output
+    status, _ = run_command(str(videos), str(tmp_path / "out"), "--jobs", "1", "--strict")
+    assert status == 1
+    assert "3 of 8 videos rejected: cut.mp4 (truncated" in capsys.readouterr().err
+    status, output = run_command(str(videos / "a.mp4"), str(tmp_path / "fps"), "--fps", "5", "--short-side", "24")
+    assert "1 videos, 6 frames" in output
+
+
+def test_the_commands_defaults_are_the_params_defaults() -> None:
+    app = typer.Typer()
+    app.command()(extract)
+    given = {option.name: option.default for option in typer.main.get_command(app).params}
+    defaults = Extract()
+    names = {"timeout_seconds": "timeout"}
+    for name in Extract.model_fields:
+        assert given[names.get(name, name)] == getattr(defaults, name), name
+
+
+def test_frames_beside_the_videos(tmp_path: Path) -> None:
+    make_video(tmp_path / "a.mp4", 3)
+    first = extract_videos(tmp_path, tmp_path, options=ONE_JOB)
+    assert [record.path for record in first] == ["a.mp4"]
+    assert extract_videos(tmp_path, tmp_path, options=ONE_JOB) == first

@@ -1,0 +1,382 @@
+"""Remote shards: whatever the connection does, the bytes are right or the error says why; the cache keeps its bound."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+import torch
+from helpers.servers import QUICK, Server
+from helpers.shards import Data, frame_numbers, make_data
+
+from bike.data.loader import evaluation_batches, training_batches
+from bike.errors import BikeError, DataError
+from bike.formats.shards import read_shard_manifest
+from bike.frames.open import RemoteShardSource, ShardSource, open_source
+from bike.frames.remote import RemoteFolder, _cached_name, _lock_name, cache_folder, remote_url
+from bike.shard.run import write_shards
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Data:
+    return make_data(tmp_path_factory.mktemp("data"), [6] * 24)
+
+
+@pytest.fixture(scope="module")
+def shards(data: Data, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("shards")
+    write_shards(data.list, data.frames, folder, max_size_mb=0.06, jobs=1)
+    return folder
+
+
+@pytest.fixture
+def server(shards: Path) -> Iterator[Server]:
+    server = Server(shards)
+    yield server
+    server.close()
+
+
+def check_all(source: ShardSource, data: Data) -> None:
+    for sample in data.samples:
+        assert source.num_frames(sample.video) == 6
+        assert frame_numbers(source.read(sample.video, [5, 0, 3])) == [5, 0, 3]
+
+
+@pytest.mark.parametrize(
+    ("place", "url"),
+    [
+        ("s3://bucket/a/b/", "s3://bucket/a/b"),
+        ("http://host:80/x", "http://host:80/x"),
+        (Path("https://host/x"), "https://host/x"),
+        ("shards/train", None),
+        ("/s3/x", None),
+        ("file:///etc/passwd", None),
+        ("ftp://host/x", None),
+    ],
+)
+def test_addresses(place: Path | str, url: str | None) -> None:
+    assert remote_url(place) == url
+
+
+def test_the_cache_folder_can_be_chosen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("BIKE_SHARD_CACHE", str(tmp_path))
+    assert cache_folder() == tmp_path
+    monkeypatch.delenv("BIKE_SHARD_CACHE")
+    assert cache_folder().parts[-2:] == ("bike", "shards")
+
+
+def test_each_shard_is_fetched_once(server: Server, data: Data, tmp_path: Path) -> None:
+    for _ in range(2):
+        check_all(RemoteShardSource(server.url, cache=tmp_path, **QUICK), data)
+    tars = [path.name for path in server.folder.glob("*.tar")]
+    assert len(tars) >= 4
+    assert [server.count(name) for name in [*tars, "index.csv", "manifest.json"]] == [*[1] * len(tars), 1, 2]
+    assert not list(tmp_path.glob("*.part"))
+
+
+def test_open_source_takes_addresses(
+    server: Server, data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BIKE_SHARD_CACHE", str(tmp_path))
+    source = open_source(Path(server.url), data.samples)
+    assert isinstance(source, RemoteShardSource)
+    assert frame_numbers(source.read(data.samples[3].video, [2])) == [2]
+
+
+@pytest.mark.parametrize("fault", ["503", "429", "cut", "other bytes", "no ranges"])
+def test_a_server_that_fails_now_and_then(server: Server, data: Data, tmp_path: Path, fault: str) -> None:
+    if fault == "no ranges":  # cut first, then asked for the rest and given the whole
+        server.fault = lambda name, number: {0: "cut", 1: "no ranges"}.get(number)
+    else:
+        server.fault = lambda name, number: (
+            fault if number == 0 and (name, fault) != ("manifest.json", "other bytes") else None
+        )
+    check_all(RemoteShardSource(server.url, cache=tmp_path, **QUICK), data)
+    retried = server.count("index.csv")
+    assert retried == 2
+    asked = [part for name, part in server.requests if name == "index.csv"]
+    assert (asked[1] is not None) == (fault in ("cut", "no ranges"))
+
+
+def test_downloads_go_on_where_they_stopped(server: Server, data: Data, tmp_path: Path) -> None:
+    tar = sorted(server.folder.glob("*.tar"))[0]
+    server.fault = lambda name, number: "cut" if name == tar.name and number < 3 else None
+    folder = RemoteFolder(server.url, cache=tmp_path, attempts=2, **QUICK)
+    with pytest.raises(BikeError, match=rf"{tar.name}: can't be fetched \(.*2 tries\)"):
+        folder.fetch(tar.name)
+    again = RemoteFolder(server.url, cache=tmp_path, attempts=2, **QUICK)
+    assert again.fetch(tar.name).read_bytes() == tar.read_bytes()
+    size = tar.stat().st_size
+    starts = [
+        int(part.removeprefix("bytes=").removesuffix("-")) if part else 0
+        for name, part in server.requests
+        if name == tar.name
+    ]
+    assert starts == [0, size // 2, size // 2 + (size - size // 2) // 2, starts[3]]
+    assert starts[3] > starts[2]
+
+
+@pytest.mark.parametrize(
+    ("fault", "text"), [("404", "HTTP status 404"), ("403", "HTTP status 403"), ("410", "status 410")]
+)
+def test_what_is_not_there_is_not_tried_again(server: Server, tmp_path: Path, fault: str, text: str) -> None:
+    server.fault = lambda name, number: fault if name.endswith(".tar") else None
+    source = RemoteShardSource(server.url, cache=tmp_path, **QUICK)
+    with pytest.raises(DataError, match=text) as raised:
+        source.num_frames(next(iter(source.index.keys)))
+    assert server.url in str(raised.value)
+    assert sum(name.endswith(".tar") for name, _ in server.requests) == 1
+
+
+@pytest.mark.parametrize(("fault", "text"), [("other bytes", "SHA-256"), ("endless", "more than the")])
+def test_wrong_bytes_never_reach_a_reader(server: Server, tmp_path: Path, fault: str, text: str) -> None:
+    server.fault = lambda name, number: fault if name.endswith(".tar") else None
+    source = RemoteShardSource(server.url, cache=tmp_path, **QUICK)
+    with pytest.raises(DataError, match=text):
+        source.num_frames(next(iter(source.index.keys)))
+    assert not list(tmp_path.glob("*.tar"))
+
+
+def test_an_address_without_shards(server: Server, tmp_path: Path) -> None:
+    server.folder = tmp_path
+    with pytest.raises(DataError, match=r"manifest.json: HTTP status 404"):
+        RemoteFolder(server.url, cache=tmp_path / "cache", **QUICK)
+    (tmp_path / "manifest.json").write_text('{"format": "bike-shards-1", "shards": [{"name": "../../x.tar"}]}')
+    with pytest.raises(DataError, match=r"http://.*manifest.json: not a manifest"):
+        RemoteFolder(server.url, cache=tmp_path / "cache", **QUICK)
+    (tmp_path / "manifest.json").write_text("[" * 100_000)
+    with pytest.raises(DataError, match=r"http://.*manifest.json: nested too deeply"):
+        RemoteFolder(server.url, cache=tmp_path / "cache", **QUICK)
+
+
+def test_nobody_answers(tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with pytest.raises(BikeError, match=r"can't be fetched \(.*refused.*3 tries\). Check the connection"):
+        RemoteFolder(f"http://127.0.0.1:{port}/x", cache=tmp_path, attempts=3, **QUICK)
+
+
+def test_a_shard_published_anew_is_fetched_anew(data: Data, tmp_path: Path) -> None:
+    write_shards(data.list, data.frames, tmp_path / "shards", jobs=1)
+    server = Server(tmp_path / "shards")
+    try:
+        assert RemoteShardSource(server.url, cache=tmp_path / "cache").num_frames(data.samples[0].video) == 6
+        write_shards(data.list, data.frames, tmp_path / "shards", frames_per_video=2, jobs=1)
+        assert RemoteShardSource(server.url, cache=tmp_path / "cache").num_frames(data.samples[0].video) == 2
+    finally:
+        server.close()
+
+
+def cache_bytes(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
+
+
+def test_the_cache_keeps_its_bound(server: Server, data: Data, tmp_path: Path) -> None:
+    sizes = [path.stat().st_size for path in server.folder.glob("*.tar")]
+    limit = 2.5 * max(sizes)
+    source = RemoteShardSource(server.url, cache=tmp_path, max_cache_mb=limit / 1e6, **QUICK)
+    for sample in data.samples * 2:
+        assert frame_numbers(source.read(sample.video, [1])) == [1]
+        assert cache_bytes(tmp_path) <= limit
+    assert sum(name.endswith(".tar") for name, _ in server.requests) > len(sizes)
+    used = list(tmp_path.glob("*.tar"))
+    assert 1 <= len(used) < len(sizes)
+
+
+def test_what_was_used_last_stays(server: Server, data: Data, tmp_path: Path) -> None:
+    names = sorted(path.name for path in server.folder.glob("*.tar"))[:3]
+    sizes = [(server.folder / name).stat().st_size for name in names]
+    index = (server.folder / "index.csv").stat().st_size
+    folder = RemoteFolder(server.url, cache=tmp_path, max_cache_mb=(sum(sizes) - 1 + index) / 1e6, **QUICK)
+    folder.index()
+    first, second = (folder.fetch(name) for name in names[:2])
+    os.utime(second, ns=(1, 1))
+    os.utime(folder.index(), ns=(time.time_ns(),) * 2)
+    folder.fetch(names[2])
+    assert first.exists()
+    assert not second.exists()
+
+
+def test_a_cache_too_small_for_a_shard_says_so(server: Server, data: Data, tmp_path: Path) -> None:
+    source = RemoteShardSource(server.url, cache=tmp_path, max_cache_mb=0.005, **QUICK)
+    with pytest.raises(BikeError, match="the cache may hold 0 MB. Allow a larger cache"):
+        source.num_frames(data.samples[0].video)
+
+
+@pytest.mark.parametrize("same_lock", [False, True])
+def test_downloads_of_killed_runs_make_room(server: Server, data: Data, tmp_path: Path, same_lock: bool) -> None:
+    largest = max(path.stat().st_size for path in server.folder.glob("*.tar"))
+    shard = read_shard_manifest(server.folder)["shards"][0]
+    lock = _lock_name(tmp_path / _cached_name(shard["name"], shard["sha256"]))
+    names = (f"00000-{number:024x}.tar.{largest}.part" for number in range(1000))
+    left = next(tmp_path / name for name in names if (_lock_name(Path(name)) == lock) == same_lock)
+    left.write_bytes(b"half")
+    os.utime(left, ns=(1, 1))
+    source = RemoteShardSource(server.url, cache=tmp_path, max_cache_mb=1.5 * largest / 1e6, **QUICK)
+    source.remote.fetch(shard["name"])
+    check_all(source, data)
+    assert not left.exists()
+
+
+def read_some(url: str, cache: str, limit_mb: float, videos: list[str], failures: multiprocessing.Queue[str]) -> None:
+    try:
+        source = RemoteShardSource(url, cache=cache, max_cache_mb=limit_mb, **QUICK)
+        for video in videos:
+            if frame_numbers(source.read(video, [4])) != [4]:
+                failures.put(f"{video}: another frame")
+    except Exception as error:
+        failures.put(repr(error))
+
+
+def size_now(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:  # another process just removed it
+        return 0
+
+
+def test_processes_share_a_small_cache(server: Server, data: Data, tmp_path: Path) -> None:
+    largest = max(path.stat().st_size for path in server.folder.glob("*.tar"))
+    videos = [sample.video for sample in data.samples]
+    context = multiprocessing.get_context("fork")
+    failures: multiprocessing.Queue[str] = context.Queue()
+    arguments = (server.url, str(tmp_path), 2.2 * largest / 1e6)
+    workers = [
+        context.Process(target=read_some, args=(*arguments, videos[start:] + videos[:start], failures), daemon=True)
+        for start in (0, 8, 16)
+    ]
+    for worker in workers:
+        worker.start()
+    most = 0
+    while any(worker.is_alive() for worker in workers):
+        most = max(most, sum(map(size_now, tmp_path.glob("*.tar*"))))
+        time.sleep(0.002)
+    for worker in workers:
+        worker.join()
+    assert failures.empty()
+    assert [worker.exitcode for worker in workers] == [0, 0, 0]
+    assert 0 < most <= 2.2 * largest
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_batches_of_remote_shards(server: Server, data: Data, shards: Path, tmp_path: Path, workers: int) -> None:
+    """The window keeps reading in order: with room for two windows nothing is fetched twice in an epoch."""
+    count = len(list(shards.glob("*.tar")))
+    source = RemoteShardSource(server.url, cache=tmp_path, window=1, **QUICK)
+    options = {"num_segments": 2, "batch_size": 4, "input_size": 16, "seed": 1}
+    local = ShardSource(shards)
+    streamed = training_batches(data.samples, source, workers=workers, drop_last=False, **options)
+    expected = training_batches(data.samples, local, window=1, drop_last=False, **options)
+    rows = []
+    for one, other in zip(streamed, expected, strict=True):
+        assert one.keys == other.keys
+        assert torch.equal(one.frames, other.frames)
+        rows += one.index.tolist()
+    streamed.close()
+    assert sorted(rows) == list(range(len(data.samples)))
+    assert sum(name.endswith(".tar") for name, _ in server.requests) == count
+    shown = [source.shard_of(data.samples[row].video) for row in rows]
+    assert len([1 for a, b in pairwise(shown) if a != b]) == count - 1
+    tested = evaluation_batches(data.samples, source, num_segments=2, input_size=16)
+    assert sum(len(batch) for batch in tested) == len(data.samples)
+
+
+def test_shards_come_before_their_turn(server: Server, data: Data, tmp_path: Path) -> None:
+    count = len(list(server.folder.glob("*.tar")))
+    source = RemoteShardSource(server.url, cache=tmp_path, window=1, **QUICK)
+    videos = [sample.video for sample in sorted(data.samples, key=lambda sample: source.shard_of(sample.video))]
+    order = list(dict.fromkeys(source.index.shards[source.shard_of(video)] for video in videos))
+
+    def fetched() -> list[str]:
+        return [name for name, _ in server.requests if name.endswith(".tar")]
+
+    def wait_for(number: int) -> None:
+        for _ in range(3000):
+            if len(fetched()) >= number:
+                return
+            time.sleep(0.01)
+
+    with source.fetched_ahead(videos, 1) as ahead:
+        ahead.reached(0)
+        wait_for(2)
+        assert fetched() == order[:2]  # the one in use and one more
+        ahead.reached(len(videos))
+        wait_for(count)
+        assert fetched() == order
+    check_all(source, data)
+    assert fetched() == order
+
+
+def test_nothing_is_fetched_ahead_where_the_cache_has_no_room(server: Server, data: Data, tmp_path: Path) -> None:
+    largest = max(path.stat().st_size for path in server.folder.glob("*.tar"))
+    source = RemoteShardSource(server.url, cache=tmp_path, window=2, max_cache_mb=2.5 * largest / 1e6, **QUICK)
+    with source.fetched_ahead([sample.video for sample in data.samples], 2) as ahead:
+        ahead.reached(10)
+    assert not [name for name, _ in server.requests if name.endswith(".tar")]
+
+
+@pytest.fixture(scope="module")
+def s3(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A store on loopback, in a process of its own."""
+    pytest.importorskip("moto")
+    pytest.importorskip("boto3")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-W", "ignore", "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    log = tmp_path_factory.mktemp("moto") / "log"
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=output)
+    try:
+        for _ in range(600):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            assert process.poll() is None, log.read_text()
+            time.sleep(0.1)
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait()
+
+
+@pytest.fixture
+def bucket(s3: str, monkeypatch: pytest.MonkeyPatch, shards: Path) -> str:
+    import boto3
+
+    for name, value in {
+        "AWS_ENDPOINT_URL": s3,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }.items():
+        monkeypatch.setenv(name, value)
+    client = boto3.client("s3")
+    client.create_bucket(Bucket="videos")
+    for path in shards.iterdir():
+        client.upload_file(str(path), "videos", f"some/where/{path.name}")
+    client.close()
+    return "s3://videos/some/where"
+
+
+def test_shards_on_s3(bucket: str, data: Data, tmp_path: Path) -> None:
+    check_all(RemoteShardSource(bucket, cache=tmp_path, **QUICK), data)
+    tar = next(tmp_path.glob("*.tar"))
+    half = tmp_path / f"{tar.name}.{tar.stat().st_size}.part"
+    half.write_bytes(tar.read_bytes()[: tar.stat().st_size // 2])
+    tar.unlink()
+    check_all(RemoteShardSource(bucket + "/", cache=tmp_path, **QUICK), data)  # the second half came by range
+    assert not half.exists()
+    with pytest.raises(DataError, match=r"s3://videos/else/manifest.json: refused by the store \(NoSuchKey\)"):
+        RemoteFolder("s3://videos/else", cache=tmp_path, **QUICK)
+    with pytest.raises(DataError, match="NoSuchBucket"):
+        RemoteFolder("s3://nowhere/else", cache=tmp_path, **QUICK)

@@ -1,0 +1,48 @@
+"""Whether a ``bike`` command line, as a document shows it, would be accepted."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import typer
+
+from bike.cli import COMMANDS
+
+
+def check_command(words: list[str], where: str) -> None:
+    """Fail unless the command and its options exist and no argument is missing or too many; nothing is run."""
+    name, rest = words[0], words[1:]
+    assert name in COMMANDS, f"{where}: bike {name}"
+    module, attribute = COMMANDS[name]
+    target = getattr(importlib.import_module(f"bike.commands.{module}"), attribute)
+    app = target
+    if not isinstance(target, typer.Typer):
+        app = typer.Typer()
+        app.command()(target)
+    command = typer.main.get_command(app)
+    group = getattr(command, "commands", None)
+    if group:
+        word = rest[0] if rest else ""
+        assert word in group, f"{where}: bike {name} {word}"
+        command, rest = group[word], rest[1:]
+    options = {option for parameter in command.params for option in (*parameter.opts, *parameter.secondary_opts)}
+    for word in rest:
+        if re.match(r"--?[A-Za-z]", word) and word != "--help":
+            assert word.split("=")[0] in options, f"{where}: bike {name} {word}; known: {sorted(options)}"
+    if not {"…", "--help"} & set(rest):
+        command.make_context(name, list(rest))  # raises for missing or surplus arguments
+
+
+def run_bike(*words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "bike.cli", *words],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+        env={**os.environ, "NO_COLOR": "1"},
+    )

@@ -1,0 +1,274 @@
+"""The rows of the result table come from the metrics files, and from nothing else."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers.results import NAMES, PAIRS, write_csv, write_curves, write_evaluation, write_results
+from safetensors.numpy import save_file
+
+from bike.errors import BikeError, DataError, ParamsError
+from bike.report.curves import MAX_POINTS, read_curves, thin_out
+from bike.report.pairs import pair_results
+from bike.report.rows import best_row, expected_random_ap, find_row, results_table, spread_figures
+from bike.train.curves import Curves
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Path:
+    return write_results(tmp_path / "results")
+
+
+def test_rows_stand_in_the_order_of_the_method(results: Path) -> None:
+    rows = results_table(results)
+    assert [(row.name, row.views) for row in rows] == [
+        ("", ""),
+        *itertools.product(
+            ("zeroshot", "video-none-dp", "video-none-vcs", "video-transf-dp", "video-transf-vcs"), ("1×1", "4×3")
+        ),
+        ("attributes", ""),
+        *itertools.product(("fuse",), ("1×1", "4×3")),
+    ]
+
+
+def test_figures_are_those_of_the_files(results: Path) -> None:
+    path = results / "video-transf-vcs" / "4x3"
+    metrics = {"top1": 12.3456, "top5": 100, "mean_class": 0, "map": None, "videos": 7, "note": "text is left out"}
+    (path / "metrics.json").write_text(json.dumps(metrics))
+    (path / "timing.json").write_text('{"seconds": 0.25}')
+    row = find_row(results_table(results), "video-transf-vcs", "4×3")
+    assert row is not None
+    assert (row.top1, row.top5, row.mean_class, row.map) == (12.3456, 100.0, 0.0, None)
+    assert (row.videos, row.seconds, row.title) == (7, 0.25, "Video branch (transf + vcs), 4×3")
+
+
+def test_a_method_without_results_is_not_run(tmp_path: Path) -> None:
+    write_evaluation(tmp_path / "video-none-dp" / "1x1")
+    rows = results_table(tmp_path)
+    assert [row.method for row in rows if not row.ran] == [
+        "Zero-shot, pretrained CLIP",
+        "Attribute branch",
+        "Fusion of both branches",
+    ]
+    assert all(row.top1 is None and row.folder is None for row in rows if not row.ran)
+
+
+def test_other_names_come_last_under_their_own_name(results: Path) -> None:
+    write_evaluation(results / "few-shot-4" / "8x10")
+    row = results_table(results)[-1]
+    assert (row.name, row.method, row.views) == ("few-shot-4", "few-shot-4", "8×10")
+
+
+def test_curves_are_not_evaluations(tmp_path: Path) -> None:
+    write_curves(tmp_path / "train" / "video-none-dp", steps=3)
+    write_curves(tmp_path / "pretrain", steps=3)
+    with pytest.raises(DataError, match=r"no <name>/<views>/metrics\.json"):
+        results_table(tmp_path)
+
+
+def test_results_of_other_data_sets_are_left_out(results: Path) -> None:
+    before = results_table(results)
+    write_evaluation(results / "my-videos" / "fuse" / "1x1")
+    write_evaluation(results / "my-videos" / "attributes")
+    write_evaluation(results / "zoo" / "k400-vitb16-8f")
+    assert results_table(results) == before
+
+
+def test_no_folder(tmp_path: Path) -> None:
+    with pytest.raises(BikeError, match="no such folder"):
+        results_table(tmp_path / "none")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[1]", "an object of numbers is needed"),
+        ('{"top1": 101}', "top1 must be a percentage"),
+        ('{"top1": -1}', "top1 must be a percentage"),
+        ('{"top1": NaN}', "top1 must be a finite number"),
+        ('{"map": 1e999}', "map must be a finite number"),
+        ("{", "not valid JSON"),
+    ],
+)
+def test_impossible_metrics_are_refused(tmp_path: Path, text: str, message: str) -> None:
+    write_evaluation(tmp_path / "fuse" / "1x1")
+    (tmp_path / "fuse" / "1x1" / "metrics.json").write_text(text)
+    with pytest.raises(BikeError, match=message) as error:
+        results_table(tmp_path)
+    assert "metrics.json" in str(error.value)
+
+
+def test_best_row_has_the_highest_top1(results: Path) -> None:
+    rows = results_table(results)
+    assert best_row(rows).top1 == max(row.top1 for row in rows if row.folder and row.top1 is not None)
+
+
+def test_protocols_with_a_spread(tmp_path: Path) -> None:
+    write_evaluation(tmp_path / "zeroshot" / "1x1")
+    path = tmp_path / "zeroshot" / "1x1" / "metrics.json"
+    extra = {"half_top1_mean": 61.5, "half_top1_std": 3.25, "half_top5_mean": 90.0}
+    path.write_text(json.dumps(json.loads(path.read_text()) | extra))
+    chance, row, *_ = results_table(tmp_path)
+    assert spread_figures(row) == [("random halves of the classes, top-1", 61.5, 3.25)]
+    assert spread_figures(chance) == []
+
+
+def test_chance_of_one_label_per_video(tmp_path: Path) -> None:
+    write_evaluation(tmp_path / "fuse" / "1x1", per_class=5)
+    chance = results_table(tmp_path, order_pairs=PAIRS)[0]
+    assert chance.method == "Chance"
+    assert chance.top1 == chance.mean_class == pytest.approx(100 / 6)
+    assert chance.top5 == pytest.approx(500 / 6)
+    assert chance.map == pytest.approx(100 * expected_random_ap(5, 30))
+    assert (chance.videos, chance.order) == (30, 50.0)
+
+
+def test_chance_of_several_labels_per_video(tmp_path: Path) -> None:
+    folder = tmp_path / "fuse" / "1x1"
+    write_evaluation(folder)
+    write_csv(
+        folder / "per_class.csv", ("label", "name", "videos", "top1", "ap"), [(0, "a", 8, "", 9), (1, "b", 4, "", 9)]
+    )
+    (folder / "metrics.json").write_text('{"map": 40, "videos": 10}')
+    chance = results_table(tmp_path)[0]
+    assert chance.top1 == pytest.approx(60)  # 12 labels on 10 videos and 2 classes
+    assert chance.top5 is chance.mean_class is None
+    assert chance.map == pytest.approx(50 * (expected_random_ap(8, 10) + expected_random_ap(4, 10)))
+
+
+@pytest.mark.parametrize(("positives", "total"), [(1, 1), (1, 5), (2, 5), (3, 6), (6, 6), (0, 4)])
+def test_expected_random_ap_is_the_mean_over_all_orders(positives: int, total: int) -> None:
+    values = []
+    for places in itertools.combinations(range(1, total + 1), positives):
+        values.append(sum((i + 1) / place for i, place in enumerate(places)) / max(1, positives))
+    assert expected_random_ap(positives, total) == pytest.approx(np.mean(values))
+
+
+def write_scores(folder: Path, scores: list[list[float]], labels: list[int], classes: int) -> None:
+    array = np.array(scores, np.float32)
+    save_file({"scores": array, "labels": np.eye(classes, dtype=np.uint8)[labels]}, folder / "scores.safetensors")
+
+
+def test_order_pairs_compare_the_two_scores_only(tmp_path: Path) -> None:
+    folder = tmp_path / "fuse" / "1x1"
+    write_evaluation(folder, names=("left", "right", "other"), per_class=2)
+    scores = [[0.2, 0.1, 0.7], [0.1, 0.3, 0.6], [0.1, 0.1, 0.8], [0.3, 0.4, 0.3], [1, 0, 0], [0, 1, 0]]
+    write_scores(folder, scores, [0, 0, 1, 1, 2, 2], 3)
+    actual = ["left", "left", "right", "right", "other", "other"]
+    predicted = ["other", "other", "other", "right", "left", "right"]
+    write_csv(folder / "confusion.csv", ("actual", "predicted"), list(zip(actual, predicted, strict=True)))
+    (result,) = pair_results(folder, [("left", "right")])
+    assert (result.videos, result.correct) == (4, 25.0)
+    assert result.forced == 100 * (1 + 0 + 0.5 + 1) / 4  # a tie counts half
+    row = results_table(tmp_path, order_pairs=[("left", "right")])[-1]
+    assert row.order == result.forced
+
+
+def test_order_pairs_without_scores_or_confusion(tmp_path: Path) -> None:
+    folder = tmp_path / "fuse" / "1x1"
+    write_evaluation(folder)
+    (folder / "scores.safetensors").unlink()
+    assert {pair.forced for pair in pair_results(folder, PAIRS)} == {None}
+    (folder / "confusion.csv").unlink()
+    assert {pair.correct for pair in pair_results(folder, PAIRS)} == {None}
+    (folder / "per_class.csv").unlink()
+    assert pair_results(folder, PAIRS) == []
+
+
+def test_an_unknown_name_in_a_pair_is_named(tmp_path: Path) -> None:
+    write_evaluation(tmp_path / "fuse" / "1x1")
+    with pytest.raises(
+        ParamsError, match=r"order_pairs: 'a ball roll left' is not a class.*Did you mean 'a ball rolls left'"
+    ):
+        results_table(tmp_path, order_pairs=[("a ball roll left", NAMES[1])])
+
+
+@pytest.mark.parametrize("content", [b"", b"not safetensors", b"\xff" * 64])
+def test_damaged_scores_are_named(tmp_path: Path, content: bytes) -> None:
+    folder = tmp_path / "fuse" / "1x1"
+    write_evaluation(folder)
+    (folder / "scores.safetensors").write_bytes(content)
+    with pytest.raises(DataError, match=r"scores\.safetensors: not a safetensors file"):
+        results_table(tmp_path, order_pairs=PAIRS)
+
+
+def test_scores_of_other_classes_or_not_finite_are_refused(tmp_path: Path) -> None:
+    folder = tmp_path / "fuse" / "1x1"
+    write_evaluation(folder)
+    write_scores(folder, [[1, 0]], [0], 2)
+    with pytest.raises(DataError, match="2 classes, but an order pair has class 3"):
+        pair_results(folder, PAIRS)
+    write_scores(folder, [[float("nan")] * 6], [0], 6)
+    with pytest.raises(DataError, match="not finite"):
+        pair_results(folder, PAIRS)
+    save_file({"scores": np.zeros((2, 6), np.float32)}, folder / "scores.safetensors")
+    with pytest.raises(DataError, match="one shape"):
+        pair_results(folder, PAIRS)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("label,name\n0,a\n", "column 'videos' is missing"),
+        ("label,name,videos,top1,ap\nx,a,1,2,3\n", "line 2: not a class"),
+        ("label,name,videos,top1,ap\n0,a,inf,2,3\n", "line 2: not a class"),
+        ('label,name,videos,top1,ap\n0,"' + "a" * 200_000 + '",1,2,3\n', "not a CSV file"),
+    ],
+)
+def test_damaged_per_class_files_are_named(tmp_path: Path, text: str, message: str) -> None:
+    write_evaluation(tmp_path / "fuse" / "1x1")
+    (tmp_path / "fuse" / "1x1" / "per_class.csv").write_text(text)
+    with pytest.raises(DataError, match=message):
+        results_table(tmp_path)
+
+
+def test_curves_are_read_by_run_and_metric(results: Path) -> None:
+    curves = read_curves(results)
+    assert [(curve.run, curve.metric) for curve in curves if curve.run == "video-none-vcs"] == [
+        ("video-none-vcs", "lr"),
+        ("video-none-vcs", "train/loss"),
+        ("video-none-vcs", "val/top1"),
+    ]
+    assert [curve.run for curve in curves][-1] == "pretrain"
+    assert all(len(curve.points) == 400 for curve in curves)
+
+
+def test_curves_as_dvclive_writes_them(tmp_path: Path) -> None:
+    curves = Curves(tmp_path / "train" / "a")
+    for step, loss in enumerate((2.0, 1.0, 0.5)):
+        curves.add(step, {"train/loss": loss})
+    curves.close()
+    (curve,) = read_curves(tmp_path)
+    assert (curve.metric, curve.points) == ("train/loss", ((0.0, 2.0), (1.0, 1.0), (2.0, 0.5)))
+
+
+def test_curve_values_that_are_not_finite_are_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "train" / "a" / "plots" / "metrics" / "loss.tsv"
+    path.parent.mkdir(parents=True)
+    path.write_text("step\tloss\n2\t1.5\n0\tnan\n1\tinf\n3\t1e308\n")
+    (curve,) = read_curves(tmp_path)
+    assert curve.points == ((2.0, 1.5),)
+    path.write_text("step\tloss\n0\tnan\n")
+    assert read_curves(tmp_path) == []
+
+
+@pytest.mark.parametrize("text", ["step\tloss\n0\thigh\n", "step\n0\n", "loss\n1\n", "a,b\n", "step\tloss\n1\n"])
+def test_damaged_curves_are_named(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "train" / "a" / "plots" / "metrics" / "loss.tsv"
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+    with pytest.raises(DataError, match=r"loss\.tsv"):
+        read_curves(tmp_path)
+
+
+def test_thinning_keeps_ends_and_means() -> None:
+    points = [(float(i), float(i % 2)) for i in range(1000)]
+    thin = thin_out(points, 100)
+    assert len(thin) == 100
+    assert thin[0] == (4.5, 0.5)
+    assert thin[-1] == (994.5, 0.5)
+    assert thin_out(points[:MAX_POINTS]) == points[:MAX_POINTS]

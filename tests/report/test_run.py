@@ -1,0 +1,333 @@
+"""The page: self-contained, equal for equal input, honest about what is missing, and safe from names in files."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pytest
+import typer
+from helpers.results import NAMES, PAIRS, make_strips, write_csv, write_data, write_evaluation, write_results
+from typer.testing import CliRunner
+
+from bike.cli import guarded
+from bike.commands.report import report
+from bike.errors import BikeError, ParamsError
+from bike.params import Params, parse_params
+from bike.records import VideoRecord, write_manifest
+from bike.report.data import SplitSize, count_reasons, summarise_data
+from bike.report.page import Page, render_page
+from bike.report.rows import results_table
+from bike.report.run import build_report
+from bike.report.saliency import SaliencyStrip, choose_samples, frame_image
+
+PARAMS = parse_params({"report": {"order_pairs": [list(pair) for pair in PAIRS]}}, "test")
+EVIL = (
+    "<script>alert(1)</script>",
+    "\"><img src=x onerror=alert(1)>'",
+    "</title></svg></style><svg onload=alert(1)>",
+    "{{ 7 * 7 }} {% raw %} ${7*7}",
+    "</text>\n<!-- ]]> --> javascript:alert(1) &lt;",
+    "\u202eevil\x00\x1b[31m\u2028' style='x",
+)
+
+
+class Structure(HTMLParser):
+    """Every tag with its attributes, and all text, of a page."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, tuple[str, ...]]] = []
+        self.attributes: list[tuple[str, str, str]] = []
+        self.open: list[str] = []
+        self.text = ""
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, tuple(name for name, _ in attrs)))
+        self.attributes += [(tag, name, value or "") for name, value in attrs]
+        if tag not in ("meta", "img"):
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.handle_starttag(tag, attrs)
+        self.open.pop()
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def page_of(root: Path, names: tuple[str, ...], *, strips: bool = True) -> str:
+    """The page of a results folder whose classes have these names."""
+    write_results(root / "results", names=names)
+    lists, manifest = write_data(root, names=NAMES)
+    pairs = [[names[0], names[1]], [names[2], names[3]]]
+    params = parse_params({"report": {"order_pairs": pairs}}, "test")
+    shown = [SaliencyStrip(names[0], names[i], s.frames, s.saliency, names[i]) for i, s in enumerate(make_strips())]
+    rejected = [VideoRecord(f"r{i}", name, "rejected", error=name) for i, name in enumerate(names)]
+    write_manifest(manifest, rejected)
+    write_csv(lists / "audit.csv", ("finding", names[1]), [(name, name) for name in names])
+    return render_page(
+        Page(
+            rows=results_table(root / "results", order_pairs=params.report.order_pairs),
+            data=summarise_data(lists, manifest),
+            params=params,
+            strips=shown if strips else [],
+        )
+    )
+
+
+def test_names_from_files_are_text_and_nothing_else(tmp_path: Path) -> None:
+    """The page of a hostile data set has the same tags and attributes as that of a harmless one."""
+    harmless, hostile = Structure(page_of(tmp_path / "a", NAMES)), Structure(page_of(tmp_path / "b", EVIL))
+    assert sorted(hostile.tags) == sorted(harmless.tags)
+    assert hostile.open == harmless.open == []
+    folded = " ".join(hostile.text.split())
+    for name in EVIL[:5]:
+        assert " ".join(name.split()) in folded
+    assert "\\u202eevil\\x00\\x1b[31m\\u2028' style='x" in folded
+    for tag, name, value in hostile.attributes:
+        assert not name.startswith("on")
+        if name == "style":
+            assert re.fullmatch(r"(--\w+:[\d. /]+%?;?)+|color:var\(--\w+\)", value), (tag, value)
+        if name == "src":
+            assert value.startswith("data:image/jpeg;base64,")
+
+
+def test_hostile_folder_names(tmp_path: Path) -> None:
+    for name in ("<script>alert(1)<", "a|b", "<!-- results:end -->", "--help"):
+        write_evaluation(tmp_path / "results" / name / "<i onload=x>")
+        (tmp_path / "results/train" / name / "plots/metrics" / name).mkdir(parents=True)
+        (tmp_path / "results/train" / name / "plots/metrics" / name / "<b>.tsv").write_text("step\t<b>\n0\t1\n1\t2\n")
+    readme = tmp_path / "README.md"
+    readme.write_text("<!-- results:start --><!-- results:end -->")
+    build_report(tmp_path / "results", tmp_path / "out", params=Params(), readme=readme)
+    build_report(tmp_path / "results", tmp_path / "out", params=Params(), readme=readme)  # the markers are still whole
+    page = Structure((tmp_path / "out" / "index.html").read_text())
+    assert {tag for tag, _ in page.tags} & {"script", "i onload", "iframe", "object", "link"} == set()
+    assert "<script>alert(1)<" in page.text
+
+
+def test_the_page_asks_for_nothing_outside_itself(tmp_path: Path) -> None:
+    html = page_of(tmp_path, NAMES)
+    page = Structure(html)
+    assert {tag for tag, _ in page.tags}.isdisjoint({"script", "link", "iframe", "object", "embed", "form", "base"})
+    assert all(value.startswith("#") for _, name, value in page.attributes if name in ("href", "xlink:href"))
+    assert "@import" not in html
+    assert "url(" not in html
+    assert "http://" not in html
+    assert "https://" not in html
+    assert ("meta", "content", "default-src 'none'; style-src 'unsafe-inline'; img-src data:") in page.attributes
+
+
+def test_every_section_shows_its_figures(tmp_path: Path) -> None:
+    page = Structure(page_of(tmp_path, NAMES))
+    rows = results_table(tmp_path / "results", order_pairs=PAIRS)
+    for row in rows:
+        assert row.top1 is not None
+        assert f"{row.top1:.1f}" in page.text
+    assert "6 classes, 24 train samples, 24 val samples, 24 test samples" in page.text
+    assert "6 of 6 files could not be used" in page.text
+    assert "not run" not in page.text.replace("marked “not run”", "")
+    tags = [tag for tag, _ in page.tags]
+    assert tags.count("img") == 3 * 8
+    assert tags.count("svg") == 1
+
+
+def test_equal_input_gives_equal_bytes(tmp_path: Path) -> None:
+    write_results(tmp_path / "results")
+    lists, manifest = write_data(tmp_path)
+    for name in ("a", "b"):
+        build_report(tmp_path / "results", tmp_path / name, params=PARAMS, lists=lists, manifest=manifest)
+    for name in ("index.html", "table.md"):
+        assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
+    assert sorted(path.name for path in (tmp_path / "a").iterdir()) == ["index.html", "table.md"]
+
+
+def test_what_is_missing_is_said(tmp_path: Path) -> None:
+    folder = tmp_path / "results" / "video-transf-vcs" / "1x1"
+    write_evaluation(folder)
+    for name in ("per_class.csv", "confusion.csv", "scores.safetensors", "timing.json", "predictions.csv"):
+        (folder / name).unlink()
+    build_report(tmp_path / "results", tmp_path / "out", params=Params())
+    text = Structure((tmp_path / "out" / "index.html").read_text()).text
+    for part in (
+        "name the pairs in report.order_pairs",
+        "no per_class.csv",
+        "no confusion.csv",
+        "no curves below",
+        "a checkpoint of the video branch, the test split's frames and its list are needed",
+        "no lists",
+        "no manifest",
+        "no audit.csv",
+    ):
+        assert f"Not run: {part}" in text
+    assert "| Zero-shot, pretrained CLIP | – | – | not run |" in (tmp_path / "out" / "table.md").read_text()
+
+
+def test_order_pairs_need_both_heads_in_the_same_views(tmp_path: Path) -> None:
+    write_evaluation(tmp_path / "video-transf-vcs" / "4x3", seed=1)
+    write_evaluation(tmp_path / "video-none-vcs" / "1x1", seed=2)
+
+    def page() -> str:
+        rows = results_table(tmp_path, order_pairs=PAIRS)
+        return Structure(render_page(Page(rows=rows, data=summarise_data(None, None), params=PARAMS))).text
+
+    assert "without temporal head, in the same views, is needed" in page()
+    write_evaluation(tmp_path / "video-none-vcs" / "4x3", seed=2)
+    assert "the two scores higher, in percent. Interaction vcs, 4×3 views." in page()
+    (tmp_path / "video-none-vcs" / "4x3" / "scores.safetensors").unlink()
+    assert "the right one of all classes is predicted, in percent (no scores file)" in page()
+
+
+def test_a_multi_label_data_set(tmp_path: Path) -> None:
+    folder = tmp_path / "results" / "video-transf-vcs" / "4x1"
+    write_evaluation(folder)
+    (folder / "metrics.json").write_text('{"map": 40.25, "videos": 20, "top1": null}')
+    write_csv(
+        folder / "per_class.csv",
+        ("label", "name", "videos", "top1", "ap"),
+        [(0, "run", 15, "", 70.5), (1, "sit", 9, "", 9.75)],
+    )
+    (folder / "confusion.csv").unlink()
+    build_report(tmp_path / "results", tmp_path / "out", params=Params())
+    text = Structure((tmp_path / "out" / "index.html").read_text()).text
+    assert "Best mAP" in text
+    assert "70.5" in text
+
+
+def test_many_classes_fold_into_a_small_page(tmp_path: Path) -> None:
+    names = tuple(f"class {i}" for i in range(400))
+    write_evaluation(tmp_path / "fuse" / "1x1", names=names, per_class=3, skill=0.5)
+    html = render_page(Page(rows=results_table(tmp_path), data=summarise_data(None, None), params=Params()))
+    page = Structure(html)
+    assert "360 classes between the best and the weakest 20" in page.text
+    assert len(html) < 250_000
+
+
+def test_nothing_is_written_when_something_is_wrong(tmp_path: Path) -> None:
+    results = write_results(tmp_path / "results")
+    out, readme = tmp_path / "out", tmp_path / "README.md"
+    readme.write_text("no markers")
+    with pytest.raises(BikeError, match="once each"):
+        build_report(results, out, params=PARAMS, readme=readme)
+    with pytest.raises(ParamsError, match="is not a class"):
+        build_report(results, out, params=parse_params({"report": {"order_pairs": [[NAMES[0], "b"]]}}, "p"))
+    assert not out.exists()
+    out.write_text("a file")
+    with pytest.raises(BikeError, match="is a file"):
+        build_report(results, out, params=PARAMS)
+
+
+def test_order_pairs_must_be_pairs() -> None:
+    with pytest.raises(ParamsError, match="order_pairs"):
+        parse_params({"report": {"order_pairs": [["a", "b", "c"]]}}, "params.yaml")
+
+
+def test_data_summary(tmp_path: Path) -> None:
+    lists, manifest = write_data(tmp_path)
+    summary = summarise_data(lists, manifest)
+    assert summary.splits[0] == SplitSize("train", 24, 6, 24 * 60)
+    assert (summary.videos, len(summary.rejected or []), summary.classes) == (75, 3, 6)
+    assert summary.hours == pytest.approx(72 * 2.4 / 3600)
+    assert summary.audit is not None
+    assert len(summary.audit) == 3
+    assert count_reasons([VideoRecord("a", "a", "rejected", error=e) for e in "xyx"]) == [("x", 2), ("y", 1)]
+    empty = summarise_data(tmp_path, tmp_path / "none.csv")
+    assert (empty.splits, empty.videos, empty.rejected, empty.audit) == ([], None, None, None)
+
+
+def test_clips_are_drawn_from_different_classes_and_the_same_for_a_seed(tmp_path: Path) -> None:
+    from bike.records import read_list
+
+    lists, _ = write_data(tmp_path)
+    samples = read_list(lists / "test.csv")
+    chosen = choose_samples(samples, 6, seed=3)
+    assert {sample.labels for sample in chosen} == {(i,) for i in range(6)}
+    assert chosen == choose_samples(samples[::-1], 6, seed=3)
+    assert chosen != choose_samples(samples, 6, seed=4)
+    assert len(choose_samples(samples, 100, seed=0)) == len(samples)
+    assert choose_samples(samples, 0, seed=0) == []
+
+
+def test_frames_become_small_jpegs() -> None:
+    import base64
+    import io
+
+    from PIL import Image
+
+    address = frame_image(np.full((480, 640, 3), (200, 30, 30), np.uint8))
+    picture = Image.open(io.BytesIO(base64.b64decode(address.split(",")[1])))
+    assert (picture.format, picture.size) == ("JPEG", (120, 90))
+    assert np.abs(np.asarray(picture).mean((0, 1)) - (200, 30, 30)).max() < 4
+
+
+def test_strips_refuse_what_does_not_belong_together() -> None:
+    frames = np.zeros((4, 8, 8, 3), np.uint8)
+    for bad_frames, saliency in (
+        (frames, np.zeros(3)),
+        (frames[..., :2], np.zeros(4)),
+        (frames.astype(float), np.zeros(4)),
+    ):
+        with pytest.raises(ValueError, match="are needed"):
+            SaliencyStrip("k", "t", bad_frames, saliency)
+
+
+@pytest.fixture
+def app() -> typer.Typer:
+    app = typer.Typer()
+    app.command()(report)
+    return app
+
+
+def test_command(app: typer.Typer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_results(tmp_path / "results")
+    lists, manifest = write_data(tmp_path)
+    readme = tmp_path / "README.md"
+    readme.write_text("<!-- results:start -->\n<!-- results:end -->\n")
+    run = CliRunner()
+    arguments = ["results", "--lists", str(lists), "--manifest", str(manifest), "--readme", "README.md"]
+    done = run.invoke(app, arguments)
+    assert done.exit_code == 0, done.output
+    assert done.stdout == f"{Path('report') / 'index.html'}: 13 evaluations; table renewed in README.md\n"
+    assert run.invoke(app, ["--readme", "README.md", "--check"]).exit_code == 0
+    shown = run.invoke(app, ["--show"])
+    assert "transf + vcs" in shown.stdout
+    assert shown.stdout.count("4×3") == 6
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere"], "nowhere: no such folder"),
+        (["nowhere", "--show"], "nowhere: no such folder"),
+        (["results", "--check"], "--readme: missing"),
+        (["results", "--lists", "nowhere"], "nowhere: no such folder"),
+        (["results", "--manifest", "nowhere.csv"], "nowhere.csv: no such file"),
+        (["results", "--params", "nowhere.yaml"], "nowhere.yaml: no such file"),
+        (["results", "--readme", "README.md"], "README.md: no such file"),
+        (["results", "--out", "results/fuse/1x1/metrics.json"], "is a file"),
+    ],
+)
+def test_command_errors_are_one_line(
+    app: typer.Typer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    message: str,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_evaluation(tmp_path / "results" / "fuse" / "1x1")
+    assert guarded(lambda: app(arguments, standalone_mode=False)) == 1
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert not (tmp_path / "report").exists()

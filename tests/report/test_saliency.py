@@ -1,0 +1,118 @@
+"""Saliency strips from a real (small, untrained) model and real frame packs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import simplejpeg
+import torch
+from helpers.results import NAMES, write_evaluation
+
+from bike.data.spatial import normalize, test_crops
+from bike.data.temporal import validation_indices
+from bike.errors import DataError
+from bike.frames.open import open_source
+from bike.model.encoders import Encoder, build, encode_prompts
+from bike.model.heads import VideoHead
+from bike.model.layers.architecture import Architecture
+from bike.model.weights import save_released
+from bike.params import Params, parse_params
+from bike.records import Sample, VideoRecord, write_labels, write_list, write_manifest
+from bike.report.run import build_report
+from bike.report.saliency import saliency_strips
+from bike.text.prompts import class_prompts
+from bike.text.tokenizer import tokenize
+
+FRAMES = 12
+PARAMS = parse_params({"model": {"frames": 4}, "report": {"clips": 3}}, "test")
+
+
+@pytest.fixture(scope="module")
+def encoder() -> Encoder:
+    torch.manual_seed(0)
+    small = Architecture(
+        embed_dim=16, input_size=16, vision_layers=1, vision_width=64, patch_size=8, text_width=64, text_layers=1
+    )
+    return build(small).eval()
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """Frame packs of six videos with random pictures, and a list of them."""
+    generator = np.random.default_rng(0)
+    records, samples = [], []
+    for label in range(len(NAMES)):
+        pictures = generator.integers(0, 255, (FRAMES, 24, 32, 3), np.uint8)
+        pack = b"".join(simplejpeg.encode_jpeg(picture, quality=90) for picture in pictures)
+        (tmp_path / "frames").mkdir(exist_ok=True)
+        (tmp_path / "frames" / f"v{label}.mjpg").write_bytes(pack)
+        records.append(VideoRecord(f"v{label}", f"v{label}.mp4", "ok", FRAMES, 25.0, 32, 24, FRAMES / 25, len(pack)))
+        samples.append(Sample(f"v{label}", f"v{label}", f"v{label}.mp4", (label,), FRAMES))
+    write_manifest(tmp_path / "frames" / "manifest.csv", records)
+    write_list(tmp_path / "lists" / "test.csv", samples)
+    write_labels(tmp_path / "lists" / "labels.csv", NAMES)
+    return tmp_path
+
+
+def save(path: Path, encoder: Encoder, **kind: str) -> Path:
+    torch.manual_seed(1)
+    head = VideoHead(16, 1, num_layers=1, **kind).eval()  # type: ignore[arg-type]
+    save_released(path, encoder, head, 1)
+    return path
+
+
+def test_strips_show_the_models_own_weights(data: Path, encoder: Encoder) -> None:
+    checkpoint = save(data / "model.pt", encoder, temporal="none", interaction="vcs")
+    strips = saliency_strips(checkpoint, data / "frames", data / "lists", params=PARAMS)
+    assert len(strips) == 3
+    source = open_source(data / "frames", [])
+    head = VideoHead(16, 1, "none", "vcs")
+    with torch.inference_mode():
+        classes, tokens = encode_prompts(encoder, tokenize(class_prompts(NAMES)))
+        for strip in strips:
+            pictures = source.read(strip.key, validation_indices(FRAMES, 4))
+            assert np.array_equal(strip.frames, pictures)
+            crops = normalize(test_crops(torch.from_numpy(pictures), 16, 1))
+            features = encoder.encode_image(crops).unsqueeze(0)
+            label = int(strip.key[1:])
+            assert strip.title == NAMES[label]
+            assert strip.predicted == NAMES[int(head(features, tokens, classes).argmax())]
+            expected = head.saliency(features, tokens, classes)[0, label]
+            assert strip.saliency == pytest.approx(expected.numpy(), abs=1e-5)
+            assert strip.saliency.sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_the_page_has_the_strips(data: Path, encoder: Encoder) -> None:
+    checkpoint = save(data / "model.pt", encoder, temporal="transf", interaction="vcs")
+    write_evaluation(data / "results" / "video-transf-vcs" / "1x1")
+    places = {"lists": data / "lists", "frames": data / "frames"}
+    build_report(data / "results", data / "out", params=PARAMS, checkpoint=checkpoint, **places)
+    html = (data / "out" / "index.html").read_text()
+    assert html.count("data:image/jpeg") == 3 * 4
+    assert "Not run: a checkpoint" not in html
+
+
+def test_a_head_without_concept_spotting_has_none(data: Path, encoder: Encoder) -> None:
+    checkpoint = save(data / "model.pt", encoder, temporal="none", interaction="dp")
+    places = {"lists": data / "lists", "frames": data / "frames"}
+    assert saliency_strips(checkpoint, data / "frames", data / "lists", params=PARAMS) == []
+    write_evaluation(data / "results" / "video-none-dp" / "1x1")
+    build_report(data / "results", data / "out", params=PARAMS, checkpoint=checkpoint, **places)
+    assert "the checkpoint is not a video branch with concept spotting" in (data / "out" / "index.html").read_text()
+
+
+def test_trimmed_samples_show_their_part(data: Path, encoder: Encoder) -> None:
+    checkpoint = save(data / "model.pt", encoder, temporal="none", interaction="vcs")
+    write_list(data / "lists" / "test.csv", [Sample("v0-1", "v0", "v0.mp4", (0,), FRAMES, 0.16, 0.32)])
+    (strip,) = saliency_strips(checkpoint, data / "frames", data / "lists", params=PARAMS)
+    expected = open_source(data / "frames", []).read("v0", validation_indices(4, 4, first_frame=4))
+    assert np.array_equal(strip.frames, expected)
+
+
+def test_a_label_without_name_is_an_error(data: Path, encoder: Encoder) -> None:
+    checkpoint = save(data / "model.pt", encoder, temporal="none", interaction="vcs")
+    write_list(data / "lists" / "test.csv", [Sample("v0", "v0", "v0.mp4", (9,), FRAMES)])
+    with pytest.raises(DataError, match="class 9 has no name"):
+        saliency_strips(checkpoint, data / "frames", data / "lists", params=Params())

@@ -1,0 +1,359 @@
+"""Shards: what is in them, that other programs read them, and that equal input makes equal bytes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tarfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import simplejpeg
+from helpers.shards import FPS, Data, contents, frame_numbers, jpeg, make_data, make_record, picture
+from helpers.videos import make_video
+
+from bike.data.temporal import validation_indices
+from bike.errors import BikeError, DataError
+from bike.formats.shards import read_shard_manifest
+from bike.frames.open import ShardSource
+from bike.records import Sample, read_manifest, write_list, write_manifest
+from bike.shard.run import missing_packs, write_shards
+from bike.shard.verify import verify_shards
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Data:
+    return make_data(tmp_path_factory.mktemp("data"), [3 + number % 5 for number in range(20)])
+
+
+@pytest.fixture(scope="module")
+def shards(data: Data, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("shards")
+    write_shards(data.list, data.frames, folder, max_size_mb=0.05, jobs=1)
+    return folder
+
+
+def test_a_sample_is_a_json_and_a_pack(data: Data, shards: Path) -> None:
+    found = {}
+    for path in sorted(shards.glob("*.tar")):
+        with tarfile.open(path) as tar:
+            names = tar.getnames()
+            assert names == sorted(names)
+            assert {(m.mtime, m.uid, m.gid, m.uname, m.mode) for m in tar} == {(0, 0, 0, "", 0o644)}
+            for name in names[::2]:
+                stored = json.load(tar.extractfile(name))
+                found[stored["key"]] = stored
+                pack = tar.extractfile(f"{stored['key']}.mjpg").read()
+                assert pack == (data.frames / f"{stored['key']}.mjpg").read_bytes()
+                for frame in range(stored["frames"]):
+                    part = pack[stored["offsets"][frame] : stored["offsets"][frame + 1]]
+                    assert simplejpeg.decode_jpeg(part).shape == (24, 32, 3)
+    assert sorted(found) == sorted(sample.key for sample in data.samples)
+    assert found["clips__v004"] | {"offsets": None} == {
+        "key": "clips__v004",
+        "path": "clips/v004.mp4",
+        "frames": 7,
+        "fps": FPS,
+        "width": 32,
+        "height": 24,
+        "seconds": 7 / FPS,
+        "offsets": None,
+        "label": 1,
+        "labels": [1],
+        "name": "class 1",
+        "instances": [{"key": "clips__v004", "labels": [1], "start_seconds": None, "end_seconds": None}],
+    }
+
+
+def test_shards_keep_to_the_largest_size_and_their_manifest(data: Data, shards: Path) -> None:
+    manifest = read_shard_manifest(shards)
+    assert len(manifest["shards"]) > 1
+    assert all(shard["bytes"] <= 50_000 or shard["videos"] == 1 for shard in manifest["shards"])
+    assert sum(shard["videos"] for shard in manifest["shards"]) == manifest["videos"] == 20
+    assert {path.name for path in shards.iterdir()} == {
+        "index.csv",
+        "manifest.json",
+        *(shard["name"] for shard in manifest["shards"]),
+    }
+    assert verify_shards(shards, jobs=1).videos == 20
+
+
+READ_WITH_WEBDATASET = """
+import json, sys, webdataset
+for sample in webdataset.WebDataset(sys.argv[1], shardshuffle=False):
+    print(sample["__key__"], json.loads(sample["json"])["offsets"][-1] == len(sample["mjpg"]))
+"""
+
+
+def test_webdataset_reads_shards_as_they_are(data: Data, shards: Path) -> None:
+    pytest.importorskip("webdataset")
+    names = ",".join(path.stem for path in sorted(shards.glob("*.tar")))
+    command = [sys.executable, "-c", READ_WITH_WEBDATASET, f"{shards}/{{{names}}}.tar"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert sorted(done.stdout.splitlines()) == [f"{sample.key} True" for sample in data.samples]
+
+
+def test_tar_lists_shards(shards: Path) -> None:
+    path = sorted(shards.glob("*.tar"))[0]
+    listed = subprocess.run(["tar", "tf", path], capture_output=True, text=True, check=True)
+    assert listed.stdout.splitlines()[0].endswith(".json")
+    assert listed.stderr == ""
+
+
+def test_equal_input_makes_equal_bytes(data: Data, shards: Path, tmp_path: Path) -> None:
+    write_list(tmp_path / "shuffled.csv", data.samples[::-1])
+    (tmp_path / "labels.csv").write_bytes((data.list.parent / "labels.csv").read_bytes())
+    write_shards(tmp_path / "shuffled.csv", data.frames, tmp_path / "out", max_size_mb=0.05, jobs=2)
+    assert contents(tmp_path / "out") == contents(shards)
+
+
+def test_long_keys_fit_into_headers(tmp_path: Path) -> None:
+    key = "k" * 113
+    record = make_record(tmp_path / "frames", 1, 2, key)
+    write_manifest(tmp_path / "frames/manifest.csv", [record])
+    write_shards(tmp_path / "frames/manifest.csv", tmp_path / "frames", tmp_path / "out", jobs=1)
+    (path,) = (tmp_path / "out").glob("*.tar")
+    with tarfile.open(path) as tar:
+        assert tar.getnames() == [f"{key}.json", f"{key}.mjpg"]
+    verify_shards(tmp_path / "out", jobs=1)
+    assert ShardSource(tmp_path / "out").num_frames(key) == 2
+
+
+def test_a_second_run_writes_nothing(data: Data, tmp_path: Path) -> None:
+    first = write_shards(data.list, data.frames, tmp_path, max_size_mb=0.05, jobs=1)
+    times = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    second = write_shards(data.list, data.frames, tmp_path, max_size_mb=0.05, jobs=1)
+    assert (first.written, second.written) == (first.shards, 0)
+    assert replace(second, written=first.written) == first
+    assert {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == times
+
+
+def test_adding_changing_and_removing_a_video_touches_few_shards(tmp_path: Path) -> None:
+    data = make_data(tmp_path, [4] * 40)
+    folder = tmp_path / "out"
+    options = {"max_size_mb": 0.06, "jobs": 1}
+    write_shards(data.list, data.frames, folder, **options)
+    manifest, records = data.frames / "manifest.csv", read_manifest(data.frames / "manifest.csv")
+    before = contents(folder)
+    for number in range(100, 108):
+        record = make_record(data.frames, number, 4)
+        records.append(record)
+        data.samples.append(Sample(record.key, record.key, record.path, (0,), 4))
+        write_manifest(manifest, records)
+        write_list(data.list, data.samples)
+        write_shards(data.list, data.frames, folder, **options)
+        after = contents(folder)
+        tars = {name for name in before.keys() | after.keys() if name.endswith(".tar")}
+        changed = {name for name in tars if before.get(name) != after.get(name)}
+        assert 1 <= len(changed) <= 2, (number, changed)
+        before = after
+    data.samples[3] = replace(data.samples[3], labels=(2,))
+    write_list(data.list, data.samples)
+    assert write_shards(data.list, data.frames, folder, **options).written == 1
+    records[5] = make_record(data.frames, 55, 4, records[5].key)
+    write_manifest(manifest, records)
+    assert write_shards(data.list, data.frames, folder, **options).written == 1
+    write_list(data.list, data.samples[:40])
+    summary = write_shards(data.list, data.frames, folder, **options)
+    fresh = write_shards(data.list, data.frames, tmp_path / "fresh", **options)
+    assert summary.videos == 40
+    assert summary.written < fresh.written
+    assert contents(folder) == contents(tmp_path / "fresh")
+
+
+def test_other_options_write_other_shards_and_clear_the_old_ones(data: Data, tmp_path: Path) -> None:
+    write_shards(data.list, data.frames, tmp_path / "a", max_size_mb=0.05, jobs=1)
+    write_shards(data.list, data.frames, tmp_path / "a", frames_per_video=2, jobs=1)
+    write_shards(data.list, data.frames, tmp_path / "b", frames_per_video=2, jobs=1)
+    assert contents(tmp_path / "a") == contents(tmp_path / "b")
+    assert len(list((tmp_path / "a").glob("*.tar"))) == 1
+
+
+@pytest.mark.parametrize("segments", [2, 4])
+def test_fewer_frames_per_video_are_those_of_validation(tmp_path: Path, segments: int) -> None:
+    data = make_data(tmp_path, [11, 3])
+    write_shards(data.list, data.frames, tmp_path / "out", frames_per_video=4, jobs=1)
+    source = ShardSource(tmp_path / "out")
+    key = data.samples[0].video
+    assert source.num_frames(key) == 4
+    assert source.fps(key) == pytest.approx(FPS * 4 / 11)
+    chosen = source.read(key, validation_indices(4, segments))
+    assert frame_numbers(chosen) == validation_indices(11, segments)
+    assert source.num_frames(data.samples[1].video) == 3
+    assert source.fps(data.samples[1].video) == FPS
+
+
+def test_samples_of_one_video_share_its_pack(tmp_path: Path) -> None:
+    data = make_data(tmp_path, [16, 8])
+    video = data.samples[0]
+    samples = [
+        Sample(f"{video.key}-1", video.key, video.path, (2, 0), 16, 0.25, 1.0),
+        Sample(f"{video.key}-2", video.key, video.path, (1,), 16, 1.0, 9.5),
+        Sample(data.samples[1].key, data.samples[1].key, data.samples[1].path, (), 8),
+    ]
+    summary = write_shards(samples, data.frames, tmp_path / "out", jobs=1)
+    assert (summary.videos, summary.samples) == (2, 3)
+    source = ShardSource(tmp_path / "out")
+    assert source.samples() == samples
+    with tarfile.open(tmp_path / "out/00000.tar") as tar:
+        stored = json.load(tar.extractfile(f"{video.key}.json"))
+        assert len(tar.getnames()) == 4
+    assert (stored["label"], stored["labels"], stored["name"]) == (0, [0, 1, 2], None)
+    assert stored["instances"][1] == {
+        "key": f"{video.key}-2",
+        "labels": [1],
+        "start_seconds": 1.0,
+        "end_seconds": 9.5,
+    }
+
+
+def test_an_extraction_manifest_is_a_list_too(tmp_path: Path) -> None:
+    data = make_data(tmp_path, [3, 4])
+    manifest = data.frames / "manifest.csv"
+    rejected = replace(read_manifest(manifest)[0], key="bad", status="rejected", frames=0, error="empty")
+    write_manifest(manifest, [*read_manifest(manifest), rejected])
+    summary = write_shards(manifest, data.frames, tmp_path / "out", jobs=1)
+    assert (summary.videos, summary.samples) == (2, 2)
+    assert [sample.labels for sample in ShardSource(tmp_path / "out").samples()] == [(), ()]
+
+
+@pytest.mark.parametrize("template", ["img_{:05d}.jpg", "image_{:06d}.jpg", "image_{:04d}.jpg", "{video}-{:06d}.jpg"])
+def test_published_frame_folders_and_lists(tmp_path: Path, template: str) -> None:
+    lines = []
+    for number, (folder, count) in enumerate({"class a//-Odd #1!": 3, "plain": 5}.items()):
+        (tmp_path / "frames" / folder).mkdir(parents=True)
+        for frame in range(count):
+            name = template.format(frame + 1, video=Path(folder).name)
+            (tmp_path / "frames" / folder / name).write_bytes(jpeg(picture(number, frame)))
+        lines.append(f"{folder} {count} {number}\n")
+    (tmp_path / "val.txt").write_text("".join(lines))
+    write_shards(tmp_path / "val.txt", tmp_path / "frames", tmp_path / "out", jobs=1, fps=24)
+    source = ShardSource(tmp_path / "out")
+    samples = {sample.path: sample for sample in source.samples()}
+    assert {path: (s.labels, s.frames) for path, s in samples.items()} == {
+        "class a/-Odd #1!": ((0,), 3),
+        "plain": ((1,), 5),
+    }
+    assert frame_numbers(source.read("plain", [0, 4, 2])) == [0, 4, 2]
+    stored = source.stored("plain")
+    assert (stored.fps, stored.width, stored.height) == (24, 32, 24)
+
+
+def test_frame_folders_with_a_gap_or_a_wrong_count_are_named(tmp_path: Path) -> None:
+    folder = tmp_path / "frames/a"
+    folder.mkdir(parents=True)
+    for frame in (1, 2, 4):
+        (folder / f"img_{frame:05d}.jpg").write_bytes(jpeg(picture(0, frame)))
+    (tmp_path / "val.txt").write_text("a 3 0\n")
+    with pytest.raises(DataError, match="frame 3 is missing"):
+        write_shards(tmp_path / "val.txt", tmp_path / "frames", tmp_path / "out", jobs=1)
+    (folder / "img_00003.jpg").write_bytes(jpeg(picture(0, 3)))
+    with pytest.raises(DataError, match="holds 4 frames, its record says 3"):
+        write_shards(tmp_path / "val.txt", tmp_path / "frames", tmp_path / "out", jobs=1)
+    assert not (tmp_path / "out/manifest.json").exists()
+
+
+@pytest.mark.parametrize("path", ["../outside", "/etc", "a/../../outside"])
+def test_lists_can_not_lead_out_of_the_folder(tmp_path: Path, path: str) -> None:
+    (tmp_path / "frames").mkdir()
+    samples = [Sample("a", "a", path, (0,), 3)]
+    with pytest.raises(DataError, match="leads out of the folder"):
+        write_shards(samples, tmp_path / "frames", tmp_path / "out", jobs=1)
+
+
+def test_video_files_can_be_the_payload(tmp_path: Path) -> None:
+    data = make_data(tmp_path, [3, 4])
+    for sample in data.samples:
+        make_video(tmp_path / "media" / sample.path, sample.frames, fps=8)
+    write_shards(
+        data.list, data.frames, tmp_path / "out", payload="mp4", media=tmp_path / "media", jobs=1, frames_per_video=2
+    )
+    with tarfile.open(tmp_path / "out/00000.tar") as tar:
+        assert tar.getnames() == [f"{s.key}.{ext}" for s in data.samples for ext in ("json", "mp4")]
+        second = tmp_path / "media" / data.samples[1].path
+        assert tar.extractfile(f"{data.samples[1].key}.mp4").read() == second.read_bytes()
+        assert json.load(tar.extractfile(f"{data.samples[1].key}.json"))["offsets"] is None
+    assert verify_shards(tmp_path / "out", jobs=1).videos == 2
+    assert ShardSource(tmp_path / "out").num_frames(data.samples[1].key) == 4
+
+
+def test_missing_packs_are_counted_and_the_way_out_is_told(tmp_path: Path) -> None:
+    data = make_data(tmp_path, [3] * 14)
+    assert missing_packs(data.samples, data.frames) == []
+    for sample in data.samples[1:13]:
+        (data.frames / f"{sample.key}.mjpg").unlink()
+    assert missing_packs(data.samples, data.frames) == [sample.key for sample in data.samples[1:13]]
+    with pytest.raises(DataError, match=r"12 of 14 videos .*and 2 more.*bike extract") as raised:
+        write_shards(data.list, data.frames, tmp_path / "out", jobs=1)
+    assert "\n" not in str(raised.value)
+
+
+def test_contradictions_between_list_manifest_and_packs_are_named(tmp_path: Path) -> None:
+    data = make_data(tmp_path, [3, 4, 5, 6])
+    records = read_manifest(data.frames / "manifest.csv")
+    changed = [
+        replace(records[0], status="rejected", error="truncated"),
+        replace(records[1], frames=9),
+        records[2],
+    ]
+    write_manifest(data.frames / "manifest.csv", changed)
+    with pytest.raises(DataError, match="3 of 4 videos") as raised:
+        write_shards(data.list, data.frames, tmp_path / "out", jobs=1)
+    for part in (
+        "v000.mp4: rejected by the extraction (truncated)",
+        "4 frames in the list, 9 in",
+        "not in the manifest",
+    ):
+        assert part in str(raised.value)
+    write_manifest(data.frames / "manifest.csv", records)
+    (data.frames / "clips__v002.mjpg").write_bytes(b"shorter")
+    with pytest.raises(DataError, match=r"clips__v002.mjpg: 7 bytes, the manifest says"):
+        write_shards(data.list, data.frames, tmp_path / "out", jobs=1)
+
+
+def test_a_damaged_pack_leaves_no_shard_behind(tmp_path: Path) -> None:
+    data = make_data(tmp_path, [3, 4])
+    pack = data.frames / "clips__v001.mjpg"
+    pack.write_bytes(pack.read_bytes()[:-40] + bytes(40))
+    with pytest.raises(DataError, match=r"1 videos can't be stored: .*clips__v001.mjpg"):
+        write_shards(data.list, data.frames, tmp_path / "out", jobs=1)
+    assert not list((tmp_path / "out").glob("*.tar"))
+    assert not (tmp_path / "out/manifest.json").exists()
+
+
+def test_an_empty_list_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "empty.csv").write_text("key,video,path,label,frames,start_seconds,end_seconds\n")
+    (tmp_path / "frames").mkdir()
+    with pytest.raises(DataError, match="Nothing to shard"):
+        write_shards(tmp_path / "empty.csv", tmp_path / "frames", tmp_path / "out")
+
+
+def test_two_runs_can_not_share_a_folder(data: Data, tmp_path: Path) -> None:
+    import fcntl
+    import os
+
+    held = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(held, fcntl.LOCK_EX)
+    try:
+        with pytest.raises(BikeError, match="another run"):
+            write_shards(data.list, data.frames, tmp_path, jobs=1)
+    finally:
+        os.close(held)
+
+
+@pytest.mark.parametrize("options", [{"max_size_mb": 0}, {"frames_per_video": 0}, {"payload": "zip"}])
+def test_bad_options_are_the_callers_bug(data: Data, tmp_path: Path, options: dict[str, object]) -> None:
+    with pytest.raises(ValueError):
+        write_shards(data.list, data.frames, tmp_path, **options)
+
+
+def test_pictures_come_back(data: Data, shards: Path) -> None:
+    source = ShardSource(shards)
+    for number in (0, 7, 19):
+        frames = source.read(f"clips__v{number:03d}", [2, 0, 2])
+        assert frames.shape == (3, 24, 32, 3)
+        for frame, index in zip(frames, (2, 0, 2), strict=True):
+            assert np.abs(frame.astype(int) - picture(number, index)).mean() < 3

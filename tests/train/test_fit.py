@@ -1,0 +1,326 @@
+"""Training: it learns, agrees with the published steps, and goes on after any kind of stop."""
+
+from __future__ import annotations
+
+import filecmp
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from helpers import fit_program
+from helpers.fit import ALONE, batch_of, gradients_of, run_processes, tiny_video_branch
+from helpers.fit_data import NAMES, DataSet, make_data, write_params
+from safetensors.torch import load_file
+from torch import Tensor
+
+from bike.errors import BikeError, DataError, ParamsError
+from bike.model.heads import VideoHead
+from bike.model.weights import load_clip, load_released
+from bike.params import load_params
+from bike.records import read_list, write_labels, write_list
+from bike.train.branches import VideoBranch, choose_trained, trained_parameters
+from bike.train.fit import Job, fit
+from bike.train.optim import build_optimizer, set_learning_rates
+from bike.train.outcome import Trained
+from bike.train.run_video import train_video
+from bike.train.step import StepOptions, compute_gradients
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> DataSet:
+    return make_data(tmp_path_factory.mktemp("fit") / "data")
+
+
+def train(data: DataSet, name: str = "model", **options: object) -> Trained:
+    chosen: dict[str, object] = {
+        "train_list": data.train,
+        "train_frames": data.frames,
+        "labels": data.labels,
+        "out": data.root / f"{name}.pt",
+        "val_list": data.val,
+        "val_frames": data.frames,
+        "device": "cpu",
+        **options,
+    }
+    return train_video(load_params(data.params), **chosen)  # type: ignore[arg-type]
+
+
+def state_of(path: Path) -> dict[str, Tensor]:
+    found = torch.load(path, weights_only=True)
+    return {**found["model_state_dict"], **{f"head.{k}": v for k, v in found["fusion_model_state_dict"].items()}}
+
+
+def files_below(folder: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
+
+
+@pytest.fixture(scope="module")
+def plain(data: DataSet) -> Trained:
+    """A run that nothing interrupts."""
+    return train(data, "plain", live_dir=data.root / "plain.live", state_dir=data.root / "plain.state")
+
+
+def test_a_run_writes_checkpoint_and_curves_and_removes_its_state(data: DataSet, plain: Trained) -> None:
+    encoder, head, epoch = load_released(plain.checkpoint)
+    assert isinstance(head, VideoHead)
+    assert (head.temporal, head.interaction, epoch, encoder.input_size) == ("transf", "vcs", 2, 16)
+    assert not (data.root / "plain.state").exists()
+    live = data.root / "plain.live"
+    names = {str(p.relative_to(live)) for p in live.rglob("*.tsv")}
+    assert names == {f"plots/metrics/{n}.tsv" for n in ("train/loss", "train/lr_head", "train/lr_encoder", "val/top1")}
+    assert json.loads((live / "metrics.json").read_text())["val"]["top1"] == plain.latest("val/top1")
+    steps = [step for step, values in plain.points if "train/loss" in values]
+    assert steps == list(range(6))  # 12 clips in batches of 4, twice
+
+
+def test_only_what_should_be_trained_changes(data: DataSet, plain: Trained) -> None:
+    before, after = load_clip(data.weights).state_dict(), state_of(plain.checkpoint)
+    changed = {name for name, value in before.items() if not torch.equal(value, after[name])}
+    assert "logit_scale" in changed
+    assert "visual.proj" in changed
+    assert {name for name in changed if not name.startswith("visual.")} == {"logit_scale"}
+
+
+def test_killed_and_stopped_runs_end_as_uninterrupted_ones(data: DataSet, plain: Trained) -> None:
+    stops = [
+        (("14", "SIGKILL", "read"), -9),  # in the second step of the first epoch, which has saved one state
+        (("3", "SIGKILL", "save"), -9),  # while a state is half written
+        (("2", "SIGTERM", "read"), 130),
+    ]
+    for words, status in stops:
+        (done,) = run_processes(1, fit_program.train, "video", str(data.root), "cut", *words)
+        assert done.status == status, done.errors
+        assert not (data.root / "cut.pt").exists()
+    assert "Stopped." in done.errors
+    (done,) = run_processes(1, fit_program.train, "video", str(data.root), "cut")
+    assert done.status == 0, done.errors
+    assert "going on after" in done.errors
+    assert filecmp.cmp(plain.checkpoint, data.root / "cut.pt", shallow=False)
+    assert files_below(data.root / "plain.live") == files_below(data.root / "cut.live")
+    assert not (data.root / "cut.state").exists()
+
+
+def test_the_state_of_other_settings_is_left_aside(
+    data: DataSet, plain: Trained, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    (tmp_path / "state").mkdir()
+    torch.save({"fingerprint": "another"}, tmp_path / "state" / "state.pt")
+    again = train(data, "again", state_dir=tmp_path / "state")
+    assert "starting anew" in caplog.text
+    assert again.points == plain.points
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / "state.pt").write_bytes(b"PK\x03\x04 and then nothing")
+    with pytest.raises(BikeError, match="not a saved state"):
+        train(data, "again", state_dir=tmp_path / "state")
+
+
+def test_two_processes_train_the_same_model(data: DataSet, plain: Trained) -> None:
+    root = data.root
+    for ended in run_processes(2, fit_program.train, "video", str(root), "pair"):
+        assert ended.status == 0, ended.errors
+    alone, pair = state_of(plain.checkpoint), state_of(root / "pair.pt")
+    for name, value in alone.items():
+        # Adam divides by the gradient's size: where it is nearly 0, rounding decides the sign of a step.
+        assert (pair[name] - value).abs().mean() < 2e-4, name
+    losses = [values["train/loss"] for _, values in plain.points if "train/loss" in values]
+    rows = (root / "pair.live/plots/metrics/train/loss.tsv").read_text().splitlines()[1:]
+    assert [float(row.split("\t")[1]) for row in rows] == pytest.approx(losses, rel=1e-3)
+
+
+def test_parts_change_memory_only() -> None:
+    whole = gradients_of("video", 7, ALONE, StepOptions())
+    parts = gradients_of("video", 7, ALONE, StepOptions(parts=3))
+    assert whole.keys() == parts.keys()
+    for name, value in whole.items():
+        torch.testing.assert_close(parts[name], value, rtol=1e-3, atol=1e-5)
+
+
+def test_training_learns_colours(tmp_path: Path) -> None:
+    section = {"epochs": 12, "batch_size": 6, "lr": 3e-3, "clip_ratio": 1.0, "augment": False, "validate_every": 12}
+    data = make_data(tmp_path / "data", per_class=6, val_per_class=3, sections={"train": section})
+    done = train(data, temporal="none", interaction="dp")
+    losses = losses_of(done)
+    assert sum(losses[-3:]) < 0.5 * sum(losses[:3])
+    top1 = done.latest("val/top1")
+    assert top1 is not None
+    assert top1 > 80
+
+
+def losses_of(trained: Trained) -> list[float]:
+    return [values["train/loss"] for _, values in trained.points if "train/loss" in values]
+
+
+def test_options_for_memory_and_precision(tmp_path: Path) -> None:
+    data = make_data(tmp_path / "data", per_class=2)
+    found = {}
+    for name, section in {
+        "plain": {},
+        "checkpointing": {"checkpointing": True},
+        "parts": {"accumulate": 3},
+        "bf16": {"precision": "bf16"},
+        "text": {"fix_text": False},
+        "ds": {"loss": "ds"},
+    }.items():
+        settings = {"epochs": 2, "batch_size": 6, "lr": 1e-3, "warmup_epochs": 0, "lr_every_steps": 1, **section}
+        write_params(data, {"train": settings})
+        found[name] = losses_of(train(data, name, val_list=None))
+    assert found["checkpointing"] == pytest.approx(found["plain"], rel=1e-4)
+    assert found["parts"] == pytest.approx(found["plain"], rel=1e-4)
+    assert found["bf16"] == pytest.approx(found["plain"], rel=0.02)
+    assert found["bf16"] != found["plain"]
+    assert found["text"][0] == pytest.approx(found["plain"][0], rel=1e-4)
+    assert found["text"][1] != pytest.approx(found["plain"][1], rel=1e-4)
+    assert found["ds"][0] != pytest.approx(found["plain"][0], rel=1e-6)
+    changed = state_of(data.root / "text.pt")
+    assert not torch.equal(changed["text_projection"], load_clip(data.weights).text_projection)
+
+
+@pytest.mark.parametrize("parts", [1, 3])
+def test_a_scaler_scales_the_gradients_and_nothing_else(parts: int) -> None:
+    """As fp16 needs it; the scaler runs on a CPU, too."""
+    options = StepOptions(parts=parts)
+    inputs, labels = batch_of(6, "video")
+    plain, scaled = tiny_video_branch(), tiny_video_branch()
+    loss = compute_gradients(plain, inputs, labels, [6], ALONE, options)
+    scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
+    again = compute_gradients(scaled, inputs, labels, [6], ALONE, options, scaler)
+    assert float(loss) == pytest.approx(float(again), rel=1e-5)
+    for one, other in zip(trained_parameters(plain), trained_parameters(scaled), strict=True):
+        assert one.grad is not None
+        assert other.grad is not None
+        torch.testing.assert_close(other.grad / 1024, one.grad, rtol=1e-3, atol=1e-6)
+
+
+class _FloatBranch(VideoBranch):
+    """Takes frames that are normalised already, as the reference batches are."""
+
+    def embed(self, inputs: Tensor) -> Tensor:
+        return self.encoder.encode_image(inputs.flatten(0, 1)).view(*inputs.shape[:2], -1)
+
+
+def test_four_published_steps_are_reproduced(golden: Path) -> None:
+    settings = json.loads((golden / "train.json").read_text())
+    tensors = load_file(golden / "tensors.safetensors")
+    encoder = load_clip(golden / "clip_fp16.safetensors")
+    head = VideoHead(encoder.embed_dim, encoder.text_heads)
+    head.load_state_dict({k: v.float() for k, v in load_file(golden / "video_head_fp16.safetensors").items()})
+    choose_trained(encoder, vision=True, text=False)
+    branch = _FloatBranch(encoder, head, tensors["text_ids"])
+    optimizer = build_optimizer(
+        encoder, head, lr=settings["lr"], clip_ratio=settings["clip_ratio"], weight_decay=settings["weight_decay"]
+    )
+    batches = load_file(golden / "train_batches_fp16.safetensors")
+    for number, expected in enumerate(settings["losses"]):
+        epoch, step = divmod(number, settings["steps_per_epoch"])
+        set_learning_rates(
+            optimizer,
+            epoch=epoch,
+            step=step,
+            steps_per_epoch=settings["steps_per_epoch"],
+            epochs=settings["epochs"],
+            warmup_epochs=settings["warmup_epochs"],
+        )
+        frames, labels = batches[f"batch{number}.frames"].float(), batches[f"batch{number}.labels"]
+        loss = compute_gradients(branch, frames, labels, [len(labels)], ALONE, StepOptions())
+        optimizer.step()
+        assert float(loss) == pytest.approx(expected, rel=1e-4)
+    after = load_file(golden / "train_after.safetensors")
+    with torch.no_grad():
+        frames = tensors["frames"]
+        features = encoder.encode_image(frames.flatten(0, 1)).view(*frames.shape[:2], -1)
+        found = {
+            "head.frame_position_embeddings": head.frame_position_embeddings.weight[:8],
+            "image_features": features,
+            "logit_scale": encoder.logit_scale.view(1),
+            "logits": head(features, encoder.encode_text(branch.ids)[1], encoder.encode_text(branch.ids)[0]),
+            "visual.proj": encoder.visual.proj,
+        }
+    for name, value in found.items():
+        torch.testing.assert_close(value, after[f"after.{name}"], rtol=0, atol=1e-5, msg=name)
+
+
+def test_a_loss_that_is_no_number_ends_the_run_by_name() -> None:
+    class Batches:
+        def __len__(self) -> int:
+            return 1
+
+        def epoch(self, epoch: int, first_step: int) -> object:
+            yield batch_of(4, "video")
+
+    branch = tiny_video_branch()
+    with torch.no_grad():
+        trained_parameters(branch)[0].fill_(float("nan"))
+    with pytest.raises(BikeError, match=r"no longer a number \(epoch 1, step 1\).*train.lr"):
+        fit(branch, Batches(), load_params_of(epochs=1, warmup_epochs=0), ALONE, Job())
+
+
+def load_params_of(**values: object) -> object:
+    from bike.params import Train
+
+    return Train(**values)  # type: ignore[arg-type]
+
+
+def test_bad_input_is_named(data: DataSet, tmp_path: Path) -> None:
+    with pytest.raises(ParamsError, match="--temporal.*'transformer'.*none or transf"):
+        train(data, temporal="transformer")
+    with pytest.raises(BikeError, match=r"absent\.csv: no such file"):
+        train(data, train_list=tmp_path / "absent.csv")
+    with pytest.raises(BikeError, match="is a folder"):
+        train(data, out=tmp_path)
+    with pytest.raises(BikeError, match="can't be written"):
+        train(data, out="/proc/nowhere/model.pt")
+    with pytest.raises(BikeError, match="not where its frames are"):
+        train(data, val_frames=None)
+    samples = read_list(data.train)
+    write_list(tmp_path / "empty.csv", [])
+    with pytest.raises(DataError, match=r"empty\.csv: no rows"):
+        train(data, train_list=tmp_path / "empty.csv")
+    write_list(tmp_path / "few.csv", samples[:3])
+    with pytest.raises(DataError, match="3 samples, fewer than one batch of 4"):
+        train(data, train_list=tmp_path / "few.csv")
+    write_labels(tmp_path / "labels.csv", NAMES[:2])
+    with pytest.raises(DataError, match="classes without a name"):
+        train(data, labels=tmp_path / "labels.csv")
+    assert not (data.root / "model.pt").exists()
+
+
+def test_weights_of_another_size_are_refused(tmp_path: Path) -> None:
+    data = make_data(tmp_path / "data", per_class=2, sections={"model": {"input_size": 32}})
+    with pytest.raises(ParamsError, match=r"model\.input_size.*16 px \(got 32\)"):
+        train(data)
+
+
+def test_training_starts_from_a_released_head(data: DataSet, plain: Trained, tmp_path: Path) -> None:
+    other = make_data(tmp_path / "data", per_class=2)
+    section = {"start_from": str(plain.checkpoint)}
+    write_params(other, {"model": section, "train": {"epochs": 1, "warmup_epochs": 0, "lr": 1e-12, "batch_size": 6}})
+    started = state_of(train(other).checkpoint)
+    for name, value in state_of(plain.checkpoint).items():
+        torch.testing.assert_close(started[name], value, rtol=0, atol=1e-6)
+    with pytest.raises(ParamsError, match=r"model\.start_from.*another head.*got transf; none"):
+        train(other, temporal="none")
+
+
+def test_several_labels(data: DataSet, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Training says that it takes the first label; validation counts as evaluation does, and adds mAP."""
+    every = tuple(range(len(NAMES)))
+    lists = {}
+    for path in (data.train, data.val):
+        lists[path] = tmp_path / path.name
+        write_list(lists[path], [replace(sample, labels=every) for sample in read_list(path)])
+    params = load_params(data.params)
+    done = train_video(
+        params,
+        train_list=lists[data.train],
+        train_frames=data.frames,
+        labels=data.labels,
+        out=tmp_path / "a.pt",
+        val_list=lists[data.val],
+        val_frames=data.frames,
+        device="cpu",
+    )
+    assert "12 of 12 samples have several labels" in caplog.text
+    assert (done.latest("val/top1"), done.latest("val/map")) == (100.0, 100.0)

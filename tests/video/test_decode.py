@@ -1,0 +1,229 @@
+"""Decoding: true frame counts, honest reasons, chosen frames, time limits."""
+
+from __future__ import annotations
+
+import os
+import struct
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers.videos import cut, make_video, overwrite, read_number
+
+from bike.errors import BikeError, DataError
+from bike.video.decode import count_frames, decode_frames, probe_video, survey_video
+from bike.video.file import UnreadableError, VideoFile
+from bike.workers.worker import has_module
+
+DECODERS = ["pyav", pytest.param("decord", marks=pytest.mark.skipif(not has_module("decord"), reason="no decord"))]
+FORMATS = {
+    "a.mp4": {},
+    "b.mkv": {},
+    "c.avi": {"codec": "mpeg4", "options": {"bf": "2"}},
+    "d.webm": {"codec": "libvpx-vp9"},
+    "e.ts": {},
+    "f.mov": {"codec": "mjpeg", "pixels": "yuvj420p", "full_range": True},
+    "g.mp4": {"options": {"g": "6", "bf": "3"}},
+}
+
+
+@pytest.fixture(scope="module")
+def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("videos")
+    for name, settings in FORMATS.items():
+        make_video(folder / name, 30, **settings)  # type: ignore[arg-type]
+    return folder
+
+
+@pytest.mark.parametrize("decoder", DECODERS)
+@pytest.mark.parametrize("name", FORMATS)
+def test_chosen_frames_in_any_order(videos: Path, name: str, decoder: str) -> None:
+    indices = [29, 0, 17, 17, 5]
+    frames = decode_frames(videos / name, indices, backend=decoder)  # type: ignore[arg-type]
+    assert frames.shape == (5, 48, 80, 3)
+    assert frames.dtype == np.uint8
+    assert [read_number(frame) for frame in frames] == indices
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_counts_and_rates(videos: Path, name: str) -> None:
+    facts = probe_video(videos / name)
+    assert (facts.frames, facts.fps, facts.width, facts.height, facts.damage) == (30, 10.0, 80, 48, "")
+
+
+def test_sources_of_every_kind(videos: Path, tmp_path: Path) -> None:
+    data = (videos / "a.mp4").read_bytes()
+    inside = tmp_path / "archive"
+    inside.write_bytes(b"before" + data + b"after")
+    expected = decode_frames(videos / "a.mp4", [3, 9])
+    for source in (str(videos / "a.mp4"), data, VideoFile(str(inside), 6, len(data))):
+        np.testing.assert_array_equal(decode_frames(source, [3, 9]), expected)
+        assert count_frames(source) == 30
+
+
+def test_variable_rate_is_kept(tmp_path: Path) -> None:
+    times = [0, 40, 80, 1000, 1040, 2500, 2540, 2580, 6000, 6040]
+    video = make_video(tmp_path / "a.mkv", 10, fps=25, times=times)
+    facts = probe_video(video)
+    assert facts.frames == 10
+    assert facts.fps == pytest.approx(9 / 6.04, rel=1e-4)
+    assert [read_number(frame) for frame in decode_frames(video, range(10))] == list(range(10))
+
+
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_a_frame_past_the_end_is_named(videos: Path, decoder: str) -> None:
+    with pytest.raises(DataError, match=r"c\.avi: no frame 30 "):
+        decode_frames(videos / "c.avi", [0, 30], backend=decoder)  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="no frame"):
+        decode_frames(videos / "a.mp4", [-1], backend=decoder)  # type: ignore[arg-type]
+
+
+def test_no_indices_is_the_callers_bug(videos: Path) -> None:
+    with pytest.raises(ValueError, match="indices"):
+        decode_frames(videos / "a.mp4", [])
+
+
+@pytest.mark.parametrize("decoder", DECODERS)
+def test_a_slow_video_costs_its_time_limit_only(videos: Path, decoder: str) -> None:
+    with pytest.raises(DataError, match=r"a\.mp4: timed out after 1e-06 s"):
+        decode_frames(videos / "a.mp4", [29], backend=decoder, timeout_seconds=1e-6)  # type: ignore[arg-type]
+    assert read_number(decode_frames(videos / "a.mp4", [29])[0]) == 29
+
+
+def reason(path: Path) -> str:
+    with pytest.raises(UnreadableError) as caught:
+        survey_video(path)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (b"", "empty file (0 bytes)"),
+        (b"Dear diary, this is no video.\n" * 20, "not a video (no known container format)"),
+        (bytes(4096), "not a video (it begins with zeros)"),
+        (b"GIF89a\x01\x00\x01\x00\x00\x00\x00;", "no frames: the video stream is empty"),
+        (b"FLV\x01\x01\x00\x00\x00\x09\x00\x00\x00\x00", "truncated: the file ends before its first frame"),
+        (b"\x00\x00\x00\x18ftypisom" + bytes(12), "truncated: the index of the file (moov) is missing or cut off"),
+        (b"\x1b[31mred\x1b[0m art\n" * 50, "not a video (no known container format)"),
+    ],
+)
+def test_reasons_for_what_is_no_video(tmp_path: Path, data: bytes, expected: str) -> None:
+    path = tmp_path / "a.mp4"
+    path.write_bytes(data)
+    assert reason(path) == expected
+
+
+def test_pictures_and_sound_are_no_videos(tmp_path: Path) -> None:
+    import av
+    from PIL import Image
+
+    picture = tmp_path / "picture.mp4"
+    Image.new("RGB", (64, 64), "red").save(picture, "JPEG")
+    assert reason(picture) == "not a video (no known container format)"
+    sound = tmp_path / "sound.mp4"
+    with av.open(str(sound), "w") as container:
+        stream = container.add_stream("aac", rate=8000, layout="mono")
+        frame = av.AudioFrame.from_ndarray(np.zeros((1, 1024), np.float32), format="fltp", layout="mono")
+        frame.rate, frame.pts = 8000, 0
+        container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    assert reason(sound) == "no video stream (audio only)"
+
+
+def test_places_that_are_no_files(tmp_path: Path) -> None:
+    assert reason(tmp_path / "none.mp4") == "no such file"
+    assert reason(tmp_path) == "not a regular file"
+    os.mkfifo(tmp_path / "pipe.mp4")
+    assert reason(tmp_path / "pipe.mp4") == "not a regular file"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "#EXTM3U\n#EXT-X-TARGETDURATION:3\n#EXTINF:3,\n{path}\n#EXT-X-ENDLIST\n",
+        "ffconcat version 1.0\nfile '{path}'\n",
+        "v=0\no=- 0 0 IN IP4 127.0.0.1\ns=x\nc=IN IP4 127.0.0.1\nm=video 5004 RTP/AVP 96\na=rtpmap:96 H264/90000\n",
+        '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011"><BaseURL>{path}</BaseURL></MPD>',
+    ],
+)
+@pytest.mark.parametrize("suffix", [".mp4", ".m3u8", ".ffconcat", ".mpd"])
+def test_playlists_open_no_other_files(videos: Path, tmp_path: Path, text: str, suffix: str) -> None:
+    path = tmp_path / f"a{suffix}"
+    path.write_text(text.format(path=videos / "a.mp4"))
+    assert reason(path).startswith("not a video")
+
+
+def test_encrypted(videos: Path, tmp_path: Path) -> None:
+    """A track whose sample entry says ``encv``, as encrypted MP4s have it."""
+    path = tmp_path / "a.mp4"
+    data = (videos / "a.mp4").read_bytes()
+    assert data.count(b"avc1") >= 1
+    path.write_bytes(data[: data.rindex(b"avc1")] + b"encv" + data[data.rindex(b"avc1") + 4 :])
+    assert reason(path) == "encrypted"
+
+
+def test_too_large_a_picture_is_refused(tmp_path: Path) -> None:
+    """A few bytes that would ask for gigabytes."""
+    from PIL import Image
+
+    path = tmp_path / "a.gif"
+    Image.new("P", (8, 8)).save(path)
+    data = path.read_bytes()
+    path.write_bytes(data[:6] + struct.pack("<HH", 65535, 65535) + data[10:])
+    assert reason(path) == "picture too large (65535 x 65535 px)"
+
+
+@pytest.mark.parametrize(
+    ("name", "share", "expected"),
+    [
+        ("b.mkv", 0.6, "truncated: "),
+        ("c.avi", 0.6, "truncated: "),
+        ("e.ts", 0.6, "truncated: "),
+        ("f.mov", 0.0, "empty file"),
+        ("a.mp4", 0.6, "truncated: the index"),
+    ],
+)
+def test_truncated(videos: Path, tmp_path: Path, name: str, share: float, expected: str) -> None:
+    path = cut(videos / name, tmp_path / name, share)
+    if name in ("a.mp4", "f.mov"):
+        assert reason(path).startswith(expected)
+        return
+    facts = survey_video(path)
+    assert facts.damage.startswith(expected)
+    assert 0 < facts.frames < 30
+    assert f" {facts.frames} " in facts.damage
+    with pytest.raises(DataError, match="truncated"):
+        count_frames(path)
+    assert probe_video(path, keep_partial=True).frames == facts.frames
+    sound = decode_frames(path, range(facts.frames))
+    assert [read_number(frame) for frame in sound] == list(range(facts.frames))
+    with pytest.raises(DataError, match=f"truncated.*no frame {facts.frames} "):
+        decode_frames(path, [facts.frames])
+
+
+def test_truncated_tells_how_many_were_promised(tmp_path: Path) -> None:
+    whole = make_video(tmp_path / "a.mp4", 30, container_options={"movflags": "faststart"})
+    facts = survey_video(cut(whole, tmp_path / "b.mp4", 0.8))
+    assert 0 < facts.frames < 30
+    assert facts.damage == f"truncated: {facts.frames} of 30 frames"
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "g.mp4", "c.avi"])
+def test_damage_in_the_middle(videos: Path, tmp_path: Path, name: str) -> None:
+    """What comes after the first damage is not used, even if something can be made of it."""
+    facts = survey_video(overwrite(videos / name, tmp_path / name, 0.6, 0.1))
+    assert facts.damage == f"damaged: {facts.frames} of 30 frames"
+    assert 0 < facts.frames < 30
+    frames = decode_frames(tmp_path / name, range(facts.frames))
+    assert [read_number(frame) for frame in frames] == list(range(facts.frames))
+
+
+def test_names_are_shown_escaped(tmp_path: Path) -> None:
+    path = tmp_path / "a\x1b[31m\nb.mp4"
+    path.write_bytes(b"x")
+    with pytest.raises(BikeError) as caught:
+        count_frames(path)
+    assert "\x1b" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert "\\x1b" in str(caught.value)

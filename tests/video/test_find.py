@@ -1,0 +1,253 @@
+"""Which videos a source holds: folders, lists, CSVs, tars, with names of every kind."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import tarfile
+from pathlib import Path
+
+import pytest
+from helpers.videos import ODD_NAMES
+
+from bike.errors import BikeError, DataError
+from bike.video.find import find_videos, read_listing
+from bike.video.tars import tar_videos
+
+
+def write(path: bytes | Path, data: bytes = b"x") -> None:
+    path = os.fsencode(path)
+    os.makedirs(os.path.dirname(path), exist_ok=True)  # noqa: PTH103, PTH120 (bytes)
+    with open(path, "wb") as file:  # noqa: PTH123
+        file.write(data)
+
+
+def paths(found: list) -> list[str]:
+    return [video.path for video in found]
+
+
+def test_a_folder_is_searched_through(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", logger="bike")
+    for name in ("b/c.avi", "a.mp4", "b/deep/er/D.MOV", "notes.txt", "b/.hidden.mp4", ".git/x.mp4", "noextension"):
+        write(tmp_path / name)
+    found = find_videos(tmp_path)
+    assert paths(found) == ["a.mp4", "b/c.avi", "b/deep/er/D.MOV"]
+    assert [video.file.path for video in found] == [str(tmp_path / name) for name in paths(found)]
+    assert all(video.stamp[0] == 1 and not video.problem for video in found)
+    assert "3 other files passed over (hidden, or not named like videos)" in caplog.text
+    assert paths(find_videos(tmp_path, exclude=tmp_path / "b")) == ["a.mp4"]
+
+
+def test_odd_names_round_trip(tmp_path: Path) -> None:
+    for name in ODD_NAMES:
+        write(os.path.join(os.fsencode(tmp_path), name), name)  # noqa: PTH118
+    found = find_videos(tmp_path)
+    assert sorted(os.fsencode(video.path) for video in found) == sorted(ODD_NAMES)
+    for video in found:
+        with video.file.open() as file:
+            assert file.read() == os.fsencode(video.path)
+
+
+def test_links_are_followed_once_and_broken_ones_named(tmp_path: Path) -> None:
+    write(tmp_path / "real" / "a.mp4")
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos" / "farm").symlink_to(tmp_path / "real")
+    (tmp_path / "videos" / "loop").symlink_to(tmp_path / "videos")
+    (tmp_path / "videos" / "gone.mp4").symlink_to(tmp_path / "nowhere.mp4")
+    os.mkfifo(tmp_path / "videos" / "pipe.mp4")
+    found = {video.path: video.problem for video in find_videos(tmp_path / "videos")}
+    assert found == {"farm/a.mp4": "", "gone.mp4": "no such file", "pipe.mp4": "not a regular file"}
+
+
+def test_one_video_is_a_source(tmp_path: Path) -> None:
+    write(tmp_path / "-a.mp4")
+    assert paths(find_videos(tmp_path / "-a.mp4")) == ["-a.mp4"]
+
+
+def test_lists_and_csvs(tmp_path: Path) -> None:
+    for name in ("a.mp4", "b/c d.mp4", "b/e 3", "f.mp4"):
+        write(tmp_path / name)
+    listing = tmp_path / "list.txt"
+    listing.write_text("a.mp4 0\n\nb//c d.mp4 12\n./b/e 3\nb/e 3 7\nmissing.mp4 1 2\r\na.mp4\n", newline="")
+    found = find_videos(listing)
+    assert {video.path: video.problem for video in found} == {
+        "a.mp4": "", "b/c d.mp4": "", "b/e 3": "", "missing.mp4": "no such file",
+    }  # fmt: skip
+    table = tmp_path / "table.csv"
+    table.write_text('label,path\n0,a.mp4\n1,"b/c d.mp4"\n')
+    assert paths(find_videos(table)) == ["a.mp4", "b/c d.mp4"]
+    (tmp_path / "elsewhere").mkdir()
+    table = (tmp_path / "elsewhere" / "picks.csv").resolve()
+    table.write_text("path\nf.mp4\n")
+    assert paths(find_videos(tmp_path, listing=table)) == ["f.mp4"]
+
+
+def test_a_list_may_hold_any_bytes_and_a_byte_order_mark(tmp_path: Path) -> None:
+    write(os.path.join(os.fsencode(tmp_path), b"caf\xe9.mp4"))  # noqa: PTH118
+    listing = tmp_path / "list"
+    listing.write_bytes(b"\xef\xbb\xbfcaf\xe9.mp4 3\n")
+    (video,) = find_videos(listing)
+    assert os.fsencode(video.path) == b"caf\xe9.mp4"
+    assert not video.problem
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [("a.csv", "file,label\nx,1\n", "column 'path'"), ("a.csv", "path\n", "names no videos"), ("a.txt", "\n", "names")],
+)
+def test_lists_that_name_nothing(tmp_path: Path, name: str, text: str, message: str) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(DataError, match=message):
+        read_listing(tmp_path / name, tmp_path)
+
+
+def test_sources_that_are_none(tmp_path: Path) -> None:
+    with pytest.raises(BikeError, match="no such file or folder"):
+        find_videos(tmp_path / "none")
+    with pytest.raises(DataError, match="no videos"):
+        find_videos(tmp_path)
+    write(tmp_path / "a.txt", b"a.mp4\n")
+    with pytest.raises(BikeError, match="is a file"):
+        find_videos(tmp_path / "a.txt", listing=tmp_path / "a.txt")
+
+
+def make_tar(path: Path, members: dict[str, bytes | tarfile.TarInfo], format: int = tarfile.PAX_FORMAT) -> Path:
+    with tarfile.open(path, "w", format=format, errors="surrogateescape") as tar:
+        for name, content in members.items():
+            if isinstance(content, tarfile.TarInfo):
+                tar.addfile(content)
+                continue
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    return path
+
+
+@pytest.mark.parametrize("format", [tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
+def test_tars_give_positions(tmp_path: Path, format: int) -> None:
+    members = {os.fsdecode(name): name * 50 for name in ODD_NAMES}
+    members["./sub//x.mp4"] = b"inner"
+    tar = make_tar(tmp_path / "videos.tar", {**members, "readme.txt": b"no video"}, format)
+    found = {video.path: video for video in find_videos(tar)}
+    assert set(found) == {*map(os.path.normpath, members)}
+    for name, content in members.items():
+        video = found[os.path.normpath(name)]
+        assert not video.problem
+        with video.file.open() as file:
+            assert file.read() == content
+
+
+def test_members_of_tars_that_are_not_to_be_read(tmp_path: Path) -> None:
+    members: dict[str, bytes | tarfile.TarInfo] = {"/etc/a.mp4": b"x", "../b.mp4": b"x", "ok/../../c.mp4": b"x"}
+    for name, kind in (("link.mp4", tarfile.SYMTYPE), ("hard.mp4", tarfile.LNKTYPE), ("pipe.mp4", tarfile.FIFOTYPE)):
+        info = tarfile.TarInfo(name)
+        info.type, info.linkname = kind, "/etc/passwd"
+        members[name] = info
+    device = tarfile.TarInfo("device.mp4")
+    device.type, device.devmajor, device.devminor = tarfile.CHRTYPE, 1, 5
+    members["device.mp4"] = device
+    found = tar_videos(make_tar(tmp_path / "a.tar", members), lambda name: name.endswith(".mp4"))
+    assert len(found) == len(members)
+    assert all(video.problem for video in found)
+
+
+def test_a_later_member_replaces_an_earlier_one(tmp_path: Path) -> None:
+    with tarfile.open(tmp_path / "a.tar", "w") as tar:
+        for content in (b"first", b"second one"):
+            info = tarfile.TarInfo("a.mp4")
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    (video,) = find_videos(tmp_path / "a.tar")
+    assert video.file.num_bytes == len(b"second one")
+
+
+def test_tars_in_a_folder(tmp_path: Path) -> None:
+    write(tmp_path / "plain.mp4")
+    make_tar(tmp_path / "00000.tar", {"0.mp4": b"x", "a.mp4": b"x"})
+    make_tar(tmp_path / "00001.tar", {"1.mp4": b"x", "a.mp4": b"yy"})
+    assert paths(find_videos(tmp_path)) == ["0.mp4", "00000/a.mp4", "00001/a.mp4", "1.mp4", "plain.mp4"]
+    listing = tmp_path / "list.txt"
+    listing.write_text("1.mp4\nplain.mp4\nnone.mp4\n")
+    found = {video.path: video.problem for video in find_videos(tmp_path, listing=listing)}
+    assert found == {"1.mp4": "", "plain.mp4": "", "none.mp4": "no such file"}
+    found = {video.path: video.problem for video in find_videos(tmp_path / "00001.tar", listing=listing)}
+    assert found == {"1.mp4": "", "plain.mp4": "not in the tar", "none.mp4": "not in the tar"}
+
+
+def test_damaged_tars_are_named(tmp_path: Path) -> None:
+    write(tmp_path / "a.tar", b"this is no tar" * 100)
+    with pytest.raises(DataError, match=r"a\.tar: not a sound"):
+        find_videos(tmp_path / "a.tar")
+    whole = make_tar(tmp_path / "b.tar", {"a.mp4": bytes(3000), "b.mp4": b"1" * 3000}).read_bytes()
+    write(tmp_path / "c.tar", whole[:5200])
+    try:
+        problems = [video.problem for video in find_videos(tmp_path / "c.tar")]
+    except DataError as error:
+        assert "c.tar" in str(error)  # noqa: PT017 (either end is right, by Python version)
+    else:
+        assert problems == ["", "truncated: the tar ends within it"]
+    with tarfile.open(tmp_path / "z.tar", "w:gz") as tar:
+        tar.addfile(tarfile.TarInfo("a.mp4"))
+    with pytest.raises(DataError, match="uncompressed"):
+        find_videos(tmp_path / "z.tar")
+
+
+def test_an_unreadable_folder_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As root no permission is missing, so the folder is one that goes away while it is searched."""
+    write(tmp_path / "sub" / "a.mp4")
+    scandir = os.scandir
+
+    def failing(path: str) -> object:
+        if str(path).endswith("sub"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", failing)
+    with pytest.raises(BikeError, match=r"sub: can't be read \(Permission denied\)"):
+        find_videos(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "message"),
+    [
+        ("a.txt", "a.mp4\n".encode("utf-16"), "UTF-16"),
+        ("a.csv", b"path\na.mp4\0\n", "NUL byte"),
+        ("a.txt", b"a.mp4\n" * 200_000 + b"\0", "NUL byte"),
+        ("a.tar.gz", b"\x1f\x8b\x08rest", "compressed file"),
+    ],
+)
+def test_lists_that_are_no_text(tmp_path: Path, name: str, data: bytes, message: str) -> None:
+    write(tmp_path / name, data)
+    with pytest.raises(DataError, match=message):
+        find_videos(tmp_path / name)
+
+
+def test_one_bad_name_is_a_reject(tmp_path: Path) -> None:
+    write(tmp_path / "a.mp4")
+    write(tmp_path / "list.txt", b"a.mp4\n" + b"y" * 300 + b".mp4\nhttp://host/b.mp4\n")
+    sound, address, long = find_videos(tmp_path / "list.txt")
+    assert (sound.path, sound.problem) == ("a.mp4", "")
+    assert address.problem == "an address; download it first"
+    assert "too long" in long.problem
+
+
+def test_one_bad_tar_of_many_is_a_reject(tmp_path: Path) -> None:
+    make_tar(tmp_path / "good.tar", {"a.mp4": b"1"})
+    write(tmp_path / "bad.tar", b"no tar" * 200)
+    good, bad = find_videos(tmp_path)
+    assert (good.path, good.problem) == ("a.mp4", "")
+    assert bad.path == "bad.tar"
+    assert bad.problem.startswith("not a sound, uncompressed tar")
+
+
+def test_shards_of_videos_keep_the_names(tmp_path: Path) -> None:
+    told = ["run/a b.mp4", "../out.mp4", "/out.mp4", "c.txt", "run//d.mp4", 7, "run/a b.mp4"]
+    members: dict[str, bytes | tarfile.TarInfo] = {}
+    for number, path in enumerate(told):
+        members[f"k{number}.json"] = json.dumps({"path": path}).encode()
+        members[f"k{number}.mp4"] = b"x"
+    members |= {"k7.json": b"[" * 100_000, "k7.mp4": b"x", "k8.json": b'{"path": "other.mp4"}', "k9.mp4": b"x"}
+    found = tar_videos(make_tar(tmp_path / "a.tar", members), lambda name: name.endswith(".mp4"))
+    assert [video.path for video in found] == ["run/a b.mp4", *(f"k{number}.mp4" for number in (*range(1, 8), 9))]
+    assert not any(video.problem for video in found)
