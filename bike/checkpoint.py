@@ -11,6 +11,7 @@ import threading
 import time
 import zipfile
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any
@@ -20,6 +21,25 @@ from torch import Tensor
 
 from bike.errors import BikeError, one_line
 from bike.files import atomic_write, unwritable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """Where and how a run happens on this machine. Nothing in it changes a result.
+
+    Attributes:
+        device: ``cpu``, ``cuda``, ``cuda:1``; None takes a GPU where there is one.
+        workers: processes of the loader.
+        state_dir: where what is finished is kept until the end, to go on from; None: what the run's own docstring says.
+        live_dir: folder of the training curves; None writes none.
+        save_every_seconds: between two saves; None: what the run's own docstring says.
+    """
+
+    device: str | None = None
+    workers: int = 2
+    state_dir: Path | str | None = None
+    live_dir: Path | str | None = None
+    save_every_seconds: float | None = None
 
 
 def save_state(path: Path | str, state: Mapping[str, Any]) -> None:

@@ -78,6 +78,11 @@ def unwritable(path: Path | str, error: OSError) -> BikeError:
     return BikeError(f"{path}: can't be written ({reason}). Free space or choose another place.")
 
 
+def unreadable(path: Path | str, error: OSError) -> DataError:
+    """The error to raise when ``path`` can't be read: says why."""
+    return DataError(f"{path}: can't be read ({one_line(error.strerror or error)}).")
+
+
 def current_umask() -> int:
     """The process's umask, which can only be read by setting it."""
     mask = os.umask(0)
@@ -116,7 +121,7 @@ def read_text(path: Path | str) -> str:
     except UnicodeDecodeError as error:
         raise BikeError(f"{path}: not UTF-8 text (byte {error.start}). Is it the right file?") from error
     except OSError as error:
-        raise BikeError(f"{path}: can't be read ({one_line(error.strerror or error)}).") from error
+        raise unreadable(path, error) from error
 
 
 def open_regular(path: Path | str) -> int:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
+import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -20,6 +21,9 @@ class Section(BaseModel):
     """A section of ``params.yaml``: frozen, and without keys the schema does not know."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+AnySection = TypeVar("AnySection", bound=Section)
 
 
 class DemoData(Section):
@@ -38,7 +42,6 @@ class Extract(Section):
     short_side: int = Field(256, ge=16, le=4096)  # px; smaller videos are not enlarged
     fps: float | None = Field(None, gt=0, le=240)  # None keeps the video's own times
     quality: int = Field(2, ge=1, le=31)  # ffmpeg's scale, 2 is about JPEG quality 90
-    jobs: int | None = Field(None, ge=1)  # None: one per core
     timeout_seconds: float = Field(60.0, gt=0)
     backend: Literal["pyav", "ffmpeg"] = "pyav"
     keep_partial: bool = False
@@ -95,7 +98,6 @@ class Model(Section):
 
     weights: str = "ViT-B/32"  # an official name or a file
     frames: int = Field(8, ge=1, le=77)
-    input_size: int | None = Field(None, ge=8)  # px; None: the encoder's own
     short_side: int | None = Field(None, ge=8)  # px before cropping; None: 256 for 224, otherwise the input size
     temporal: Literal["none", "transf"] = "transf"
     interaction: Literal["dp", "vcs"] = "vcs"
@@ -115,15 +117,16 @@ class Attributes(Section):
     top_k: int = Field(5, ge=1, le=50)
     frames: int = Field(8, ge=1)
     prompt: str = "This is a video about {}"
+    threads: int | None = Field(None, ge=1)
     batch_size: int = Field(32, ge=1)
     weights: str | None = None  # None: model.weights
 
 
-class Train(Section):
-    """Training; the attribute branch reads a section of the same form."""
+class Optimisation(Section):
+    """What training either branch needs: the whole of ``train_attributes``."""
 
     seed: int = Field(0, ge=0)
-    threads: int | None = Field(None, ge=1)  # CPU threads per process; None: torch's choice
+    threads: int | None = Field(None, ge=1)  # CPU threads per process, which decide the order of sums; None: torch's
     epochs: int = Field(30, ge=1)
     warmup_epochs: float = Field(5.0, ge=0)
     batch_size: int = Field(256, ge=2)  # over all processes
@@ -132,27 +135,36 @@ class Train(Section):
     clip_ratio: float = Field(0.1, ge=0, le=10)
     weight_decay: float = Field(0.2, ge=0, lt=1)
     loss: Literal["nce", "ds"] = "nce"
-    fix_text: bool = True
-    dense: bool = False
-    augment: bool = True
-    min_area: float = Field(0.08, gt=0, le=1)
-    grayscale: float = Field(0.2, ge=0, le=1)
-    flip: float = Field(0.5, ge=0, le=1)
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    checkpointing: bool = False
-    compile: bool = False
-    workers: int = Field(2, ge=0)
     validate_every: int = Field(1, ge=1)  # epochs
     lr_every_steps: int = Field(10, ge=1)  # the published loop sets the rate on steps 0, 9, 19, …
 
     @model_validator(mode="after")
-    def _warm_up_ends(self) -> Train:
+    def _warm_up_ends(self) -> Optimisation:
         if self.warmup_epochs >= self.epochs:
             raise ValueError(
                 f"warmup_epochs must be below epochs, or the rate never reaches lr (got {self.warmup_epochs:g} of "
                 f"{self.epochs})"
             )
         return self
+
+
+class Sampling(Section):
+    """Which frames and pixels of a video an epoch sees."""
+
+    dense: bool = False
+    augment: bool = True
+    min_area: float = Field(0.08, gt=0, le=1)
+    grayscale: float = Field(0.2, ge=0, le=1)
+    flip: float = Field(0.5, ge=0, le=1)
+
+
+class Train(Optimisation, Sampling):
+    """Training of the video branch."""
+
+    fix_text: bool = True
+    checkpointing: bool = False
+    compile: bool = False
 
 
 class Views(Section):
@@ -168,7 +180,6 @@ class Evaluate(Section):
 
     threads: int | None = Field(None, ge=1)
     batch_size: int = Field(8, ge=1)  # videos
-    workers: int = Field(2, ge=0)
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "fp32"
     views: dict[str, Views] = {"1x1": Views(), "4x3": Views(clips=4, crops=3)}
 
@@ -186,7 +197,7 @@ class Fuse(Section):
 
 
 class Report(Section):
-    """The HTML page."""
+    """The page."""
 
     clips: int = Field(6, ge=0)  # test clips shown with their saliency
     seed: int = Field(0, ge=0)
@@ -196,8 +207,6 @@ class Report(Section):
 class Params(Section):
     """The whole of ``params.yaml``. Sections left out take their defaults."""
 
-    # What dvc.yaml starts training with; `torchrun --standalone --nproc-per-node=8` for eight processes.
-    launch: str = "python"
     demo_data: DemoData = DemoData()
     extract: Extract = Extract()
     annotate: Annotate = Annotate()
@@ -206,19 +215,41 @@ class Params(Section):
     model: Model = Model()
     attributes: Attributes = Attributes()
     train: Train = Train()
-    train_attributes: Train = Train()
+    train_attributes: Optimisation = Optimisation()
     evaluate: Evaluate = Evaluate()
     zeroshot: ZeroShot = ZeroShot()
     fuse: Fuse = Fuse()
     report: Report = Report()
 
 
-def load_params(path: Path | str = "params.yaml") -> Params:
-    """Read and validate a params file (YAML 1.2, as DVC reads it).
+class Machine(Section):
+    """What a machine decides: no result depends on it, so it is neither in ``params.yaml`` nor pinned."""
+
+    launch: str = "python"  # of training stages; `torchrun --standalone --nproc-per-node 8` for eight processes
+    device: str | None = None  # cpu, cuda, cuda:1; None takes a GPU where there is one
+    workers: int = Field(2, ge=0)  # processes of the loader
+    jobs: int | None = Field(None, ge=1)  # processes of extraction and sharding; None: one per core
+
+
+def load_machine(path: Path | str = "machine.yaml") -> Machine:
+    """Settings of this machine: a YAML file that git and DVC ignore, and over it ``BIKE_LAUNCH``, ``BIKE_DEVICE``,
+    ``BIKE_WORKERS`` and ``BIKE_JOBS``; a file that is not there sets nothing.
 
     Raises:
         ParamsError: the file is not YAML, or has an unknown key or a bad value; each is named.
     """
+    tree = _read_tree(path) if Path(path).exists() else {}
+    names = {name: f"BIKE_{name.upper()}" for name in Machine.model_fields}
+    tree |= {name: os.environ[variable] for name, variable in names.items() if os.environ.get(variable)}
+    return _validated(Machine, tree, f"{path} or {', '.join(names.values())}")
+
+
+def load_params(path: Path | str = "params.yaml") -> Params:
+    """Read and validate a params file (YAML 1.2, as DVC reads it), or raise a ParamsError that names each fault."""
+    return parse_params(_read_tree(path), str(path))
+
+
+def _read_tree(path: Path | str) -> dict[str, Any]:
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 
@@ -227,19 +258,14 @@ def load_params(path: Path | str = "params.yaml") -> Params:
     except YAMLError as error:
         raise ParamsError(f"{path}: not valid YAML ({one_line(error)}).") from error
     if tree is None:
-        tree = {}
+        return {}
     if not isinstance(tree, dict):
-        raise ParamsError(f"{path}: sections are needed at top level (got {type(tree).__name__}).")
-    return parse_params(tree, str(path))
+        raise ParamsError(f"{path}: keys are needed at top level (got {type(tree).__name__}).")
+    return tree
 
 
 def load_params_or_defaults(path: Path | str) -> Params:
-    """As :func:`load_params`; without a ``params.yaml`` in the working folder, the published settings hold.
-
-    Raises:
-        ParamsError: as :func:`load_params`.
-        BikeError: another file was named, and is not there.
-    """
+    """As :func:`load_params`; without a ``params.yaml`` in the working folder, the published settings hold."""
     if Path(path) == Path("params.yaml") and not Path(path).exists():
         log.info("no params.yaml here: the published settings are used")
         return Params()
@@ -248,19 +274,24 @@ def load_params_or_defaults(path: Path | str) -> Params:
 
 def parse_params(tree: dict[str, Any], source: str) -> Params:
     """Validate a tree of sections; ``source`` names it in errors."""
+    return _validated(Params, tree, source)
+
+
+def _validated(schema: type[AnySection], tree: dict[str, Any], source: str) -> AnySection:
     try:
-        return Params.model_validate(tree)
+        return schema.model_validate(tree)
     except ValidationError as error:
-        raise ParamsError(f"{source}: {first_few([_explain(item) for item in error.errors()])}.") from None
+        problems = [_explain(schema, item) for item in error.errors()]
+        raise ParamsError(f"{source}: {first_few(problems)}.") from None
 
 
-def _explain(item: Any) -> str:
+def _explain(schema: type[Section], item: Any) -> str:
     place = ".".join(str(part) for part in item["loc"])
     if item["type"] == "extra_forbidden":
-        model: Any = Params
+        model: Any = schema
         for part in item["loc"][:-1]:
             field = getattr(model, "model_fields", {}).get(part)
-            model = field.annotation if field is not None else Params
+            model = field.annotation if field is not None else schema
         allowed = getattr(model, "model_fields", {})
         return f"{place}: unknown key.{nearest(str(item['loc'][-1]), allowed)} Known: {', '.join(allowed)}"
     if item["type"] == "value_error":  # of our own validators, which say what they got

@@ -1,17 +1,21 @@
 """Pipeline stages: one file each, a few explicit lines that call one library function with paths and params.
 
-Paths come from ``dvc.yaml`` (the command line), numbers from ``params.yaml``.
+Paths come from ``dvc.yaml`` (the command line), numbers from ``params.yaml``, and what decides no result, such as the
+number of processes, from this machine (:class:`bike.params.Machine`).
 """
 
 from __future__ import annotations
 
 import argparse
+import os
+import shlex
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 from bike.cli import guarded
-from bike.params import Params, load_params
+from bike.errors import BikeError
+from bike.params import Machine, Params, load_machine, load_params
 
 
 def paths(doc: str | None, *names: str, **choices: str) -> argparse.Namespace:
@@ -36,6 +40,32 @@ def params(arguments: argparse.Namespace) -> Params:
     return load_params(arguments.params)
 
 
+def machine() -> Machine:
+    """What this machine decides, from ``machine.yaml`` and ``BIKE_…`` variables."""
+    return load_machine()
+
+
 def run(main: Callable[[], object]) -> None:
     """Run a stage's ``main``; users' errors become one line and exit status 1."""
     sys.exit(guarded(main))
+
+
+def run_launched(main: Callable[[], object]) -> None:
+    """As :func:`run`, under ``launch`` of this machine (``torchrun …``) where it is not python itself.
+
+    The launcher takes this process's place and starts the stage again in each of its own, so that ``cmd`` in dvc.yaml,
+    which DVC compares, is the same for every launcher.
+    """
+    sys.exit(guarded(lambda: _launch(main)))
+
+
+def _launch(main: Callable[[], object]) -> None:
+    words = shlex.split(machine().launch)
+    if words in ([], ["python"]) or "TORCHELASTIC_RUN_ID" in os.environ or "RANK" in os.environ:
+        main()
+        return
+    module = f"stages.{Path(sys.argv[0]).stem}"
+    try:
+        os.execvp(words[0], [*words, "-m", module, *sys.argv[1:]])  # noqa: S606 (the user's own launcher)
+    except OSError as error:
+        raise BikeError(f"launch: {words[0]!r} can't be started ({error.strerror}). Correct machine.yaml.") from error

@@ -5,18 +5,20 @@ from __future__ import annotations
 from pathlib import Path
 
 from bike.attributes.run import make_attributes, pair_lists
-from stages import params, paths, run
+from stages import machine, params, paths, run
 
 
 def main() -> None:
     """``<lexicon> <lists folder> <shards folder> <corpus.json>``."""
     arguments = paths(__doc__, "lexicon", "lists", "shards", "out")
-    settings = params(arguments)
+    settings, host = params(arguments), machine()
     make_attributes(
         settings,
         lexicon=arguments.lexicon,
         lists=pair_lists([arguments.lists], [arguments.shards]),
         out=arguments.out,
+        workers=host.workers,
+        device=host.device,
         state_dir=Path("state") / "attributes-corpus",
     )
 

@@ -6,13 +6,13 @@ from pathlib import Path
 
 from bike.evaluate.run_video import evaluate_video
 from bike.evaluate.views import choose_views
-from stages import params, paths, run
+from stages import machine, params, paths, run
 
 
 def main() -> None:
     """``<checkpoint> <lists folder> <shards folder> <results folder> --views 4x3``."""
     arguments = paths(__doc__, "checkpoint", "lists", "shards", "out", views="clips x crops")
-    settings = params(arguments)
+    settings, host = params(arguments), machine()
     evaluate_video(
         settings,
         checkpoint=arguments.checkpoint,
@@ -21,6 +21,8 @@ def main() -> None:
         labels=arguments.lists / "labels.csv",
         out=arguments.out,
         views=choose_views(settings.evaluate, arguments.views),
+        workers=host.workers,
+        device=host.device,
         state_dir=Path("state") / "evaluate" / arguments.checkpoint.stem / arguments.views,
     )
 

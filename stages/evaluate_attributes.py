@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bike.evaluate.run_attributes import evaluate_attributes
-from stages import params, paths, run
+from stages import machine, params, paths, run
 
 
 def main() -> None:
@@ -17,6 +17,7 @@ def main() -> None:
         corpus=arguments.corpus,
         labels=arguments.lists / "labels.csv",
         out=arguments.out,
+        device=machine().device,
     )
 
 

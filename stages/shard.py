@@ -9,15 +9,15 @@ from __future__ import annotations
 from bike.extract.run import extract_videos
 from bike.records import read_list
 from bike.shard.run import missing_packs, write_shards
-from stages import params, paths, run
+from stages import machine, params, paths, run
 
 
 def main() -> None:
     """``<list.csv> <frames folder> <shards folder> --videos <videos>``."""
     arguments = paths(__doc__, "list", "frames", "shards", videos="where the packs came from")
-    settings = params(arguments)
+    settings, host = params(arguments), machine()
     if arguments.videos and missing_packs(read_list(arguments.list), arguments.frames):
-        extract_videos(arguments.videos, arguments.frames, options=settings.extract)
+        extract_videos(arguments.videos, arguments.frames, options=settings.extract, jobs=host.jobs)
     write_shards(
         arguments.list,
         arguments.frames,
@@ -26,6 +26,7 @@ def main() -> None:
         frames_per_video=settings.shard.frames_per_video,
         payload=settings.shard.payload,
         media=arguments.videos,
+        jobs=host.jobs,
     )
 
 

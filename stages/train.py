@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bike.train.run_video import train_video
-from stages import params, paths, run
+from stages import machine, params, paths, run_launched
 
 
 def main() -> None:
@@ -13,7 +13,7 @@ def main() -> None:
     arguments = paths(
         __doc__, "lists", "shards", "out", "curves", temporal="temporal head", interaction="interaction with the text"
     )
-    settings = params(arguments)
+    settings, host = params(arguments), machine()
     train_video(
         settings,
         train_list=arguments.lists / "train.csv",
@@ -24,10 +24,12 @@ def main() -> None:
         out=arguments.out,
         temporal=arguments.temporal,
         interaction=arguments.interaction,
+        workers=host.workers,
+        device=host.device,
         state_dir=Path("state") / arguments.out.stem,
         live_dir=arguments.curves,
     )
 
 
 if __name__ == "__main__":
-    run(main)
+    run_launched(main)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bike.train.run_attributes import train_attributes
-from stages import params, paths, run
+from stages import machine, params, paths, run_launched
 
 
 def main() -> None:
@@ -19,10 +19,11 @@ def main() -> None:
         corpus=arguments.corpus,
         labels=arguments.lists / "labels.csv",
         out=arguments.out,
+        device=machine().device,
         state_dir=Path("state") / "train-attributes",
         live_dir=arguments.curves,
     )
 
 
 if __name__ == "__main__":
-    run(main)
+    run_launched(main)

@@ -29,7 +29,7 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def frames(videos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("frames")
-    extract_videos(videos, folder, options=Extract(jobs=1))
+    extract_videos(videos, folder, jobs=1, options=Extract())
     return folder
 
 
@@ -95,7 +95,7 @@ def test_frame_packs(frames: Path, tmp_path: Path) -> None:
 
 
 def test_frame_folders(videos: Path, tmp_path: Path) -> None:
-    extract_videos(videos, tmp_path, options=Extract(jobs=1), layout="folders")
+    extract_videos(videos, tmp_path, jobs=1, options=Extract(), layout="folders")
     assert [check.status for check in check_data(tmp_path)] == ["ok", "ok"]
 
 

@@ -17,7 +17,7 @@ from bike.params import Params, load_params
 ROWS = [
     "errors",
     "names files progress",
-    "download workers distributed text",
+    "tables download workers distributed text",
     "records params checkpoint video",
     "formats demo",
     "extract annotate frames",

@@ -22,11 +22,11 @@ from stages.compare_locks import data_hashes, differences
 # Enough for every stage to run, far too little to learn.
 SMALL: dict[str, dict[str, Any]] = {
     "demo_data": {"train_per_class": 3, "val_per_class": 1, "test_per_class": 2},
-    "extract": {"short_side": 48, "jobs": 1},
+    "extract": {"short_side": 48},
     "pretrain": {"num_images": 48, "steps": 3, "batch_size": 8, "threads": 1},
-    "train": {"epochs": 1, "batch_size": 14, "warmup_epochs": 0, "workers": 0, "threads": 1},
+    "train": {"epochs": 1, "batch_size": 14, "warmup_epochs": 0, "threads": 1},
     "train_attributes": {"epochs": 2, "batch_size": 14, "warmup_epochs": 0, "threads": 1},
-    "evaluate": {"workers": 0, "threads": 1},
+    "evaluate": {"threads": 1},
     "report": {"clips": 2},
 }
 

@@ -42,6 +42,7 @@ def make_attributes(
     out: Path | str,
     state_dir: Path | str | None = None,
     device: str | None = None,
+    workers: int = 2,
     save_every_seconds: float = 60.0,
 ) -> dict[str, list[str]]:
     """Write the attribute corpus of some lists.
@@ -56,6 +57,7 @@ def make_attributes(
         lists: pairs of a list and the place of its frames; see :func:`pair_lists`.
         out: JSON to write.
         state_dir: where finished videos are kept until the end; None keeps none.
+        workers: processes of the loader.
         device: ``cpu``, ``cuda``, ``cuda:1``; None takes a GPU where there is one.
         save_every_seconds: between saves of finished videos.
 
@@ -74,7 +76,7 @@ def make_attributes(
     check_writable(Path(out).parent)
     print_of_model = sha256(weights)
     corpora = []
-    with join_world(device=device, threads=params.evaluate.threads) as world:
+    with join_world(device=device, threads=settings.threads) as world:
         encoder = load_clip(weights).to(world.device)
         classes = embed_phrases(encoder, class_prompts(phrases, settings.prompt))
 
@@ -84,7 +86,7 @@ def make_attributes(
         for number, ((path, place), (samples, source)) in enumerate(zip(lists, inputs, strict=True)):
             job = fingerprint(
                 model=print_of_model,
-                sizes=[params.model.input_size, params.model.short_side, settings.frames],
+                sizes=[params.model.short_side, settings.frames],
                 list=sha256(path),
                 frames=frames_checksum(place),
             )
@@ -100,7 +102,7 @@ def make_attributes(
                 input_size=encoder.input_size,
                 short_side=params.model.short_side,
                 batch_size=settings.batch_size,
-                workers=params.evaluate.workers,
+                workers=workers,
             )
             if means is not None:
                 best = rank_phrases(means, classes.cpu(), settings.top_k)

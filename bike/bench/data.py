@@ -128,7 +128,7 @@ def _load(paths: list[Path], short_side: int, scratch: Path, work: Workload) -> 
     listing = scratch / "videos.txt"
     scratch.mkdir()
     listing.write_text("".join(f"{path.name}\n" for path in paths))
-    options = Extract(short_side=short_side, jobs=work.jobs)
+    options = Extract(short_side=short_side)
     for layout in ("packs", "folders"):
         extract_videos(paths[0].parent, scratch / layout, listing=listing, options=options, layout=layout, strict=True)
     records = read_manifest(scratch / "packs/manifest.csv")

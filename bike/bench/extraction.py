@@ -75,7 +75,7 @@ def measure_extraction(
 
 def _ours(paths: list[Path], short_side: int, jobs: int, target: Path) -> None:
     extract_videos(
-        paths[0].parent, target, options=Extract(jobs=jobs, short_side=short_side, quality=QUALITY), strict=True
+        paths[0].parent, target, jobs=jobs, options=Extract(short_side=short_side, quality=QUALITY), strict=True
     )
 
 

@@ -116,7 +116,7 @@ def _prepare(stage: str, root: Path, jobs: int) -> Callable[[], object]:
         from bike.extract.run import extract_videos
         from bike.params import Extract
 
-        return partial(extract_videos, root / "videos", root / "frames", options=Extract(jobs=jobs), strict=True)
+        return partial(extract_videos, root / "videos", root / "frames", jobs=jobs, options=Extract(), strict=True)
     if stage == "annotate":
         from bike.annotate.run import annotate
 

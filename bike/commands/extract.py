@@ -85,13 +85,19 @@ def extract(
         short_side=short_side,
         fps=fps,
         quality=quality,
-        jobs=jobs,
         timeout_seconds=timeout,
         backend=backend.value,
         keep_partial=keep_partial,
     )
     records = extract_videos(
-        source, destination, listing=listing, options=options, layout=layout.value, scheduler=scheduler, strict=strict
+        source,
+        destination,
+        listing=listing,
+        options=options,
+        jobs=jobs,
+        layout=layout.value,
+        scheduler=scheduler,
+        strict=strict,
     )
     bad = [record for record in records if record.status != "ok"]
     good = [record for record in records if record.status == "ok"]

@@ -33,6 +33,7 @@ def evaluate_video(
     interaction: str | None = None,
     state_dir: Path | str | None = None,
     device: str | None = None,
+    workers: int = 2,
     published_map_batch: int | None = None,
     save_every_seconds: float = 60.0,
 ) -> dict[str, Any]:
@@ -52,6 +53,7 @@ def evaluate_video(
         temporal: None, or what the checkpoint's head must be.
         interaction: None for the checkpoint's own.
         state_dir: where finished videos are kept until the end; None: ``.<name>.state`` beside ``out``.
+        workers: processes of the loader.
         device: ``cpu``, ``cuda``, ``cuda:1``; None takes a GPU where there is one.
         published_map_batch: also report ``map_published``, the running mean that the published code prints for batches
             of so many videos; for comparison only.
@@ -97,7 +99,7 @@ def evaluate_video(
             input_size=size,
             short_side=params.model.short_side,
             batch_size=settings.batch_size,
-            workers=settings.workers,
+            workers=workers,
             pin_memory=world.device.type == "cuda",
             **views.model_dump(),
         )

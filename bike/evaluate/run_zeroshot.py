@@ -50,6 +50,7 @@ def evaluate_zeroshot(
     class_splits: Sequence[Path | str] = (),
     state_dir: Path | str | None = None,
     device: str | None = None,
+    workers: int = 2,
     save_every_seconds: float = 60.0,
 ) -> dict[str, Any]:
     """Score every video of a list whose classes the model was not trained on.
@@ -69,6 +70,7 @@ def evaluate_zeroshot(
         checkpoint: a trained video branch, with its own head, in place of ``weights``.
         class_splits: text files, each with the names of one split's classes, one on a line.
         state_dir: where finished videos are kept until the end; None: ``.<name>.state`` beside ``out``.
+        workers: processes of the loader.
         device: ``cpu``, ``cuda``, ``cuda:1``; None takes a GPU where there is one.
         save_every_seconds: between saves of finished videos.
 
@@ -112,7 +114,7 @@ def evaluate_zeroshot(
             input_size=size,
             short_side=params.model.short_side,
             batch_size=settings.batch_size,
-            workers=settings.workers,
+            workers=workers,
             pin_memory=world.device.type == "cuda",
             **views.model_dump(),
         )

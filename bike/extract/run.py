@@ -44,6 +44,7 @@ def extract_videos(
     *,
     listing: Path | str | None = None,
     options: Extract | None = None,
+    jobs: int | None = None,
     layout: Layout = "packs",
     scheduler: str | None = None,
     strict: bool = False,
@@ -58,6 +59,7 @@ def extract_videos(
         destination: folder for ``<key>.mjpg`` packs, or ``<key>/img_00001.jpg`` folders, and the manifest.
         listing: a list or CSV that picks among the videos of a folder or tar.
         options: see :class:`bike.params.Extract`.
+        jobs: videos at a time; None: one per core.
         layout: ``packs`` or ``folders``.
         scheduler: address of a Dask scheduler (``tcp://…``) to work on instead of this machine; needs the extra
             ``dask`` and folders that its workers see under the same names.
@@ -87,7 +89,7 @@ def extract_videos(
     except OSError as error:
         raise unwritable(destination, error) from error
     with locked(destination):
-        records = _Run(videos, destination.resolve(), recipe, options, scheduler).records()
+        records = _Run(videos, destination.resolve(), recipe, options, jobs, scheduler).records()
     problems = [f"{shown(r.path)} ({r.error})" for r in records if r.status != "ok"]
     if strict and problems:
         raise DataError(f"{source}: {len(problems)} of {len(records)} videos rejected: {first_few(problems)}.")
@@ -113,12 +115,18 @@ class _Run:
     """One extraction: what is there, what is left, and the results of both."""
 
     def __init__(
-        self, videos: list[FoundVideo], destination: Path, recipe: Recipe, options: Extract, scheduler: str | None
+        self,
+        videos: list[FoundVideo],
+        destination: Path,
+        recipe: Recipe,
+        options: Extract,
+        jobs: int | None,
+        scheduler: str | None,
     ) -> None:
         self._videos = {video.path: video for video in videos}
         self._keys = dict(zip(self._videos, video_keys(list(self._videos)), strict=True))
         self._destination, self._recipe, self._options = destination, recipe, options
-        self._scheduler = scheduler
+        self._jobs, self._scheduler = jobs, scheduler
         self._records: dict[str, VideoRecord] = {}
         self._void: list[str] = []
 
@@ -203,7 +211,7 @@ class _Run:
             from bike.workers.dask import run_on_dask
 
             return run_on_dask(extract_video, tasks, scheduler=self._scheduler, timeout_seconds=limit)
-        jobs = self._options.jobs or num_cores()
+        jobs = self._jobs or num_cores()
         return run_tasks(extract_video, tasks, jobs=jobs, timeout_seconds=limit)
 
     def _judge(self, outcome: Outcome[Task, Result]) -> Result:

@@ -34,13 +34,8 @@ def check_input_size(model: Model, encoder: Encoder) -> int:
     """The side of the pictures the encoder takes, px.
 
     Raises:
-        ParamsError: the params ask for another one.
+        ParamsError: the params scale frames to less than that.
     """
-    if model.input_size not in (None, encoder.input_size):
-        raise ParamsError(
-            f"model.input_size: these weights take {encoder.input_size} px (got {model.input_size}). "
-            "Leave it empty, or choose other weights."
-        )
     if model.short_side is not None and model.short_side < encoder.input_size:
         raise ParamsError(
             f"model.short_side: must be at least the encoder's {encoder.input_size} px (got {model.short_side})."

@@ -25,7 +25,7 @@ from bike.distributed import (
     working_type,
 )
 from bike.errors import BikeError
-from bike.params import Train
+from bike.params import Optimisation
 from bike.progress import Progress
 from bike.train.branches import Branch, trained_state
 from bike.train.curves import Curves, Point
@@ -80,8 +80,8 @@ class _Place:
     loss_count: int = 0
 
 
-def fit(branch: Branch, batches: Batches, settings: Train, world: World, job: Job) -> list[Point]:
-    """Train ``branch`` in place.
+def fit(branch: Branch, batches: Batches, settings: Optimisation, world: World, job: Job) -> list[Point]:
+    """Optimisation ``branch`` in place.
 
     A run that was killed goes on from its last state, and ends with the same weights and curves as one that was not.
     Ctrl-C and SIGTERM save the state after the current step.
@@ -106,7 +106,7 @@ def fit(branch: Branch, batches: Batches, settings: Train, world: World, job: Jo
 
 
 class _Fit:
-    def __init__(self, branch: Branch, batches: Batches, settings: Train, world: World, job: Job) -> None:
+    def __init__(self, branch: Branch, batches: Batches, settings: Optimisation, world: World, job: Job) -> None:
         self.branch, self.batches, self.settings, self.world, self.job = branch, batches, settings, world, job
         self.optimizer = build_optimizer(
             branch.encoder,

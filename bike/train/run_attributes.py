@@ -23,7 +23,7 @@ from bike.model.formats.read import find_file
 from bike.model.heads import AttributeHead
 from bike.model.scorer import encode_sentences
 from bike.model.weights import load_clip, save_released
-from bike.params import Params, Train
+from bike.params import Optimisation, Params
 from bike.text.prompts import class_prompts
 from bike.train.branches import AttributeBranch, choose_trained
 from bike.train.fit import Job, finish, fit
@@ -91,7 +91,7 @@ def train_attributes(
             fingerprint=fingerprint(
                 kind="attributes",
                 prompts=[params.model.prompt, params.attributes.prompt, params.attributes.top_k],
-                train=settings.model_dump(exclude={"workers", "threads", "accumulate"}),
+                train=settings.model_dump(exclude={"threads", "accumulate"}),
                 weights=sha256(weights),
                 corpus=sha256(corpus),
                 lists=[read.checksums for read in lists],
@@ -115,7 +115,7 @@ def _start_model(weights: Path, seed: int) -> tuple[Encoder, AttributeHead]:
 class _RowBatches:
     """Rows of the list in an order drawn from (seed, epoch), each process taking its part of every batch."""
 
-    def __init__(self, labels: Int64[Tensor, " N"], settings: Train, world: World, source: Path | str) -> None:
+    def __init__(self, labels: Int64[Tensor, " N"], settings: Optimisation, world: World, source: Path | str) -> None:
         self._labels, self._batch_size, self._seed, self._world = labels, settings.batch_size, settings.seed, world
         if len(labels) < self._batch_size:
             raise DataError(

@@ -40,6 +40,7 @@ def train_video(
     state_dir: Path | str | None = None,
     live_dir: Path | str | None = None,
     device: str | None = None,
+    workers: int = 2,
     save_every_seconds: float = 600.0,
 ) -> Trained:
     """Fine-tune CLIP with a video head.
@@ -55,6 +56,7 @@ def train_video(
         temporal, interaction: in place of those in ``params.model``.
         state_dir: where the state to go on from is kept until the end; None keeps none.
         live_dir: where the curves go; None for none.
+        workers: processes of the loader.
         device: ``cpu``, ``cuda``, ``cuda:1``; None takes a GPU where there is one.
         save_every_seconds: between saves of the state inside an epoch; each epoch ends with one.
 
@@ -66,15 +68,17 @@ def train_video(
     settings, out = params.train, Path(out)
     training = read_inputs(train_list, labels, train_frames)
     check_trainable(training.samples, train_list)
-    if (val_list is None) != (val_frames is None):
-        raise BikeError("Validation: a list and the place of its frames are needed. Give both or none.")
-    validation = None if val_list is None or val_frames is None else read_inputs(val_list, labels, val_frames)
+    validation = None
+    if val_list is not None:
+        if val_frames is None:
+            raise BikeError("Validation: a list is given, but not where its frames are. Give both or none.")
+        validation = read_inputs(val_list, labels, val_frames)
     weights = find_file(resolve(model.start_from or model.weights))
     with join_world(device=device, threads=settings.threads) as world:
         if world.is_main:
             check_places(out, state_dir, live_dir)
         branch, size = _build_branch(model, settings, weights, training, world)
-        batches = VideoBatches(_training_batches(training, model, settings, size, world))
+        batches = VideoBatches(_training_batches(training, model, settings, size, world, workers))
         job = Job(
             title=f"train {model.temporal}+{model.interaction}",
             state_dir=None if state_dir is None else Path(state_dir),
@@ -82,12 +86,12 @@ def train_video(
             fingerprint=fingerprint(
                 kind="video",
                 model=model.model_dump(exclude={"weights", "start_from"}),
-                train=settings.model_dump(exclude={"workers", "threads", "accumulate"}),
+                train=settings.model_dump(exclude={"threads", "accumulate"}),
                 weights=sha256(weights),
                 training=training.checksums,
                 validation={} if validation is None else validation.checksums,
             ),
-            validate=None if validation is None else _validation(branch, validation, model, settings, world),
+            validate=None if validation is None else _validation(branch, validation, model, settings, world, workers),
             save_every_seconds=save_every_seconds,
         )
         try:
@@ -116,7 +120,9 @@ def _build_branch(
     return VideoBranch(encoder, head, ids, train_text=not settings.fix_text), size
 
 
-def _training_batches(inputs: Inputs, model: Model, settings: Train, size: int, world: World) -> TrainingBatches:
+def _training_batches(
+    inputs: Inputs, model: Model, settings: Train, size: int, world: World, workers: int
+) -> TrainingBatches:
     return training_batches(
         inputs.samples,
         inputs.source,
@@ -132,10 +138,21 @@ def _training_batches(inputs: Inputs, model: Model, settings: Train, size: int, 
         min_area=settings.min_area,
         flip=settings.flip,
         grayscale=settings.grayscale,
-        workers=settings.workers,
+        workers=workers,
         pin_memory=world.device.type == "cuda",
     )
 
 
-def _validation(branch: VideoBranch, inputs: Inputs, model: Model, settings: Train, world: World) -> Validation:
-    return Validation(branch, inputs.samples, inputs.source, inputs.names, model=model, settings=settings, world=world)
+def _validation(
+    branch: VideoBranch, inputs: Inputs, model: Model, settings: Train, world: World, workers: int
+) -> Validation:
+    return Validation(
+        branch,
+        inputs.samples,
+        inputs.source,
+        inputs.names,
+        model=model,
+        settings=settings,
+        world=world,
+        workers=workers,
+    )

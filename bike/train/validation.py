@@ -54,6 +54,7 @@ class Validation:
         model: Model,
         settings: Train,
         world: World,
+        workers: int,
     ) -> None:
         self._branch, self._names, self._prompt, self._world = branch, names, model.prompt, world
         size = branch.encoder.input_size
@@ -68,7 +69,7 @@ class Validation:
             batch_size=max(1, settings.batch_size // world.size),
             rank=world.rank,
             world_size=world.size,
-            workers=settings.workers,
+            workers=workers,
         )
         self._targets = targets_of(samples, len(names))
         clip_bytes = model.frames * 3 * size * size

@@ -77,7 +77,7 @@ def test_published_scores_are_reproduced(golden: Path, tmp_path: Path, frames: i
     from bike.commands.evaluate import evaluate as command
 
     params = tmp_path / "params.yaml"
-    params.write_text(f"model: {{frames: {frames}, short_side: 64}}\nevaluate: {{workers: 0, threads: 1}}\n")
+    params.write_text(f"model: {{frames: {frames}, short_side: 64}}\nevaluate: {{threads: 1}}\n")
     place, out = golden / "eval", tmp_path / "out"
     words = ["--params", params, "--list", place / "list.txt", "--frames", place / "frames"]
     printed = call(command, golden / "released_format.pt", *words, "--views", views, "--out", out)

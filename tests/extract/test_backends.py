@@ -48,7 +48,7 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def extract_both(videos: Path, folder: Path, **options: object) -> list[tuple[VideoRecord, VideoRecord]]:
     both = [
-        extract_videos(videos, folder / backend, options=Extract(jobs=2, backend=backend, **options))  # type: ignore[arg-type]
+        extract_videos(videos, folder / backend, jobs=2, options=Extract(backend=backend, **options))  # type: ignore[arg-type]
         for backend in BACKENDS
     ]
     return list(zip(*both, strict=True))

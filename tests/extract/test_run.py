@@ -23,7 +23,7 @@ from bike.names import video_keys
 from bike.params import Extract
 from bike.records import VideoRecord, read_manifest
 
-ONE_JOB = Extract(jobs=1)
+ONE_JOB = Extract()
 
 
 @pytest.fixture(scope="module")
@@ -92,13 +92,13 @@ def test_frames_are_the_videos_in_order(extracted: Path) -> None:
 
 def test_a_second_run_does_nothing(videos: Path, extracted: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in extracted.iterdir()}
-    records = extract_videos(videos, extracted, options=Extract(jobs=2))
+    records = extract_videos(videos, extracted, jobs=2, options=Extract())
     assert {path: path.stat().st_mtime_ns for path in extracted.iterdir()} == before
     assert records == read_manifest(extracted / "manifest.csv")
 
 
 def test_the_number_of_jobs_changes_no_byte(videos: Path, extracted: Path, tmp_path: Path) -> None:
-    extract_videos(videos, tmp_path / "out", options=Extract(jobs=4))
+    extract_videos(videos, tmp_path / "out", jobs=4, options=Extract())
     assert digests(tmp_path / "out") == digests(extracted)
 
 
@@ -130,7 +130,7 @@ def test_changed_options_redo_what_they_touch(videos: Path, tmp_path: Path, capl
     first = by_path(extract_videos(videos, tmp_path, options=ONE_JOB))
     times = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("*.mjpg")}
     caplog.set_level(logging.INFO, "bike")
-    partial = by_path(extract_videos(videos, tmp_path, options=Extract(jobs=1, keep_partial=True)))
+    partial = by_path(extract_videos(videos, tmp_path, jobs=1, options=Extract(keep_partial=True)))
     assert "extract: 7 of 8 videos are done already" in caplog.text
     assert {name: (tmp_path / name).stat().st_mtime_ns for name in times} == times
     kept = partial.pop("cut.mp4")
@@ -138,11 +138,11 @@ def test_changed_options_redo_what_they_touch(videos: Path, tmp_path: Path, capl
     assert kept.error == first["cut.mp4"].error == f"truncated: {kept.frames} of 30 frames"
     assert len(scan_offsets((tmp_path / "cut.mjpg").read_bytes())) == kept.frames + 1
     assert partial == {path: record for path, record in first.items() if path != "cut.mp4"}
-    small = by_path(extract_videos(videos, tmp_path, options=Extract(jobs=1, short_side=24)))
+    small = by_path(extract_videos(videos, tmp_path, jobs=1, options=Extract(short_side=24)))
     assert (small["a.mp4"].width, small["a.mp4"].height, small["a.mp4"].frames) == (40, 24, 12)
     assert small["cut.mp4"].status == "rejected"
     assert not (tmp_path / "cut.mjpg").exists()
-    coarse = by_path(extract_videos(videos, tmp_path, options=Extract(jobs=1, short_side=24, quality=20)))
+    coarse = by_path(extract_videos(videos, tmp_path, jobs=1, options=Extract(short_side=24, quality=20)))
     assert coarse["a.mp4"].bytes < small["a.mp4"].bytes
 
 
@@ -178,7 +178,7 @@ def test_odd_names_round_trip(tmp_path: Path, backend: str) -> None:
     for name in ODD_NAMES:
         with open(os.path.join(os.fsencode(tmp_path / "in"), name), "wb") as file:  # noqa: PTH118, PTH123
             file.write(data)
-    records = extract_videos(tmp_path / "in", tmp_path / "out", options=Extract(jobs=2, backend=backend))  # type: ignore[arg-type]
+    records = extract_videos(tmp_path / "in", tmp_path / "out", jobs=2, options=Extract(backend=backend))  # type: ignore[arg-type]
     assert [record.status for record in records] == ["ok"] * len(ODD_NAMES)
     again = read_manifest(tmp_path / "out" / "manifest.csv")
     assert again == records
@@ -228,13 +228,13 @@ def test_a_hanging_video_is_given_up_and_the_rest_goes_on(tmp_path: Path) -> Non
     with hanging.open("r+b") as file:
         file.truncate(hanging.stat().st_size // 2)
         file.truncate(1 << 40)
-    records = by_path(extract_videos(tmp_path / "in", tmp_path / "out", options=Extract(jobs=2, timeout_seconds=3)))
+    records = by_path(extract_videos(tmp_path / "in", tmp_path / "out", jobs=2, options=Extract(timeout_seconds=3)))
     assert records["hang.mkv"].error == "timed out after 3 s"
     assert [records[f"{number}.mp4"].frames for number in range(3)] == [4, 4, 4]
     names = sorted(path.name for path in (tmp_path / "out").iterdir())
     assert names == [".extract.jsonl", "0.mjpg", "1.mjpg", "2.mjpg", "manifest.csv"]
     before = (tmp_path / "out" / "manifest.csv").stat().st_mtime_ns
-    extract_videos(tmp_path / "in", tmp_path / "out", options=Extract(jobs=2, timeout_seconds=3))
+    extract_videos(tmp_path / "in", tmp_path / "out", jobs=2, options=Extract(timeout_seconds=3))
     assert (tmp_path / "out" / "manifest.csv").stat().st_mtime_ns == before
 
 

@@ -17,7 +17,7 @@ from bike.extract.run import extract_videos
 from bike.formats.packs import scan_offsets
 from bike.params import Extract
 
-ONE_JOB = Extract(jobs=1)
+ONE_JOB = Extract()
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def test_a_full_disk(videos: Path, tmp_path: Path, backend: str) -> None:
     assert "manifest.csv" not in left
     for path in (tmp_path / "out").glob("*.mjpg"):
         assert len(scan_offsets(path.read_bytes())) == 3
-    records = extract_videos(videos, tmp_path / "out", options=Extract(jobs=2, backend=backend))  # type: ignore[arg-type]
+    records = extract_videos(videos, tmp_path / "out", jobs=2, options=Extract(backend=backend))  # type: ignore[arg-type]
     assert [record.frames for record in records] == [2, 2, 2, 60, 60, 60]
     assert len(list((tmp_path / "out").iterdir())) == 8
 
@@ -69,9 +69,9 @@ def test_a_full_disk(videos: Path, tmp_path: Path, backend: str) -> None:
 def test_a_file_where_the_folder_should_be(videos: Path, tmp_path: Path) -> None:
     (tmp_path / "out").write_text("in the way")
     with pytest.raises(BikeError, match=r"out: can't be written"):
-        extract_videos(videos, tmp_path / "out", options=ONE_JOB)
+        extract_videos(videos, tmp_path / "out", jobs=1, options=ONE_JOB)
     with pytest.raises(BikeError, match=r"can't be written"):
-        extract_videos(videos, tmp_path / "out" / "deeper", options=ONE_JOB)
+        extract_videos(videos, tmp_path / "out" / "deeper", jobs=1, options=ONE_JOB)
     assert (tmp_path / "out").read_text() == "in the way"
 
 
@@ -80,20 +80,20 @@ def test_a_folder_that_takes_no_files(videos: Path) -> None:
     if not Path("/proc/self").is_dir():
         pytest.skip("no /proc here")
     with pytest.raises(BikeError, match=r"/proc.*can't be written"):
-        extract_videos(videos, "/proc", options=ONE_JOB)
+        extract_videos(videos, "/proc", jobs=1, options=ONE_JOB)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write and read everywhere")
 def test_no_permission(videos: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir(mode=0o500)
     with pytest.raises(BikeError, match=r"can't be written \(Permission denied\)"):
-        extract_videos(videos, tmp_path / "out", options=ONE_JOB)
+        extract_videos(videos, tmp_path / "out", jobs=1, options=ONE_JOB)
 
 
 def test_a_folder_where_a_pack_should_be(videos: Path, tmp_path: Path) -> None:
     (tmp_path / "3.mjpg" / "mine").mkdir(parents=True)
     with pytest.raises(BikeError, match=r"3\.mjpg: can't be written \(Is a directory\)"):
-        extract_videos(videos, tmp_path, options=ONE_JOB)
+        extract_videos(videos, tmp_path, jobs=1, options=ONE_JOB)
     assert (tmp_path / "3.mjpg" / "mine").is_dir()
     assert not (tmp_path / "manifest.csv").exists()
 
@@ -102,7 +102,7 @@ def test_a_second_extraction_waits_its_turn(videos: Path, tmp_path: Path) -> Non
     from bike.extract.journal import locked
 
     with locked(tmp_path), pytest.raises(BikeError, match="another extraction is writing here"):
-        extract_videos(videos, tmp_path, options=ONE_JOB)
+        extract_videos(videos, tmp_path, jobs=1, options=ONE_JOB)
 
 
 def test_ffmpeg_python_hidden_by_a_namesake(videos: Path, tmp_path: Path) -> None:
@@ -120,4 +120,4 @@ def test_ffmpeg_python_hidden_by_a_namesake(videos: Path, tmp_path: Path) -> Non
 def test_no_ffmpeg_binary(videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", str(tmp_path / "no-such-ffmpeg"))
     with pytest.raises(BikeError, match="ffmpeg"):
-        extract_videos(videos, tmp_path / "out", options=Extract(jobs=1, backend="ffmpeg"))
+        extract_videos(videos, tmp_path / "out", jobs=1, options=Extract(backend="ffmpeg"))

@@ -189,7 +189,7 @@ def test_a_published_list_of_frame_folders_has_keys(tmp_path: Path) -> None:
     """`bike extract --layout folders` names folders by key, and so does the list that goes with them."""
     for name in ("run/a b.mp4", "jump/c.mp4"):
         make_video(tmp_path / "videos" / name, 10)
-    extract_videos(tmp_path / "videos", tmp_path / "frames", options=Extract(jobs=1), layout="folders")
+    extract_videos(tmp_path / "videos", tmp_path / "frames", jobs=1, options=Extract(), layout="folders")
     annotate("folders", tmp_path / "videos", tmp_path / "frames", tmp_path / "lists")
     write_shards(tmp_path / "lists/train.txt", tmp_path / "frames", tmp_path / "shards", jobs=1)
     write_shards(tmp_path / "lists/train.csv", tmp_path / "frames", tmp_path / "same", jobs=1)

@@ -79,12 +79,12 @@ def make_data(
 
 def write_params(data: DataSet, sections: dict[str, dict[str, object]]) -> None:
     """Write ``params.yaml`` for the tiny model, with changes."""
-    training = {"epochs": 2, "warmup_epochs": 0.5, "batch_size": 4, "lr": 1e-3, "workers": 0, "threads": 1}
+    training = {"epochs": 2, "warmup_epochs": 0.5, "batch_size": 4, "lr": 1e-3, "threads": 1}
     tree = {
         "model": {"weights": str(data.weights), "frames": 3},
         "train": dict(training),
         "train_attributes": dict(training),
-        "evaluate": {"batch_size": 2, "workers": 0, "threads": 1},
+        "evaluate": {"batch_size": 2, "threads": 1},
     }
     for name, values in sections.items():
         tree[name] = {**tree.get(name, {}), **values}

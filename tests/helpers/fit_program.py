@@ -67,7 +67,7 @@ def train(kind: str, root: str, name: str, die_at: str = "0", number: str = "SIG
     }
     frames = folder / "frames"
     if kind == "video":
-        return guarded(lambda: train_video(params, train_frames=frames, val_frames=frames, **options))
+        return guarded(lambda: train_video(params, train_frames=frames, val_frames=frames, workers=0, **options))
     return guarded(lambda: train_attributes(params, corpus=folder / "attributes.json", **options))
 
 
@@ -89,6 +89,7 @@ def evaluate(root: str, name: str, die_at: str = "0", number: str = "SIGKILL") -
             labels=folder / "labels.csv",
             out=folder / name,
             views=Views(clips=2, crops=3),
+            workers=0,
             device="cpu",
             save_every_seconds=0.0,
         )

@@ -287,12 +287,6 @@ def test_bad_input_is_named(data: DataSet, tmp_path: Path) -> None:
     assert not (data.root / "model.pt").exists()
 
 
-def test_weights_of_another_size_are_refused(tmp_path: Path) -> None:
-    data = make_data(tmp_path / "data", per_class=2, sections={"model": {"input_size": 32}})
-    with pytest.raises(ParamsError, match=r"model\.input_size.*16 px \(got 32\)"):
-        train(data)
-
-
 def test_training_starts_from_a_released_head(data: DataSet, plain: Trained, tmp_path: Path) -> None:
     other = make_data(tmp_path / "data", per_class=2)
     section = {"start_from": str(plain.checkpoint)}

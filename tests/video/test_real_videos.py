@@ -107,7 +107,7 @@ def videos(shared: Path) -> Path:
 @pytest.fixture(scope="module")
 def extracted(videos: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, VideoRecord]]:
     folder = tmp_path_factory.mktemp("frames")
-    records = extract_videos(videos, folder, options=Extract(jobs=2))
+    records = extract_videos(videos, folder, jobs=2, options=Extract())
     return folder, {record.path: record for record in records}
 
 
@@ -139,7 +139,7 @@ def test_ffmpeg_gives_the_same_frames(
     videos: Path, extracted: tuple[Path, dict[str, VideoRecord]], tmp_path: Path
 ) -> None:
     folder, records = extracted
-    others = extract_videos(videos, tmp_path, options=Extract(jobs=2, backend="ffmpeg"))
+    others = extract_videos(videos, tmp_path, jobs=2, options=Extract(backend="ffmpeg"))
     facts = ("path", "status", "frames", "fps", "width", "height", "seconds", "error")
     for other in others:
         assert [getattr(other, name) for name in facts] == [getattr(records[other.path], name) for name in facts]

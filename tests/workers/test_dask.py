@@ -109,7 +109,7 @@ def test_one_of_two_workers_is_killed(scheduler: str, videos: Path, tmp_path: Pa
         assert killed_at
         assert victim.wait() == -9
     assert len(records) == NUM_VIDEOS + 2
-    extract_videos(videos, tmp_path / "here", options=Extract(jobs=2))
+    extract_videos(videos, tmp_path / "here", jobs=2, options=Extract())
     assert digests(out) == digests(tmp_path / "here")
 
 
