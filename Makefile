@@ -15,7 +15,7 @@ help:  ## list the targets
 
 install: $(VENV)/.installed  ## make .venv from the pinned constraints
 
-$(VENV)/.installed: pyproject.toml constraints.txt build-constraints.txt
+$(VENV)/.installed: pyproject.toml constraints.txt constraints-results.txt build-constraints.txt
 	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON): not found. Install Python 3.11, or name another: make PYTHON=python3.12 $(MAKECMDGOALS)"; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) can't make virtual environments. On Debian and Ubuntu: apt install $(PYTHON)-venv"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
@@ -42,9 +42,12 @@ format: install  ## rewrite the code in the project's format
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-constraints: install  ## renew constraints.txt from what is installed
-	@{ head -n 2 constraints.txt; $(BIN)/python -m pip freeze --exclude-editable | grep -vE '^(pip|setuptools)==' | sed -E 's/^(torch==[0-9.]+)\+.*/\1/'; } > constraints.txt.new
-	@mv constraints.txt.new constraints.txt
+constraints: install  ## renew both files of pins from what is installed
+	@set -e; names=$$(sed -n 's/==.*//p' constraints-results.txt | paste -sd '|'); frozen=$$(mktemp); \
+	$(BIN)/python -m pip freeze --exclude-editable | grep -vE '^(pip|setuptools)==' | sed -E 's/^(torch==[0-9.]+)\+.*/\1/' > "$$frozen"; \
+	{ grep '^#' constraints-results.txt; grep -iE "^($$names)==" "$$frozen"; } > constraints-results.txt.new; \
+	{ grep -E '^(#|-c)' constraints.txt; grep -viE "^($$names)==" "$$frozen"; } > constraints.txt.new; \
+	mv constraints-results.txt.new constraints-results.txt; mv constraints.txt.new constraints.txt; rm "$$frozen"
 
 clean:  ## remove the environment, the pipeline's data and results (the DVC cache stays)
 	rm -rf $(VENV) data/demo models results report state

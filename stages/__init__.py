@@ -7,6 +7,8 @@ number of processes, from this machine (:class:`bike.params.Machine`).
 from __future__ import annotations
 
 import argparse
+import importlib.metadata
+import logging
 import os
 import shlex
 import sys
@@ -16,6 +18,10 @@ from pathlib import Path
 from bike.cli import guarded
 from bike.errors import BikeError
 from bike.params import Machine, Params, load_machine, load_params
+
+log = logging.getLogger("bike")
+
+PINS = Path("constraints-results.txt")
 
 
 def paths(doc: str | None, *names: str, **choices: str) -> argparse.Namespace:
@@ -47,7 +53,7 @@ def machine() -> Machine:
 
 def run(main: Callable[[], object]) -> None:
     """Run a stage's ``main``; users' errors become one line and exit status 1."""
-    sys.exit(guarded(main))
+    sys.exit(guarded(lambda: _run(main)))
 
 
 def run_launched(main: Callable[[], object]) -> None:
@@ -62,10 +68,34 @@ def run_launched(main: Callable[[], object]) -> None:
 def _launch(main: Callable[[], object]) -> None:
     words = shlex.split(machine().launch)
     if words in ([], ["python"]) or "TORCHELASTIC_RUN_ID" in os.environ or "RANK" in os.environ:
-        main()
+        _run(main)
         return
     module = f"stages.{Path(sys.argv[0]).stem}"
     try:
         os.execvp(words[0], [*words, "-m", module, *sys.argv[1:]])  # noqa: S606 (the user's own launcher)
     except OSError as error:
         raise BikeError(f"launch: {words[0]!r} can't be started ({error.strerror}). Correct machine.yaml.") from error
+
+
+def _run(main: Callable[[], object]) -> None:
+    for problem in other_versions(PINS):
+        log.warning("%s", problem)
+    main()
+
+
+def other_versions(pins: Path) -> list[str]:
+    """One line for each package that is not installed as pinned: dvc.lock would tell of versions that did not run.
+
+    Args:
+        pins: lines ``name==version``; a file that is not there pins nothing.
+    """
+    lines = pins.read_text(encoding="utf-8").splitlines() if pins.is_file() else []
+    found = []
+    for name, _, version in (line.partition("==") for line in lines if "==" in line and not line.startswith("#")):
+        try:
+            installed = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            installed = "none"
+        if installed.partition("+")[0] != version:
+            found.append(f"{name}: {installed} is installed, {pins} pins {version}. Results may differ from dvc.lock.")
+    return found
