@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.util
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -12,17 +14,26 @@ from typing import Any
 
 import pytest
 from helpers.places import ROOT
+from helpers.reads import install_recorder, recorded
 from ruamel.yaml import YAML
 
 from bike.files import read_json
+from bike.params import load_params
 from bike.records import read_list, read_manifest
 from bike.report.table import END, START
-from stages.compare_locks import data_hashes, differences
 
-# Enough for every stage to run, far too little to learn.
+_SPEC = importlib.util.spec_from_file_location("compare_locks", ROOT / ".ci" / "compare_locks.py")
+assert _SPEC is not None
+assert _SPEC.loader is not None
+compare_locks = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(compare_locks)
+data_hashes, differences = compare_locks.data_hashes, compare_locks.differences
+
+# Enough for every stage to run, far too little to learn; few shots, so that their seed is read.
 SMALL: dict[str, dict[str, Any]] = {
     "demo_data": {"train_per_class": 3, "val_per_class": 1, "test_per_class": 2},
     "extract": {"short_side": 48},
+    "annotate": {"shots": 2},
     "pretrain": {"num_images": 48, "steps": 3, "batch_size": 8, "threads": 1},
     "train": {"epochs": 1, "batch_size": 14, "warmup_epochs": 0, "threads": 1},
     "train_attributes": {"epochs": 2, "batch_size": 14, "warmup_epochs": 0, "threads": 1},
@@ -31,17 +42,28 @@ SMALL: dict[str, dict[str, Any]] = {
 }
 
 
+# Every stage but the report, which needs all results.
+TARGETS = ("fuse@4x3", "evaluate@none-dp-1x1", "zeroshot@1x1")
+
+
 def git(folder: Path, *words: str) -> None:
     identity = ("-c", "user.name=test", "-c", "user.email=test@example.org")
     subprocess.run(["git", *identity, *words], cwd=folder, check=True, capture_output=True)
 
 
-def dvc(folder: Path, *words: str) -> str:
-    """Run dvc in a checkout; the stages' ``python`` is this one."""
+def run(folder: Path, *words: str, **variables: str) -> str:
+    """Run a Python module in a checkout; the stages' ``python`` is this one."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    env = {**os.environ, "PATH": path, "PYTHONPATH": str(folder), "DVC_NO_ANALYTICS": "1", "OMP_NUM_THREADS": "1"}
+    env = {**os.environ, "PATH": path, "DVC_NO_ANALYTICS": "1", "OMP_NUM_THREADS": "1", "BIKE_WORKERS": "0"}
+    recorder = {"PYTHONPATH": f"{folder / 'recorder/site'}{os.pathsep}{folder}"}
+    recorder["BIKE_TEST_READS"] = str(folder / "recorder/reads")
     done = subprocess.run(
-        [sys.executable, "-m", "dvc", *words], cwd=folder, capture_output=True, text=True, env=env, check=False
+        [sys.executable, "-m", *words],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        env={**env, **recorder, **variables},
+        check=False,
     )
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     return done.stdout + done.stderr
@@ -51,7 +73,18 @@ def dvc(folder: Path, *words: str) -> str:
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A repository with the project's files, small parameters, and one variant of the video branch."""
     folder = tmp_path_factory.mktemp("checkout")
-    for name in ("bike", "stages", "lists", ".dvc", "dvc.yaml", "params.yaml", "README.md", ".gitignore", ".dvcignore"):
+    for name in (
+        "bike",
+        "stages",
+        "lists",
+        ".dvc",
+        "dvc.yaml",
+        "params.yaml",
+        "constraints-results.txt",
+        "README.md",
+        ".gitignore",
+        ".dvcignore",
+    ):
         source = ROOT / name
         if source.is_dir():
             ignored = shutil.ignore_patterns("__pycache__", "cache", "tmp", "demo" if name == "lists" else "")
@@ -64,6 +97,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
         params[section].update(values)
     with (folder / "params.yaml").open("w", encoding="utf-8") as file:
         yaml.dump(params, file)
+    install_recorder(folder / "recorder")
     git(folder, "init", "-q")
     git(folder, "add", "-A")
     git(folder, "commit", "-qm", "start")
@@ -73,7 +107,7 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.slow
 @pytest.mark.timeout(900)
 def test_the_pipeline_runs_from_videos_to_a_table_and_then_does_nothing(checkout: Path) -> None:
-    first = dvc(checkout, "repro", "fuse@4x3", "evaluate@none-dp-1x1")
+    first = run(checkout, "dvc", "repro", *TARGETS)
     assert "Running stage 'pretrain'" in first
 
     records = read_manifest(checkout / "data/demo/frames/manifest.csv")
@@ -87,9 +121,71 @@ def test_the_pipeline_runs_from_videos_to_a_table_and_then_does_nothing(checkout
     assert metrics["videos"] == len(test)
     assert 0 <= metrics["top1"] <= metrics["top5"] <= 100
 
-    second = dvc(checkout, "repro", "fuse@4x3", "evaluate@none-dp-1x1")
+    second = run(checkout, "dvc", "repro", *TARGETS)
     assert "Running stage" not in second
     assert "up to date" in second
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_a_stage_declares_the_parameters_that_it_reads_and_no_others(checkout: Path) -> None:
+    """Read means: taken from the loaded params.yaml by a stage's process in the run above, down to each value."""
+    # The report asks for all results; those that did not run are another's here, so that it has something to read.
+    variants = [f"video-{temporal}-{interaction}" for temporal in ("none", "transf") for interaction in ("dp", "vcs")]
+    wanted = {f"{name}/{views}" for name in (*variants, "zeroshot", "fuse") for views in ("1x1", "4x3")}
+    wanted |= {f"train/{name}" for name in variants}
+    for name in sorted(wanted):
+        if not (checkout / "results" / name).exists():
+            source = "train/video-transf-vcs" if name.startswith("train/") else "video-transf-vcs/4x3"
+            shutil.copytree(checkout / "results" / source, checkout / "results" / name)
+    stages = YAML(typ="safe", pure=True).load((checkout / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    run(checkout, *stage_words(stages["report"], checkout))
+
+    values = leaves(load_params(checkout / "params.yaml").model_dump())
+    reads = recorded(checkout / "recorder")
+    assert {name.replace("-", "_") for name in stages} == set(reads)
+    for name, stage in stages.items():
+        views = stage.get("matrix", {}).get("views", [""])
+        declared = {entry.replace("${item.views}", view) for entry in stage["params"] for view in views}
+        covered = {value for value in values if any(f"{value}.".startswith(f"{entry}.") for entry in declared)}
+        read = reads[name.replace("-", "_")]
+        assert sorted(read - covered) == [], f"{name}: read, not declared"
+        assert sorted(covered - read) == [], f"{name}: declared, not read"
+
+
+def leaves(tree: dict[str, Any], prefix: str = "") -> set[str]:
+    """``train.lr``, ``evaluate.views.4x3.clips`` and all others of a params file."""
+    found: set[str] = set()
+    for key, value in tree.items():
+        found |= leaves(value, f"{prefix}{key}.") if isinstance(value, dict) else {prefix + key}
+    return found
+
+
+def stage_words(stage: dict[str, Any], checkout: Path) -> list[str]:
+    """The module and arguments of a stage's ``cmd``, with dvc.yaml's own variables and params.yaml's in place."""
+    params = YAML(typ="safe", pure=True).load((checkout / "params.yaml").read_text(encoding="utf-8"))
+    text = stage["cmd"].replace("${demo}", "data/demo")
+    for key in re.findall(r"\$\{(model\.\w+)\}", text):
+        text = text.replace(f"${{{key}}}", str(params["model"][key.partition(".")[2]]))
+    return text.split()[2:]
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_what_a_machine_decides_is_not_pinned(checkout: Path) -> None:
+    """Training starts under another launcher without a change for ``dvc status``, and really does."""
+    machine = {"BIKE_LAUNCH": "torchrun --standalone --nproc-per-node 2", "BIKE_WORKERS": "1", "BIKE_JOBS": "1"}
+    before = (checkout / "dvc.lock").read_text(encoding="utf-8")
+    assert "up to date" in run(checkout, "dvc", "status", *TARGETS, **machine)
+
+    words = ["stages.train_attributes", "lists/demo", "data/demo/attributes.json", "two.pt", "results/two"]
+    (checkout / "machine.yaml").write_text("launch: torchrun --standalone --nproc-per-node 2\n", encoding="utf-8")
+    assert "up to date" in run(checkout, "dvc", "status", *TARGETS)
+    run(checkout, *words, TORCHELASTIC_ERROR_FILE=str(checkout / "error.json"))
+    (checkout / "machine.yaml").unlink()
+    assert (checkout / "two.pt").is_file()
+    assert (checkout / "dvc.lock").read_text(encoding="utf-8") == before
+    assert {path.name.split(".")[0] for path in (checkout / "recorder/reads").glob("train_attributes.*")}
 
 
 @pytest.mark.slow
@@ -100,7 +196,7 @@ def test_a_lost_folder_of_packs_is_made_again(checkout: Path) -> None:
     shutil.rmtree(checkout / "data/demo/shards/val")
     for pack in (checkout / "data/demo/frames").glob("*.mjpg"):
         pack.unlink()
-    dvc(checkout, "repro", "--force", "--single-item", "shard@val")
+    run(checkout, "dvc", "repro", "--force", "--single-item", "shard@val")
     assert data_hashes(checkout / "dvc.lock") == hashes
 
 

@@ -1,6 +1,6 @@
 """Compare the data stages of two ``dvc.lock`` files: their outputs must be the same, byte for byte.
 
-``python -m stages.compare_locks PINNED NEW`` prints what differs and exits with 1.
+``python .ci/compare_locks.py PINNED NEW`` prints what differs and exits with 1.
 """
 
 from __future__ import annotations
