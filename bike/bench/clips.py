@@ -6,13 +6,14 @@ import os
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import av
 import numpy as np
 from numpy.typing import NDArray
 
-from bike.workers.pool import run_tasks
+from bike.workers.pool import run_jobs
 
 FPS = 30
 NUM_PATCHES = 16
@@ -27,7 +28,7 @@ class ClipSet:
     Attributes:
         width, height: px, even.
         frames: of each video.
-        distinct: different videos; the others are the same bytes under other names.
+        distinct: different videos; the others are the same files under other names, because rendering is slow.
         videos: in all.
     """
 
@@ -48,13 +49,6 @@ class ClipSet:
         return self.frames * self.videos
 
 
-@dataclass(frozen=True, slots=True)
-class _Render:
-    path: str
-    clips: ClipSet
-    seed: int
-
-
 def make_clips(folder: Path, clips: ClipSet, *, jobs: int) -> list[Path]:
     """Render ``clips`` into ``folder``; the same on every machine with the same encoder.
 
@@ -63,40 +57,41 @@ def make_clips(folder: Path, clips: ClipSet, *, jobs: int) -> list[Path]:
     """
     folder.mkdir(parents=True)
     paths = [folder / f"clip_{number:03d}.mp4" for number in range(clips.videos)]
-    tasks = [_Render(str(path), clips, seed) for seed, path in enumerate(paths[: clips.distinct])]
-    for outcome in run_tasks(_render, tasks, jobs=jobs, timeout_seconds=600):
-        if outcome.error is not None:
-            raise outcome.error
+    for _ in run_jobs(partial(_render, clips), list(enumerate(paths[: clips.distinct])), jobs=jobs):
+        pass
     for number in range(clips.distinct, clips.videos):
         link(paths[number % clips.distinct], paths[number])
     return paths
 
 
 def link(source: Path, target: Path) -> None:
-    """Put a file under another name as well, without a copy where the file system allows it."""
+    """Give a file a second name, without a copy where the file system allows it."""
     try:
         os.link(source, target)
     except OSError:
         shutil.copyfile(source, target)
 
 
-def _render(task: _Render) -> bool:
-    clips = task.clips
-    with av.open(task.path, "w") as container:
+def _render(clips: ClipSet, numbered: tuple[int, Path]) -> Path:
+    seed, path = numbered
+    with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=FPS)
         stream.width, stream.height, stream.pix_fmt = clips.width, clips.height, "yuv420p"
         stream.codec_context.thread_count = 1
         stream.codec_context.options = {"preset": "fast", "crf": "23"}
-        for number, planes in enumerate(_pictures(clips, task.seed)):
+        for number, planes in enumerate(_pictures(clips, seed)):
             frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
             frame.pts = number
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
-    return True
+    return path
 
 
 def _pictures(clips: ClipSet, seed: int) -> Iterator[NDArray[np.uint8]]:
-    """Planar 4:2:0 pictures (3·H/2, W): a panning background, patches that cross it, flicker and grain."""
+    """Planar 4:2:0 pictures (3·H/2, W): a panning background, patches that cross it, flicker and grain.
+
+    A codec finds all of it in real videos, and none of it in plain shapes: those would decode several times faster.
+    """
     rng = np.random.default_rng(seed)
     width, height = clips.width, clips.height
     margin = max(8, height // 16 * 2)

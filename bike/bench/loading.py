@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -15,7 +14,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from bike.bench.results import Measurement
+from bike.bench.results import Measurement, in_turns
 from bike.data.loader import evaluation_batches, training_batches
 from bike.data.order import epoch_order, sample_generator
 from bike.data.spatial import (
@@ -25,8 +24,6 @@ from bike.data.spatial import (
     draw_gray,
     draw_train_crop,
     normalize,
-    test_crops,
-    train_views,
 )
 from bike.data.temporal import test_indices, training_indices
 from bike.frames.open import ShardSource
@@ -34,8 +31,10 @@ from bike.records import Sample
 
 OURS, NORMALIZED, PLAIN = "ours, shards", "ours, normalised", "folder of JPEGs"
 SEGMENTS, INPUT_SIZE, SHORT_SIDE, CLIPS, CROPS = 8, 224, 256, 4, 3
-BATCH_SIZE = 4  # 8 clips of floats take over 32 MiB, which the C library then fetches from the system each time
-PIECE_FRAMES = 32
+# 8 clips of floats take over 32 MiB: the C library would then get each batch's memory from the system, page by page,
+# and the plain loader, which makes floats, would look slower than it is.
+BATCH_SIZE = 4
+PIECE_FRAMES = 32  # normalised at once, as many as an encoder takes at once on a CPU
 
 
 class PlainFolder:
@@ -106,17 +105,6 @@ def _to_tensor(images: Sequence[Image.Image]) -> Tensor:
     return channels.view(len(images), 3, *channels.shape[1:])
 
 
-@contextmanager
-def single_thread() -> Iterator[None]:
-    """Let torch use one thread."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
 def repeat_samples(samples: Sequence[Sample], count: int) -> list[Sample]:
     """``count`` rows over the same videos."""
     return [replace(samples[row % len(samples)], key=f"row{row}") for row in range(count)]
@@ -140,32 +128,32 @@ def measure_loading(
     """
     train, test = repeat_samples(samples, num_train), repeat_samples(samples, num_test)
     source = ShardSource(shards)
-    plain_train, plain_test = PlainFolder(folders, train), PlainFolder(folders, test)
-    plans: list[tuple[str, str, Callable[[int, int], int]]] = [
-        (f"training, {kind}", OURS, partial(_train_ours, train, source, len)),
-        (f"training, {kind}", NORMALIZED, partial(_train_ours, train, source, normalize)),
-        (f"training, {kind}", PLAIN, partial(_train_plain, plain_train, source)),
-        (f"4×3 evaluation, {kind}", OURS, partial(_test_ours, test, source)),
-        (f"4×3 evaluation, {kind}", PLAIN, partial(_test_plain, plain_test)),
-    ]
-    sizes = {f"training, {kind}": num_train, f"4×3 evaluation, {kind}": num_test}
+    training, evaluation = f"training, {kind}", f"4×3 evaluation, {kind}"
+    ways: dict[tuple[str, str], Callable[[int, int], int]] = {
+        (training, OURS): partial(_train_ours, train, source, len),
+        (training, NORMALIZED): partial(_train_ours, train, source, normalize),
+        (training, PLAIN): partial(_train_plain, PlainFolder(folders, train), source),
+        (evaluation, OURS): partial(_test_ours, test, source),
+        (evaluation, PLAIN): partial(_test_plain, PlainFolder(folders, test)),
+    }
     rows = []
-    with single_thread():
-        for number in range(-1, rounds):
-            for measure, name, run in plans if number % 2 else plans[::-1]:
-                most = sizes[measure] if number >= 0 else min(sizes[measure], 2 * BATCH_SIZE)
-                start = time.perf_counter()
-                done = run(max(0, number), most)
-                if number >= 0:
-                    rows.append(Measurement(measure, name, number, done / (time.perf_counter() - start), "samples/s"))
-        rows += _parts(source, train[: len(samples) * 4], kind, rounds)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    for number, (measure, name) in in_turns(list(ways), rounds, warm_up=True):
+        most = num_train if measure == training else num_test
+        if number < 0:
+            most = min(most, 2 * BATCH_SIZE)
+        start = time.perf_counter()
+        done = ways[measure, name](max(0, number), most)
+        if number >= 0:
+            rows.append(Measurement(measure, name, number, done / (time.perf_counter() - start), "samples/s"))
+    torch.set_num_threads(threads)
     return rows
 
 
 def _train_ours(
     samples: list[Sample], source: ShardSource, use: Callable[[Tensor], object], epoch: int, most: int
 ) -> int:
-    done = 0
     batches = training_batches(
         samples[:most],
         source,
@@ -175,6 +163,7 @@ def _train_ours(
         drop_last=False,
     )
     batches.set_epoch(epoch)
+    done = 0
     for batch in batches:
         use(batch.frames)
         done += len(batch)
@@ -183,77 +172,21 @@ def _train_ours(
 
 def _train_plain(plain: PlainFolder, source: ShardSource, epoch: int, most: int) -> int:
     order = epoch_order(plain.samples[:most], source, seed=0, epoch=epoch)
-    done = 0
-    for start in range(0, most, BATCH_SIZE):
-        batch = torch.stack([plain.training(epoch, int(row)) for row in order[start : start + BATCH_SIZE]])
-        done += len(batch)
-    return done
+    batches = (order[start : start + BATCH_SIZE] for start in range(0, most, BATCH_SIZE))
+    return sum(len(torch.stack([plain.training(epoch, int(row)) for row in rows])) for rows in batches)
 
 
 def _test_ours(samples: list[Sample], source: ShardSource, _epoch: int, most: int) -> int:
     batches = evaluation_batches(
         samples[:most], source, num_segments=SEGMENTS, input_size=INPUT_SIZE, clips=CLIPS, crops=CROPS, batch_size=1
     )
-    return sum(len(batch) for batch in batches if _normalize_in_pieces(batch.frames))
-
-
-def _normalize_in_pieces(frames: Tensor) -> bool:
-    """Normalise as many frames at a time as an encoder takes at once on a CPU."""
-    return all(len(normalize(part)) for part in torch.split(frames.flatten(0, 2), PIECE_FRAMES))
+    done = 0
+    for batch in batches:
+        for frames in torch.split(batch.frames.flatten(0, 2), PIECE_FRAMES):
+            normalize(frames)
+        done += len(batch)
+    return done
 
 
 def _test_plain(plain: PlainFolder, _epoch: int, most: int) -> int:
     return sum(len(plain.evaluation(row)[None]) for row in range(most))
-
-
-def _parts(source: ShardSource, samples: Sequence[Sample], kind: str, rounds: int) -> list[Measurement]:
-    """Milliseconds a sample that each step of ours takes alone, for training and for 4×3 evaluation."""
-    rows = []
-    for number in range(rounds):
-        for name, seconds in (*_training_parts(source, samples).items(), *_test_parts(source, samples).items()):
-            measure, part = name
-            rows.append(Measurement(f"steps of {measure}, {kind}, a sample", part, number, 1e3 * seconds, "ms"))
-    return rows
-
-
-def _training_parts(source: ShardSource, samples: Sequence[Sample]) -> dict[tuple[str, str], float]:
-    now = time.perf_counter
-    read = cut = floats = 0.0
-    for row, sample in enumerate(samples):
-        generator = sample_generator(0, 0, row)
-        indices = training_indices(source.num_frames(sample.video), SEGMENTS, generator)
-        gray = draw_gray(generator, 0.2)
-        start = now()
-        frames = torch.from_numpy((source.read_gray if gray else source.read)(sample.video, indices))
-        there = now()
-        crop = draw_train_crop(generator, frames.shape[1], frames.shape[2], grayscale=gray)
-        views = train_views(frames, crop, INPUT_SIZE)
-        done = now()
-        normalize(views)
-        read, cut, floats = read + there - start, cut + done - there, floats + now() - done
-    total = len(samples)
-    return {
-        ("training", "read and decode JPEGs"): read / total,
-        ("training", "cut and scale"): cut / total,
-        ("training", "normalise"): floats / total,
-    }
-
-
-def _test_parts(source: ShardSource, samples: Sequence[Sample]) -> dict[tuple[str, str], float]:
-    now = time.perf_counter
-    read = cut = floats = 0.0
-    for sample in samples:
-        indices = np.unique(test_indices(source.num_frames(sample.video), SEGMENTS, CLIPS)).tolist()
-        start = now()
-        frames = torch.from_numpy(source.read(sample.video, indices))
-        there = now()
-        crops = test_crops(frames, INPUT_SIZE, CROPS)
-        done = now()
-        _normalize_in_pieces(crops[None, None])
-        read, cut, floats = read + there - start, cut + done - there, floats + now() - done
-    total = len(samples)
-    return {
-        ("4×3 evaluation", "read and decode JPEGs"): read / total,
-        ("4×3 evaluation", "cut and scale"): cut / total,
-        ("4×3 evaluation", "normalise"): floats / total,
-    }

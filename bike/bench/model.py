@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-import multiprocessing
+import math
 import platform
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from bike.bench.baseline import PlainEncoder, PlainHead
 from bike.bench.process import process_mib
-from bike.bench.results import Measurement, table, write_rows, write_section
+from bike.bench.results import Measurement, in_turns, ratio_table, write_rows, write_section
 from bike.errors import BikeError, nearest
 from bike.model.encoders import Encoder, build, encode_prompts
 from bike.model.heads import VideoHead
 from bike.model.layers.architecture import OFFICIAL, Architecture
+from bike.model.scorer import autocast
 from bike.progress import progress
 from bike.train.loss import contrastive_loss
 from bike.train.optim import build_optimizer
+from bike.workers.worker import DiedError, Worker
 
 BASELINE = "baseline"
 TINY = Architecture(
@@ -101,12 +101,10 @@ class Runner:
 
     def __init__(self, variant: Variant, work: Workload) -> None:
         torch.manual_seed(0)
-        shape = SIZES[work.size]
+        shape, device = SIZES[work.size], torch.device(work.device)
         encoder, head = build(shape), VideoHead(shape.embed_dim, shape.text_heads)
-        device = torch.device(work.device)
-        size = shape.input_size
         self.device = device
-        self.frames = torch.randn(work.videos, work.frames, 3, size, size).to(device)
+        self.frames = torch.randn(work.videos, work.frames, 3, shape.input_size, shape.input_size).to(device)
         self.ids = _captions(work.videos, shape).to(device)
         self.labels = torch.arange(work.videos, device=device)
         self.tokens = torch.randn(work.classes, shape.context_length, shape.embed_dim).to(device)
@@ -122,8 +120,9 @@ class Runner:
         self.encoder.to(device)
         self.head.to(device)
         if isinstance(self.encoder, Encoder):
+            # The text tower is frozen: ours encodes the captions once for all steps, the plain model in each step.
             self.captions = encode_prompts(self.encoder, self.ids)
-        self.become(variant)
+        self.use(variant)
         if variant.compiled:
             self.encoder.visual.compile()
         self.optimizer = build_optimizer(self.encoder, self.head, lr=5e-5)
@@ -132,8 +131,8 @@ class Runner:
             self.optimizer = torch.optim.AdamW(groups, weight_decay=0.2)
         self.scaler = torch.amp.GradScaler(device.type, enabled=variant.dtype == torch.float16)
 
-    def become(self, variant: Variant) -> None:
-        """Take the part of another variant with the same weights: only checkpointing may differ."""
+    def use(self, variant: Variant) -> None:
+        """Compute as another variant with the same weights: only checkpointing may differ."""
         self.variant = variant
         if isinstance(self.encoder, Encoder):
             self.encoder.set_checkpointing(variant.checkpointing)
@@ -141,11 +140,8 @@ class Runner:
     def train_step(self) -> Tensor:
         """One whole step: forward, loss, backward, optimiser. Returns the loss."""
         self._set_mode(training=True)
-        with self._autocast():
-            if self.variant.ours:
-                classes, tokens = self.captions
-            else:
-                classes, tokens = self.encoder.encode_text(self.ids)
+        with autocast(self.device, self.variant.dtype):
+            classes, tokens = self.captions if self.variant.ours else self.encoder.encode_text(self.ids)
             logits = self.encoder.logit_scale.exp() * self._logits(tokens, classes)
             loss = contrastive_loss(logits.float(), self.labels)
         self.optimizer.zero_grad()
@@ -158,7 +154,7 @@ class Runner:
     def evaluate(self) -> Tensor:
         """Frames to logits with all classes, whose texts were encoded before."""
         self._set_mode(training=False)
-        with self._autocast():
+        with autocast(self.device, self.variant.dtype):
             return self._logits(self.tokens, self.classes).float()
 
     def _logits(self, tokens: Tensor, classes: Tensor) -> Tensor:
@@ -167,32 +163,23 @@ class Runner:
         return logits
 
     def _set_mode(self, *, training: bool) -> None:
-        modules: tuple[nn.Module, ...] = (self.encoder, self.head)
-        for module in modules:
-            if module.training != training:
-                module.train(training)
-
-    def _autocast(self) -> torch.autocast:
-        return torch.autocast(self.device.type, self.variant.dtype, enabled=self.variant.dtype is not None)
+        self.encoder.train(training)
+        self.head.train(training)
 
 
-def bench_model(
-    work: Workload,
-    *,
-    rounds: int = 5,
-    csv_path: Path | str | None = None,
-    page: Path | str | None = None,
-) -> list[Measurement]:
+def bench_model(work: Workload, *, rounds: int, csv_path: Path, page: Path) -> list[str]:
     """Measure training step, evaluation and peak memory of every variant.
 
-    All variants live in one process and take turns, each round in another order, so that whatever else the machine does
-    falls on all of them; peak memory is measured in a process of its own for each.
+    All variants live in one process and take turns; peak memory is measured in a process of its own for each.
 
     Args:
         work: what is computed.
         rounds: measured rounds, after one to warm up.
-        csv_path: all measurements, if wanted.
-        page: Markdown page whose section ``bench-model`` gets the table, if wanted.
+        csv_path: gets all measurements.
+        page: Markdown page whose section ``bench-model`` gets the table.
+
+    Returns:
+        The table in Markdown.
 
     Raises:
         BikeError: an unknown size, or a device that is not here.
@@ -208,30 +195,26 @@ def bench_model(
     found = variants(work.device)
     rows = [Measurement("peak memory", each.name, 0, peak_mib(each, work), "MiB") for each in found]
     rows = _time(found, work, rounds) + rows
-    if csv_path is not None:
-        write_rows(csv_path, rows)
-    if page is not None:
-        write_section(page, "bench-model", [describe(work, rounds), "", *table(rows, BASELINE)])
-    return rows
+    lines = ratio_table(rows, BASELINE)
+    write_rows(csv_path, rows)
+    write_section(page, "bench-model", [describe(work, rounds), "", *lines])
+    return lines
 
 
 def _time(found: Sequence[Variant], work: Workload, rounds: int) -> list[Measurement]:
     runners: dict[Variant, Runner] = {}
     rows = []
     with progress("bench model", 2 * (rounds + 1) * len(found), unit="runs") as job:
-        for number in range(-1, rounds):
-            for place in range(len(found)):
-                variant = found[(place + number) % len(found)]
-                key = replace(variant, name="", checkpointing=False)
-                runner = runners.get(key) or runners.setdefault(key, Runner(variant, work))
-                runner.become(variant)
-                for measure, run in (("training step", runner.train_step), ("evaluation", runner.evaluate)):
-                    seconds = _seconds(run, runner.device)
-                    job.advance()
-                    if number >= 0:
-                        rows.append(Measurement(measure, variant.name, number, seconds, "s"))
-    order = [variant.name for variant in found]
-    return sorted(rows, key=lambda row: (row.measure != "training step", row.round, order.index(row.variant)))
+        for number, variant in in_turns(found, rounds, warm_up=True):
+            key = replace(variant, name="", checkpointing=False)  # such variants share their weights, to save memory
+            runner = runners.get(key) or runners.setdefault(key, Runner(variant, work))
+            runner.use(variant)
+            for measure, run in (("training step", runner.train_step), ("evaluation", runner.evaluate)):
+                seconds = _seconds(run, runner.device)
+                job.advance()
+                if number >= 0:
+                    rows.append(Measurement(measure, variant.name, number, seconds, "s"))
+    return rows
 
 
 def _seconds(run: Callable[[], object], device: torch.device) -> float:
@@ -249,14 +232,12 @@ def _wait(device: torch.device) -> None:
 
 def peak_mib(variant: Variant, work: Workload) -> float:
     """Highest memory of two training steps in a fresh process, less what it held before; on a GPU, the GPU's memory."""
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([__name__])
     try:
-        with ProcessPoolExecutor(1, mp_context=context) as pool:
-            return pool.submit(_peak_mib, variant, work).result()
-    except BrokenProcessPool as error:
+        with Worker() as worker:
+            return float(worker.call(_peak_mib, variant, work, timeout_seconds=math.inf))
+    except DiedError as error:
         raise BikeError(
-            f"{variant.name}: its process was killed, most likely for want of memory. Use fewer videos."
+            f"{variant.name}: its process was killed, most likely for want of memory ({error}). Use fewer videos."
         ) from error
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import threading
@@ -15,99 +16,38 @@ from pathlib import Path
 from bike.errors import BikeError
 from bike.workers.worker import Worker
 
-STAGES = ("extract", "annotate", "shard")
+# Stage -> the folders it makes, below the folder that a run is given.
+STAGES = {"extract": ("frames",), "annotate": ("lists",), "shard": ("shards/train", "shards/test")}
 SHARD_MB = 0.4  # some twenty tiny videos; a shard of 512 MB holds a hundred of 10 s
 _LIMIT_SECONDS = 600.0
 _LOOK_SECONDS = 0.1
 
 
-@dataclass(frozen=True, slots=True)
-class StageRun:
-    """What one run of a stage took.
+def run_stage(stage: str, root: Path, *, jobs: int, repeats: int = 1) -> tuple[float, float]:
+    """Run a stage on the data below ``root`` in a fresh process, ``repeats`` times.
 
-    Attributes:
-        seconds: wall time, with the start of its helper processes, without imports.
-        peak_mib: highest resident memory of the process and of each helper, added up.
+    Returns:
+        Seconds of the fastest run, with the start of its helper processes, without imports; and the highest resident
+        memory of the process and of each helper, added up, in MiB.
     """
-
-    seconds: float
-    peak_mib: float
-
-
-@dataclass(slots=True)
-class _Memory:
-    """Highest resident memory of a family of processes, in KiB: each one's own peak, added up over those alive."""
-
-    peak_kib: int = 0
-    done: threading.Event = field(default_factory=threading.Event)
-
-    def watch(self) -> None:
-        """Look now and then, until ``done`` is set; the kernel remembers what happened in between."""
-        while True:
-            self.peak_kib = max(self.peak_kib, sum(map(_peak_kib, _family("self"))))
-            if self.done.wait(_LOOK_SECONDS):
-                return
-
-
-def _family(process: str | int) -> Iterator[int]:
-    """A process and all its descendants."""
-    folder = Path(f"/proc/{process}")
-    with suppress(OSError):
-        yield int((folder / "stat").read_text(errors="replace").split(" ", 1)[0])
-        for task in (folder / "task").iterdir():
-            for child in (task / "children").read_text().split():
-                yield from _family(int(child))
-
-
-def _peak_kib(process: int) -> int:
-    with suppress(OSError):
-        status = Path(f"/proc/{process}/status").read_text(encoding="ascii", errors="replace")
-        if match := re.search(r"VmHWM:\s*(\d+) kB", status):
-            return int(match[1])
-    return 0  # it has ended
-
-
-@contextmanager
-def watched_memory() -> Iterator[_Memory]:
-    """Watch this process and its helpers while the block runs.
-
-    Raises:
-        BikeError: this system does not tell (only Linux does).
-    """
-    if not Path("/proc/self/task").is_dir():
-        raise BikeError("memory: needs /proc, which only Linux has.")
-    memory = _Memory()
-    watcher = threading.Thread(target=memory.watch, daemon=True)
-    watcher.start()
-    try:
-        yield memory
-    finally:
-        memory.done.set()
-        watcher.join()
-
-
-def run_stage(stage: str, root: Path, *, jobs: int, repeats: int = 1) -> StageRun:
-    """Run a stage on the data below ``root`` in a fresh process, ``repeats`` times; the fastest counts."""
     with Worker() as worker:
-        result: StageRun = worker.call(_measure_stage, stage, str(root), jobs, repeats, timeout_seconds=_LIMIT_SECONDS)
+        result: tuple[float, float] = worker.call(
+            _measure_stage, stage, root, jobs, repeats, timeout_seconds=_LIMIT_SECONDS
+        )
     return result
 
 
-def _measure_stage(stage: str, root: str, jobs: int, repeats: int) -> StageRun:
-    work = _prepare(stage, Path(root), jobs)
+def _measure_stage(stage: str, root: Path, jobs: int, repeats: int) -> tuple[float, float]:
+    work = _prepare(stage, root, jobs)
     best = float("inf")
     with watched_memory() as memory:
         for _ in range(repeats):
-            for name in _outputs(stage):
-                shutil.rmtree(Path(root, name), ignore_errors=True)
+            for name in STAGES[stage]:
+                shutil.rmtree(root / name, ignore_errors=True)
             start = time.perf_counter()
             work()
             best = min(best, time.perf_counter() - start)
-    return StageRun(best, memory.peak_kib / 1024)
-
-
-def _outputs(stage: str) -> list[str]:
-    return {"extract": ["frames"], "annotate": ["lists"], "shard": ["shards/train", "shards/test"]}[stage]
+    return best, memory.peak_mib
 
 
 def _prepare(stage: str, root: Path, jobs: int) -> Callable[[], object]:
@@ -131,20 +71,66 @@ def _prepare(stage: str, root: Path, jobs: int) -> Callable[[], object]:
     return shard
 
 
-def process_mib(key: str) -> float:
-    """A figure of this process that the Linux kernel keeps, in MiB (``getrusage`` would count the parent's too).
+@dataclass(slots=True)
+class _Memory:
+    """Highest resident memory of this process and its descendants: each one's own peak, added up over those alive."""
 
-    Args:
-        key: ``VmRSS`` for what it holds now, ``VmHWM`` for the most it ever held.
+    peak_mib: float = 0.0
+    done: threading.Event = field(default_factory=threading.Event)
+
+    def watch(self) -> None:
+        """Look now and then, until ``done`` is set; the kernel remembers the peaks in between."""
+        while True:
+            total = 0.0
+            for process in _family(os.getpid()):
+                with suppress(BikeError):  # it has ended since
+                    total += process_mib("VmHWM", process)
+            self.peak_mib = max(self.peak_mib, total)
+            if self.done.wait(_LOOK_SECONDS):
+                return
+
+
+@contextmanager
+def watched_memory() -> Iterator[_Memory]:
+    """Watch this process and its helpers while the block runs.
 
     Raises:
         BikeError: not on Linux.
     """
+    memory = _Memory(process_mib("VmHWM"))
+    watcher = threading.Thread(target=memory.watch, daemon=True)
+    watcher.start()
     try:
-        status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+        yield memory
+    finally:
+        memory.done.set()
+        watcher.join()
+
+
+def _family(process: int) -> Iterator[int]:
+    """A process and all its descendants."""
+    yield process
+    with suppress(OSError):
+        for thread in Path(f"/proc/{process}/task").iterdir():
+            for child in (thread / "children").read_text().split():
+                yield from _family(int(child))
+
+
+def process_mib(key: str, process: int | str = "self") -> float:
+    """A figure that the Linux kernel keeps of a process, in MiB; 0 for one that has just ended.
+
+    Not ``getrusage``: after a fork its peak begins at the parent's.
+
+    Args:
+        key: ``VmRSS`` for what the process holds now, ``VmHWM`` for the most it ever held.
+        process: its number.
+
+    Raises:
+        BikeError: not on Linux, or no such process.
+    """
+    try:
+        status = Path(f"/proc/{process}/status").read_text(encoding="ascii", errors="replace")
     except OSError as error:
-        raise BikeError("peak memory: needs /proc/self/status, which only Linux has.") from error
+        raise BikeError(f"memory: needs /proc/{process}/status, which only Linux has.") from error
     match = re.search(rf"{key}:\s*(\d+) kB", status)
-    if match is None:
-        raise BikeError(f"peak memory: /proc/self/status has no {key}.")
-    return int(match[1]) / 1024
+    return int(match[1]) / 1024 if match else 0.0

@@ -1,20 +1,38 @@
-"""What is promised of the data engine, against what was measured: a table and a figure."""
+"""Measurements and what is promised of them: turns, medians, ratios, and how they are written down."""
 
 from __future__ import annotations
 
-import csv
 import io
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterator, Sequence
+from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from statistics import median
-from typing import TYPE_CHECKING, Any
+from typing import TypeVar
 
 from bike.errors import BikeError
 from bike.files import atomic_write, read_text
+from bike.tables import write_table
 
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
+Item = TypeVar("Item")
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """One measured value.
+
+    Attributes:
+        measure: what was measured, such as ``training step``.
+        variant: which program did it, such as ``ours``.
+        round: from 0.
+        value: in ``unit``.
+        unit: such as ``frames/s``.
+    """
+
+    measure: str
+    variant: str
+    round: int
+    value: float
+    unit: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,11 +40,11 @@ class Target:
     """A promise about one measure.
 
     Attributes:
-        what: for people.
+        what: the promise in words.
         measure: whose medians are compared.
-        ours, theirs: variants; the first divided by the second is held against ``wanted``.
-        wanted: the ratio, or with ``theirs`` empty the value itself.
-        most: the ratio may be at most ``wanted``, not at least.
+        ours, theirs: variants; the ratio is ours ÷ theirs.
+        wanted: the ratio, or our median itself where ``theirs`` is empty.
+        at_most: ``wanted`` is an upper bound (time, memory), not a lower one (speed).
     """
 
     what: str
@@ -34,12 +52,12 @@ class Target:
     ours: str
     theirs: str
     wanted: float
-    most: bool = False
+    at_most: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A promise with its numbers; ``value`` is the ratio, or our value where there is no other."""
+    """A promise with its numbers; ``value`` is the ratio, or our median where there is no other."""
 
     target: Target
     value: float
@@ -50,11 +68,29 @@ class Verdict:
     @property
     def kept(self) -> bool:
         """Whether the promise holds."""
-        return self.value <= self.target.wanted if self.target.most else self.value >= self.target.wanted
+        return self.value <= self.target.wanted if self.target.at_most else self.value >= self.target.wanted
+
+
+def in_turns(items: Sequence[Item], rounds: int, *, warm_up: bool = False) -> Iterator[tuple[int, Item]]:
+    """Each item once a round, each round starting with another item, so that other load on the machine hits them all.
+
+    Two items and two rounds: (0, a), (0, b), (1, b), (1, a). With ``warm_up``, a round -1 comes first.
+    """
+    for number in range(-1 if warm_up else 0, rounds):
+        for place in range(len(items)):
+            yield number, items[(place + number) % len(items)]
+
+
+def medians(rows: Sequence[Measurement]) -> dict[str, dict[str, float]]:
+    """Median over the rounds: measure -> variant -> value, in the order of first appearance."""
+    values: dict[str, dict[str, list[float]]] = {}
+    for row in rows:
+        values.setdefault(row.measure, {}).setdefault(row.variant, []).append(row.value)
+    return {measure: {name: median(found) for name, found in variants.items()} for measure, variants in values.items()}
 
 
 def verdicts(rows: Sequence[Measurement], targets: Sequence[Target]) -> list[Verdict]:
-    """Hold the medians against the targets; targets whose measure is not among the rows are left out."""
+    """Hold the medians against the targets; a target whose variants were not measured is left out."""
     found = medians(rows)
     units = {row.measure: row.unit for row in rows}
     result = []
@@ -68,11 +104,16 @@ def verdicts(rows: Sequence[Measurement], targets: Sequence[Target]) -> list[Ver
     return result
 
 
+def write_rows(path: Path | str, rows: Sequence[Measurement]) -> None:
+    """Write all measurements as CSV, atomically."""
+    write_table(path, [field.name for field in fields(Measurement)], map(astuple, rows))
+
+
 def target_table(found: Sequence[Verdict]) -> list[str]:
-    """Markdown: what, against what, both medians, the ratio, what was wanted, whether it is so."""
+    """Markdown: each promise, what it is held against, both medians, the ratio, the ratio wanted, whether it holds."""
     lines = ["| what | against | medians | ratio | wanted | |", "|---|---|---|---|---|---|"]
     for verdict in found:
-        target, sign = verdict.target, "≤" if verdict.target.most else "≥"
+        target, sign = verdict.target, "≤" if verdict.target.at_most else "≥"
         if verdict.theirs is None:
             middle, value, wanted = f"{verdict.ours:,.0f} {verdict.unit}", "", f"{sign} {target.wanted:g}"
         else:
@@ -83,148 +124,8 @@ def target_table(found: Sequence[Verdict]) -> list[str]:
     return lines
 
 
-def value_table(rows: Sequence[Measurement], prefixes: Sequence[str]) -> list[str]:
-    """Markdown: the medians of all measures that begin with one of ``prefixes``, a line for each measure."""
-    units = {row.measure: row.unit for row in rows}
-    lines = ["| measure | medians |", "|---|---|"]
-    for measure, variants in medians(rows).items():
-        if measure.startswith(tuple(prefixes)):
-            values = ", ".join(f"{name} {_short(value)}" for name, value in variants.items())
-            lines.append(f"| {measure} ({units[measure]}) | {values} |")
-    return lines
-
-
-def limit_table(rows: Sequence[Measurement], jobs: int) -> list[str]:
-    """Markdown: what was reached, what the steps alone would allow, and how fast each step is on its own.
-
-    Extraction runs in ``jobs`` processes, loading in one thread; a step's speed is that of as many.
-    """
-    found = medians(rows)
-    lines = ["| | reached | all steps | of it | each step alone |", "|---|---|---|---|---|"]
-    for measure, steps in found.items():
-        if not measure.startswith("steps of "):
-            continue
-        name = measure.removeprefix("steps of ")
-        whole, items, unit = _rate_of_step(name, jobs)
-        reached = min(value for key, value in found[whole].items() if key.startswith("ours"))  # all steps of it
-        chosen = {part: value for part, value in steps.items() if part not in LEFT_OUT}
-        limit = items / sum(chosen.values())
-        alone = ", ".join(f"{part} {_short(items / value)}" for part, value in steps.items() if value > 0)
-        lines.append(f"| {whole} | {_short(reached)} {unit} | {_short(limit)} | {reached / limit:.0%} | {alone} |")
-    return lines
-
-
-LEFT_OUT = ("write a file a frame",)  # measured for comparison; ours does not do it
-
-
-def _rate_of_step(name: str, jobs: int) -> tuple[str, float, str]:
-    """The measure that steps belong to, how many items in a unit of time their times stand for, and the unit."""
-    whole = name.removesuffix(", a sample")
-    if whole != name:
-        return whole, 1e3, "samples/s"
-    whole, frames = name.removesuffix(" frames").rsplit(", ", 1)
-    return whole, float(frames) * jobs, "frames/s"
-
-
-def _short(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
-
-
-def draw(path: Path | str, rows: Sequence[Measurement], found: Sequence[Verdict]) -> None:
-    """Draw speeds against targets, where the time of extraction goes, and cost against the number of videos, as SVG."""
-    import matplotlib as mpl
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
-    from matplotlib.figure import Figure
-
-    with mpl.rc_context({"svg.hashsalt": "bike", "svg.fonttype": "none", "font.size": 8}):
-        figure = Figure(figsize=(9.0, 7.2), layout="constrained")
-        FigureCanvasSVG(figure)
-        axes: Any = figure.subplot_mosaic([["speed", "speed"], ["steps", "scale"]], height_ratios=[1.1, 1.0])
-        _draw_speeds(axes["speed"], [verdict for verdict in found if not verdict.target.most])
-        _draw_steps(axes["steps"], rows)
-        _draw_scale(axes["scale"], rows)
-        out = io.BytesIO()
-        figure.savefig(out, format="svg", metadata={"Date": None})
-    with atomic_write(path) as file:
-        file.write(out.getvalue())
-
-
-def _draw_speeds(axes: Axes, found: Sequence[Verdict]) -> None:
-    places = range(len(found))
-    axes.barh(places, [verdict.value for verdict in found], color="#4878a8", height=0.6)
-    for place, verdict in zip(places, found, strict=True):
-        axes.plot([verdict.target.wanted] * 2, [place - 0.4, place + 0.4], color="#c44e52", linewidth=2)
-        axes.text(verdict.value, place, f" {verdict.value:.2f}", va="center")
-    axes.axvline(1, color="#888888", linewidth=0.8)
-    axes.set_yticks(list(places), [f"{v.target.what}\nagainst {v.target.theirs}" for v in found])
-    axes.invert_yaxis()
-    axes.set_title("times as fast as the baseline (red: at least wanted)")
-
-
-def _draw_steps(axes: Axes, rows: Sequence[Measurement]) -> None:
-    found = {name: values for name, values in medians(rows).items() if name.startswith("steps of extraction")}
-    left = [0.0] * len(found)
-    names = list(dict.fromkeys(part for values in found.values() for part in values if part not in LEFT_OUT))
-    for part in names:
-        widths = [values.get(part, 0.0) for values in found.values()]
-        axes.barh(range(len(found)), widths, left=left, height=0.5, label=part)
-        left = [start + width for start, width in zip(left, widths, strict=True)]
-    axes.set_yticks(range(len(found)), [name.split(", ")[1].replace(" → ", "\n→ ") for name in found])
-    axes.invert_yaxis()
-    axes.legend(loc="lower right", frameon=False)
-    axes.set_title("extraction, seconds of a core for 300 frames")
-
-
-def _draw_scale(axes: Axes, rows: Sequence[Measurement]) -> None:
-    for measure, variants in medians(rows).items():
-        if measure.endswith(", a video"):
-            counts = [int(name.split()[0].replace(",", "")) for name in variants]
-            axes.loglog(counts, list(variants.values()), marker="o", label=measure.split(",")[0])
-            axes.set_xticks(counts, [f"{count:,}" for count in counts])
-            axes.set_xticks([], minor=True)
-    axes.set_xlabel("videos (tiny)")
-    if axes.lines:
-        axes.legend(frameon=False)
-    axes.set_title("ms a video, start of helpers included")
-
-
-@dataclass(frozen=True, slots=True)
-class Measurement:
-    """One measured value.
-
-    Attributes:
-        measure: what was measured.
-        variant: which program did it.
-        round: which time, from 0.
-        value: the result.
-        unit: of the value.
-    """
-
-    measure: str
-    variant: str
-    round: int
-    value: float
-    unit: str
-
-
-def write_rows(path: Path | str, rows: Sequence[Measurement]) -> None:
-    """Write all measurements as CSV, atomically."""
-    with atomic_write(path, "w") as file:
-        writer = csv.DictWriter(file, [field.name for field in fields(Measurement)], lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(asdict(row) for row in rows)
-
-
-def medians(rows: Sequence[Measurement]) -> dict[str, dict[str, float]]:
-    """Median over the rounds: measure -> variant -> value, in the order of first appearance."""
-    values: dict[str, dict[str, list[float]]] = {}
-    for row in rows:
-        values.setdefault(row.measure, {}).setdefault(row.variant, []).append(row.value)
-    return {measure: {name: median(found) for name, found in variants.items()} for measure, variants in values.items()}
-
-
-def table(rows: Sequence[Measurement], baseline: str) -> list[str]:
-    """A Markdown table: median of each variant, and how many times less than the baseline's it is."""
+def ratio_table(rows: Sequence[Measurement], baseline: str) -> list[str]:
+    """Markdown: the median of each variant, and the baseline's divided by it."""
     units = {row.measure: row.unit for row in rows}
     lines = ["| measure | variant | median | baseline ÷ this |", "|---|---|---|---|"]
     for measure, variants in medians(rows).items():
@@ -232,6 +133,37 @@ def table(rows: Sequence[Measurement], baseline: str) -> list[str]:
             ratio = f"{variants[baseline] / value:.2f} ×" if baseline in variants and value else ""
             lines.append(f"| {measure} | {name} | {value:.4g} {units[measure]} | {ratio} |")
     return lines
+
+
+def _short(value: float) -> str:
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
+
+
+def draw(path: Path | str, found: Sequence[Verdict]) -> None:
+    """Draw the promised speeds as bars, the ratio wanted as a mark on each, as SVG with the same bytes every time."""
+    import matplotlib as mpl
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+
+    speeds = [verdict for verdict in found if not verdict.target.at_most]
+    places = range(len(speeds))
+    with mpl.rc_context({"svg.hashsalt": "bike", "svg.fonttype": "none", "font.size": 8}):
+        figure = Figure(figsize=(9.0, 1.0 + 0.35 * len(speeds)), layout="constrained")
+        FigureCanvasSVG(figure)
+        axes = figure.subplots()
+        bars = axes.barh(places, [verdict.value for verdict in speeds], color="#4878a8", height=0.6)
+        axes.bar_label(bars, fmt="%.2f", padding=3)
+        axes.scatter(
+            [verdict.target.wanted for verdict in speeds], places, marker="|", s=200, color="#c44e52", zorder=2
+        )
+        axes.axvline(1, color="#888888", linewidth=0.8)
+        axes.set_yticks(places, [f"{verdict.target.what}\nagainst {verdict.target.theirs}" for verdict in speeds])
+        axes.invert_yaxis()
+        axes.set_title("times as fast as the baseline (red: at least wanted)")
+        out = io.BytesIO()
+        figure.savefig(out, format="svg", metadata={"Date": None})
+    with atomic_write(path) as file:
+        file.write(out.getvalue())
 
 
 def write_section(path: Path | str, name: str, lines: Sequence[str]) -> None:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from itertools import pairwise
 from pathlib import Path
 
 from bike.bench.clips import ClipSet, link, make_clips
 from bike.bench.process import STAGES, run_stage
 from bike.bench.results import Measurement
+from bike.records import VideoRecord, read_list
+from bike.shard.plan import Entry, plan_shards
 
 TINY = ClipSet(64, 48, 16, 4, 4)
 NUM_CLASSES = 10
@@ -17,7 +18,7 @@ REPEATS = {"extract": 1, "annotate": 5, "shard": 2}  # the fastest counts
 
 
 def make_tiny_videos(folder: Path) -> list[Path]:
-    """A few videos of 16 frames of 64×48."""
+    """Four videos of 16 frames of 64×48."""
     return make_clips(folder, TINY, jobs=1)
 
 
@@ -41,31 +42,21 @@ def measure_scale(scratch: Path, tiny: list[Path], rounds: dict[int, int], *, jo
     """
     rows: list[Measurement] = []
     for number in range(max(rounds.values())):
-        seconds: dict[tuple[str, int], float] = {}
         for count in [count for count, times in rounds.items() if number < times]:
             root = scratch / f"scale_{count}"
             lay_out(root, tiny, count)
             for stage in STAGES:
-                run = run_stage(stage, root, jobs=jobs, repeats=REPEATS[stage])
-                seconds[stage, count] = run.seconds
+                seconds, peak_mib = run_stage(stage, root, jobs=jobs, repeats=REPEATS[stage])
                 variant = f"{count:,} videos"
-                rows.append(Measurement(f"{stage}, a video", variant, number, 1e3 * run.seconds / count, "ms"))
-                rows.append(Measurement(f"{stage}, memory", variant, number, run.peak_mib, "MiB"))
+                rows.append(Measurement(f"{stage}, a video", variant, number, 1e3 * seconds / count, "ms"))
+                rows.append(Measurement(f"{stage}, memory", variant, number, peak_mib, "MiB"))
             shutil.rmtree(root)
-        rows += _marginal(seconds, number)
     return rows
 
 
-def _marginal(seconds: dict[tuple[str, int], float], number: int) -> list[Measurement]:
-    """What one more video costs between two sizes: the start of helpers does not count here."""
-    rows = []
-    counts = sorted({count for _, count in seconds})
-    for stage in STAGES:
-        for less, more in pairwise(counts):
-            value = 1e3 * (seconds[stage, more] - seconds[stage, less]) / (more - less)
-            variant = f"from {less:,} to {more:,}"
-            rows.append(Measurement(f"{stage}, one more video", variant, number, value, "ms"))
-    return rows
+def tracked_measure(count: int) -> str:
+    """What :func:`count_tracked` calls its measure."""
+    return f"files for DVC, {count} videos of {FRAMES_A_VIDEO} frames of {BYTES_A_FRAME // 1000} KB"
 
 
 def count_tracked(scratch: Path, tiny: list[Path], count: int, *, jobs: int) -> list[Measurement]:
@@ -74,22 +65,19 @@ def count_tracked(scratch: Path, tiny: list[Path], count: int, *, jobs: int) -> 
     lay_out(root, tiny, count)
     for stage in STAGES:
         run_stage(stage, root, jobs=jobs)
-    small = sum(1 for path in (root / "lists").rglob("*") if path.is_file()) + 1  # and the manifest
-    beside = sum(1 for path in (root / "shards").rglob("*") if path.is_file() and path.suffix != ".tar")
-    rows = []
-    tars = planned_shards(root, FRAMES_A_VIDEO * BYTES_A_FRAME)
-    measure = f"files for DVC, {count} videos of {FRAMES_A_VIDEO} frames of {BYTES_A_FRAME // 1000} KB"
-    rows.append(Measurement(measure, "ours", 0, small + beside + tars, "files"))
-    rows.append(Measurement(measure, "folders of JPEGs", 0, count * FRAMES_A_VIDEO, "files"))
+    lists = sum(path.is_file() for path in (root / "lists").rglob("*"))
+    beside = sum(path.is_file() and path.suffix != ".tar" for path in (root / "shards").rglob("*"))
+    ours = 1 + lists + beside + planned_shards(root, FRAMES_A_VIDEO * BYTES_A_FRAME)  # 1: the manifest of extraction
     shutil.rmtree(root)
-    return rows
+    measure = tracked_measure(count)
+    return [
+        Measurement(measure, "ours", 0, ours, "files"),
+        Measurement(measure, "folders of JPEGs", 0, count * FRAMES_A_VIDEO, "files"),
+    ]
 
 
 def planned_shards(root: Path, bytes_a_video: int, *, max_size_mb: float = 512.0) -> int:
     """How many shards the lists of ``root`` take when each video has ``bytes_a_video``; nothing is written."""
-    from bike.records import VideoRecord, read_list
-    from bike.shard.plan import Entry, plan_shards
-
     count = 0
     for split in ("train", "test"):
         samples = read_list(root / "lists" / f"{split}.csv")

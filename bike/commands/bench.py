@@ -35,14 +35,12 @@ def model(
     """
     import torch
 
-    from bike.bench.model import BASELINE, Workload, bench_model
-    from bike.bench.results import table
+    from bike.bench.model import Workload, bench_model
 
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
     work = Workload(size=size, device=device, videos=videos, frames=frames, classes=classes, threads=threads)
-    rows = bench_model(work, rounds=rounds, csv_path=csv, page=page)
-    for line in table(rows, BASELINE):
+    for line in bench_model(work, rounds=rounds, csv_path=csv, page=page):
         typer.echo(line)
 
 
@@ -63,10 +61,8 @@ def data(
     bike bench data
     bike bench data --quick --csv /tmp/data.csv --page /tmp/data.md --plot /tmp/data.svg
     """
-    from bike.bench.data import QUICK, Workload, bench_data, targets
-    from bike.bench.results import target_table, verdicts
+    from bike.bench.data import FULL, QUICK, bench_data
+    from bike.bench.results import target_table
 
-    work = QUICK if quick else Workload()
-    rows = bench_data(work, csv_path=csv, page=page, plot=plot)
-    for line in target_table(verdicts(rows, targets(work))):
+    for line in target_table(bench_data(QUICK if quick else FULL, csv_path=csv, page=page, plot=plot)):
         typer.echo(line)

@@ -15,10 +15,10 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from bike.bench.clips import ClipSet, make_clips
-from bike.bench.data import Workload, targets
+from bike.bench.data import Scope, targets
 from bike.bench.loading import CLIPS, CROPS, INPUT_SIZE, SEGMENTS, PlainFolder, repeat_samples
 from bike.bench.process import watched_memory
-from bike.bench.results import Measurement, Target, limit_table, target_table, value_table, verdicts
+from bike.bench.results import Measurement, Target, in_turns, target_table, verdicts
 from bike.bench.scale import lay_out, planned_shards
 from bike.commands.bench import app
 from bike.data.loader import evaluation_batches, training_batches
@@ -28,7 +28,7 @@ from bike.records import Sample, write_list
 from bike.shard.run import write_shards
 from bike.video.decode import decode_frames, probe_video
 
-TINY = Workload(
+TINY = Scope(
     large=ClipSet(96, 64, 4, 1, 2),
     small=ClipSet(80, 48, 4, 1, 2),
     rounds=1,
@@ -44,7 +44,7 @@ COUNTS = [9, 23, 40]
 
 
 def frame_numbers(frames: torch.Tensor) -> list[int]:
-    """Which frames of :func:`shard_helpers.picture` these normalised (T, 3, S, S) are: green says it."""
+    """Which frames of :func:`helpers.shards.picture` these normalised (T, 3, S, S) are: green says it."""
     green = (frames[:, 1].mean((1, 2)) * CLIP_STD[1] + CLIP_MEAN[1]) * 255
     return [round(float(value) / 5) for value in green]
 
@@ -114,7 +114,12 @@ def test_clips_are_the_same_each_time_and_move(tmp_path: Path) -> None:
     assert frames.std() > 20
 
 
-def test_verdicts() -> None:
+def test_each_takes_its_turn_at_going_first() -> None:
+    assert list(in_turns("abc", 2)) == [(0, "a"), (0, "b"), (0, "c"), (1, "b"), (1, "c"), (1, "a")]
+    assert [number for number, _ in in_turns("ab", 2, warm_up=True)] == [-1, -1, 0, 0, 1, 1]
+
+
+def test_medians_are_held_against_what_is_wanted() -> None:
     def row(measure: str, variant: str, *values: float) -> list[Measurement]:
         return [Measurement(measure, variant, number, value, "x") for number, value in enumerate(values)]
 
@@ -128,8 +133,8 @@ def test_verdicts() -> None:
     wanted = [
         Target("a", "speed", "ours", "theirs", 3.0),
         Target("b", "speed", "ours", "theirs", 3.1),
-        Target("c", "cost", "many", "few", 1.2, most=True),
-        Target("d", "files", "ours", "", 20, most=True),
+        Target("c", "cost", "many", "few", 1.2, at_most=True),
+        Target("d", "files", "ours", "", 20, at_most=True),
         Target("e", "not measured", "ours", "theirs", 1.0),
     ]
     found = verdicts(rows, wanted)
@@ -139,37 +144,17 @@ def test_verdicts() -> None:
     assert lines[2] == "| a | theirs | 30 : 10 x | **3.00 ×** | ≥ 3 × | ✓ |"
     assert lines[4] == "| c | few | 13 : 10 x | **1.30 ×** | ≤ 1.2 × | ✗ |"
     assert lines[5] == "| d | – | 20 x |  | ≤ 20 | ✓ |"
-    assert value_table(rows, ["co"])[2:] == ["| cost (x) | many 13, few 10 |"]
-
-
-def test_limits() -> None:
-    def row(measure: str, variant: str, value: float) -> Measurement:
-        return Measurement(measure, variant, 0, value, "x")
-
-    rows = [
-        row("extraction, 4×3 → 2", "ours", 300),
-        row("steps of extraction, 4×3 → 2, 300 frames", "decode", 1.0),
-        row("steps of extraction, 4×3 → 2, 300 frames", "encode", 0.5),
-        row("steps of extraction, 4×3 → 2, 300 frames", "write a file a frame", 3.0),
-        row("training, 4×3", "folder of JPEGs", 10),
-        row("training, 4×3", "ours, shards", 80),
-        row("steps of training, 4×3, a sample", "decode", 10.0),
-    ]
-    assert limit_table(rows, 2)[2:] == [
-        "| extraction, 4×3 → 2 | 300 frames/s | 400 | 75% | decode 600, encode 1,200, write a file a frame 200 |",
-        "| training, 4×3 | 80 samples/s | 100 | 80% | decode 100 |",
-    ]
 
 
 def test_memory_of_helpers_counts(tmp_path: Path) -> None:
     code = "data = bytearray(b'x') * (64 << 20); input()"
     with watched_memory() as memory:
-        before = memory.peak_kib
+        before = memory.peak_mib
         helper = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE)
-        while memory.peak_kib < before + (64 << 10) and helper.poll() is None:
+        while memory.peak_mib < before + 64 and helper.poll() is None:
             memory.done.wait(0.05)
         helper.communicate(b"\n")
-    assert memory.peak_kib > before + (64 << 10)
+    assert memory.peak_mib > before + 64
 
 
 def test_planned_shards_are_full(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import torch
 from typer.testing import CliRunner
 
 from bike.bench.model import BASELINE, Runner, Variant, Workload, bench_model, variants
-from bike.bench.results import Measurement, medians, table, write_section
+from bike.bench.results import Measurement, medians, ratio_table, write_section
 from bike.commands.bench import app
 from bike.errors import BikeError
 
@@ -74,9 +74,10 @@ def test_command_measures_and_writes(tmp_path: Path) -> None:
         (Workload(size="tiny", videos=1), "videos must be at least 2"),
     ],
 )
-def test_bad_input(work: Workload, problem: str) -> None:
+def test_bad_input(work: Workload, problem: str, tmp_path: Path) -> None:
     with pytest.raises(BikeError, match=problem):
-        bench_model(work)
+        bench_model(work, rounds=1, csv_path=tmp_path / "model.csv", page=tmp_path / "model.md")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_table_of_medians_and_ratios() -> None:
@@ -86,7 +87,10 @@ def test_table_of_medians_and_ratios() -> None:
         for number, value in enumerate(values)
     ]
     assert medians(rows) == {"step": {"baseline": 3.0, "ours": 1.5}}
-    assert table(rows, "baseline")[2:] == ["| step | baseline | 3 s | 1.00 × |", "| step | ours | 1.5 s | 2.00 × |"]
+    assert ratio_table(rows, "baseline")[2:] == [
+        "| step | baseline | 3 s | 1.00 × |",
+        "| step | ours | 1.5 s | 2.00 × |",
+    ]
 
 
 def test_sections_of_a_page(tmp_path: Path) -> None:
