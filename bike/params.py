@@ -238,7 +238,7 @@ def load_machine(path: Path | str = "machine.yaml") -> Machine:
     Raises:
         ParamsError: the file is not YAML, or has an unknown key or a bad value; each is named.
     """
-    tree = _read_tree(path) if Path(path).exists() else {}
+    tree = read_tree(path) if Path(path).exists() else {}
     names = {name: f"BIKE_{name.upper()}" for name in Machine.model_fields}
     tree |= {name: os.environ[variable] for name, variable in names.items() if os.environ.get(variable)}
     return _validated(Machine, tree, f"{path} or {', '.join(names.values())}")
@@ -246,10 +246,11 @@ def load_machine(path: Path | str = "machine.yaml") -> Machine:
 
 def load_params(path: Path | str = "params.yaml") -> Params:
     """Read and validate a params file (YAML 1.2, as DVC reads it), or raise a ParamsError that names each fault."""
-    return parse_params(_read_tree(path), str(path))
+    return parse_params(read_tree(path), str(path))
 
 
-def _read_tree(path: Path | str) -> dict[str, Any]:
+def read_tree(path: Path | str) -> dict[str, Any]:
+    """Keys and values of a YAML 1.2 file, none for an empty one; a ParamsError where it has something else."""
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
 

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from bike.errors import ParamsError, nearest, one_line
-from bike.files import read_json, read_text
-from bike.params import Params, parse_params
-
-Task = Literal["train", "fused", "few-shot", "zeroshot"]
+from bike.files import read_json
+from bike.params import Params, parse_params, read_tree
 
 # Videos in the training and evaluation split, as the data sets' authors count them; used for expected times only.
 NUM_VIDEOS = {
@@ -22,16 +19,27 @@ NUM_VIDEOS = {
     "ucf101": (9_537, 3_783),
     "hmdb51": (3_570, 1_530),
 }
-NUM_CLASSES = {"kinetics400": 400, "kinetics600": 160, "activitynet": 200, "charades": 157, "ucf101": 101, "hmdb51": 51}
 
 
-class Entry(BaseModel):
-    """A preset as the file states it."""
-
+class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+
+class Stated(_Section):
+    """What the zoo file says of a preset.
+
+    Attributes:
+        dataset: names its lists and shards, and the first of its parts.
+        task: which commands it takes.
+        parts: of the parameters, each over the ones before it.
+        published: metric -> percent; empty where the papers say nothing of this one.
+        memory_gb: of each GPU in training, as published.
+        checkpoint: preset whose model is evaluated, for ``zeroshot``.
+        splits: lists of classes to evaluate on, for ``zeroshot``.
+    """
+
     dataset: str
-    task: Task
+    task: Literal["train", "fused", "few-shot", "zeroshot"]
     parts: tuple[str, ...]
     published: dict[str, float] = {}
     memory_gb: float | None = None
@@ -39,37 +47,30 @@ class Entry(BaseModel):
     splits: int = 0
 
 
-class _FewShot(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    datasets: tuple[str, ...]
-    shots: tuple[int, ...]
-    parts: tuple[str, ...]
-
-
-class _File(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    parts: dict[str, dict[str, Any]]
-    presets: dict[str, Entry]
-    few_shot: _FewShot
-
-
-@dataclass(frozen=True, slots=True)
-class Preset:
-    """A preset with its full parameters.
+class Preset(Stated):
+    """A published model with its full parameters.
 
     Attributes:
         name: such as ``k400-vitb16-8f``.
-        entry: what the zoo file says of it.
         params: the whole validated parameter set.
         tree: the parameters that differ from the defaults, section by section.
     """
 
     name: str
-    entry: Entry
     params: Params
-    tree: dict[str, Any] = field(repr=False)
+    tree: dict[str, Any]
+
+
+class _FewShot(_Section):
+    datasets: tuple[str, ...]
+    shots: tuple[int, ...]
+    parts: tuple[str, ...]
+
+
+class _File(_Section):
+    parts: dict[str, dict[str, Any]]
+    presets: dict[str, Stated]
+    few_shot: _FewShot
 
 
 def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
@@ -99,29 +100,26 @@ def load_zoo(path: Path | str | None = None) -> dict[str, Preset]:
     Raises:
         ParamsError: an unknown part or key, or a bad value; the preset is named.
     """
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
     path = zoo_file() if path is None else path
     try:
-        zoo = _File.model_validate(YAML(typ="safe", pure=True).load(read_text(path)))
-    except (YAMLError, ValidationError) as error:
+        zoo = _File.model_validate(read_tree(path))
+    except ValidationError as error:
         raise ParamsError(f"{path}: not a zoo file ({one_line(error)}).") from error
-    entries = dict(zoo.presets)
+    presets = dict(zoo.presets)
     for dataset in zoo.few_shot.datasets:
         for shots in zoo.few_shot.shots:
             parts = (*zoo.few_shot.parts, f"shots{shots}")
-            entries[f"few-shot-{dataset}-{shots}"] = Entry(dataset=dataset, task="few-shot", parts=parts)
-    return {name: _resolve(name, entry, zoo.parts, str(path)) for name, entry in entries.items()}
+            presets[f"few-shot-{dataset}-{shots}"] = Stated(dataset=dataset, task="few-shot", parts=parts)
+    return {name: _resolve(name, stated, zoo.parts, str(path)) for name, stated in presets.items()}
 
 
-def _resolve(name: str, entry: Entry, parts: dict[str, dict[str, Any]], source: str) -> Preset:
+def _resolve(name: str, stated: Stated, parts: dict[str, dict[str, Any]], source: str) -> Preset:
     tree: dict[str, Any] = {}
-    for part in (entry.dataset, *entry.parts):
+    for part in (stated.dataset, *stated.parts):
         if part not in parts:
             raise ParamsError(f"{source}: {name}: unknown part {part!r}.{nearest(part, parts)}")
         tree = merge(tree, parts[part])
-    return Preset(name, entry, parse_params(tree, f"{source}: {name}"), tree)
+    return Preset(name=name, params=parse_params(tree, f"{source}: {name}"), tree=tree, **stated.model_dump())
 
 
 def find_preset(zoo: dict[str, Preset], name: str) -> Preset:
@@ -148,7 +146,7 @@ def measured(preset: Preset, results: Path) -> str:
         other = results / f"{preset.name}-{views}" / "metrics.json"
         if other.is_file():
             metrics |= {f"{name}_{views}": value for name, value in read_json(other).items()}
-    return show_metrics(metrics, tuple(preset.entry.published) or ("top1",))
+    return show_metrics(metrics, tuple(preset.published) or ("top1",))
 
 
 def show_metrics(metrics: dict[str, Any], names: tuple[str, ...]) -> str:
@@ -163,43 +161,36 @@ def show_metrics(metrics: dict[str, Any], names: tuple[str, ...]) -> str:
 
 
 def commands(preset: Preset) -> list[str]:
-    """What to run for a preset, from prepared lists and shards on."""
-    name, entry = preset.name, preset.entry
-    views, *others = preset.params.evaluate.views
-    lists, shards = f"lists/{entry.dataset}", f"shards/{entry.dataset}"
-    common = f"--params configs/{name}.yaml --labels lists/{entry.dataset}/labels.csv"
-    frames = f"--list {lists}/val.csv --shards {shards}/val"
-    test = f"{frames} --views {views} --out results/zoo/{name}"
+    """What to run for a preset, in this order, from prepared lists and shards on."""
+    name, (views, *others) = preset.name, preset.params.evaluate.views
+    lists, shards = f"lists/{preset.dataset}", f"shards/{preset.dataset}"
+    model, out = f"models/{name}", f"results/zoo/{name}"
+    params = f"--params configs/{name}.yaml"
+    common = f"{params} --labels {lists}/labels.csv"
+    test = f"{common} --list {lists}/val.csv"
+    frames = f"{test} --shards {shards}/val"
+    train = f"torchrun --standalone --nproc-per-node=8 -m bike.cli train {common}"
+    train_list = f"{lists}/train.csv"
     lines = [f"bike zoo params {name} --out configs/{name}.yaml"]
-    if entry.task == "zeroshot":
-        classes = "".join(f" --split lists/{entry.dataset}/split{n}.txt" for n in range(1, entry.splits + 1))
-        return [*lines, f"bike zeroshot --checkpoint models/{entry.checkpoint}.pt {common} {test}{classes}"]
-    train = f"{lists}/train.csv"
-    if entry.task == "few-shot":
-        shots = preset.params.annotate.shots
-        train = f"{lists}/train-{shots}-shot.csv"
-        lines.append(f"bike annotate few-shot {lists}/train.csv --shots {shots} --repeat --out {train}")
-    launch = "torchrun --standalone --nproc-per-node=8 -m bike.cli train"
-    lines += [
-        f"{launch} {common} --train {train} --shards {shards}/train --val {lists}/val.csv --val-shards {shards}/val "
-        f"--out models/{name}.pt",
-        f"bike eval models/{name}.pt {common} {test}",
-        *(
-            f"bike eval models/{name}.pt {common} {frames} --views {other} --out results/zoo/{name}-{other}"
-            for other in others
-        ),
-    ]
-    if entry.task == "fused":
-        corpus, branch = f"lists/{entry.dataset}/attributes.json", f"models/{name}-attributes.pt"
-        lines[-1] = lines[-1].replace(f"results/zoo/{name}", f"results/zoo/{name}-video")
+    if preset.task == "zeroshot":
+        splits = "".join(f" --split {lists}/split{number}.txt" for number in range(1, preset.splits + 1))
+        evaluated = f"--checkpoint models/{preset.checkpoint}.pt {frames} --views {views}"
+        return [*lines, f"bike zeroshot {evaluated} --out {out}{splits}"]
+    if preset.task == "few-shot":
+        shots, train_list = preset.params.annotate.shots, f"{lists}/train-{preset.params.annotate.shots}-shot.csv"
+        lines.append(f"bike annotate few-shot {lists}/train.csv --shots {shots} --repeat --out {train_list}")
+    video = f"{out}-video" if preset.task == "fused" else out
+    val = f"--val {lists}/val.csv --val-shards {shards}/val"
+    lines.append(f"{train} --train {train_list} --shards {shards}/train {val} --out {model}.pt")
+    lines.append(f"bike eval {model}.pt {frames} --views {views} --out {video}")
+    lines += [f"bike eval {model}.pt {frames} --views {other} --out {out}-{other}" for other in others]
+    if preset.task == "fused":
+        corpus = f"{lists}/attributes.json"
         lines += [
-            f"bike attributes lists/{entry.dataset}/labels.csv {corpus} --params configs/{name}.yaml --list {lists} "
-            f"--shards {shards}",
-            f"{launch} {common} --train {train} --attributes {corpus} --out {branch}",
-            f"bike eval {branch} {common} --list {lists}/val.csv --attributes {corpus} "
-            f"--out results/zoo/{name}-attributes",
-            f"bike fuse results/zoo/{name}-video results/zoo/{name}-attributes --params configs/{name}.yaml "
-            f"--out results/zoo/{name}",
+            f"bike attributes {lists}/labels.csv {corpus} {params} --list {lists} --shards {shards}",
+            f"{train} --train {train_list} --attributes {corpus} --out {model}-attributes.pt",
+            f"bike eval {model}-attributes.pt {test} --attributes {corpus} --out {out}-attributes",
+            f"bike fuse {video} {out}-attributes {params} --out {out}",
         ]
     return lines
 
@@ -218,14 +209,14 @@ def expected_hours(preset: Preset, *, gpus: int = 8, tflops: float = 60.0) -> fl
     from bike.model.count import count_clip
     from bike.model.layers.architecture import OFFICIAL
 
-    if preset.entry.task == "few-shot" or preset.entry.dataset not in NUM_VIDEOS:
+    if preset.task == "few-shot" or preset.dataset not in NUM_VIDEOS:
         return None
     params = preset.params
     flops = count_clip(OFFICIAL[params.model.weights]).image_flops * params.model.frames
-    num_train, num_test = NUM_VIDEOS[preset.entry.dataset]
+    num_train, num_test = NUM_VIDEOS[preset.dataset]
     protocol = next(iter(params.evaluate.views.values()))
     total = num_test * protocol.clips * protocol.crops * flops
-    if preset.entry.task != "zeroshot":
+    if preset.task != "zeroshot":
         total += 3 * params.train.epochs * num_train * flops
     return total / (gpus * tflops * 1e12) / 3600
 

@@ -21,12 +21,12 @@ ZOO = load_zoo(ROOT / "configs" / "zoo.yaml")
 
 
 def test_every_published_row_is_there() -> None:
-    tasks = [preset.entry.task for preset in ZOO.values()]
+    tasks = [preset.task for preset in ZOO.values()]
     assert tasks.count("zeroshot") == 4
-    assert ZOO["zeroshot-k600"].entry.splits == 3
+    assert ZOO["zeroshot-k600"].splits == 3
     assert tasks.count("few-shot") == 4 * 5
     assert tasks.count("train") + tasks.count("fused") == 13
-    assert ZOO["k400-vitl14-336-16f"].entry.published == {"top1": 88.7}
+    assert ZOO["k400-vitl14-336-16f"].published == {"top1": 88.7}
 
 
 @pytest.mark.parametrize("name", ZOO)
@@ -38,7 +38,7 @@ def test_each_preset_is_a_full_parameter_set_and_builds(name: str, tmp_path: Pat
     encoder = build(OFFICIAL[model.weights], device="meta")
     head = VideoHead(encoder.embed_dim, encoder.text_heads, model.temporal, model.interaction)
     assert encoder.input_size == (336 if "336" in name else 224)
-    assert (model.temporal == "none") == (preset.entry.task == "few-shot")
+    assert (model.temporal == "none") == (preset.task == "few-shot")
     assert sum(1 for _ in head.parameters()) == (0 if model.temporal == "none" else 1 + 6 * 12)
     assert sum(p.numel() for p in AttributeHead(encoder.embed_dim).parameters()) > 0
 
@@ -94,7 +94,7 @@ def test_mistakes_are_named(tmp_path: Path) -> None:
         f"parts: {{a: {{}}}}\npresets: {{x: {{dataset: a, task: train, parts: [b]}}}}\n{few}": "unknown part 'b'",
         f"parts: {{a: {{train: {{lrr: 1}}}}}}\npresets: {{x: {{dataset: a, task: train, parts: []}}}}\n{few}": "lrr",
         f"parts: {{}}\npresets: {{x: {{dataset: a, task: dance, parts: []}}}}\n{few}": "not a zoo file",
-        "parts: [": "not a zoo file",
+        "parts: [": "not valid YAML",
     }.items():
         (tmp_path / "zoo.yaml").write_text(text)
         with pytest.raises(ParamsError, match=said):

@@ -48,9 +48,9 @@ def list_presets(
             params.model.weights,
             f"{params.model.frames}×{size}²",
             ", ".join(params.evaluate.views),
-            show_metrics(dict(preset.entry.published), tuple(preset.entry.published)),
+            show_metrics(dict(preset.published), tuple(preset.published)),
             measured(preset, results),
-            "–" if preset.entry.memory_gb is None else f"{preset.entry.memory_gb:g}",
+            "–" if preset.memory_gb is None else f"{preset.memory_gb:g}",
             "–" if hours is None else f"{hours:.2g}",
             f"bike zoo show {name}",
         )
