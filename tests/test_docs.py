@@ -109,3 +109,14 @@ def test_every_dependency_is_explained() -> None:
     unexplained = [name[0] for name in names if name and f"`{name[0]}`" not in text]
     assert unexplained == []
     assert [extra for extra in project["optional-dependencies"] if extra != "dev" and f"`{extra}`" not in text] == []
+
+
+def test_the_design_has_a_line_for_every_file() -> None:
+    room, listed = "", set()
+    for line in (ROOT / "docs/design.md").read_text(encoding="utf-8").partition("## Every file")[2].splitlines():
+        if found := re.match(r"`((?:bike|stages)/[\w/]*)`", line):
+            room = found[1]
+        elif found := re.match(r"\| `(\w+\.py)` \| \S", line):
+            listed.add(room + found[1])
+    files = {path.relative_to(ROOT).as_posix() for name in ("bike", "stages") for path in (ROOT / name).rglob("*.py")}
+    assert listed == {file for file in files if not file.endswith("__init__.py")}
