@@ -124,6 +124,55 @@ def read_text(path: Path | str) -> str:
         raise unreadable(path, error) from error
 
 
+def read_between(path: Path | str, start: str, end: str) -> str:
+    """The text of a UTF-8 file between two marks, line ends as they are.
+
+    Raises:
+        BikeError: the file can't be read, or the marks are not there once each, ``start`` first.
+    """
+    return _split_at_marks(path, start, end)[1]
+
+
+def write_between(path: Path | str, start: str, end: str, block: str) -> bool:
+    """Put ``block`` on lines of its own between two marks of a UTF-8 file, atomically; the rest keeps its bytes.
+
+    Args:
+        path: the file.
+        start, end: the marks, such as ``<!-- results:start -->``.
+        block: lines that end in ``\\n``; they get the line ends of the mark's line.
+
+    Returns:
+        Whether the file changed.
+
+    Raises:
+        BikeError: as :func:`read_between`, or the file can't be written.
+    """
+    before, old, after = _split_at_marks(path, start, end)
+    new = f"\n{block}".replace("\n", "\r\n" if old.startswith("\r\n") else "\n")
+    if new != old:
+        with atomic_write(path) as file:
+            file.write(f"{before}{start}{new}{end}{after}".encode())
+    return new != old
+
+
+def _split_at_marks(path: Path | str, start: str, end: str) -> tuple[str, str, str]:
+    try:
+        text = read_regular(existing_file(path)).decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise BikeError(f"{path}: not UTF-8 text (byte {error.start}). Is it the right file?") from error
+    except OSError as error:
+        raise unreadable(path, error) from error
+    counts = text.count(start), text.count(end)
+    if counts != (1, 1) or text.index(start) > text.index(end):
+        raise BikeError(
+            f"{path}: needs the mark {start} and, after it, {end}, once each "
+            f"(got {counts[0]} and {counts[1]}). Put them where the text belongs."
+        )
+    before, _, rest = text.partition(start)
+    old, _, after = rest.partition(end)
+    return before, old, after
+
+
 def open_regular(path: Path | str) -> int:
     """A descriptor for reading a plain file; pipes and devices, which might never answer, are refused.
 

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bike.errors import BikeError, DataError, first_few, nearest
-from bike.files import atomic_write, read_json, sha256, write_json
+from bike.files import atomic_write, read_between, read_json, sha256, write_between, write_json
 from bike.names import video_keys
 from bike.progress import progress
 from bike.records import (
@@ -67,6 +67,41 @@ AWKWARD = [
     "a.avi",
     "x/../y",
 ]
+
+
+BEFORE, AFTER, START, END = "# Title\n\nProse.\n\n", "\nMore prose: 50 %.\n", "<!-- a -->", "<!-- /a -->"
+
+
+@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
+def test_only_the_text_between_the_marks_changes(tmp_path: Path, line_end: str) -> None:
+    path = tmp_path / "README.md"
+    path.write_bytes(f"{BEFORE}{START}\nold\n{END}{AFTER}".replace("\n", line_end).encode())
+    assert write_between(path, START, END, "new\nlines\n")
+    assert path.read_bytes().decode() == f"{BEFORE}{START}\nnew\nlines\n{END}{AFTER}".replace("\n", line_end)
+    assert read_between(path, START, END) == f"{line_end}new{line_end}lines{line_end}"
+    stamp = path.stat().st_mtime_ns
+    assert not write_between(path, START, END, "new\nlines\n")
+    assert path.stat().st_mtime_ns == stamp
+
+
+@pytest.mark.parametrize(
+    "text", ["no marks", START, END, f"{END}\n{START}", f"{START}\n{START}\n{END}", f"{START}{END}{END}"]
+)
+def test_marks_must_be_there_once_and_in_order(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "README.md"
+    path.write_text(text)
+    with pytest.raises(BikeError, match="once each"):
+        write_between(path, START, END, "new\n")
+    assert path.read_text() == text
+
+
+def test_a_file_for_the_marks_that_is_not_text_or_not_there(tmp_path: Path) -> None:
+    path = tmp_path / "README.md"
+    with pytest.raises(BikeError, match="no such file"):
+        write_between(path, START, END, "new\n")
+    path.write_bytes(b"\xff\xfe")
+    with pytest.raises(BikeError, match="not UTF-8"):
+        write_between(path, START, END, "new\n")
 
 
 def test_awkward_names_get_safe_distinct_keys() -> None:
