@@ -7,23 +7,23 @@ actual,predicted, one row per video; ``predictions.csv``: key,label,prediction,s
 
 from __future__ import annotations
 
-import csv
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from bike.errors import DataError
+from bike.errors import DataError, one_line
 from bike.evaluate.metrics import (
     average_precision,
     class_accuracy,
 )
 from bike.evaluate.scores import SCORES_NAME, Scores, summarize, write_scores
-from bike.files import atomic_write, csv_writer, existing_file, read_json, write_json
+from bike.files import atomic_write, csv_writer, read_json, write_json
+from bike.tables import read_table
 
 
 def write_results(
@@ -118,53 +118,25 @@ class ClassResult:
 
 def read_per_class(path: Path | str) -> list[ClassResult]:
     """Read ``per_class.csv`` (label,name,videos,top1,ap), in the file's order."""
-    found = []
-    for line, row in read_table(path, ("label", "name", "videos", "top1", "ap")):
-        try:
-            videos = int(float(row["videos"]))
-            found.append(ClassResult(int(row["label"]), row["name"], videos, _cell(row["top1"]), _cell(row["ap"])))
-        except (ValueError, TypeError, OverflowError):
-            raise DataError(f"{path}: line {line}: not a class with its numbers. Evaluate again.") from None
-    return found
+    table = read_table(path, [field.name for field in fields(ClassResult)])
+    try:
+        return [
+            ClassResult(int(label), name, int(videos), *(float(text) if text else None for text in percents))
+            for label, name, videos, *percents in table.to_numpy().tolist()
+        ]
+    except ValueError as error:
+        raise DataError(f"{path}: not classes with their numbers ({one_line(error)}). Evaluate again.") from error
 
 
 def read_confusion(path: Path | str) -> Counter[tuple[str, str]]:
     """Read ``confusion.csv``: how many videos of the first class were given the second."""
-    return Counter((row["actual"], row["predicted"]) for _, row in read_table(path, ("actual", "predicted")))
+    table = read_table(path, ("actual", "predicted"))
+    return Counter(zip(table["actual"], table["predicted"], strict=True))
 
 
-def read_table(path: Path | str, columns: Sequence[str]) -> list[tuple[int, dict[str, str]]]:
-    """Rows of a CSV file with their line numbers.
-
-    Raises:
-        DataError: not CSV, or a column is missing.
-    """
-    try:
-        with existing_file(path).open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-            reader = csv.DictReader(file, restval="")
-            missing = [name for name in columns if name not in (reader.fieldnames or [])]
-            if missing:
-                raise DataError(f"{path}: column {missing[0]!r} is missing (columns needed: {', '.join(columns)}).")
-            return [(reader.line_num, row) for row in reader]
-    except csv.Error as error:
-        raise DataError(f"{path}: not a CSV file ({error}).") from error
-
-
-def read_numbers(path: Path) -> dict[str, float | None]:
-    """A JSON object's numbers; other values are left out, null is kept."""
+def read_numbers(path: Path) -> dict[str, float]:
+    """A JSON object's numbers; all else is left out."""
     found: Any = read_json(path)
     if not isinstance(found, dict):
         raise DataError(f"{path}: an object of numbers is needed (got {type(found).__name__}). Evaluate again.")
-    numbers = {}
-    for name, value in found.items():
-        if value is None or (isinstance(value, int | float) and not isinstance(value, bool)):
-            if value is not None and not math.isfinite(value):
-                raise DataError(f"{path}: {name} must be a finite number (got {value}). Evaluate again.")
-            numbers[name] = None if value is None else float(value)
-    return numbers
-
-
-def _cell(text: str) -> float | None:
-    """A percentage, or None for an empty cell or NaN."""
-    value = float(text) if text.strip() else math.nan
-    return value if math.isfinite(value) else None
+    return {name: float(value) for name, value in found.items() if type(value) in (int, float)}

@@ -1,20 +1,77 @@
-"""Charts as inline SVG. Colours are the page's CSS variables, so that they follow light and dark; text is escaped."""
+"""Charts with matplotlib as SVG to embed in the page: text stays text, colours are the style sheet's."""
 
 from __future__ import annotations
 
-import math
+import io
+import re
+import warnings
 from collections import Counter
 from collections.abc import Sequence
+from typing import Any
+from xml.etree import ElementTree
 
-from markupsafe import Markup, escape
+import matplotlib as mpl
+import numpy as np
+from markupsafe import Markup
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
+from bike.errors import one_line
 from bike.report.curves import Curve, thin_out
-from bike.report.table import visible
 
-NUM_COLOURS = 8
 LABELLED_CLASSES = 40  # a matrix of more classes is drawn without names and numbers
+LINE_COLOURS = tuple(f"c{number}" for number in range(1, 9))
+_COLOURS = ("soft", "ink", "rule", "faint", "panel", "hit", "miss", "on-strong", *LINE_COLOURS)
+_STYLE = {
+    "svg.hashsalt": "bike",  # equal input gives equal ids
+    "svg.fonttype": "none",
+    "font.sans-serif": ["DejaVu Sans"],  # comes with matplotlib and measures; the style sheet says what draws
+    "text.parse_math": False,  # a class may be called $x$
+    "font.size": 8,
+    "axes.facecolor": "none",
+    "figure.facecolor": "none",
+    "axes.axisbelow": True,
+}
+_TITLE = "title:"  # an id that begins so becomes a tooltip
 
 
+def _colour(name: str) -> str:
+    """A stand-in for a colour of the style sheet, which differs between light and dark; :func:`_embed` puts it in."""
+    return f"#0000{_COLOURS.index(name):02x}"
+
+
+def _tooltip(text: str) -> str:
+    return _TITLE + one_line(text)
+
+
+@mpl.rc_context(_STYLE)  # type: ignore[arg-type]
+def line_chart(curves: Sequence[Curve], runs: Sequence[str]) -> Markup:
+    """Curves of one metric over steps; losses are noisy: faint, with a running mean over a twentieth of the points.
+
+    Args:
+        curves: at least one, each with at least one point.
+        runs: their place decides the colour of a run.
+    """
+    figure = Figure(figsize=(4.8, 2.5), layout="constrained")
+    axes: Any = figure.subplots()
+    for curve in curves:
+        points = thin_out(curve.points)
+        colour = _colour(LINE_COLOURS[runs.index(curve.run) % len(LINE_COLOURS)])
+        if curve.metric.endswith("loss"):
+            axes.plot(points.index, points, color=colour, linewidth=0.8, alpha=0.3)
+            points = points.rolling(1 + len(points) // 20, center=True, min_periods=1).mean()
+        title = _tooltip(f"{curve.run}: {curve.points.iloc[-1]:.4g} at step {curve.points.index[-1]:.0f}")
+        marker = "o" if len(points) == 1 else None
+        axes.plot(points.index, points, color=colour, linewidth=1.5, marker=marker, markersize=4, gid=title)
+    axes.grid(axis="y", color=_colour("rule"), linewidth=0.7)
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0)
+    axes.margins(x=0.01)
+    axes.locator_params(nbins=6)
+    return _embed(figure, curves[0].metric, "lines")
+
+
+@mpl.rc_context(_STYLE)  # type: ignore[arg-type]
 def heat_map(names: Sequence[str], counts: Counter[tuple[str, str]]) -> Markup:
     """A confusion matrix: rows are actual classes, columns predicted ones, colour the share of the row.
 
@@ -22,164 +79,80 @@ def heat_map(names: Sequence[str], counts: Counter[tuple[str, str]]) -> Markup:
         names: classes in order; counts of other names are left out.
         counts: (actual, predicted) -> videos.
     """
-    totals = Counter[str]()
-    for (actual, _), count in counts.items():
-        totals[actual] += count
-    return _labelled(names, counts, totals) if len(names) <= LABELLED_CLASSES else _dense(names, counts, totals)
-
-
-def _labelled(names: Sequence[str], counts: Counter[tuple[str, str]], totals: Counter[str]) -> Markup:
-    cell = 28 if len(names) <= 24 else 22
-    short = [_shorten(name) for name in names]
-    left = 16 + 6.2 * max(map(len, short))
-    top = 14 + 4.8 * max(map(len, short))
-    width, height = left + cell * len(names) + 0.75 * top, top + cell * len(names) + 6
-    parts = [_open(width, height, "Confusion matrix", css="matrix")]
-    for i, name in enumerate(names):
-        middle = left + cell * (i + 0.5)
-        parts.append(
-            Markup(
-                '<text class="tick" transform="translate({:.1f} {:.1f}) rotate(-48)">{}<title>{}</title></text>'
-            ).format(middle + 3, top - 7, short[i], visible(name))
-        )
-        parts.append(
-            Markup('<text class="tick end" x="{:.1f}" y="{:.1f}">{}<title>{}</title></text>').format(
-                left - 8, top + cell * (i + 0.5) + 4, short[i], visible(name)
-            )
-        )
-    for row, actual in enumerate(names):
-        for column, predicted in enumerate(names):
-            count = counts[actual, predicted]
-            share = count / totals[actual] if count else 0.0
-            x, y = left + cell * column, top + cell * row
-            kind = "hit" if row == column else "miss"
-            parts.append(
-                Markup('<rect class="{}" x="{:.1f}" y="{:.1f}" width="{}" height="{}" rx="3"').format(
-                    kind if count else "empty", x + 1, y + 1, cell - 2, cell - 2
-                )
-            )
-            if not count:
-                parts.append(Markup("/>"))
-                continue
-            parts.append(
-                Markup(
-                    ' fill-opacity="{:.2f}"><title>{}: {} of {} as {}</title></rect>'
-                    '<text class="count{}" x="{:.1f}" y="{:.1f}">{}</text>'
-                ).format(
-                    0.15 + 0.85 * share,
-                    visible(actual),
-                    count,
-                    totals[actual],
-                    visible(predicted),
-                    " strong" if share > 0.5 else "",
-                    x + cell / 2,
-                    y + cell / 2 + 4,
-                    count,
-                )
-            )
-    return _join([*parts, Markup("</svg>")])
-
-
-def _dense(names: Sequence[str], counts: Counter[tuple[str, str]], totals: Counter[str]) -> Markup:
-    """One path for each of eight shades: small, however many classes."""
     place = {name: i for i, name in enumerate(names)}
-    shades: dict[tuple[str, int], list[str]] = {}
-    for (actual, predicted), count in sorted(counts.items()):
+    matrix = np.zeros((len(names), len(names)), int)
+    for (actual, predicted), count in counts.items():
         if actual in place and predicted in place:
-            row, column = place[actual], place[predicted]
-            shade = max(1, math.ceil(8 * count / totals[actual]))
-            shades.setdefault(("hit" if row == column else "miss", shade), []).append(f"M{column} {row}h1v1h-1z")
-    parts = [_open(len(names), len(names), "Confusion matrix", css="matrix dense")]
-    parts.append(Markup('<rect class="empty" width="{0}" height="{0}"/>').format(len(names)))
-    for (kind, shade), cells in sorted(shades.items()):
-        path = Markup('<path class="{}" fill-opacity="{:.2f}" d="{}"/>')
-        parts.append(path.format(kind, 0.15 + 0.85 * shade / 8, "".join(cells)))
-    return _join([*parts, Markup("</svg>")])
+            matrix[place[actual], place[predicted]] = count
+    labelled = len(names) <= LABELLED_CLASSES
+    side = (0.3 if len(names) <= 24 else 0.23) * len(names) if labelled else 7.0
+    figure = Figure(figsize=(side, side))
+    axes: Any = figure.add_axes((0, 0, 1, 1), facecolor=_colour("faint"))
+    axes.set(xlim=(-0.5, len(names) - 0.5), ylim=(len(names) - 0.5, -0.5))
+    axes.spines[:].set_visible(False)
+    axes.tick_params(length=0, labelbottom=False, labeltop=labelled, labelleft=labelled)
+    if labelled:
+        _draw_cells(axes, names, matrix)
+    else:
+        _draw_image(axes, matrix)
+    return _embed(figure, "Confusion matrix", "matrix" if labelled else "matrix dense", bbox_inches="tight")
 
 
-def line_chart(curves: Sequence[Curve], colours: dict[str, int]) -> Markup:
-    """Curves of one metric over steps.
-
-    Args:
-        curves: at least one, each with at least one point.
-        colours: run -> index of its colour.
-    """
-    width, height, left, right, top, bottom = 340, 200, 46, 10, 10, 26
-    points = [point for curve in curves for point in curve.points]
-    xs, ys = nice_ticks(*_range([x for x, _ in points]), 5), nice_ticks(*_range([y for _, y in points]), 5)
-    low_x, high_x = min(x for x, _ in points), max(x for x, _ in points)
-    low_y, high_y = min(ys[0], *(y for _, y in points)), max(ys[-1], *(y for _, y in points))
-
-    def place(x: float, y: float) -> tuple[float, float]:
-        across = (x - low_x) / (high_x - low_x) if high_x > low_x else 0.5
-        up = (y - low_y) / (high_y - low_y) if high_y > low_y else 0.5
-        return left + across * (width - left - right), height - bottom - up * (height - top - bottom)
-
-    parts = [_open(width, height, curves[0].metric, css="lines")]
-    for tick in ys:
-        _, y = place(low_x, tick)
-        parts.append(
-            Markup('<path class="grid" d="M{} {:.1f}H{}"/><text class="tick end" x="{}" y="{:.1f}">{}</text>').format(
-                left, y, width - right, left - 6, y + 3.5, tick_text(tick)
-            )
+def _draw_cells(axes: Any, names: Sequence[str], matrix: np.ndarray) -> None:
+    for row, column in np.argwhere(matrix).tolist():
+        count, total = matrix[row, column], matrix[row].sum()
+        colour, strong = _colour("hit" if row == column else "miss"), count > total / 2
+        title = _tooltip(f"{names[row]}: {count} of {total} as {names[column]}")
+        cell = Rectangle((column - 0.5, row - 0.5), 1, 1, color=colour, alpha=0.15 + 0.85 * count / total, gid=title)
+        axes.add_patch(cell)
+        axes.text(
+            column, row, str(count), ha="center", va="center_baseline", color=_colour("on-strong" if strong else "ink")
         )
-    for tick in (tick for tick in xs if low_x <= tick <= high_x):
-        x, _ = place(tick, low_y)
-        label = Markup('<text class="tick middle" x="{:.1f}" y="{}">{}</text>')
-        parts.append(label.format(x, height - bottom + 16, tick_text(tick)))
-    for curve in curves:
-        places = [place(x, y) for x, y in thin_out(curve.points)]
-        colour = colours[curve.run] % NUM_COLOURS + 1
-        last = curve.points[-1]
-        if len(places) == 1:
-            shape = Markup('<circle class="dot c{}" cx="{:.1f}" cy="{:.1f}" r="3">').format(colour, *places[0])
-            end = Markup("</circle>")
-        else:
-            line = "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in places)
-            shape, end = Markup('<path class="line c{}" d="{}">').format(colour, line), Markup("</path>")
-        title = Markup("<title>{}: {} at step {}</title>")
-        parts.append(shape + title.format(visible(curve.run), tick_text(last[1]), tick_text(last[0])) + end)
-    return _join([*parts, Markup("</svg>")])
+    short = [text if len(text) <= 36 else text[:35] + "…" for text in map(one_line, names)]
+    axes.set_xticks(range(len(names)), short, rotation=48, ha="left", rotation_mode="anchor")
+    axes.set_yticks(range(len(names)), short)
+    for name, across, down in zip(names, axes.get_xticklabels(), axes.get_yticklabels(), strict=True):
+        across.set_gid(_tooltip(name))
+        down.set_gid(_tooltip(name))
+    for edge in np.arange(len(names) + 1) - 0.5:  # gaps between the cells
+        axes.axhline(edge, color=_colour("panel"), linewidth=1.5)
+        axes.axvline(edge, color=_colour("panel"), linewidth=1.5)
 
 
-def nice_ticks(low: float, high: float, count: int) -> list[float]:
-    """About ``count`` round numbers from just below ``low`` to just above ``high``."""
-    raw = (high - low) / max(count - 1, 1)
-    magnitude = 10.0 ** math.floor(math.log10(raw))
-    step = next(factor * magnitude for factor in (1, 2, 2.5, 5, 10) if factor * magnitude >= raw * 0.999)
-    first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
-    return [round(i * step, 12) for i in range(first, last + 1)]
+def _draw_image(axes: Any, matrix: np.ndarray) -> None:
+    """One pixel a cell: small, however many classes. A picture's colours can't follow the theme, so they suit both."""
+    share = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
+    pixels = np.broadcast_to(np.array([0.89, 0.45, 0.16, 1.0]), (*matrix.shape, 4)).copy()
+    pixels[np.diag_indices(len(matrix))] = (0.23, 0.55, 0.83, 1.0)
+    pixels[..., 3] = np.where(matrix, 0.15 + 0.85 * share, 0)
+    axes.imshow(pixels, interpolation="none", aspect="auto")
 
 
-def tick_text(value: float) -> str:
-    """A short number: 0.0005 as 5e-4, 12000 as 12k."""
-    if value == 0:
-        return "0"
-    if abs(value) < 1e-3:
-        mantissa, exponent = f"{value:.1e}".split("e")
-        return f"{float(mantissa):g}e{int(exponent)}"
-    return f"{value / 1000:.4g}k" if abs(value) >= 10_000 else f"{value:.4g}"
+def _embed(figure: Figure, label: str, css: str, **options: Any) -> Markup:
+    """The figure as an ``svg`` element that fits into HTML, follows the style sheet and refers to nothing outside."""
+    file = io.BytesIO()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # the font that measures lacks some scripts; the browser's fonts draw them
+        figure.savefig(file, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")), **options)
+    root = ElementTree.fromstring(file.getvalue())  # noqa: S314 (just written by matplotlib)
+    for element in root.iter():
+        element.tag = element.tag.rpartition("}")[2]
+        for child in list(element):
+            if child.tag.endswith(("}metadata", "}defs")) and child.find("{*}path") is None:
+                element.remove(child)  # a style for the whole page, clips that nothing needs
+        for name, value in list(element.attrib.items()):
+            del element.attrib[name]
+            if name != "clip-path":
+                element.set(name.rpartition("}")[2], value if name == "id" else _tidy(value))
+        title = element.attrib.pop("id", "") if element.tag in ("g", "image") else ""
+        if title.startswith(_TITLE):
+            ElementTree.SubElement(element, "title").text = title.removeprefix(_TITLE)
+    size = {name: root.get(name, "") for name in ("viewBox", "width", "height")}
+    root.attrib = {"class": css, **size, "role": "img", "aria-label": one_line(label)}
+    return Markup(ElementTree.tostring(root, encoding="unicode"))  # noqa: S704 (escaped by ElementTree)
 
 
-def _range(values: Sequence[float]) -> tuple[float, float]:
-    low, high = min(values), max(values)
-    if high - low > 1e-12 * max(abs(low), abs(high), 1e-300):
-        return low, high
-    margin = 0.1 * abs(low)
-    return (low - margin, high + margin) if margin else (0.0, 1.0)
-
-
-def _shorten(name: str, limit: int = 36) -> str:
-    text = " ".join(visible(name).split())
-    return text if len(text) <= limit else text[: limit - 1] + "…"
-
-
-def _open(width: float, height: float, label: str, *, css: str) -> Markup:
-    start = Markup(
-        '<svg class="{0}" viewBox="0 0 {1:.0f} {2:.0f}" width="{1:.0f}" height="{2:.0f}" role="img" aria-label="{3}">'
-    )
-    return start.format(css, width, height, visible(label))
-
-
-def _join(parts: Sequence[Markup]) -> Markup:
-    return Markup("").join(escape(part) for part in parts)
+def _tidy(value: str) -> str:
+    """Colours of the style sheet, and hundredths of a point where matplotlib writes millionths."""
+    value = re.sub(r"#0000([01][0-9a-f])", lambda match: f"var(--{_COLOURS[int(match[1], 16)]})", value)
+    return re.sub(r"(\.\d\d)\d+", r"\1", value)

@@ -2,35 +2,43 @@
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from bike.errors import DataError
+import numpy as np
+
+from bike.errors import DataError, one_line
 from bike.report.rows import TRAINING
+from bike.tables import read_table
+
+if TYPE_CHECKING:
+    from pandas import Series
 
 MAX_POINTS = 240
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Curve:
     """One metric of one run.
 
     Attributes:
         run: the run's folder, such as ``video-transf-vcs``.
         metric: path of the file below ``plots/metrics`` without its ending, such as ``train/loss``.
-        points: (step, value), by step; values beyond ±1e30, infinity and NaN are left out.
+        points: step -> value, by step, all finite.
     """
 
     run: str
     metric: str
-    points: tuple[tuple[float, float], ...]
+    points: Series[float]
 
 
 def read_curves(results: Path) -> list[Curve]:
-    """The curves below ``results/train/<run>`` and ``results/pretrain``, in the order of their paths; maybe none."""
+    """The curves below ``results/train/<run>`` and ``results/pretrain``, in the order of their paths; maybe none.
+
+    Raises:
+        DataError: a file is not a table of a step and a number.
+    """
     train, pretrain = (results / name for name in TRAINING)
     runs = [*sorted(path for path in train.glob("*") if path.is_dir()), pretrain]
     curves = []
@@ -38,28 +46,22 @@ def read_curves(results: Path) -> list[Curve]:
         folder = run / "plots" / "metrics"
         for path in sorted(folder.rglob("*.tsv")):
             points = _read_points(path)
-            if points:
+            if len(points):
                 curves.append(Curve(run.name, path.relative_to(folder).with_suffix("").as_posix(), points))
     return curves
 
 
-def thin_out(points: Sequence[tuple[float, float]], limit: int = MAX_POINTS) -> list[tuple[float, float]]:
+def thin_out(points: Series[float], limit: int = MAX_POINTS) -> Series[float]:
     """At most ``limit`` points: runs of neighbours are replaced by their means; few points stay as they are."""
-    if len(points) <= limit:
-        return list(points)
-    bounds = [round(i * len(points) / limit) for i in range(limit + 1)]
-    groups = [points[low:high] for low, high in pairwise(bounds)]
-    return [(sum(x for x, _ in group) / len(group), sum(y for _, y in group) / len(group)) for group in groups]
+    groups = np.arange(len(points)) * limit // max(len(points), limit)
+    steps = points.index.to_series().groupby(groups).mean()
+    return points.groupby(groups).mean().set_axis(steps)
 
 
-def _read_points(path: Path) -> tuple[tuple[float, float], ...]:
+def _read_points(path: Path) -> Series[float]:
+    table = read_table(path, ("step", path.stem), separator="\t")
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            reader = csv.DictReader(file, delimiter="\t")
-            columns = [name for name in reader.fieldnames or [] if name not in ("step", "timestamp")]
-            if len(columns) != 1 or "step" not in (reader.fieldnames or []):
-                raise DataError(f"{path}: columns `step` and one metric are needed. Train again.")
-            points = [(float(row["step"]), float(row[columns[0]])) for row in reader]
-    except (ValueError, TypeError, csv.Error) as error:
-        raise DataError(f"{path}: not a curve of numbers. Train again.") from error
-    return tuple(sorted(point for point in points if all(abs(value) < 1e30 for value in point)))
+        values = table.astype(float)
+    except ValueError as error:
+        raise DataError(f"{path}: not a curve of numbers ({one_line(error)}). Train again.") from error
+    return values[np.isfinite(values).all(axis=1)].set_index("step")[path.stem].sort_index(kind="stable")

@@ -2,23 +2,13 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bike.evaluate.results import read_table
-from bike.records import VideoRecord, read_labels, read_list, read_manifest
+from bike.records import read_labels, read_list, read_manifest
+from bike.tables import read_table
 
-
-@dataclass(frozen=True, slots=True)
-class SplitSize:
-    """One split's size; ``frames`` counts each sample's pack."""
-
-    name: str
-    samples: int
-    classes: int
-    frames: int
+AUDIT_COLUMNS = ("finding", "action", "list", "path", "label", "detail")
 
 
 @dataclass(slots=True)
@@ -27,18 +17,16 @@ class DataSummary:
 
     Attributes:
         classes: number of class names, None without ``labels.csv``.
-        splits: the list files there are.
-        videos, rejected: rows of the manifest and those rejected; None without a manifest.
-        hours: length of the accepted videos, None without a manifest.
-        audit_columns, audit: the audit's table as it is; None without ``audit.csv``.
+        splits: (name, samples, classes, frames) of the list files there are; each sample counts all frames of its pack.
+        videos: rows of the manifest, None without one.
+        rejected: (path, reason) of the rejected ones among them.
+        audit: rows of ``audit.csv`` with :data:`AUDIT_COLUMNS`, None without the file.
     """
 
     classes: int | None = None
-    splits: list[SplitSize] = field(default_factory=list)
+    splits: list[tuple[str, int, int, int]] = field(default_factory=list)
     videos: int | None = None
-    rejected: list[VideoRecord] | None = None
-    hours: float | None = None
-    audit_columns: list[str] = field(default_factory=list)
+    rejected: list[tuple[str, str]] | None = None
     audit: list[list[str]] | None = None
 
 
@@ -48,29 +36,16 @@ def summarise_data(lists: Path | None, manifest: Path | None) -> DataSummary:
     if manifest is not None and manifest.is_file():
         records = read_manifest(manifest)
         summary.videos = len(records)
-        summary.rejected = [record for record in records if record.status != "ok"]
-        summary.hours = sum(record.seconds for record in records if record.status == "ok") / 3600
+        summary.rejected = [(record.path, record.error) for record in records if record.status != "ok"]
     if lists is None:
         return summary
     if (lists / "labels.csv").is_file():
         summary.classes = len(read_labels(lists / "labels.csv"))
-    files = [lists / f"{name}.csv" for name in ("train", "val", "test")]
-    summary.splits = [_split_size(path) for path in files if path.is_file()]
+    for path in (lists / f"{name}.csv" for name in ("train", "val", "test")):
+        if path.is_file():
+            samples = read_list(path)
+            classes = {label for sample in samples for label in sample.labels}
+            summary.splits.append((path.stem, len(samples), len(classes), sum(sample.frames for sample in samples)))
     if (lists / "audit.csv").is_file():
-        rows = [
-            {str(name): str(value) for name, value in row.items()} for _, row in read_table(lists / "audit.csv", ())
-        ]
-        summary.audit_columns = list(rows[0]) if rows else []
-        summary.audit = [[row.get(name, "") for name in summary.audit_columns] for row in rows]
+        summary.audit = read_table(lists / "audit.csv", AUDIT_COLUMNS).to_numpy().tolist()
     return summary
-
-
-def count_reasons(rejected: Sequence[VideoRecord]) -> list[tuple[str, int]]:
-    """Reasons with how often each was given, the most frequent first."""
-    return sorted(Counter(record.error for record in rejected).items(), key=lambda item: (-item[1], item[0]))
-
-
-def _split_size(path: Path) -> SplitSize:
-    samples = read_list(path)
-    classes = {label for sample in samples for label in sample.labels}
-    return SplitSize(path.stem, len(samples), len(classes), sum(sample.frames for sample in samples))

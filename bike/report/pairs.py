@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
+import torch
 
 from bike.errors import DataError, ParamsError, nearest
 from bike.evaluate.results import read_confusion, read_per_class
-from bike.files import existing_file
+from bike.evaluate.scores import SCORES_NAME, Scores, read_scores
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,13 +20,11 @@ class PairResult:
 
     Attributes:
         pair: the two class names.
-        videos: videos of either class.
-        correct: percent of them given the right class out of all classes; None without ``confusion.csv``.
+        correct: percent of their videos given the right class out of all classes; None without ``confusion.csv``.
         forced: percent for which the right one of the two scores higher (chance: 50); None without a scores file.
     """
 
     pair: tuple[str, str]
-    videos: int
     correct: float | None
     forced: float | None
 
@@ -34,8 +33,7 @@ def pair_results(folder: Path, pairs: Sequence[tuple[str, str]]) -> list[PairRes
     """How well the evaluation in ``folder`` tells each pair of classes apart.
 
     Args:
-        folder: holds ``per_class.csv`` and perhaps ``confusion.csv`` and ``scores.safetensors`` (``scores`` and
-            ``labels``, both (N,K)).
+        folder: holds ``per_class.csv`` and perhaps ``confusion.csv`` and ``scores.safetensors``.
         pairs: class names.
 
     Returns:
@@ -47,73 +45,30 @@ def pair_results(folder: Path, pairs: Sequence[tuple[str, str]]) -> list[PairRes
     """
     if not pairs or not (folder / "per_class.csv").is_file():
         return []
-    classes = {item.name: item for item in read_per_class(folder / "per_class.csv")}
-    pairs = [pair for pair in pairs if any(name in classes for name in pair)]
-    for name in (name for pair in pairs for name in pair):
-        if name not in classes:
-            hint = nearest(name, classes)
-            raise ParamsError(
-                f"report.order_pairs: {name!r} is not a class in {folder}.{hint} Name two classes a pair."
-            )
-    if not pairs:
-        return []
-    forced = _forced_choices(folder / "scores.safetensors", [(classes[a].label, classes[b].label) for a, b in pairs])
-    correct = _correct(folder / "confusion.csv", pairs)
-    videos = [sum(classes[name].videos for name in pair) for pair in pairs]
+    videos = {item.name: item.videos for item in read_per_class(folder / "per_class.csv")}
+    known = [pair for pair in dict.fromkeys(pairs) if any(name in videos for name in pair)]
+    for name in (name for pair in known for name in pair if name not in videos):
+        hint = nearest(name, videos)
+        raise ParamsError(f"report.order_pairs: {name!r} is not a class in {folder}.{hint} Name two classes a pair.")
+    shown = [pair for pair in known if any(videos[name] for name in pair)]
+    confusion = read_confusion(folder / "confusion.csv") if (folder / "confusion.csv").is_file() else Counter()
+    scores = read_scores(folder) if shown and (folder / SCORES_NAME).is_file() else None
+    if scores and scores.names != list(videos):
+        raise DataError(f"{folder}: {SCORES_NAME} and per_class.csv have other classes. Evaluate again.")
     return [
-        PairResult(pair, count, right, choice)
-        for pair, count, right, choice in zip(pairs, videos, correct, forced, strict=True)
-        if count
+        PairResult(pair, _correct(confusion, pair), _forced_choice(scores, pair) if scores else None) for pair in shown
     ]
 
 
-def _correct(path: Path, pairs: Sequence[tuple[str, str]]) -> list[float | None]:
-    """Percent of the videos of each pair that were given their class."""
-    if not path.is_file():
-        return [None] * len(pairs)
-    confusion = read_confusion(path)
-    found: list[float | None] = []
-    for pair in pairs:
-        videos = sum(count for (actual, _), count in confusion.items() if actual in pair)
-        found.append(100 * sum(confusion[name, name] for name in pair) / videos if videos else None)
-    return found
+def _correct(confusion: Counter[tuple[str, str]], pair: tuple[str, str]) -> float | None:
+    videos = sum(count for (actual, _), count in confusion.items() if actual in pair)
+    return 100 * sum(confusion[name, name] for name in pair) / videos if videos else None
 
 
-def _forced_choices(path: Path, pairs: Sequence[tuple[int, int]]) -> list[float | None]:
-    """Percent of the videos of each pair for which the right class scores higher; a tie counts half."""
-    if not path.is_file():
-        return [None] * len(pairs)
-    scores, labels = read_scores(path)
-    highest = max(max(pair) for pair in pairs)
-    if scores.shape[1] <= highest:
-        raise DataError(f"{path}: {scores.shape[1]} classes, but an order pair has class {highest}. Evaluate again.")
-    found: list[float | None] = []
-    for first, second in pairs:
-        wins: list[float] = []
-        for right, wrong in ((first, second), (second, first)):
-            chosen = scores[labels[:, right] > 0]
-            margin = chosen[:, right] - chosen[:, wrong]
-            wins += (0.5 * (np.sign(margin) + 1)).tolist()
-        found.append(100 * sum(wins) / len(wins) if wins else None)
-    return found
-
-
-def read_scores(path: Path | str) -> tuple[np.ndarray, np.ndarray]:
-    """``scores`` and ``labels``, both (N,K), of a scores file.
-
-    Raises:
-        DataError: not such a file.
-    """
-    from safetensors import SafetensorError
-    from safetensors.numpy import load_file
-
-    try:
-        tensors = load_file(existing_file(path))
-    except (SafetensorError, OSError, ValueError, KeyError) as error:
-        raise DataError(f"{path}: not a safetensors file. Evaluate again.") from error
-    scores, labels = tensors.get("scores"), tensors.get("labels")
-    if scores is None or labels is None or scores.shape != labels.shape or scores.ndim != 2:
-        raise DataError(f"{path}: `scores` and `labels` of one shape (N,K) are needed. Evaluate again.")
-    if not np.isfinite(scores).all():
-        raise DataError(f"{path}: scores that are not finite. Evaluate again.")
-    return scores, labels
+def _forced_choice(scores: Scores, pair: tuple[str, str]) -> float | None:
+    columns = [scores.names.index(name) for name in pair]
+    first, second = scores.scores[:, columns].T
+    shows_first, shows_second = scores.targets[:, columns].bool().T
+    margins = torch.cat([(first - second)[shows_first], (second - first)[shows_second]])
+    wins = (margins.sign().double() + 1) / 2  # a tie counts half
+    return 100 * float(wins.sum()) / len(wins) if len(wins) else None

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bike.errors import DataError
+from bike.errors import DataError, first_few
 from bike.evaluate.results import ClassResult, read_numbers, read_per_class
 from bike.files import existing_dir
-from bike.report.pairs import pair_results
+from bike.report.pairs import PairResult, pair_results
 
 PERCENTS = ("top1", "top5", "mean_class", "map")
 TRAINING = ("train", "pretrain")  # folders below results/ with curves, not evaluations
@@ -45,7 +45,9 @@ class Row:
         top1, top5, mean_class, map: percent.
         videos: videos scored.
         seconds: wall time of the evaluation, from ``timing.json``.
-        order: percent of the videos of order pairs for which the right one of the two scores higher (chance: 50).
+        order: mean over the order pairs of how often the right one of the two scores higher, in percent (chance: 50).
+        pairs: the figures of each order pair.
+        spreads: (what, mean, standard deviation) in percent of protocols that average over draws or splits of classes.
         folder: where the numbers are from; None for chance and for what was not run.
         ran: False when there are no numbers; the row then reads "not run".
     """
@@ -61,6 +63,8 @@ class Row:
     videos: int | None = None
     seconds: float | None = None
     order: float | None = None
+    pairs: tuple[PairResult, ...] = ()
+    spreads: tuple[tuple[str, float, float], ...] = ()
     folder: Path | None = None
     ran: bool = True
 
@@ -96,10 +100,23 @@ def results_table(results: Path | str, *, order_pairs: Sequence[tuple[str, str]]
         if not any(row.method == method for row in rows):
             rows.append(Row(name, method, ran=False))
     rows.sort(key=_table_order)
-    for row in rows:
-        if row.folder and (row.folder / "per_class.csv").is_file():
-            return [_chance(row, read_per_class(row.folder / "per_class.csv"), bool(order_pairs)), *rows]
-    return rows
+    measured = next((row for row in rows if any(item.videos for item in per_class(row))), None)
+    return [_chance(measured, bool(order_pairs)), *rows] if measured else rows
+
+
+def check_complete(results: Path | str, expected: Sequence[str]) -> None:
+    """Make sure that nothing is missing that the table and the curves should show.
+
+    Args:
+        results: the folder.
+        expected: folders below it, such as ``fuse/4x3`` or ``train/attributes``, each with a ``metrics.json``.
+
+    Raises:
+        DataError: some are not there; they are named.
+    """
+    missing = [name for name in expected if not (Path(results) / name / "metrics.json").is_file()]
+    if missing:
+        raise DataError(f"{results}: no metrics.json in {first_few(missing)}. Run or pull the stages that make them.")
 
 
 def best_row(rows: Sequence[Row]) -> Row:
@@ -114,31 +131,20 @@ def find_row(rows: Sequence[Row], name: str, views: str = "") -> Row | None:
     return next((row for row in found if row.views == views), found[-1] if found else None)
 
 
-def spread_figures(row: Row) -> list[tuple[str, float, float]]:
-    """Protocols that average over draws or splits of the classes: what, mean and standard deviation in percent."""
-    if row.folder is None:
-        return []
-    metrics = read_numbers(row.folder / "metrics.json")
-    found = []
-    for name, title in SPREADS.items():
-        mean, spread = metrics.get(f"{name}_mean"), metrics.get(f"{name}_std")
-        if mean is not None and spread is not None:
-            found.append((title, mean, spread))
-    return found
+def per_class(row: Row | None) -> list[ClassResult]:
+    """Figures of each class of an evaluation; none without ``per_class.csv``."""
+    path = row.folder / "per_class.csv" if row and row.folder else None
+    return read_per_class(path) if path and path.is_file() else []
 
 
 def expected_random_ap(positives: int, total: int) -> float:
-    """Expected average precision (0 to 1) of a random order of ``total`` items, ``positives`` of them relevant.
+    """Expected average precision (0 to 1) of a random order of ``total`` items, ``positives`` (at least 1) relevant.
 
     The item at rank i is relevant with probability positives/total, and then (i-1)(positives-1)/(total-1) relevant
     ones are expected above it; summed over the ranks.
     """
-    if positives <= 0 or total <= 0:
-        return 0.0
-    if total == 1:
-        return 1.0
     harmonic = sum(1 / rank for rank in range(1, total + 1))
-    return (harmonic + (positives - 1) / (total - 1) * (total - harmonic)) / total
+    return (harmonic + (positives - 1) / max(total - 1, 1) * (total - harmonic)) / total
 
 
 def _evaluation_folders(results: Path) -> list[Path]:
@@ -156,22 +162,23 @@ def _read_row(folder: Path, results: Path, order_pairs: Sequence[tuple[str, str]
         if value is not None and not 0 <= value <= 100:
             raise DataError(f"{folder / 'metrics.json'}: {metric} must be a percentage (got {value}). Evaluate again.")
     name, *views = folder.relative_to(results).parts
-    method, head = KNOWN.get(name, (name, ""))
-    videos = metrics.get("videos")
     timing = folder / "timing.json"
-    choices = [pair.forced for pair in pair_results(folder, order_pairs) if pair.forced is not None]
+    pairs = tuple(pair_results(folder, order_pairs))
+    choices = [pair.forced for pair in pairs if pair.forced is not None]
     return Row(
         name,
-        method,
-        head,
-        re.sub(r"^(\d+)x(\d+)$", r"\1×\2", "".join(views)),
-        top1=percents["top1"],
-        top5=percents["top5"],
-        mean_class=percents["mean_class"],
-        map=percents["map"],
-        videos=None if videos is None else int(videos),
+        *KNOWN.get(name, (name, "")),
+        views=re.sub(r"^(\d+)x(\d+)$", r"\1×\2", "".join(views)),
+        **percents,  # type: ignore[arg-type]
+        videos=int(metrics["videos"]) if "videos" in metrics else None,
         seconds=read_numbers(timing).get("seconds") if timing.is_file() else None,
         order=sum(choices) / len(choices) if choices else None,
+        pairs=pairs,
+        spreads=tuple(
+            (title, metrics[f"{key}_mean"], metrics[f"{key}_std"])
+            for key, title in SPREADS.items()
+            if {f"{key}_mean", f"{key}_std"} <= metrics.keys()
+        ),
         folder=folder,
     )
 
@@ -183,22 +190,20 @@ def _table_order(row: Row) -> tuple[int, str, int, str]:
     return place, row.name, int(views[1]) * int(views[2]) if views else 0, row.views
 
 
-def _chance(row: Row, classes: Sequence[ClassResult], pairs: bool) -> Row:
+def _chance(row: Row, pairs: bool) -> Row:
     """What a uniform guess and a random order reach on the videos that ``row`` was measured on."""
-    counts = [item.videos for item in classes]
+    counts = [item.videos for item in per_class(row)]
     videos = row.videos or sum(counts)
-    if not videos:
-        return Row("", "Chance", videos=0)
     guess = 100 * sum(counts) / (videos * len(counts))  # 1/K where each video has one label
     single = sum(counts) == videos
-    seen = [expected_random_ap(count, videos) for count in counts if count]
+    precisions = [expected_random_ap(count, videos) for count in counts if count]
     return Row(
         "",
         "Chance",
         top1=guess,
         top5=min(100.0, 5 * guess) if single else None,
         mean_class=100 / len(counts) if single else None,
-        map=100 * sum(seen) / len(seen) if seen else None,
+        map=100 * sum(precisions) / len(precisions),
         videos=videos,
         order=50.0 if pairs else None,
     )

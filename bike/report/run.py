@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from bike.errors import BikeError
-from bike.files import atomic_write
+from bike.files import atomic_write, read_between, write_between
 from bike.params import Params
 from bike.report.curves import read_curves
 from bike.report.data import summarise_data
 from bike.report.page import Page, render_page
-from bike.report.rows import Row, results_table
-from bike.report.saliency import SaliencyStrip
-from bike.report.table import check_markers, markdown_table, update_readme
+from bike.report.rows import Row, check_complete, results_table
+from bike.report.saliency import SaliencyStrip, saliency_strips
+from bike.report.table import END, START, markdown_table
 
 
 def build_report(
@@ -25,6 +26,7 @@ def build_report(
     frames: Path | str | None = None,
     checkpoint: Path | str | None = None,
     readme: Path | str | None = None,
+    expected: Sequence[str] = (),
 ) -> list[Row]:
     """Write ``<out>/index.html`` and ``<out>/table.md``, and renew the table in ``readme``.
 
@@ -39,19 +41,22 @@ def build_report(
         manifest: ``manifest.csv`` of the extraction.
         frames: test shards (or packs, or frame folders) for the clips shown with their saliency.
         checkpoint: the video branch whose saliency is shown.
-        readme: a file with the two marker lines; None leaves every README alone.
+        readme: a file with the two marks of the table; None leaves every README alone.
+        expected: folders below ``results`` that must be there, such as ``fuse/4x3``; all others are shown as well.
 
     Returns:
         The rows of the result table.
 
     Raises:
-        BikeError: no results, a damaged file, no markers in ``readme``, or a place that can't be written.
+        BikeError: no results, one of ``expected`` is missing, a damaged file, no marks in ``readme``, or a place that
+            can't be written.
     """
     results, out, lists = Path(results), Path(out), Path(lists) if lists else None
     if out.exists() and not out.is_dir():
         raise BikeError(f"{out}: is a file; a folder for the report is needed. Choose another place.")
     if readme is not None:
-        check_markers(readme)
+        read_between(readme, START, END)  # before anything is written
+    check_complete(results, expected)
     rows = results_table(results, order_pairs=params.report.order_pairs)
     strips, why_not = _read_strips(lists, frames, checkpoint, params)
     page = Page(
@@ -62,11 +67,11 @@ def build_report(
         strips=strips,
         strips_absent=why_not,
     )
-    html = render_page(page)
+    html, table = render_page(page), markdown_table(rows)
     with atomic_write(out / "table.md", "w") as file:
-        file.write(markdown_table(rows))
+        file.write(table)
     if readme is not None:
-        update_readme(readme, rows)
+        write_between(readme, START, END, table)
     with atomic_write(out / "index.html", "w") as file:
         file.write(html)
     return rows
@@ -80,7 +85,5 @@ def _read_strips(
         return [], "report.clips is 0 in the params file."
     if not (lists and frames and checkpoint):
         return [], "a checkpoint of the video branch, the test split's frames and its list are needed."
-    from bike.report.saliency import saliency_strips
-
     strips = saliency_strips(Path(checkpoint), Path(frames), lists, params=params)
     return strips, "the checkpoint is not a video branch with concept spotting (vcs)."

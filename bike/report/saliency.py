@@ -81,22 +81,14 @@ class SaliencyStrip:
         title: its class name.
         frames: uint8 (T,H,W,3).
         saliency: (T,), not negative, sums to about 1: the share of each frame in the concept spotting (SPEC: α).
-        predicted: the class name that the model gave, empty when unknown.
+        predicted: the class name that the model gave.
     """
 
     key: str
     title: str
     frames: np.ndarray
     saliency: np.ndarray
-    predicted: str = ""
-
-    def __post_init__(self) -> None:
-        """Refuse shapes that do not belong together."""
-        frames, saliency = self.frames, self.saliency
-        if frames.ndim != 4 or frames.shape[3] != 3 or frames.dtype != np.uint8 or saliency.shape != frames.shape[:1]:
-            raise ValueError(
-                f"frames uint8 (T,H,W,3) and saliency (T,) are needed, got {frames.shape}, {saliency.shape}"
-            )
+    predicted: str
 
 
 def choose_samples(samples: Sequence[Sample], count: int, seed: int) -> list[Sample]:

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from safetensors.numpy import save_file
+import torch
+from numpy.typing import ArrayLike
 
+from bike.evaluate import results
+from bike.evaluate.scores import Scores
 from bike.records import Sample, VideoRecord, write_labels, write_list, write_manifest
 from bike.report.saliency import SaliencyStrip
 
@@ -33,51 +35,37 @@ def write_csv(path: Path, header: Sequence[str], rows: Sequence[Sequence[object]
 def write_evaluation(
     folder: Path, *, names: Sequence[str] = NAMES, per_class: int = 4, skill: float = 0.8, seed: int = 0
 ) -> None:
-    """An evaluation whose predictions are right with probability ``skill``; its numbers come from its scores."""
+    """An evaluation whose predictions are right with probability ``skill``."""
     rng = np.random.default_rng(seed)
     labels = np.repeat(np.arange(len(names)), per_class)
     scores = rng.random((len(labels), len(names)))
     scores[np.arange(len(labels)), labels] += rng.random(len(labels)) < skill
-    targets = np.eye(len(names), dtype=np.uint8)[labels]
-    predicted = scores.argmax(1)
-    right = predicted == labels
-    rank = (scores > scores[np.arange(len(labels)), labels][:, None]).sum(1)
-    folder.mkdir(parents=True, exist_ok=True)
-    save_file({"scores": scores.astype(np.float32), "labels": targets}, folder / "scores.safetensors")
-    rows = [(i, name, per_class, 100 * right[labels == i].mean(), 50.0) for i, name in enumerate(names)]
-    write_csv(folder / "per_class.csv", ("label", "name", "videos", "top1", "ap"), rows)
-    confusion = [(names[label], names[guess]) for label, guess in zip(labels, predicted, strict=True)]
-    write_csv(folder / "confusion.csv", ("actual", "predicted"), confusion)
-    keys = [
-        (f"video-{i:03d}", label, guess, 0.5) for i, (label, guess) in enumerate(zip(labels, predicted, strict=True))
-    ]
-    write_csv(folder / "predictions.csv", ("key", "label", "prediction", "score"), keys)
-    metrics = {
-        "top1": round(100 * float(right.mean()), 4),
-        "top5": round(100 * float((rank < 5).mean()), 4),
-        "mean_class": round(100 * float(right.mean()), 4),
-        "map": 50.0,
-        "videos": len(labels),
-        "clips": 1,
-        "crops": 1,
-    }
-    (folder / "metrics.json").write_text(json.dumps(metrics), encoding="utf-8")
-    (folder / "timing.json").write_text(json.dumps({"seconds": 1.5 + seed}), encoding="utf-8")
+    write_scored(folder, scores, labels, names, seconds=1.5 + seed)
 
 
-def write_results(results: Path, *, names: Sequence[str] = NAMES, per_class: int = 4) -> Path:
+def write_scored(
+    folder: Path, scores: ArrayLike, labels: ArrayLike, names: Sequence[str], *, seconds: float = 1.0
+) -> None:
+    """The files of an evaluation with these scores (N, K) and labels (N,)."""
+    values = torch.from_numpy(np.array(scores, np.float32))
+    targets = torch.from_numpy(np.eye(len(names), dtype=np.uint8)[np.array(labels)])
+    keys = [f"video-{i:03d}" for i in range(len(values))]
+    results.write_results(folder, Scores(keys, list(names), values, targets), seconds=seconds)
+
+
+def write_results(root: Path, *, names: Sequence[str] = NAMES, per_class: int = 4) -> Path:
     """A whole results folder: every method, two views, and curves."""
     skills = {"zeroshot": 0.15, "video-none-dp": 0.4, "video-none-vcs": 0.45, "video-transf-dp": 0.7}
     skills |= {"video-transf-vcs": 0.8, "fuse": 0.85}
     for i, (name, skill) in enumerate(skills.items()):
         for views in ("1x1", "4x3"):
             extra = 0.05 * (views == "4x3")
-            folder = results / name / views
+            folder = root / name / views
             write_evaluation(folder, names=names, per_class=per_class, skill=skill + extra, seed=i)
-    write_evaluation(results / "attributes", names=names, per_class=per_class, skill=0.3, seed=9)
+    write_evaluation(root / "attributes", names=names, per_class=per_class, skill=0.3, seed=9)
     for seed, run in enumerate(("train/video-none-vcs", "train/video-transf-vcs", "train/attributes", "pretrain")):
-        write_curves(results / run, seed=seed)
-    return results
+        write_curves(root / run, seed=seed)
+    return root
 
 
 def write_curves(run: Path, *, seed: int = 0, steps: int = 400) -> None:

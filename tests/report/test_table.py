@@ -1,4 +1,4 @@
-"""The table as Markdown and in the README: right figures, nothing can leave its cell, the rest of the file is safe."""
+"""The table as Markdown, in the README and in the terminal: right figures, and nothing can leave its cell."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from helpers.results import PAIRS, write_evaluation, write_results
 from markdown_it import MarkdownIt
 from rich.console import Console
 
-from bike.errors import BikeError
+from bike.errors import BikeError, one_line
 from bike.report.rows import Row, results_table
 from bike.report.table import (
     END,
@@ -21,8 +21,6 @@ from bike.report.table import (
     escape_markdown,
     markdown_table,
     rich_table,
-    update_readme,
-    visible,
 )
 
 HOSTILE = (
@@ -44,7 +42,6 @@ HOSTILE = (
     "  spaces  ",
     "",
 )
-BEFORE, AFTER = "# Title\n\nProse.\n\n", "\nMore prose: 50 %.\n"
 
 
 def texts(table: str) -> list[list[str]]:
@@ -110,17 +107,13 @@ def test_hostile_text_stays_in_its_cell() -> None:
     found = texts(table)
     assert all(len(row) == 9 for row in found)
     for row, text in zip(found[1:], HOSTILE, strict=True):
-        assert row[0] == (" ".join(visible(text).split()) or ("–" if not text else ""))
-
-
-def test_visible_shows_what_would_be_unseen() -> None:
-    assert visible("a\x00\x1b\u202e\udcff\u2066") == "a\\x00\\x1b\\u202e\\udcff\\u2066"
-    assert visible("naïve – 日本語 🎾") == "naïve – 日本語 🎾"
+        assert row[0] == (one_line(text) or ("–" if not text else ""))
 
 
 def test_plain_names_are_left_readable() -> None:
     assert escape_markdown("Zero-shot, pretrained CLIP") == "Zero-shot, pretrained CLIP"
-    assert escape_markdown("transf + vcs") == "transf + vcs"
+    assert escape_markdown("transf + vcs (4×3)") == "transf + vcs (4×3)"
+    assert escape_markdown("naïve – 日本語 🎾, C|D") == "naïve – 日本語 🎾, C\\|D"
 
 
 def test_the_terminal_table_prints_control_characters_harmlessly() -> None:
@@ -133,78 +126,26 @@ def test_the_terminal_table_prints_control_characters_harmlessly() -> None:
     assert "12.5" in text
 
 
-@pytest.fixture
-def results(tmp_path: Path) -> Path:
-    return write_results(tmp_path / "results")
-
-
-def write_readme(path: Path, block: str = "\n", *, line_end: str = "\n") -> Path:
-    text = f"{BEFORE}{START}{block}{END}{AFTER}".replace("\n", line_end)
-    path.write_bytes(text.encode())
-    return path
-
-
-@pytest.mark.parametrize("line_end", ["\n", "\r\n"])
-def test_only_the_block_changes(tmp_path: Path, results: Path, line_end: str) -> None:
-    readme = write_readme(tmp_path / "README.md", "\nold\n", line_end=line_end)
-    rows = results_table(results)
-    assert update_readme(readme, rows)
-    text = readme.read_bytes().decode()
-    table = markdown_table(rows)
-    assert text == f"{BEFORE}{START}\n{table}{END}{AFTER}".replace("\n", line_end)
-    check_readme(readme, results)
-    stamp = readme.stat().st_mtime_ns
-    assert not update_readme(readme, rows)
-    assert readme.stat().st_mtime_ns == stamp
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["no markers", START, END, f"{END}\n{START}", f"{START}\n{START}\n{END}", f"{START}{END}{END}"],
-)
-def test_markers_must_stand_once_and_in_order(tmp_path: Path, results: Path, text: str) -> None:
+def test_the_readme_is_compared_with_the_results(tmp_path: Path) -> None:
+    results = write_results(tmp_path / "results")
     readme = tmp_path / "README.md"
-    readme.write_text(text)
-    with pytest.raises(BikeError, match="once each"):
-        update_readme(readme, results_table(results))
-    assert readme.read_text() == text
 
+    def renew() -> None:
+        readme.write_text(f"{START}\n{markdown_table(results_table(results, order_pairs=PAIRS))}{END}\n")
 
-def test_a_readme_that_is_not_text_or_not_there(tmp_path: Path, results: Path) -> None:
-    rows = results_table(results)
-    with pytest.raises(BikeError, match="no such file"):
-        update_readme(tmp_path / "README.md", rows)
-    (tmp_path / "README.md").write_bytes(b"\xff\xfe")
-    with pytest.raises(BikeError, match="not UTF-8"):
-        update_readme(tmp_path / "README.md", rows)
+    def check(**options: bool) -> None:
+        check_readme(readme, results, order_pairs=PAIRS, **options)
 
-
-def test_check_names_the_cell_that_differs(tmp_path: Path, results: Path) -> None:
-    readme = write_readme(tmp_path / "README.md")
-    update_readme(readme, results_table(results, order_pairs=PAIRS))
-    check_readme(readme, results, order_pairs=PAIRS)
-    folder = results / "fuse" / "4x3"
-    (folder / "metrics.json").write_text('{"top1": 1.5, "videos": 24}')
-    with pytest.raises(BikeError, match=r"row 14, Top-1: \S+ instead of 1\.5"):
-        check_readme(readme, results, order_pairs=PAIRS)
-
-
-def test_seconds_may_be_left_out_of_the_check(tmp_path: Path, results: Path) -> None:
-    readme = write_readme(tmp_path / "README.md")
-    update_readme(readme, results_table(results))
+    renew()
+    check()
     (results / "fuse" / "4x3" / "timing.json").write_text('{"seconds": 999}')
-    check_readme(readme, results, timings=False)
-    with pytest.raises(BikeError, match=r"Seconds: \S+ instead of 999\.0"):
-        check_readme(readme, results)
-
-
-def test_check_finds_missing_rows_and_columns(tmp_path: Path, results: Path) -> None:
-    readme = write_readme(tmp_path / "README.md")
-    with pytest.raises(BikeError, match="other rows or columns"):
-        check_readme(readme, results)
-    update_readme(readme, results_table(results))
-    with pytest.raises(BikeError, match="other rows or columns"):
-        check_readme(readme, results, order_pairs=PAIRS)
+    check(timings=False)
+    with pytest.raises(BikeError, match=r"README\.md: differs from .*\| 999\.0 \|\. Run `bike report`"):
+        check()
+    (results / "attributes" / "metrics.json").write_text('{"top1": 1.5, "videos": 24}')
+    with pytest.raises(BikeError, match=r"\| Attribute branch .* instead of .*\| – \| 1\.5 \|"):
+        check(timings=False)
+    renew()
     write_evaluation(results / "more" / "1x1")
-    with pytest.raises(BikeError, match="other rows or columns"):
-        check_readme(readme, results)
+    with pytest.raises(BikeError, match=r"nothing instead of \| more \|"):
+        check()
