@@ -9,9 +9,17 @@ from stages import params, paths, run
 
 
 def main() -> None:
-    """``<results folder> <lists folder> <manifest> <test shards> <checkpoint> <report folder> --readme README.md``."""
+    """``<results> <lists> <manifest> <test shards> <checkpoint> <report folder> --readme README.md --expected "…"``."""
     arguments = paths(
-        __doc__, "results", "lists", "manifest", "frames", "checkpoint", "out", readme="file whose table is renewed"
+        __doc__,
+        "results",
+        "lists",
+        "manifest",
+        "frames",
+        "checkpoint",
+        "out",
+        readme="file whose table is renewed",
+        expected="folders below results, with blanks between them; one that is missing ends the stage",
     )
     settings = params(arguments)
     build_report(
@@ -23,6 +31,7 @@ def main() -> None:
         frames=arguments.frames,
         checkpoint=arguments.checkpoint,
         readme=Path(arguments.readme) if arguments.readme else None,
+        expected=(arguments.expected or "").split(),
     )
 
 
