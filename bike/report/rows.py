@@ -49,7 +49,6 @@ class Row:
         pairs: the figures of each order pair.
         spreads: (what, mean, standard deviation) in percent of protocols that average over draws or splits of classes.
         folder: where the numbers are from; None for chance and for what was not run.
-        ran: False when there are no numbers; the row then reads "not run".
     """
 
     name: str
@@ -66,7 +65,11 @@ class Row:
     pairs: tuple[PairResult, ...] = ()
     spreads: tuple[tuple[str, float, float], ...] = ()
     folder: Path | None = None
-    ran: bool = True
+
+    @property
+    def ran(self) -> bool:
+        """Whether there are numbers; the row otherwise reads "not run"."""
+        return self.folder is not None or not self.name
 
     @property
     def title(self) -> str:
@@ -79,7 +82,7 @@ def results_table(results: Path | str, *, order_pairs: Sequence[tuple[str, str]]
     """The result table: chance first, then every evaluation below ``results``.
 
     Reads ``<results>/<name>/[<views>/]metrics.json`` (percent, 4 decimals) and ``timing.json``; chance is computed from
-    ``per_class.csv``. A method of which nothing is there has one row with ``ran=False``. Folders that hold a whole
+    ``per_class.csv``. A method of which nothing is there has one row without numbers. Folders that hold a whole
     results folder of another data set are left out.
 
     Args:
@@ -98,7 +101,7 @@ def results_table(results: Path | str, *, order_pairs: Sequence[tuple[str, str]]
     rows = [_read_row(folder, results, order_pairs) for folder in folders]
     for name, (method, _) in KNOWN.items():
         if not any(row.method == method for row in rows):
-            rows.append(Row(name, method, ran=False))
+            rows.append(Row(name, method))
     rows.sort(key=_table_order)
     measured = next((row for row in rows if any(item.videos for item in per_class(row))), None)
     return [_chance(measured, bool(order_pairs)), *rows] if measured else rows
@@ -121,13 +124,12 @@ def check_complete(results: Path | str, expected: Sequence[str]) -> None:
 
 def best_row(rows: Sequence[Row]) -> Row:
     """The evaluation with the highest top-1 (mAP where there is no top-1); the first one of equals."""
-    ran = [row for row in rows if row.ran and row.folder]
-    return max(ran, key=lambda row: (row.top1 is not None, row.top1 or row.map or 0.0))
+    return max((row for row in rows if row.folder), key=lambda row: (row.top1 is not None, row.top1 or row.map or 0.0))
 
 
 def find_row(rows: Sequence[Row], name: str, views: str = "") -> Row | None:
     """The evaluation ``name`` with those views, or with its last ones; None when it was not run."""
-    found = [row for row in rows if row.name == name and row.ran and row.folder]
+    found = [row for row in rows if row.name == name and row.folder]
     return next((row for row in found if row.views == views), found[-1] if found else None)
 
 

@@ -7,15 +7,11 @@ import json
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 import pytest
-from helpers.results import NAMES, PAIRS, write_csv, write_curves, write_evaluation, write_results, write_scored
+from helpers.results import PAIRS, write_csv, write_curves, write_evaluation, write_results
 
-from bike.errors import BikeError, DataError, ParamsError
-from bike.report.curves import MAX_POINTS, read_curves, thin_out
-from bike.report.pairs import pair_results
+from bike.errors import BikeError, DataError
 from bike.report.rows import best_row, check_complete, expected_random_ap, find_row, results_table
-from bike.train.curves import Curves
 
 
 @pytest.fixture
@@ -154,54 +150,6 @@ def test_expected_random_ap_is_the_mean_over_all_orders(positives: int, total: i
     assert expected_random_ap(positives, total) == pytest.approx(np.mean(values))
 
 
-def test_order_pairs_compare_the_two_scores_only(tmp_path: Path) -> None:
-    folder = tmp_path / "fuse" / "1x1"
-    scores = [[0.2, 0.1, 0.7], [0.1, 0.3, 0.6], [0.1, 0.1, 0.8], [0.3, 0.4, 0.3], [1, 0, 0], [0, 1, 0]]
-    write_scored(folder, scores, [0, 0, 1, 1, 2, 2], ("left", "right", "other"))
-    (result,) = pair_results(folder, [("left", "right")])
-    assert result.correct == 25.0
-    assert result.forced == 100 * (1 + 0 + 0.5 + 1) / 4  # a tie counts half
-    row = results_table(tmp_path, order_pairs=[("left", "right")])[-1]
-    assert (row.order, row.pairs) == (result.forced, (result,))
-
-
-def test_order_pairs_without_videos_are_left_out(tmp_path: Path) -> None:
-    folder = tmp_path / "fuse" / "1x1"
-    write_scored(folder, [[0.2, 0.1, 0.7, 0.0], [0.1, 0.3, 0.6, 0.0]], [2, 2], ("a", "b", "c", "d"))
-    assert [result.pair for result in pair_results(folder, [("a", "b"), ("c", "d")])] == [("c", "d")]
-
-
-def test_order_pairs_without_scores_or_confusion(tmp_path: Path) -> None:
-    folder = tmp_path / "fuse" / "1x1"
-    write_evaluation(folder)
-    (folder / "scores.safetensors").unlink()
-    assert {pair.forced for pair in pair_results(folder, PAIRS)} == {None}
-    (folder / "confusion.csv").unlink()
-    assert {pair.correct for pair in pair_results(folder, PAIRS)} == {None}
-    (folder / "per_class.csv").unlink()
-    assert pair_results(folder, PAIRS) == []
-
-
-def test_an_unknown_name_in_a_pair_is_named(tmp_path: Path) -> None:
-    write_evaluation(tmp_path / "fuse" / "1x1")
-    with pytest.raises(
-        ParamsError, match=r"order_pairs: 'a ball roll left' is not a class.*Did you mean 'a ball rolls left'"
-    ):
-        results_table(tmp_path, order_pairs=[("a ball roll left", NAMES[1])])
-
-
-def test_damaged_scores_or_those_of_other_classes_are_named(tmp_path: Path) -> None:
-    folder = tmp_path / "fuse" / "1x1"
-    write_evaluation(folder)
-    other = (folder / "scores.safetensors").read_bytes().replace(b"a square grows", b"a square slows")
-    (folder / "scores.safetensors").write_bytes(other)
-    with pytest.raises(DataError, match=r"scores\.safetensors and per_class\.csv have other classes"):
-        results_table(tmp_path, order_pairs=PAIRS)
-    (folder / "scores.safetensors").write_bytes(b"not safetensors")
-    with pytest.raises(DataError, match=r"scores\.safetensors: not a scores file"):
-        results_table(tmp_path, order_pairs=PAIRS)
-
-
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -216,51 +164,3 @@ def test_damaged_per_class_files_are_named(tmp_path: Path, text: str, message: s
     (tmp_path / "fuse" / "1x1" / "per_class.csv").write_text(text)
     with pytest.raises(DataError, match=message):
         results_table(tmp_path)
-
-
-def test_curves_are_read_by_run_and_metric(results: Path) -> None:
-    curves = read_curves(results)
-    assert [(curve.run, curve.metric) for curve in curves if curve.run == "video-none-vcs"] == [
-        ("video-none-vcs", "lr"),
-        ("video-none-vcs", "train/loss"),
-        ("video-none-vcs", "val/top1"),
-    ]
-    assert [curve.run for curve in curves][-1] == "pretrain"
-    assert all(len(curve.points) == 400 for curve in curves)
-
-
-def test_curves_as_dvclive_writes_them(tmp_path: Path) -> None:
-    curves = Curves(tmp_path / "train" / "a")
-    for step, loss in enumerate((2.0, 1.0, 0.5)):
-        curves.add(step, {"train/loss": loss})
-    curves.close()
-    (curve,) = read_curves(tmp_path)
-    assert (curve.metric, curve.points.to_dict()) == ("train/loss", {0: 2.0, 1: 1.0, 2: 0.5})
-
-
-def test_curve_values_that_are_not_finite_are_left_out(tmp_path: Path) -> None:
-    path = tmp_path / "train" / "a" / "plots" / "metrics" / "loss.tsv"
-    path.parent.mkdir(parents=True)
-    path.write_text("step\tloss\n2\t1.5\n0\tnan\n1\tinf\n")
-    (curve,) = read_curves(tmp_path)
-    assert curve.points.to_dict() == {2: 1.5}
-    path.write_text("step\tloss\n0\tnan\n")
-    assert read_curves(tmp_path) == []
-
-
-@pytest.mark.parametrize("text", ["step\tloss\n0\thigh\n", "step\n0\n", "loss\n1\n", "a,b\n", "step\tloss\n1\n"])
-def test_damaged_curves_are_named(tmp_path: Path, text: str) -> None:
-    path = tmp_path / "train" / "a" / "plots" / "metrics" / "loss.tsv"
-    path.parent.mkdir(parents=True)
-    path.write_text(text)
-    with pytest.raises(DataError, match=r"loss\.tsv"):
-        read_curves(tmp_path)
-
-
-def test_thinning_keeps_ends_and_means() -> None:
-    points = pd.Series([float(i % 2) for i in range(1000)])
-    thin = thin_out(points, 100)
-    assert len(thin) == 100
-    assert (thin.index[0], thin.iloc[0]) == (4.5, 0.5)
-    assert (thin.index[-1], thin.iloc[-1]) == (994.5, 0.5)
-    assert thin_out(points[:MAX_POINTS]).equals(points[:MAX_POINTS].set_axis(pd.Index(range(MAX_POINTS), dtype=float)))

@@ -70,7 +70,7 @@ def test_a_small_table() -> None:
             seconds=2.345,
             folder=Path("a"),
         ),
-        Row("b", "Fusion of both branches", ran=False),
+        Row("b", "Fusion of both branches"),
     ]
     assert markdown_table(rows) == (
         "| Method | Head | Views | Top-1 | Top-5 | Mean class | mAP | Videos | Seconds |\n"

@@ -1,0 +1,61 @@
+"""Curves are read as dvclive writes them, and thinned without losing their shape."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from helpers.results import write_results
+
+from bike.errors import DataError
+from bike.report.curves import MAX_POINTS, read_curves, thin_out
+from bike.train.curves import Curves
+
+
+def test_curves_are_read_by_run_and_metric(tmp_path: Path) -> None:
+    curves = read_curves(write_results(tmp_path))
+    assert [(curve.run, curve.metric) for curve in curves if curve.run == "video-none-vcs"] == [
+        ("video-none-vcs", "lr"),
+        ("video-none-vcs", "train/loss"),
+        ("video-none-vcs", "val/top1"),
+    ]
+    assert [curve.run for curve in curves][-1] == "pretrain"
+    assert all(len(curve.points) == 400 for curve in curves)
+
+
+def test_curves_as_dvclive_writes_them(tmp_path: Path) -> None:
+    curves = Curves(tmp_path / "train" / "a")
+    for step, loss in enumerate((2.0, 1.0, 0.5)):
+        curves.add(step, {"train/loss": loss})
+    curves.close()
+    (curve,) = read_curves(tmp_path)
+    assert (curve.metric, curve.points.to_dict()) == ("train/loss", {0: 2.0, 1: 1.0, 2: 0.5})
+
+
+def test_curve_values_that_are_not_finite_are_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "train" / "a" / "plots" / "metrics" / "loss.tsv"
+    path.parent.mkdir(parents=True)
+    path.write_text("step\tloss\n2\t1.5\n0\tnan\n1\tinf\n")
+    (curve,) = read_curves(tmp_path)
+    assert curve.points.to_dict() == {2: 1.5}
+    path.write_text("step\tloss\n0\tnan\n")
+    assert read_curves(tmp_path) == []
+
+
+@pytest.mark.parametrize("text", ["step\tloss\n0\thigh\n", "step\n0\n", "loss\n1\n", "a,b\n", "step\tloss\n1\n"])
+def test_damaged_curves_are_named(tmp_path: Path, text: str) -> None:
+    path = tmp_path / "train" / "a" / "plots" / "metrics" / "loss.tsv"
+    path.parent.mkdir(parents=True)
+    path.write_text(text)
+    with pytest.raises(DataError, match=r"loss\.tsv"):
+        read_curves(tmp_path)
+
+
+def test_thinning_keeps_ends_and_means() -> None:
+    points = pd.Series([float(i % 2) for i in range(1000)])
+    thin = thin_out(points, 100)
+    assert len(thin) == 100
+    assert (thin.index[0], thin.iloc[0]) == (4.5, 0.5)
+    assert (thin.index[-1], thin.iloc[-1]) == (994.5, 0.5)
+    assert thin_out(points[:MAX_POINTS]).equals(points[:MAX_POINTS].set_axis(pd.Index(range(MAX_POINTS), dtype=float)))
