@@ -16,12 +16,8 @@ from bike.distributed import join_world
 from bike.errors import BikeError, DataError, first_few, one_line
 from bike.evaluate.views import video_scores
 from bike.files import existing_file
-from bike.model.choose import check_input_size, load_video_model
-from bike.model.encoders import Encoder
-from bike.model.formats.fetch import resolve
-from bike.model.heads import VideoHead
+from bike.model.choose import VideoModel, check_input_size, load_video_model
 from bike.model.scorer import Scorer
-from bike.model.weights import load_clip
 from bike.params import Params, Views
 from bike.video.decode import decode_frames, probe_video
 
@@ -117,9 +113,9 @@ def predict_videos(
     if not videos:
         raise BikeError("No videos. Name at least one file.")
     files = [existing_file(video) for video in videos]
-    encoder, head = _load(params, checkpoint, weights)
-    check_input_size(params.model, encoder)
-    return _predict_all(params, files, names, encoder, head, views or Views(), top_k, timeout_seconds, device)
+    model = load_video_model(checkpoint, weights or params.model.weights)
+    check_input_size(params.model, model.encoder)
+    return _predict_all(params, files, names, model, views or Views(), top_k, timeout_seconds, device)
 
 
 def check_names(names: Sequence[str]) -> None:
@@ -137,26 +133,18 @@ def check_names(names: Sequence[str]) -> None:
         )
 
 
-def _load(params: Params, checkpoint: Path | str | None, weights: Path | str | None) -> tuple[Encoder, VideoHead]:
-    if checkpoint is not None:
-        return load_video_model(checkpoint)
-    encoder = load_clip(resolve(weights or params.model.weights))
-    return encoder, VideoHead(encoder.embed_dim, encoder.text_heads, "none", "dp").eval()
-
-
 def _predict_all(
     params: Params,
     files: Sequence[Path],
     names: Sequence[str],
-    encoder: Encoder,
-    head: VideoHead,
+    model: VideoModel,
     views: Views,
     top_k: int,
     timeout_seconds: float,
     device: str | None,
 ) -> Iterator[Prediction]:
     with join_world(device=device, threads=params.evaluate.threads) as world:
-        scorer = Scorer(encoder.to(world.device), head.to(world.device), names, params.model.prompt)
+        scorer = Scorer(model.encoder.to(world.device), model.head.to(world.device), names, params.model.prompt)
         for file in files:
             try:
                 yield _predict(params, file, scorer, views, top_k, timeout_seconds)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bike.attributes.run import make_attributes, pair_lists
+from bike.checkpoint import Place
 from stages import machine, params, paths, run
 
 
@@ -17,9 +18,7 @@ def main() -> None:
         lexicon=arguments.lexicon,
         lists=pair_lists([arguments.lists], [arguments.shards]),
         out=arguments.out,
-        workers=host.workers,
-        device=host.device,
-        state_dir=Path("state") / "attributes-corpus",
+        place=Place(device=host.device, workers=host.workers, state_dir=Path("state") / "attributes-corpus"),
     )
 
 

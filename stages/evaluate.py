@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from bike.checkpoint import Place
 from bike.evaluate.run_video import evaluate_video
 from bike.evaluate.views import choose_views
 from stages import machine, params, paths, run
@@ -21,9 +22,11 @@ def main() -> None:
         labels=arguments.lists / "labels.csv",
         out=arguments.out,
         views=choose_views(settings.evaluate, arguments.views),
-        workers=host.workers,
-        device=host.device,
-        state_dir=Path("state") / "evaluate" / arguments.checkpoint.stem / arguments.views,
+        place=Place(
+            device=host.device,
+            workers=host.workers,
+            state_dir=Path("state") / "evaluate" / arguments.checkpoint.stem / arguments.views,
+        ),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bike.checkpoint import Place
 from bike.evaluate.run_attributes import evaluate_attributes
 from stages import machine, params, paths, run
 
@@ -17,7 +18,7 @@ def main() -> None:
         corpus=arguments.corpus,
         labels=arguments.lists / "labels.csv",
         out=arguments.out,
-        device=machine().device,
+        place=Place(device=machine().device),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from bike.checkpoint import Place
 from bike.evaluate.run_zeroshot import evaluate_zeroshot
 from bike.evaluate.views import choose_views
 from stages import machine, params, paths, run
@@ -20,9 +21,7 @@ def main() -> None:
         labels=arguments.lists / "labels.csv",
         out=arguments.out,
         views=choose_views(settings.evaluate, arguments.views),
-        workers=host.workers,
-        device=host.device,
-        state_dir=Path("state") / "zeroshot" / arguments.views,
+        place=Place(device=host.device, workers=host.workers, state_dir=Path("state") / "zeroshot" / arguments.views),
     )
 
 

@@ -5,33 +5,28 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
 from jaxtyping import Float
 from torch import Tensor
 from torch.nn.functional import normalize
 
 from bike.attributes.corpus import merge_corpora, read_lexicon, write_corpus
-from bike.checkpoint import PartialRows, check_writable, discard_state, fingerprint
-from bike.data.inputs import frames_checksum
-from bike.data.map import map_samples
+from bike.checkpoint import Place, check_writable, discard_state
+from bike.data.inputs import Inputs, frames_checksum
+from bike.data.map import map_samples, state_folder
 from bike.distributed import join_world, wait_for_all
 from bike.errors import BikeError, DataError
 from bike.files import existing_file, sha256
 from bike.formats.lists import load_samples
-from bike.frames.open import FrameSource, open_source
+from bike.frames.open import open_source
 from bike.frames.remote import existing_place
-from bike.model.encoders import Encoder
 from bike.model.formats.fetch import resolve
 from bike.model.formats.read import find_file
-from bike.model.scorer import encode_frames
+from bike.model.scorer import encode_frames, encode_sentences
 from bike.model.weights import load_clip
 from bike.params import Params
-from bike.records import Sample
 from bike.text.prompts import class_prompts
-from bike.text.tokenizer import tokenize
 
 SPLITS = ("train", "val", "test")
-PHRASES_AT_ONCE = 256
 
 
 def make_attributes(
@@ -40,10 +35,7 @@ def make_attributes(
     lexicon: Path | str,
     lists: Sequence[tuple[Path, Path]],
     out: Path | str,
-    state_dir: Path | str | None = None,
-    device: str | None = None,
-    workers: int = 2,
-    save_every_seconds: float = 60.0,
+    place: Place = Place(),
 ) -> dict[str, list[str]]:
     """Write the attribute corpus of some lists.
 
@@ -52,14 +44,12 @@ def make_attributes(
     order. A run that was stopped goes on where it was.
 
     Args:
-        params: sections ``attributes``, ``model`` (weights, sizes) and ``evaluate`` (threads, workers).
+        params: sections ``attributes`` and ``model`` (weights, short_side).
         lexicon: phrases, one on each line, or a CSV ``id,name``.
         lists: pairs of a list and the place of its frames; see :func:`pair_lists`.
         out: JSON to write.
-        state_dir: where finished videos are kept until the end; None keeps none.
-        workers: processes of the loader.
-        device: ``cpu``, ``cuda``, ``cuda:1``; None takes a GPU where there is one.
-        save_every_seconds: between saves of finished videos.
+        place: where the run happens; finished videos are saved every 60 seconds, without a state folder to
+            ``.<name>.state`` beside ``out``.
 
     Returns:
         The corpus, on rank 0; empty on other ranks.
@@ -71,47 +61,39 @@ def make_attributes(
     settings, phrases = params.attributes, read_lexicon(lexicon)
     if len(phrases) < settings.top_k:
         raise DataError(f"{lexicon}: {len(phrases)} phrases, fewer than attributes.top_k ({settings.top_k}). Add more.")
-    inputs = [_read(path, place) for path, place in lists]
+    inputs = [_read(path, frames) for path, frames in lists]
     weights = find_file(resolve(settings.weights or params.model.weights))
     check_writable(Path(out).parent)
-    print_of_model = sha256(weights)
+    state = state_folder(place, out)
     corpora = []
-    with join_world(device=device, threads=settings.threads) as world:
+    with join_world(device=place.device, threads=settings.threads) as world:
         encoder = load_clip(weights).to(world.device)
-        classes = embed_phrases(encoder, class_prompts(phrases, settings.prompt))
+        classes = encode_sentences(encoder, class_prompts(phrases, settings.prompt)).cpu()
 
         def average(frames: Tensor) -> Tensor:
             return encode_frames(encoder, frames).mean(dim=(1, 2))
 
-        for number, ((path, place), (samples, source)) in enumerate(zip(lists, inputs, strict=True)):
-            job = fingerprint(
-                model=print_of_model,
-                sizes=[params.model.short_side, settings.frames],
-                list=sha256(path),
-                frames=frames_checksum(place),
-            )
-            folder = None if state_dir is None else Path(state_dir) / str(number)
+        for number, ((path, _), read) in enumerate(zip(lists, inputs, strict=True)):
             means = map_samples(
                 average,
-                samples,
-                source,
-                world=world,
-                partial=PartialRows(folder, job, rank=world.rank, every_seconds=save_every_seconds),
+                read,
+                job={"kind": "attributes", "model": sha256(weights)},
                 title=f"attributes {path.stem}",
+                world=world,
+                place=place,
+                state=state / str(number),
+                batch_size=settings.batch_size,
                 num_segments=settings.frames,
                 input_size=encoder.input_size,
                 short_side=params.model.short_side,
-                batch_size=settings.batch_size,
-                workers=workers,
             )
             if means is not None:
-                best = rank_phrases(means, classes.cpu(), settings.top_k)
-                corpora.append({s.key: [phrases[i] for i in row] for s, row in zip(samples, best, strict=True)})
+                best = rank_phrases(means, classes, settings.top_k)
+                corpora.append({s.key: [phrases[i] for i in row] for s, row in zip(read.samples, best, strict=True)})
         corpus = merge_corpora(corpora)
         if world.is_main:
             write_corpus(out, corpus)
-            if state_dir is not None:
-                discard_state(state_dir)
+            discard_state(state)
         wait_for_all(world)
     return corpus
 
@@ -142,18 +124,13 @@ def pair_lists(lists: Sequence[Path], places: Sequence[Path]) -> list[tuple[Path
     return [(existing_file(path), existing_place(place)) for path, place in zip(lists, places, strict=True)]
 
 
-def _read(path: Path, place: Path) -> tuple[list[Sample], FrameSource]:
+def _read(path: Path, frames: Path) -> Inputs:
+    """A list without class names: labels play no part here."""
     samples = load_samples(path)
     if not samples:
-        raise DataError(f"{path}: no rows. Write the list anew (`bike annotate`).")
-    return samples, open_source(place, samples)
-
-
-@torch.no_grad()
-def embed_phrases(encoder: Encoder, prompts: Sequence[str]) -> Float[Tensor, "M D"]:
-    """Embeddings of texts, in fp32 on the encoder's device, not normalised."""
-    parts = torch.split(tokenize(prompts), PHRASES_AT_ONCE)
-    return torch.cat([encoder.embed_text(part.to(encoder.device)).float() for part in parts])
+        raise DataError(f"{path}: no rows. Write the list again (`bike annotate`).")
+    checksums = {"list": sha256(path), "frames": frames_checksum(frames)}
+    return Inputs(samples, [], checksums, open_source(frames, samples))
 
 
 def rank_phrases(videos: Float[Tensor, "N D"], phrases: Float[Tensor, "M D"], top_k: int) -> list[list[int]]:

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from bike.commands.options import DeviceOption, ParamsOption, StateOption, WorkersOption
+
 
 def attributes(
     lexicon: Annotated[Path, typer.Argument(help="Phrases, one on each line, or class names as CSV id,name.")],
@@ -15,11 +17,10 @@ def attributes(
     frames: Annotated[
         list[Path], typer.Option("--shards", "--frames", help="Frames of each list, or one folder for all.")
     ],
-    params: Annotated[Path, typer.Option(help="Params file; sections attributes and model are read.")] = Path(
-        "params.yaml"
-    ),
-    state: Annotated[Path | None, typer.Option(help="Folder of finished videos; left out: beside OUT.")] = None,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N; left out: a GPU where there is one.")] = None,
+    params: ParamsOption = Path("params.yaml"),
+    state: StateOption = None,
+    device: DeviceOption = None,
+    workers: WorkersOption = 2,
 ) -> None:
     """Make the attribute corpus: CLIP ranks the phrases of a lexicon for every video.
 
@@ -31,6 +32,7 @@ def attributes(
       bike attributes k400.csv a.json --list lists/x/train.csv --shards s/train --list lists/x/val.csv --shards s/val
     """
     from bike.attributes.run import make_attributes, pair_lists
+    from bike.checkpoint import Place
     from bike.params import load_params_or_defaults
 
     corpus = make_attributes(
@@ -38,8 +40,7 @@ def attributes(
         lexicon=lexicon,
         lists=pair_lists(lists, frames),
         out=out,
-        state_dir=state or out.with_name(f".{out.name}.state"),
-        device=device,
+        place=Place(device=device, workers=workers, state_dir=state),
     )
     if corpus:
         typer.echo(f"{out}: {len(corpus)} videos")

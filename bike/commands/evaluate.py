@@ -7,31 +7,36 @@ from typing import Annotated
 
 import typer
 
+from bike.commands.options import (
+    DeviceOption,
+    LabelsOption,
+    ListOption,
+    MaybeFramesOption,
+    ParamsOption,
+    ResultsOption,
+    StateOption,
+    ViewsOption,
+    WorkersOption,
+)
+
 
 def evaluate(
     checkpoint: Annotated[Path, typer.Argument(help="Checkpoint of a video branch, or of an attribute branch.")],
-    samples: Annotated[Path, typer.Option("--list", help="List CSV, or published-style `<dir> <frames> <label>`.")],
-    out: Annotated[Path, typer.Option(help="Folder for metrics and scores.")],
-    frames: Annotated[
-        Path | None, typer.Option("--shards", "--frames", help="Shards, frame packs or frame folders of the list.")
-    ] = None,
-    labels: Annotated[
-        Path | None, typer.Option(help="Class names, CSV id,name; left out: labels.csv beside the list.")
-    ] = None,
-    params: Annotated[Path, typer.Option(help="Params file; sections model and evaluate are read.")] = Path(
-        "params.yaml"
-    ),
-    views: Annotated[
-        str, typer.Option(help="Clips x crops such as 4x3, or a name in evaluate.views; crops: 1, 3, 5 or 10.")
-    ] = "1x1",
+    samples: ListOption,
+    out: ResultsOption,
+    frames: MaybeFramesOption = None,
+    labels: LabelsOption = None,
+    params: ParamsOption = Path("params.yaml"),
+    views: ViewsOption = "1x1",
     attributes: Annotated[Path | None, typer.Option(help="Attribute corpus, for an attribute branch.")] = None,
     temporal: Annotated[str | None, typer.Option(help="What the temporal head must be: none or transf.")] = None,
     interaction: Annotated[str | None, typer.Option(help="Another interaction than the stored one: dp or vcs.")] = None,
     published_map: Annotated[
         int | None, typer.Option(min=1, help="Also the published running mean of mAP, for batches of so many videos.")
     ] = None,
-    state: Annotated[Path | None, typer.Option(help="Folder of finished videos; left out: beside OUT.")] = None,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N; left out: a GPU where there is one.")] = None,
+    state: StateOption = None,
+    device: DeviceOption = None,
+    workers: WorkersOption = 2,
 ) -> None:
     """Score a list of videos: accuracy, mAP, per-class results, confusions, predictions and scores.
 
@@ -43,17 +48,19 @@ def evaluate(
       bike eval released.pt --list list.txt --frames frames --labels labels.csv --views 4x3 --out results/released/4x3
       bike eval models/a.pt --list lists/x/test.csv --attributes attributes.json --out r/a
     """
+    from bike.checkpoint import Place
     from bike.errors import BikeError
     from bike.params import load_params_or_defaults
     from bike.records import labels_of
 
     settings = load_params_or_defaults(params)
     labels = labels_of(samples, labels)
+    place = Place(device=device, workers=workers, state_dir=state)
     if attributes is not None:
         from bike.evaluate.run_attributes import evaluate_attributes
 
         metrics = evaluate_attributes(
-            settings, checkpoint=checkpoint, samples=samples, corpus=attributes, labels=labels, out=out, device=device
+            settings, checkpoint=checkpoint, samples=samples, corpus=attributes, labels=labels, out=out, place=place
         )
     else:
         from bike.evaluate.run_video import evaluate_video
@@ -72,8 +79,7 @@ def evaluate(
             temporal=temporal,
             interaction=interaction,
             published_map_batch=published_map,
-            state_dir=state,
-            device=device,
+            place=place,
         )
     if metrics:
         from bike.evaluate.results import summary_line

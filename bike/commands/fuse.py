@@ -7,11 +7,13 @@ from typing import Annotated
 
 import typer
 
+from bike.commands.options import ResultsOption
+
 
 def fuse(
     video: Annotated[Path, typer.Argument(help="Results folder of the video branch (or its scores.safetensors).")],
     attributes: Annotated[Path, typer.Argument(help="Results folder of the attribute branch, same videos.")],
-    out: Annotated[Path, typer.Option(help="Folder for metrics and scores.")],
+    out: ResultsOption,
     params: Annotated[Path | None, typer.Option(help="Params file; its section fuse is read.")] = None,
     video_weight: Annotated[
         float | None, typer.Option(min=0, max=1, help="Weight of the video branch; left out: that of the params file.")

@@ -1,4 +1,4 @@
-"""Options that several commands share, each with one help text, and the machine they state."""
+"""Options that several commands share, each with one name, one help text and one variable."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ ParamsOption = Annotated[
 ListOption = Annotated[
     Path, typer.Option("--list", help="List CSV, manifest.csv, or published-style `<dir> <frames> <label>`.")
 ]
-FramesOption = Annotated[
-    Path, typer.Option("--shards", "--frames", help="Shards, frame packs or frame folders of the list.")
-]
+_FRAMES = typer.Option("--shards", "--frames", help="Shards, frame packs or frame folders of the list.")
+FramesOption = Annotated[Path, _FRAMES]
+MaybeFramesOption = Annotated[Path | None, _FRAMES]
 LabelsOption = Annotated[
     Path | None,
     typer.Option(

@@ -7,6 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bike.commands.options import DeviceOption, ViewsOption, WeightsOption
+from bike.errors import one_line
+
 if TYPE_CHECKING:
     from bike.predict import Prediction
 
@@ -18,16 +21,16 @@ def predict(
     checkpoint: Annotated[
         Path | None, typer.Option(help="Trained video branch; left out: CLIP without a head.")
     ] = None,
-    weights: Annotated[str | None, typer.Option(help="That CLIP: official name or file.")] = None,
+    weights: WeightsOption = None,
     labels: Annotated[Path | None, typer.Option(help="Class names, CSV id,name.")] = None,
     classes: Annotated[str | None, typer.Option(help="Class names, separated by commas.")] = None,
     params: Annotated[Path | None, typer.Option(help="Params file; its section model is read.")] = None,
-    views: Annotated[str, typer.Option(help="Clips x crops such as 4x3; crops: 1, 3, 5 or 10.")] = "1x1",
+    views: ViewsOption = "1x1",
     top_k: Annotated[int, typer.Option(min=1, help="Guesses shown for each video.")] = 5,
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write everything to this file.")] = None,
     saliency: Annotated[bool, typer.Option("--saliency", help="Show how much each frame counted.")] = False,
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds for decoding one video.")] = 60.0,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N; left out: a GPU where there is one.")] = None,
+    device: DeviceOption = None,
 ) -> None:
     """Recognise videos of any kind, with any class names.
 
@@ -79,19 +82,14 @@ def _show(prediction: Prediction, *, saliency: bool) -> None:
     if prediction.error:
         return
     console = Console()
-    console.print(Text(f"{_printable(prediction.video)}: {prediction.frames} frames, {prediction.seconds:.1f} s"))
+    console.print(Text(f"{one_line(prediction.video)}: {prediction.frames} frames, {prediction.seconds:.1f} s"))
     table = Table("class", "probability")
     table.columns[1].justify = "right"
     for guess in prediction.guesses:
-        table.add_row(Text(_printable(guess.name)), f"{100 * guess.probability:.1f} %")
+        table.add_row(Text(one_line(guess.name)), f"{100 * guess.probability:.1f} %")
     console.print(table)
     if saliency:
         highest = max(item.weight for item in prediction.saliency)
         bars = "".join(BARS[round(8 * item.weight / highest)] for item in prediction.saliency)
         first, last = prediction.saliency[0].seconds, prediction.saliency[-1].seconds
         console.print(Text(f"frames from {first:.1f} s to {last:.1f} s counted: {bars}"))
-
-
-def _printable(text: str) -> str:
-    """No control characters: names come from files and users."""
-    return "".join(c if c.isprintable() else "?" for c in text)

@@ -7,29 +7,35 @@ from typing import Annotated
 
 import typer
 
+from bike.commands.options import (
+    DeviceOption,
+    FramesOption,
+    LabelsOption,
+    ListOption,
+    ParamsOption,
+    ResultsOption,
+    StateOption,
+    ViewsOption,
+    WeightsOption,
+    WorkersOption,
+)
+
 
 def zeroshot(
-    samples: Annotated[Path, typer.Option("--list", help="List of samples.")],
-    frames: Annotated[
-        Path, typer.Option("--shards", "--frames", help="Shards, frame packs or frame folders of the list.")
-    ],
-    out: Annotated[Path, typer.Option(help="Folder for metrics and scores.")],
-    weights: Annotated[
-        str | None, typer.Option(help="CLIP's weights: official name or file; left out: model.weights.")
-    ] = None,
+    samples: ListOption,
+    frames: FramesOption,
+    out: ResultsOption,
+    weights: WeightsOption = None,
     checkpoint: Annotated[Path | None, typer.Option(help="Trained video branch, in place of --weights.")] = None,
     split: Annotated[
-        list[Path] | None, typer.Option(help="Class names of one split, one on a line; may stand several times.")
+        list[Path] | None, typer.Option(help="Class names of one split, one a line. May be given again.")
     ] = None,
-    labels: Annotated[
-        Path | None, typer.Option(help="Class names, CSV id,name; left out: labels.csv beside the list.")
-    ] = None,
-    params: Annotated[Path, typer.Option(help="Params file; sections model, evaluate and zeroshot are read.")] = Path(
-        "params.yaml"
-    ),
-    views: Annotated[str, typer.Option(help="Clips x crops such as 4x3, or a name in evaluate.views.")] = "1x1",
-    state: Annotated[Path | None, typer.Option(help="Folder of finished videos; left out: beside OUT.")] = None,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N; left out: a GPU where there is one.")] = None,
+    labels: LabelsOption = None,
+    params: ParamsOption = Path("params.yaml"),
+    views: ViewsOption = "1x1",
+    state: StateOption = None,
+    device: DeviceOption = None,
+    workers: WorkersOption = 2,
 ) -> None:
     """Score videos of classes that were not trained on: all classes, random halves, given splits.
 
@@ -39,6 +45,7 @@ def zeroshot(
       bike zeroshot --checkpoint k400.pt --list k600.csv --shards k600 --labels k600-labels.csv --out results/k600 \\
         --split split1.txt --split split2.txt --split split3.txt
     """
+    from bike.checkpoint import Place
     from bike.errors import BikeError
     from bike.evaluate.results import summary_line
     from bike.evaluate.run_zeroshot import evaluate_zeroshot
@@ -59,8 +66,7 @@ def zeroshot(
         weights=weights,
         checkpoint=checkpoint,
         class_splits=split or [],
-        state_dir=state,
-        device=device,
+        place=Place(device=device, workers=workers, state_dir=state),
     )
     if metrics:
         typer.echo(f"{out}: {summary_line(metrics)}")

@@ -3,39 +3,48 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from bike.checkpoint import PartialRows, StopRequest
+from bike.checkpoint import PartialRows, Place, StopRequest, fingerprint
+from bike.data.inputs import Inputs
 from bike.data.loader import evaluation_batches
 from bike.distributed import World, collect_rows, is_same_everywhere, main_progress
 from bike.errors import BikeError
-from bike.frames.open import FrameSource
-from bike.records import Sample
+
+
+def state_folder(place: Place, out: Path | str) -> Path:
+    """Where finished samples are kept until the end: ``place.state_dir``, or ``.<name>.state`` beside ``out``."""
+    return Path(out).with_name(f".{Path(out).name}.state") if place.state_dir is None else Path(place.state_dir)
 
 
 def map_samples(
     compute: Callable[[Tensor], Tensor],
-    samples: Sequence[Sample],
-    source: FrameSource,
+    inputs: Inputs,
     *,
-    world: World,
-    partial: PartialRows,
+    job: dict[str, Any],
     title: str,
+    world: World,
+    place: Place,
+    state: Path,
+    batch_size: int,
     **views: Any,
 ) -> Tensor | None:
-    """Apply ``compute`` to the views of all samples.
+    """Apply ``compute`` to the views of all samples of a list.
 
     Args:
         compute: frames (B, V, T, 3, S, S) uint8 to one row of a fixed shape for each of the B samples.
-        samples: rows of the list.
-        source: where frames come from.
-        world: this process.
-        partial: rows finished by an earlier run; takes the new ones.
+        inputs: the list and its frames.
+        job: what decides the rows beside ``inputs`` and ``views``; see :func:`bike.checkpoint.fingerprint`.
         title: for progress.
-        **views: of :func:`bike.data.loader.evaluation_batches`.
+        world: this process.
+        place: loader processes, and seconds between saves (None: 60).
+        state: folder of rows finished by an earlier run; takes the new ones.
+        batch_size: samples at a time, at least 1.
+        **views: of :func:`bike.data.loader.evaluation_batches`: ``num_segments``, ``input_size``, ``clips`` and so on.
 
     Returns:
         (N, …) on the CPU in the order of ``samples`` on rank 0; None on other ranks.
@@ -44,14 +53,24 @@ def map_samples(
         DataError: a sample can't be read.
         KeyboardInterrupt: a stop was asked for; finished rows are kept.
     """
+    seconds = 60.0 if place.save_every_seconds is None else place.save_every_seconds
+    same = fingerprint(job=job, views=views, inputs=inputs.checksums)
+    partial = PartialRows(state, same, rank=world.rank, every_seconds=seconds)
     before = partial.load()
     done = {item for index, _ in before for item in index.tolist()}
     # Asking also makes sure that all have read the files before one writes another.
     if not is_same_everywhere(world, len(done), sum(done)):
         raise BikeError(f"{title}: processes see different saved states. Put --state where all machines read it.")
-    todo = torch.tensor([row for row in range(len(samples)) if row not in done], dtype=torch.int64)
+    todo = torch.tensor([row for row in range(len(inputs.samples)) if row not in done], dtype=torch.int64)
     batches = evaluation_batches(
-        [samples[row] for row in todo.tolist()], source, rank=world.rank, world_size=world.size, **views
+        [inputs.samples[row] for row in todo.tolist()],
+        inputs.source,
+        rank=world.rank,
+        world_size=world.size,
+        batch_size=batch_size,
+        workers=place.workers,
+        pin_memory=world.device.type == "cuda",
+        **views,
     )
     mine: list[tuple[Tensor, Tensor]] = []
     with StopRequest() as stop, main_progress(world, title, len(todo), unit="videos") as bar:
@@ -73,7 +92,7 @@ def map_samples(
     if not world.is_main:
         return None
     parts = [*before, *([(index, found)] if index is not None and found is not None else [])]
-    return _in_order(parts, len(samples))
+    return _in_order(parts, len(inputs.samples))
 
 
 def _in_order(parts: Sequence[tuple[Tensor, Tensor]], count: int) -> Tensor:

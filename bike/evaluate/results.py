@@ -22,8 +22,8 @@ from bike.evaluate.metrics import (
     class_accuracy,
 )
 from bike.evaluate.scores import SCORES_NAME, Scores, summarize, write_scores
-from bike.files import atomic_write, csv_writer, read_json, write_json
-from bike.tables import read_table
+from bike.files import read_json, write_json
+from bike.tables import read_table, write_table
 
 
 def write_results(
@@ -38,7 +38,7 @@ def write_results(
         extra: more entries of ``metrics.json``.
 
     Returns:
-        What stands in ``metrics.json``.
+        The content of ``metrics.json``.
 
     Raises:
         BikeError: the folder can't be written to.
@@ -46,14 +46,14 @@ def write_results(
     out = Path(out)
     (out / "metrics.json").unlink(missing_ok=True)
     metrics = {**summarize(scores), **(extra or {})}
-    _write_rows(out / "per_class.csv", ("label", "name", "videos", "top1", "ap"), _class_rows(scores))
+    write_table(out / "per_class.csv", ("label", "name", "videos", "top1", "ap"), _class_rows(scores))
     best = scores.scores.argmax(1).tolist()
     shown = [row.nonzero()[:, 0].tolist() for row in scores.targets]
     pairs = [(b if b in labels else labels[0], b) for labels, b in zip(shown, best, strict=True) if labels]
     names = scores.names
-    _write_rows(out / "confusion.csv", ("actual", "predicted"), ((names[a], names[p]) for a, p in pairs))
+    write_table(out / "confusion.csv", ("actual", "predicted"), ((names[a], names[p]) for a, p in pairs))
     rows = zip(scores.keys, shown, best, scores.scores.max(1).values.tolist(), strict=True)
-    _write_rows(
+    write_table(
         out / "predictions.csv",
         ("key", "label", "prediction", "score"),
         ((key, " ".join(map(str, labels)), b, f"{score:.6g}") for key, labels, b, score in rows),
@@ -76,13 +76,6 @@ def _class_rows(scores: Scores) -> Iterable[tuple[object, ...]]:
         seen = bool(count[label])
         top1 = f"{accuracy[label]:.4f}" if math.isfinite(accuracy[label]) else ""
         yield label, name, count[label], top1, f"{precision[label] * 100:.4f}" if seen else ""
-
-
-def _write_rows(path: Path, header: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    with atomic_write(path, "w") as file:
-        writer = csv_writer(file)
-        writer.writerow(header)
-        writer.writerows(rows)
 
 
 TITLES = (

@@ -9,12 +9,11 @@ from typing import Any
 import torch
 
 from bike.attributes.corpus import read_corpus, sentences_of
-from bike.checkpoint import check_writable
+from bike.checkpoint import Place, check_writable
 from bike.distributed import join_world
 from bike.errors import BikeError
 from bike.evaluate.results import write_results
-from bike.evaluate.scores import Scores, targets_of
-from bike.evaluate.views import video_scores
+from bike.evaluate.views import score_views
 from bike.files import existing_file
 from bike.formats.lists import read_listing
 from bike.model.heads import AttributeHead
@@ -32,7 +31,7 @@ def evaluate_attributes(
     corpus: Path | str,
     labels: Path | str,
     out: Path | str,
-    device: str | None = None,
+    place: Place = Place(),
 ) -> dict[str, Any]:
     """Score every video of a list by its attributes and write the results' folder.
 
@@ -43,10 +42,10 @@ def evaluate_attributes(
         corpus: attribute corpus that holds all their videos.
         labels: class names, ``id,name``.
         out: folder to write.
-        device: ``cpu``, ``cuda``, ``cuda:1``; None takes a GPU where there is one.
+        place: its device is used; there is nothing to load or to resume.
 
     Returns:
-        What stands in ``metrics.json``; empty on ranks other than 0.
+        The content of ``metrics.json``; empty on ranks other than 0.
 
     Raises:
         BikeError: anything in the inputs that can't be used.
@@ -60,17 +59,11 @@ def evaluate_attributes(
     if not isinstance(head, AttributeHead):
         raise BikeError(f"{checkpoint}: holds a video branch. Leave --attributes out and name the frames.")
     check_writable(out)
-    with join_world(device=device, threads=params.evaluate.threads) as world, torch.no_grad():
+    with join_world(device=place.device, threads=params.evaluate.threads) as world, torch.no_grad():
         if not world.is_main:
             return {}
         encoder, head = encoder.to(world.device), head.to(world.device)
         classes = encode_sentences(encoder, class_prompts(inputs.names, params.model.prompt))
         logits = head(classes, encode_sentences(encoder, sentences)).cpu()
-    scores = Scores(
-        [sample.key for sample in inputs.samples],
-        inputs.names,
-        video_scores(logits, 1),
-        targets_of(inputs.samples, len(inputs.names)),
-        logits,
-    )
+    scores = score_views(inputs.samples, inputs.names, logits[:, None])
     return write_results(out, scores, seconds=time.monotonic() - start)

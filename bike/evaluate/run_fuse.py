@@ -26,7 +26,7 @@ def fuse_results(
         video_weight: weight of the video branch, 0 to 1; the other one gets the rest.
 
     Returns:
-        What stands in ``metrics.json``.
+        The content of ``metrics.json``.
 
     Raises:
         DataError: the two are not of the same videos, classes and labels.

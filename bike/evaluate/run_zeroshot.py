@@ -11,25 +11,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bike.checkpoint import PartialRows, check_writable, discard_state, fingerprint
-from bike.data.inputs import Inputs, read_inputs
-from bike.data.map import map_samples
-from bike.distributed import join_world, wait_for_all, working_type
+from bike.checkpoint import Place
+from bike.data.inputs import read_inputs
 from bike.errors import DataError
 from bike.evaluate.metrics import top_k_accuracy
-from bike.evaluate.results import write_results
-from bike.evaluate.run_video import state_beside
-from bike.evaluate.scores import Scores, targets_of
-from bike.evaluate.views import video_scores
+from bike.evaluate.score_list import score_list
+from bike.evaluate.scores import Scores
+from bike.evaluate.views import score_views, video_scores
 from bike.evaluate.zeroshot import half_class_accuracy, half_classes, mean_and_std, read_class_split
-from bike.files import sha256
-from bike.model.choose import check_input_size, load_video_model
-from bike.model.encoders import Encoder
-from bike.model.formats.fetch import resolve
-from bike.model.formats.read import find_file
-from bike.model.heads import VideoHead
+from bike.model.choose import load_video_model
 from bike.model.scorer import Scorer
-from bike.model.weights import load_clip
 from bike.params import Params, Views
 
 log = logging.getLogger("bike")
@@ -48,10 +39,7 @@ def evaluate_zeroshot(
     weights: Path | str | None = None,
     checkpoint: Path | str | None = None,
     class_splits: Sequence[Path | str] = (),
-    state_dir: Path | str | None = None,
-    device: str | None = None,
-    workers: int = 2,
-    save_every_seconds: float = 60.0,
+    place: Place = Place(),
 ) -> dict[str, Any]:
     """Score every video of a list whose classes the model was not trained on.
 
@@ -69,88 +57,38 @@ def evaluate_zeroshot(
         weights: CLIP's weights, without a head (frames averaged); None takes ``model.weights``.
         checkpoint: a trained video branch, with its own head, in place of ``weights``.
         class_splits: text files, each with the names of one split's classes, one on a line.
-        state_dir: where finished videos are kept until the end; None: ``.<name>.state`` beside ``out``.
-        workers: processes of the loader.
-        device: ``cpu``, ``cuda``, ``cuda:1``; None takes a GPU where there is one.
-        save_every_seconds: between saves of finished videos.
+        place: where the run happens; without a state folder, ``.<name>.state`` beside ``out``.
 
     Returns:
-        What stands in ``metrics.json``; empty on ranks other than 0.
+        The content of ``metrics.json``; empty on ranks other than 0.
 
     Raises:
         BikeError: anything in the inputs that can't be used.
         KeyboardInterrupt: a stop was asked for; finished videos are kept.
     """
-    start, out, settings = time.monotonic(), Path(out), params.evaluate
+    start = time.monotonic()
     inputs = read_inputs(samples, labels, frames)
     splits = [read_class_split(path, inputs.names) for path in class_splits]
-    place, encoder, head = _load(params, weights, checkpoint)
-    size = check_input_size(params.model, encoder)
-    check_writable(out)
-    folder = state_beside(out) if state_dir is None else Path(state_dir)
-    with join_world(device=device, threads=settings.threads) as world:
-        scorer = Scorer(
-            encoder.to(world.device),
-            head.to(world.device),
-            inputs.names,
-            params.model.prompt,
-            working_type=working_type(settings.precision, world.device),
-        )
-        job = fingerprint(
-            weights=sha256(place),
-            model=params.model.model_dump(include={"frames", "short_side"}),
-            views=views.model_dump(),
-            precision=settings.precision,
-            inputs=inputs.checksums,
-        )
-        features = map_samples(
-            scorer.features,
-            inputs.samples,
-            inputs.source,
-            world=world,
-            partial=PartialRows(folder, job, rank=world.rank, every_seconds=save_every_seconds),
-            title=f"zero-shot {views.clips}x{views.crops}",
-            num_segments=params.model.frames,
-            input_size=size,
-            short_side=params.model.short_side,
-            batch_size=settings.batch_size,
-            workers=workers,
-            pin_memory=world.device.type == "cuda",
-            **views.model_dump(),
-        )
-        metrics: dict[str, Any] = {}
-        if features is not None:
-            scores = _score(scorer, features, inputs)
-            extra: dict[str, float] = {"clips": views.clips, "crops": views.crops}
-            extra |= _halves(scorer, features, scores, params.zeroshot.half_class_repeats) | _splits(scores, splits)
-            metrics = write_results(out, scores, seconds=time.monotonic() - start, extra=extra)
-            discard_state(folder)
-        wait_for_all(world)
-    return metrics
+    model = load_video_model(checkpoint, weights or params.model.weights)
 
+    def finish(scorer: Scorer, features: Tensor) -> tuple[Scores, dict[str, float]]:
+        device = scorer.encoder.device
+        parts = [scorer.logits(part.to(device)).cpu() for part in torch.split(features, VIDEOS_AT_ONCE)]
+        scores = score_views(inputs.samples, inputs.names, torch.cat(parts))
+        halves = _halves(scorer, features, scores, params.zeroshot.half_class_repeats)
+        return scores, halves | _splits(scores, splits)
 
-def _load(params: Params, weights: Path | str | None, checkpoint: Path | str | None) -> tuple[Path, Encoder, VideoHead]:
-    """The file, and the model in it."""
-    if checkpoint is not None:
-        encoder, head = load_video_model(checkpoint)
-        return Path(checkpoint), encoder, head
-    place = find_file(resolve(weights or params.model.weights))
-    encoder = load_clip(place)
-    return place, encoder, VideoHead(encoder.embed_dim, encoder.text_heads, "none", "dp").eval()
-
-
-def _score(scorer: Scorer, features: Tensor, inputs: Inputs) -> Scores:
-    """All classes: features (N, V, T, D) through the head, then as in any evaluation."""
-    device = scorer.encoder.device
-    parts = [scorer.logits(part.to(device)).cpu() for part in torch.split(features, VIDEOS_AT_ONCE)]
-    logits = torch.cat(parts).flatten(0, 1)
-    return Scores(
-        [sample.key for sample in inputs.samples],
-        inputs.names,
-        video_scores(logits, features.shape[1]),
-        targets_of(inputs.samples, len(inputs.names)),
-        logits,
-        features.shape[1],
+    return score_list(
+        Scorer.features,
+        finish,
+        params,
+        model,
+        inputs,
+        views=views,
+        out=out,
+        place=place,
+        title="zero-shot",
+        start=start,
     )
 
 

@@ -1,15 +1,18 @@
-"""Logits of a video's views to one row of scores."""
+"""Logits of a video's views to one row of scores, and the scores of two branches to one."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from jaxtyping import Float
 from torch import Tensor
 
 from bike.data.spatial import NUM_CROPS
 from bike.errors import ParamsError
+from bike.evaluate.scores import Scores, targets_of
 from bike.params import Evaluate, Views
+from bike.records import Sample
 
 
 def mean_scores(logits: Float[Tensor, "NV K"], num_views: int) -> Float[Tensor, "N K"]:
@@ -31,7 +34,9 @@ def mean_scores(logits: Float[Tensor, "NV K"], num_views: int) -> Float[Tensor, 
 def video_scores(logits: Float[Tensor, "NV K"], num_views: int) -> Float[Tensor, "N K"]:
     """The published scores of a video: :func:`mean_scores`, and softmax once more.
 
-    The second softmax changes no ranking within a video (top-k) but ranks videos against each other (mAP) differently.
+    The arithmetic of the code published with BIKE (CVPR 2023); the paper (section 4, inference) only says that views
+    are averaged. The second softmax changes no ranking within a video (top-k), but it changes how videos rank against
+    each other (mAP). Example: one view's logits ``[ln 3, 0]`` give ``[0.75, 0.25]`` and then ``[0.62, 0.38]``.
 
     Args:
         logits: raw cosines, no scale; the rows of a video stand together.
@@ -41,6 +46,15 @@ def video_scores(logits: Float[Tensor, "NV K"], num_views: int) -> Float[Tensor,
         ValueError: the rows can't be divided into videos.
     """
     return mean_scores(logits, num_views).softmax(1)
+
+
+def score_views(samples: Sequence[Sample], names: Sequence[str], logits: Float[Tensor, "N V K"]) -> Scores:
+    """:func:`video_scores` of every sample of a list, with what they belong to."""
+    num_views, flat = logits.shape[1], logits.flatten(0, 1)
+    targets = targets_of(samples, len(names))
+    return Scores(
+        [sample.key for sample in samples], list(names), video_scores(flat, num_views), targets, flat, num_views
+    )
 
 
 def choose_views(settings: Evaluate, name: str) -> Views:
@@ -63,7 +77,7 @@ def choose_views(settings: Evaluate, name: str) -> Views:
 def fuse_scores(
     video: Float[Tensor, "N K"], attributes: Float[Tensor, "N K"], video_weight: float | int = 0.7
 ) -> Float[Tensor, "N K"]:
-    """Weighted sum of two branches' scores: ``w · video + (1 - w) · attributes``.
+    """Weighted sum of two branches' scores: ``w · video + (1 - w) · attributes`` (BIKE, section 3; w is its λ).
 
     Args:
         video, attributes: scores, each softmaxed once over raw cosines (``views.mean_scores``), rows in the same order.

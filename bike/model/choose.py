@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import NamedTuple, cast
 
 import torch
 
 from bike.errors import BikeError, ParamsError
 from bike.files import existing_file
 from bike.model.encoders import Encoder
-from bike.model.heads import VideoHead
+from bike.model.formats.fetch import resolve
+from bike.model.formats.read import find_file
+from bike.model.heads import Interaction, Temporal, VideoHead
 from bike.model.weights import load_clip, load_released
 from bike.params import Model
 
@@ -20,12 +23,7 @@ def choose_model(model: Model, *, temporal: str | None = None, interaction: str 
     Raises:
         ParamsError: an unknown name.
     """
-    for option, value, allowed in (
-        ("--temporal", temporal, ("none", "transf")),
-        ("--interaction", interaction, ("dp", "vcs")),
-    ):
-        if value not in (None, *allowed):
-            raise ParamsError(f"{option}: unknown (got {value!r}); {' or '.join(allowed)} is allowed.")
+    _check_choice(temporal, interaction)
     chosen = {"temporal": temporal or model.temporal, "interaction": interaction or model.interaction}
     return model.model_copy(update=chosen)
 
@@ -43,49 +41,66 @@ def check_input_size(model: Model, encoder: Encoder) -> int:
     return encoder.input_size
 
 
+class VideoModel(NamedTuple):
+    """A video branch and where it came from.
+
+    Attributes:
+        encoder, head: in evaluation mode, on the CPU.
+        file: the checkpoint, or CLIP's weights.
+    """
+
+    encoder: Encoder
+    head: VideoHead
+    file: Path
+
+
 def load_video_model(
-    checkpoint: Path | str, *, temporal: str | None = None, interaction: str | None = None
-) -> tuple[Encoder, VideoHead]:
-    """Encoder and video head of a released checkpoint.
+    checkpoint: Path | str | None,
+    weights: Path | str = "",
+    *,
+    temporal: str | None = None,
+    interaction: str | None = None,
+    seed: int | None = None,
+) -> VideoModel:
+    """A trained video branch, or CLIP with a new head.
 
     Args:
-        checkpoint: the file.
-        temporal: what its temporal head must be; None for any.
-        interaction: in place of the stored one; None keeps it.
+        checkpoint: a released video branch; None takes ``weights``.
+        weights: CLIP's, an official name or a file.
+        temporal: what the checkpoint's temporal head must be (None: any), or that of a new head (None: ``none``, the
+            mean of the frames).
+        interaction: in place of the checkpoint's (None keeps it), or that of a new head (None: ``dp``).
+        seed: draws a new head; None where it has nothing to draw (``none``), or any draw will do.
 
     Raises:
-        BikeError: it holds an attribute head, or another temporal head than asked for.
-        WeightsError: it can't be loaded.
-    """
-    encoder, head, _ = load_released(existing_file(checkpoint))
-    if not isinstance(head, VideoHead):
-        raise BikeError(f"{checkpoint}: holds an attribute branch. Give --attributes, or a video checkpoint.")
-    if temporal not in (None, head.temporal):
-        raise ParamsError(f"--temporal: {checkpoint} has the head {head.temporal!r} (got {temporal!r}). Leave it out.")
-    if interaction not in (None, "dp", "vcs"):
-        raise ParamsError(f"--interaction: unknown (got {interaction!r}); dp or vcs is allowed.")
-    if interaction is not None:
-        head.interaction = "dp" if interaction == "dp" else "vcs"
-    return encoder, head
-
-
-def start_model(model: Model, weights: Path, seed: int) -> tuple[Encoder, VideoHead]:
-    """CLIP and a head to train: those of ``model.start_from``, or CLIP's weights and a head drawn from ``seed``.
-
-    Raises:
-        ParamsError: the checkpoint to start from has another kind of head.
+        ParamsError: an unknown temporal head or interaction, or the checkpoint has another temporal head.
+        BikeError: the checkpoint holds an attribute branch, or is not there.
         WeightsError: the file can't be loaded.
     """
-    if model.start_from is not None:
-        encoder, head, _ = load_released(weights)
-        if not isinstance(head, VideoHead) or head.temporal != model.temporal:
-            kind = head.temporal if isinstance(head, VideoHead) else "an attribute head"
-            raise ParamsError(
-                f"model.start_from: {weights} has another head than model.temporal (got {kind}; {model.temporal} is "
-                "wanted). Change one of the two."
-            )
-        head.interaction = model.interaction
-        return encoder, head
-    encoder = load_clip(weights)
-    torch.manual_seed(seed)
-    return encoder, VideoHead(encoder.embed_dim, encoder.text_heads, model.temporal, model.interaction).eval()
+    _check_choice(temporal, interaction)
+    if checkpoint is None:
+        file = find_file(resolve(weights))
+        encoder = load_clip(file)
+        if seed is not None:
+            torch.manual_seed(seed)
+        kind = cast("Temporal", temporal or "none"), cast("Interaction", interaction or "dp")
+        return VideoModel(encoder, VideoHead(encoder.embed_dim, encoder.text_heads, *kind).eval(), file)
+    encoder, stored, _ = load_released(existing_file(checkpoint))
+    if not isinstance(stored, VideoHead):
+        raise BikeError(f"{checkpoint}: holds an attribute branch; a video branch is needed here. Choose another file.")
+    if temporal not in (None, stored.temporal):
+        raise ParamsError(
+            f"--temporal, model.temporal: {checkpoint} has the head {stored.temporal!r} (got {temporal!r}). Change one."
+        )
+    if interaction is not None:
+        stored.interaction = cast("Interaction", interaction)
+    return VideoModel(encoder, stored, Path(checkpoint))
+
+
+def _check_choice(temporal: str | None, interaction: str | None) -> None:
+    for option, value, allowed in (
+        ("--temporal", temporal, ("none", "transf")),
+        ("--interaction", interaction, ("dp", "vcs")),
+    ):
+        if value not in (None, *allowed):
+            raise ParamsError(f"{option}: unknown (got {value!r}); {' or '.join(allowed)} is allowed.")

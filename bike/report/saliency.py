@@ -42,7 +42,7 @@ def saliency_strips(checkpoint: Path, frames: Path, lists: Path, *, params: Para
     Raises:
         BikeError: the checkpoint is no video branch, or frames, list and class names do not belong together.
     """
-    encoder, head = load_video_model(checkpoint)
+    encoder, head, _ = load_video_model(checkpoint)
     if head.interaction != "vcs":
         return []
     size = check_input_size(params.model, encoder)

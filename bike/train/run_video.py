@@ -11,7 +11,7 @@ from bike.data.loader import TrainingBatches, training_batches
 from bike.distributed import World, join_world
 from bike.errors import BikeError, ParamsError
 from bike.files import sha256
-from bike.model.choose import check_input_size, choose_model, start_model
+from bike.model.choose import check_input_size, choose_model, load_video_model
 from bike.model.formats.fetch import resolve
 from bike.model.formats.read import find_file
 from bike.model.weights import save_released
@@ -107,7 +107,9 @@ def train_video(
 def _build_branch(
     model: Model, settings: Train, weights: Path, training: Inputs, world: World
 ) -> tuple[VideoBranch, int]:
-    encoder, head = start_model(model, weights, settings.seed)
+    encoder, head, _ = load_video_model(
+        model.start_from, weights, temporal=model.temporal, interaction=model.interaction, seed=settings.seed
+    )
     size = check_input_size(model, encoder)
     if settings.batch_size < world.size:
         raise ParamsError(f"train.batch_size: {settings.batch_size} can't be shared by {world.size} processes.")

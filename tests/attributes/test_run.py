@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 import torch
 from helpers import fit_program
-from helpers.fit import run_processes, tiny_encoder
+from helpers.fit import run_processes
 from helpers.fit_data import NAMES, DataSet, make_data
 from safetensors.torch import load_file
 from torch.nn.functional import normalize
 
 from bike.attributes.corpus import merge_corpora, read_corpus, read_lexicon, sentences_of, write_corpus
-from bike.attributes.run import embed_phrases, make_attributes, pair_lists, rank_phrases
+from bike.attributes.run import make_attributes, pair_lists, rank_phrases
+from bike.checkpoint import Place
 from bike.data.spatial import normalize as normalize_frames
 from bike.data.spatial import test_crops as cut_crops
 from bike.data.temporal import validation_indices
@@ -51,8 +52,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> DataSet:
 
 def make(data: DataSet, out: Path, **options: Any) -> dict[str, list[str]]:
     lists = [(data.train, data.frames), (data.val, data.frames)]
+    place = Place(device="cpu", workers=0, **options)
     return make_attributes(
-        load_params(data.params), lexicon=data.root / "lexicon.txt", lists=lists, out=out, device="cpu", **options
+        load_params(data.params), lexicon=data.root / "lexicon.txt", lists=lists, out=out, place=place
     )
 
 
@@ -100,7 +102,6 @@ def test_an_interrupted_run_ends_with_equal_bytes(data: DataSet, tmp_path: Path)
 def test_equal_cosines_keep_the_order_of_the_lexicon() -> None:
     phrases = torch.tensor([[0.0, 1.0], [2.0, 0.0], [1.0, 0.0], [-1.0, 0.0]])
     assert rank_phrases(torch.tensor([[3.0, 0.0], [0.0, 1.0]]), phrases, 3) == [[1, 2, 0], [0, 1, 2]]
-    assert embed_phrases(tiny_encoder(), ["a"] * 3).shape == (3, 16)
 
 
 def test_a_lexicon_is_text_or_class_names(tmp_path: Path) -> None:
@@ -192,7 +193,7 @@ def test_the_branch_learns_trains_its_head_only_and_is_evaluated(data: DataSet, 
         "samples": data.val,
         "corpus": data.root / "attributes.json",
         "labels": data.labels,
-        "device": "cpu",
+        "place": Place(device="cpu", workers=0),
     }
     metrics = evaluate_attributes(load_params(data.params), out=tmp_path / "out", **options)
     assert metrics["top1"] == 100  # the attributes name the class
@@ -238,10 +239,11 @@ def test_published_sentence_logits_are_reproduced(golden: Path) -> None:
 
 def test_bad_input_is_named(data: DataSet, tmp_path: Path) -> None:
     (tmp_path / "few.txt").write_text("one\ntwo\n")
-    options = {"lists": [(data.train, data.frames)], "device": "cpu"}
     params = load_params(data.params)
     with pytest.raises(DataError, match=r"few\.txt: 2 phrases, fewer than attributes\.top_k \(3\)"):
-        make_attributes(params, lexicon=tmp_path / "few.txt", out=tmp_path / "x.json", **options)  # type: ignore[arg-type]
+        make_attributes(
+            params, lexicon=tmp_path / "few.txt", lists=[(data.train, data.frames)], out=tmp_path / "x.json"
+        )
     with pytest.raises(BikeError, match="can't be written"):
         make(data, Path("/proc/nowhere/x.json"))
     write_corpus(tmp_path / "small.json", {"video00": ["red"]})

@@ -19,6 +19,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from typer.testing import CliRunner
 
+from bike.checkpoint import Place
 from bike.errors import BikeError, DataError, ParamsError
 from bike.evaluate.results import summary_line, write_results
 from bike.evaluate.run_fuse import fuse_results
@@ -50,7 +51,7 @@ def evaluate(data: DataSet, out: Path, **options: Any) -> dict[str, Any]:
         "frames": data.frames,
         "labels": data.labels,
         "views": Views(clips=2, crops=3),
-        "device": "cpu",
+        "place": Place(device="cpu", workers=0),
         **options,
     }
     return evaluate_video(load_params(data.params), out=out, **chosen)
@@ -189,7 +190,8 @@ def test_zero_shot_protocols(data: DataSet, tmp_path: Path) -> None:
     write_labels(tmp_path / "labels.csv", names)
     (tmp_path / "split1.txt").write_text("\n".join(names[:2]))
     (tmp_path / "split2.txt").write_text("\n".join(names[2:]))
-    options: dict[str, Any] = {"samples": data.train, "frames": data.frames, "views": Views(), "device": "cpu"}
+    options: dict[str, Any] = {"samples": data.train, "frames": data.frames, "views": Views()}
+    options["place"] = Place(device="cpu", workers=0)
     metrics = evaluate_zeroshot(
         params,
         labels=tmp_path / "labels.csv",
@@ -246,7 +248,7 @@ def test_half_class_results_are_reported(data: DataSet, tmp_path: Path) -> None:
         out=tmp_path / "out",
         views=Views(),
         checkpoint=data.root / "model.pt",
-        device="cpu",
+        place=Place(device="cpu", workers=0),
     )
     assert 0 <= metrics["half_top1_mean"] <= 100
     assert metrics["half_top5_mean"] == 100  # two classes

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from bike.checkpoint import Place
 from bike.cli import guarded
 from bike.evaluate.run_video import evaluate_video
 from bike.frames import open as sources
@@ -89,8 +90,6 @@ def evaluate(root: str, name: str, die_at: str = "0", number: str = "SIGKILL") -
             labels=folder / "labels.csv",
             out=folder / name,
             views=Views(clips=2, crops=3),
-            workers=0,
-            device="cpu",
-            save_every_seconds=0.0,
+            place=Place(device="cpu", workers=0, save_every_seconds=0.0),
         )
     )

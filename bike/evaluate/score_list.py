@@ -1,0 +1,96 @@
+"""What every evaluation over frames does: score each video of a list once, and write the results' folder."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from bike.checkpoint import Place, check_writable, discard_state
+from bike.data.inputs import Inputs
+from bike.data.map import map_samples, state_folder
+from bike.distributed import join_world, wait_for_all, working_type
+from bike.evaluate.results import write_results
+from bike.evaluate.scores import Scores
+from bike.files import sha256
+from bike.model.choose import VideoModel, check_input_size
+from bike.model.scorer import Scorer
+from bike.params import Params, Views
+
+
+def score_list(
+    compute: Callable[[Scorer, Tensor], Tensor],
+    finish: Callable[[Scorer, Tensor], tuple[Scores, dict[str, float]]],
+    params: Params,
+    model: VideoModel,
+    inputs: Inputs,
+    *,
+    views: Views,
+    out: Path | str,
+    place: Place,
+    title: str,
+    start: float,
+) -> dict[str, Any]:
+    """Score every video of a list in ``clips × crops`` views.
+
+    Runs in one process, or in each of those that ``torchrun`` starts: N rows come out, whatever their number. A run
+    that was stopped goes on where it was.
+
+    Args:
+        compute: frames (B, V, T, 3, S, S) uint8 to one row for each of the B videos.
+        finish: those rows (N, …) to scores, and to further entries of ``metrics.json``; called on rank 0.
+        params: sections ``model`` (frames, sizes, prompt) and ``evaluate``.
+        model: encoder and head.
+        inputs: list, class names and frames.
+        views: clips and crops.
+        out: folder to write.
+        place: device, workers and state; finished videos are saved every 60 seconds.
+        title: for progress, and to tell states apart.
+        start: when the run began, on the monotonic clock.
+
+    Returns:
+        The content of ``metrics.json``; empty on ranks other than 0.
+
+    Raises:
+        BikeError: anything in the inputs that can't be used.
+        KeyboardInterrupt: a stop was asked for; finished videos are kept.
+    """
+    settings = params.evaluate
+    size = check_input_size(params.model, model.encoder)
+    check_writable(out)
+    state = state_folder(place, out)
+    metrics: dict[str, Any] = {}
+    with join_world(device=place.device, threads=settings.threads) as world:
+        encoder, head = model.encoder.to(world.device), model.head.to(world.device)
+        precision = working_type(settings.precision, world.device)
+        scorer = Scorer(encoder, head, inputs.names, params.model.prompt, working_type=precision)
+        rows = map_samples(
+            lambda frames: compute(scorer, frames),
+            inputs,
+            job={
+                "kind": title,
+                "model": sha256(model.file),
+                "heads": [head.temporal, head.interaction],
+                "prompt": params.model.prompt,
+                "precision": settings.precision,
+            },
+            title=f"{title} {views.clips}x{views.crops}",
+            world=world,
+            place=place,
+            state=state,
+            batch_size=settings.batch_size,
+            num_segments=params.model.frames,
+            input_size=size,
+            short_side=params.model.short_side,
+            **views.model_dump(),
+        )
+        if rows is not None:
+            scores, more = finish(scorer, rows)
+            extra = {"clips": views.clips, "crops": views.crops, **more}
+            metrics = write_results(out, scores, seconds=time.monotonic() - start, extra=extra)
+            discard_state(state)
+        wait_for_all(world)
+    return metrics
