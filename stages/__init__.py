@@ -13,10 +13,13 @@ import os
 import shlex
 import sys
 from collections.abc import Callable
-from pathlib import Path
+from pathlib import Path, PurePath
+
+from ruamel.yaml import YAML
 
 from bike.cli import guarded
-from bike.errors import BikeError
+from bike.errors import BikeError, ParamsError
+from bike.files import read_text
 from bike.params import Machine, Params, load_machine, load_params
 
 log = logging.getLogger("bike")
@@ -49,6 +52,26 @@ def params(arguments: argparse.Namespace) -> Params:
 def machine() -> Machine:
     """What this machine decides, from ``machine.yaml`` and ``BIKE_…`` variables."""
     return load_machine()
+
+
+def check_is_dep(key: str, file: str | None) -> None:
+    """Refuse a file that ``key`` of params.yaml names unless it lies under ``deps`` of the stage that DVC runs.
+
+    The key may be empty, and DVC knows no dep that may be empty, so dvc.yaml can't name the file by ``${key}``. Without
+    a dep DVC would miss a change of the file, and the old numbers would stand for a new experiment.
+
+    Raises:
+        ParamsError: it does not.
+    """
+    stage = os.environ.get("DVC_STAGE", "").rpartition(":")[2].partition("@")[0]  # such as train@none-dp
+    if not file or not stage:
+        return
+    deps = YAML(typ="safe", pure=True).load(read_text("dvc.yaml"))["stages"][stage]["deps"]
+    if not any(PurePath(os.path.relpath(file)).is_relative_to(dep) for dep in deps):
+        raise ParamsError(
+            f"{key}: DVC would not notice a change of {file}, which is not under deps of stage {stage}. Add it there in "
+            "dvc.yaml, or leave the key empty."
+        )
 
 
 def run(main: Callable[[], object]) -> None:

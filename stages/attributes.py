@@ -6,13 +6,14 @@ from pathlib import Path
 
 from bike.attributes.run import make_attributes, pair_lists
 from bike.checkpoint import Place
-from stages import machine, params, paths, run
+from stages import check_is_dep, machine, params, paths, run
 
 
 def main() -> None:
     """``<lexicon> <lists folder> <shards folder> <corpus.json>``."""
     arguments = paths(__doc__, "lexicon", "lists", "shards", "out")
     settings, host = params(arguments), machine()
+    check_is_dep("attributes.weights", settings.attributes.weights)
     make_attributes(
         settings,
         lexicon=arguments.lexicon,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bike.train.run_video import train_video
-from stages import machine, params, paths, run_launched
+from stages import check_is_dep, machine, params, paths, run_launched
 
 
 def main() -> None:
@@ -14,6 +14,7 @@ def main() -> None:
         __doc__, "lists", "shards", "out", "curves", temporal="temporal head", interaction="interaction with the text"
     )
     settings, host = params(arguments), machine()
+    check_is_dep("model.start_from", settings.model.start_from)
     train_video(
         settings,
         train_list=arguments.lists / "train.csv",

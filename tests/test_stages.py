@@ -1,0 +1,102 @@
+"""What every stage shares: a file that a parameter names is a dep of the stage, or refused."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from helpers.fit import tiny_encoder
+from helpers.fit_data import make_data
+from helpers.places import ROOT
+from ruamel.yaml import YAML
+
+from bike.errors import ParamsError
+from bike.model.weights import save_safetensors
+from stages import check_is_dep
+
+
+def write_yaml(path: Path, tree: dict[str, Any]) -> None:
+    with path.open("w", encoding="utf-8") as file:
+        YAML().dump(tree, file)
+
+
+def real_stage(name: str) -> dict[str, Any]:
+    tree = YAML(typ="safe", pure=True).load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
+    stage: dict[str, Any] = tree["stages"][name]
+    return stage
+
+
+def test_a_file_that_a_parameter_names_is_a_dep_or_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    write_yaml(tmp_path / "dvc.yaml", {"stages": {"train": {"deps": ["${model.weights}", "models/a.pt", "given"]}}})
+    for stage in ("train", "train@none-dp", "dvc.yaml:train@none-dp"):
+        monkeypatch.setenv("DVC_STAGE", stage)
+        for fine in (None, "", "models/a.pt", "./models/a.pt", str(tmp_path / "models/a.pt"), "given/any/b.pt"):
+            check_is_dep("model.start_from", fine)
+        for bad in ("models/b.pt", "models/a.pt.old", "given-too/b.pt"):
+            with pytest.raises(ParamsError, match=r"^model\.start_from: .*, which is not under deps of stage train\."):
+                check_is_dep("model.start_from", bad)
+    monkeypatch.delenv("DVC_STAGE")  # by hand: nothing is pinned
+    check_is_dep("model.start_from", "models/b.pt")
+
+
+@pytest.mark.parametrize(("name", "key"), [("attributes", "attributes.weights"), ("train", "model.start_from")])
+def test_a_key_that_may_name_a_file_is_declared_and_checked(name: str, key: str) -> None:
+    assert {key, key.partition(".")[0]} & set(real_stage(name)["params"])
+    assert f'check_is_dep("{key}"' in (ROOT / "stages" / f"{name}.py").read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+def test_dvc_sees_other_weights_of_the_attributes_and_other_contents_of_them(tmp_path: Path) -> None:
+    """The real stage with its real params in a small repository: what made the corpus is what the parameters say."""
+    data = make_data(tmp_path / "data", sections={"attributes": {"top_k": 6, "frames": 2}}, text_scale=30.0)
+    save_safetensors(tmp_path / "other.safetensors", tiny_encoder(1, text_scale=30.0))
+    (tmp_path / "lists").mkdir()
+    for file in (data.train, data.labels):
+        (tmp_path / "lists" / file.name).write_bytes(file.read_bytes())
+    (tmp_path / "lexicon.txt").write_text("red\ngreen\nblue\na dog\nnoise\nsquare\n")
+    params = YAML(typ="safe", pure=True).load(data.params.read_text(encoding="utf-8"))
+    params["model"]["short_side"] = params["attributes"]["weights"] = None
+    write_yaml(tmp_path / "params.yaml", params)
+    stage = {
+        "cmd": "python -m stages.attributes lexicon.txt lists data/frames corpus.json",
+        "deps": ["${model.weights}", "lexicon.txt", "lists", "data/frames"],
+        "params": real_stage("attributes")["params"],
+        "outs": ["corpus.json"],
+    }
+    write_yaml(tmp_path / "dvc.yaml", {"stages": {"attributes": stage}})
+
+    def dvc(*words: str) -> str:
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        env = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT), "DVC_NO_ANALYTICS": "1", "BIKE_WORKERS": "0"}
+        done = subprocess.run(
+            [sys.executable, "-m", "dvc", *words], cwd=tmp_path, capture_output=True, text=True, env=env, check=False
+        )
+        return done.stdout + done.stderr
+
+    dvc("init", "--no-scm", "--quiet")
+    assert "Running stage 'attributes'" in dvc("repro")
+    assert "up to date" in dvc("status")
+    first = (tmp_path / "corpus.json").read_bytes()
+
+    params["attributes"]["weights"] = "other.safetensors"
+    write_yaml(tmp_path / "params.yaml", params)
+    assert re.search(r"attributes\.weights: DVC would not notice a change of other\.safetensors", dvc("repro"))
+    assert not (tmp_path / "corpus.json").exists()  # the old one does not stand for it
+
+    stage["deps"].append("other.safetensors")  # type: ignore[attr-defined]
+    write_yaml(tmp_path / "dvc.yaml", {"stages": {"attributes": stage}})
+    assert "Running stage 'attributes'" in dvc("repro")
+    assert "up to date" in dvc("status")
+    second = (tmp_path / "corpus.json").read_bytes()
+    assert second != first
+
+    save_safetensors(tmp_path / "other.safetensors", tiny_encoder(2, text_scale=30.0))
+    assert re.search(r"modified:\s+other\.safetensors", dvc("status"))
+    assert "Running stage 'attributes'" in dvc("repro")
+    assert (tmp_path / "corpus.json").read_bytes() not in (first, second)
