@@ -119,17 +119,17 @@ def predict_videos(
 
 
 def check_names(names: Sequence[str]) -> None:
-    """Class names that can be told apart.
+    """Check that class names differ from each other.
 
     Raises:
         DataError: fewer than two, an empty one, or two alike.
     """
     if len(names) < 2:
         raise DataError(f"Class names: at least two are needed (got {len(names)}). Give more, such as --classes 'a,b'.")
-    twice = sorted({name for name in names if names.count(name) > 1})
-    if twice or not all(name.strip() for name in names):
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated or not all(name.strip() for name in names):
         raise DataError(
-            f"Class names: each must be there once and not be empty (got {first_few(twice or ['an empty one'])})."
+            f"Class names: duplicate or empty (got {first_few(repeated or ['an empty one'])}). Give each class once."
         )
 
 

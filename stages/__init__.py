@@ -69,8 +69,8 @@ def check_is_dep(key: str, file: str | None) -> None:
     deps = YAML(typ="safe", pure=True).load(read_text("dvc.yaml"))["stages"][stage]["deps"]
     if not any(PurePath(os.path.relpath(file)).is_relative_to(dep) for dep in deps):
         raise ParamsError(
-            f"{key}: DVC would not notice a change of {file}, which is not under deps of stage {stage}. Add it there in "
-            "dvc.yaml, or leave the key empty."
+            f"{key}: DVC would not notice a change of {file}, which is not under deps of stage {stage}. Add it there "
+            "in dvc.yaml, or leave the key empty."
         )
 
 

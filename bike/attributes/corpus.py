@@ -22,7 +22,7 @@ PHRASES = "classname_topk"
 def read_lexicon(path: Path | str) -> list[str]:
     """Phrases of a lexicon: a text file with one on each line, or a CSV ``id,name`` of class names.
 
-    White space is folded; empty lines, lines that begin with ``#`` and phrases that stand twice are left out.
+    White space is folded; empty lines, lines that begin with ``#`` and duplicate phrases are left out.
 
     Raises:
         DataError: no phrases.

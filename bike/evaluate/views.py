@@ -19,7 +19,7 @@ def mean_scores(logits: Float[Tensor, "NV K"], num_views: int) -> Float[Tensor, 
     """Softmax over the classes of each view, then the mean over a video's views. Each row sums to 1.
 
     Args:
-        logits: raw cosines, no scale; the rows of a video stand together.
+        logits: raw cosines, no scale; the rows of a video are neighbours.
         num_views: V, rows of a video, at least 1.
 
     Raises:
@@ -39,7 +39,7 @@ def video_scores(logits: Float[Tensor, "NV K"], num_views: int) -> Float[Tensor,
     each other (mAP). Example: one view's logits ``[ln 3, 0]`` give ``[0.75, 0.25]`` and then ``[0.62, 0.38]``.
 
     Args:
-        logits: raw cosines, no scale; the rows of a video stand together.
+        logits: raw cosines, no scale; the rows of a video are neighbours.
         num_views: V, rows of a video, at least 1.
 
     Raises:

@@ -26,7 +26,7 @@ def frame_scores(
 
     Class features are L2-normalised here; frame features are taken as they come, as the published protocol does.
     Computed in float64: at this scale a frame's scores are near 0 or 1, so two classes that win half of the frames each
-    tie in fp32.
+    tie in fp32. With ``100 · v · c`` of ``[60, 0]`` and ``[0, 60]`` for two frames, the mean is ``[0.5, 0.5]``.
 
     Returns:
         (N, K) float64; each row sums to 1.
@@ -51,11 +51,11 @@ def read_class_split(path: Path | str, names: Sequence[str]) -> list[int]:
     """Class integers of a fixed split, from a text file with one class name a line.
 
     Args:
-        path: the file; empty lines are passed over.
+        path: the file; empty lines are skipped.
         names: all class names in order of their ids, spelt as in the file (upper and lower case aside).
 
     Raises:
-        DataError: no names, or names that are unknown or stand twice; the first ten are quoted.
+        DataError: no names, or unknown or duplicate names; the first ten are quoted.
     """
     ids = {name.casefold(): label for label, name in enumerate(names)}
     words = [line.strip() for line in read_text(path).splitlines() if line.strip()]
@@ -66,9 +66,11 @@ def read_class_split(path: Path | str, names: Sequence[str]) -> list[int]:
             f"{path}: class names that are not in the label list: {first_few(list(map(repr, unknown)))}.{hint}"
         )
     split = [ids[word.casefold()] for word in words]
-    twice = list(dict.fromkeys(repr(names[label]) for label in split if split.count(label) > 1))
-    if twice or not split:
-        raise DataError(f"{path}: each class once, one name a line (got twice: {first_few(twice) or 'none at all'}).")
+    repeated = list(dict.fromkeys(repr(names[label]) for label in split if split.count(label) > 1))
+    if not split:
+        raise DataError(f"{path}: no class names. Write one a line.")
+    if repeated:
+        raise DataError(f"{path}: duplicate class names: {first_few(repeated)}. Name each class once.")
     return split
 
 
@@ -90,7 +92,7 @@ def split_accuracy(
         ``{"top1": [percent per split], "top5": [percent per split]}``; :func:`mean_and_std` sums them up.
 
     Raises:
-        ValueError: no splits; a split that is empty, names a class twice or one that is not there, or has no videos.
+        ValueError: no splits; a split that is empty, has a duplicate or an unknown class, or has no videos.
     """
     if not splits:
         raise ValueError("no splits were given.")

@@ -128,16 +128,17 @@ def autocast(device: torch.device, working_type: torch.dtype | None) -> Abstract
 def distinct_pictures(
     pictures: UInt8[Tensor, "N 3 H W"],
 ) -> tuple[Int64[Tensor, " M"], Int64[Tensor, " N"]] | tuple[None, None]:
-    """Find pictures that stand more than once.
+    """Find pictures that occur more than once.
 
     Returns:
-        Rows of one copy of each picture, and for every picture the place of its copy among them; None twice when
-        there is little to gain (fewer than one in eight stands again).
+        Rows of one copy of each picture, and for every picture the place of its copy among them; None, None when
+        there is little to gain (fewer than one in eight is a copy).
     """
     flat = pictures.permute(0, 2, 3, 1).flatten(1)  # in the order of the memory
     if flat.shape[1] % 8:
         flat = torch.nn.functional.pad(flat, (0, 8 - flat.shape[1] % 8))
-    # Pictures are told apart by a random linear hash of 64 bits; those that agree are then compared in full.
+    # `torch.unique(dim=0)` would sort whole pictures. A random linear hash of 64 bits sorts numbers instead; should two
+    # different pictures ever share one, the comparison at the end finds out.
     words = flat.contiguous().view(torch.int64)
     weights = torch.randint(-(2**62), 2**62, (words.shape[1],), generator=torch.Generator().manual_seed(0))
     _, places = torch.unique((words * weights.to(words.device)).sum(1), return_inverse=True)

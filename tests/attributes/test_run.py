@@ -14,7 +14,7 @@ from helpers.fit_data import NAMES, DataSet, make_data
 from safetensors.torch import load_file
 from torch.nn.functional import normalize
 
-from bike.attributes.corpus import merge_corpora, read_corpus, read_lexicon, sentences_of, write_corpus
+from bike.attributes.corpus import read_corpus, write_corpus
 from bike.attributes.run import make_attributes, pair_lists, rank_phrases
 from bike.checkpoint import Place
 from bike.data.spatial import normalize as normalize_frames
@@ -27,7 +27,7 @@ from bike.frames.open import PackSource
 from bike.model.heads import AttributeHead
 from bike.model.weights import load_clip, load_released
 from bike.params import load_params
-from bike.records import Sample, read_list, write_labels
+from bike.records import read_list
 from bike.text.tokenizer import tokenize
 from bike.train.branches import AttributeBranch
 from bike.train.run_attributes import train_attributes
@@ -102,46 +102,6 @@ def test_an_interrupted_run_ends_with_equal_bytes(data: DataSet, tmp_path: Path)
 def test_equal_cosines_keep_the_order_of_the_lexicon() -> None:
     phrases = torch.tensor([[0.0, 1.0], [2.0, 0.0], [1.0, 0.0], [-1.0, 0.0]])
     assert rank_phrases(torch.tensor([[3.0, 0.0], [0.0, 1.0]]), phrases, 3) == [[1, 2, 0], [0, 1, 2]]
-
-
-def test_a_lexicon_is_text_or_class_names(tmp_path: Path) -> None:
-    (tmp_path / "text.txt").write_text("a dog\n\n# not this\n a   cat \na dog\nid,name\n", encoding="utf-8")
-    assert read_lexicon(tmp_path / "text.txt") == ["a dog", "a cat", "id,name"]
-    write_labels(tmp_path / "labels.csv", ["walk, run", "b"])
-    assert read_lexicon(tmp_path / "labels.csv") == ["walk, run", "b"]
-    (tmp_path / "empty.txt").write_text("# nothing\n")
-    with pytest.raises(DataError, match=r"empty\.txt: no phrases"):
-        read_lexicon(tmp_path / "empty.txt")
-
-
-def test_a_published_corpus_is_read_by_the_videos_names(tmp_path: Path) -> None:
-    path = tmp_path / "corpus.json"
-    path.write_text('{"-0x_12": {"classname_topk": ["a", "b", "c"]}, "v.mp4": {"classname_topk": []}}')
-    corpus = read_corpus(path)
-    samples = [
-        Sample("x", "x", "val/-0x_12.mp4", (0,), 8),
-        Sample("-0x_12", "y", "y", (0,), 8),
-        Sample("z", "z", "d/v.mp4", (0,), 8),
-    ]
-    found = sentences_of(samples, corpus, top_k=2, prompt="It shows {}", source=path)
-    assert found == ["It shows a,b", "It shows a,b", "It shows "]
-    with pytest.raises(DataError, match=r"corpus\.json: 1 of 2 videos .* w\. Run `bike attributes`"):
-        sentences_of([samples[0], Sample("w", "w", "w.mp4", (0,), 8)], corpus, top_k=2, prompt="{}", source=path)
-
-
-@pytest.mark.parametrize(
-    "text", ["[]", "{}", "3", '{"a": []}', '{"a": {"classname_topk": "b"}}', '{"a": {"classname_topk": [1]}}', "{"]
-)
-def test_what_is_no_corpus_is_refused(tmp_path: Path, text: str) -> None:
-    (tmp_path / "corpus.json").write_text(text)
-    with pytest.raises(BikeError, match=r"corpus\.json: "):
-        read_corpus(tmp_path / "corpus.json")
-
-
-def test_corpora_are_merged_unless_they_contradict() -> None:
-    assert merge_corpora([{"a": ["x"]}, {"b": ["y"], "a": ["x"]}]) == {"a": ["x"], "b": ["y"]}
-    with pytest.raises(BikeError, match="a: two lists"):
-        merge_corpora([{"a": ["x"]}, {"a": ["y"]}])
 
 
 def test_lists_meet_their_frames(data: DataSet, tmp_path: Path) -> None:

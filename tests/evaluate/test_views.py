@@ -1,4 +1,4 @@
-"""Views to scores."""
+"""Views to scores, and two branches' scores to one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 
-from bike.evaluate.views import mean_scores, video_scores
+from bike.errors import ParamsError
+from bike.evaluate.views import choose_views, fuse_scores, mean_scores, video_scores
+from bike.params import Evaluate, Views
 
 
 def test_scores_equal_the_published_ones(golden: Path) -> None:
@@ -57,3 +59,38 @@ def test_half_precision_is_scored_in_fp32() -> None:
 def test_rows_that_do_not_divide_are_refused(num_views: int) -> None:
     with pytest.raises(ValueError, match="6 rows"):
         video_scores(torch.zeros(6, 3), num_views)
+
+
+def test_views_by_name_or_by_numbers() -> None:
+    settings = Evaluate(views={"long": Views(clips=9, crops=5, dense=True)})
+    assert choose_views(settings, "long").dense
+    assert choose_views(settings, "4x3") == Views(clips=4, crops=3)
+    for bad in ("4x2", "0x1", "x", "long1", "4x3x2"):
+        with pytest.raises(ParamsError, match="--views"):
+            choose_views(settings, bad)
+
+
+def test_fusion_by_hand() -> None:
+    video, attributes = torch.tensor([[0.6, 0.4]]), torch.tensor([[0.1, 0.9]])
+    torch.testing.assert_close(fuse_scores(video, attributes), torch.tensor([[0.45, 0.55]]))
+    torch.testing.assert_close(fuse_scores(video, attributes, 0.5), torch.tensor([[0.35, 0.65]]))
+
+
+@settings(deadline=None, max_examples=40)
+@given(weight=st.floats(0, 1), seed=st.integers(0, 1000))
+def test_fusion_lies_between_the_branches(weight: float, seed: int) -> None:
+    video, attributes = torch.randn(2, 5, 7, generator=torch.Generator().manual_seed(seed))
+    video, attributes = mean_scores(video, 1), mean_scores(attributes, 1)
+    fused = fuse_scores(video, attributes, weight)
+    torch.testing.assert_close(fused.sum(1), torch.ones(5))
+    assert (fused >= torch.minimum(video, attributes) - 1e-6).all()
+    assert (fused <= torch.maximum(video, attributes) + 1e-6).all()
+    assert fuse_scores(video, attributes, 1.0).equal(video)
+    assert fuse_scores(video, attributes, 0.0).equal(attributes)
+    assert fuse_scores(video, video, weight).allclose(video)
+
+
+@pytest.mark.parametrize("weight", [-0.1, 1.1, float("nan")])
+def test_weight_out_of_range_is_refused(weight: float) -> None:
+    with pytest.raises(ValueError, match="video_weight"):
+        fuse_scores(torch.zeros(1, 2), torch.zeros(1, 2), weight)

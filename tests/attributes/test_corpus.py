@@ -1,0 +1,51 @@
+"""The attribute corpus: read, merged, and looked up for a list."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bike.attributes.corpus import merge_corpora, read_corpus, read_lexicon, sentences_of
+from bike.errors import BikeError, DataError
+from bike.records import Sample, write_labels
+
+
+def test_a_lexicon_is_text_or_class_names(tmp_path: Path) -> None:
+    (tmp_path / "text.txt").write_text("a dog\n\n# not this\n a   cat \na dog\nid,name\n", encoding="utf-8")
+    assert read_lexicon(tmp_path / "text.txt") == ["a dog", "a cat", "id,name"]
+    write_labels(tmp_path / "labels.csv", ["walk, run", "b"])
+    assert read_lexicon(tmp_path / "labels.csv") == ["walk, run", "b"]
+    (tmp_path / "empty.txt").write_text("# nothing\n")
+    with pytest.raises(DataError, match=r"empty\.txt: no phrases"):
+        read_lexicon(tmp_path / "empty.txt")
+
+
+def test_a_published_corpus_is_read_by_the_videos_names(tmp_path: Path) -> None:
+    path = tmp_path / "corpus.json"
+    path.write_text('{"-0x_12": {"classname_topk": ["a", "b", "c"]}, "v.mp4": {"classname_topk": []}}')
+    corpus = read_corpus(path)
+    samples = [
+        Sample("x", "x", "val/-0x_12.mp4", (0,), 8),
+        Sample("-0x_12", "y", "y", (0,), 8),
+        Sample("z", "z", "d/v.mp4", (0,), 8),
+    ]
+    found = sentences_of(samples, corpus, top_k=2, prompt="It shows {}", source=path)
+    assert found == ["It shows a,b", "It shows a,b", "It shows "]
+    with pytest.raises(DataError, match=r"corpus\.json: 1 of 2 videos .* w\. Run `bike attributes`"):
+        sentences_of([samples[0], Sample("w", "w", "w.mp4", (0,), 8)], corpus, top_k=2, prompt="{}", source=path)
+
+
+@pytest.mark.parametrize(
+    "text", ["[]", "{}", "3", '{"a": []}', '{"a": {"classname_topk": "b"}}', '{"a": {"classname_topk": [1]}}', "{"]
+)
+def test_what_is_no_corpus_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "corpus.json").write_text(text)
+    with pytest.raises(BikeError, match=r"corpus\.json: "):
+        read_corpus(tmp_path / "corpus.json")
+
+
+def test_corpora_are_merged_unless_they_contradict() -> None:
+    assert merge_corpora([{"a": ["x"]}, {"b": ["y"], "a": ["x"]}]) == {"a": ["x"], "b": ["y"]}
+    with pytest.raises(BikeError, match="a: two lists"):
+        merge_corpora([{"a": ["x"]}, {"a": ["y"]}])

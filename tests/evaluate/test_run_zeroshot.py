@@ -1,0 +1,104 @@
+"""Zero-shot evaluations: all classes, random halves, given splits."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from helpers.fit import tiny_encoder
+from helpers.fit_data import NAMES, DataSet, make_data
+
+from bike.checkpoint import Place
+from bike.errors import DataError
+from bike.evaluate.results import summary_line
+from bike.evaluate.run_zeroshot import evaluate_zeroshot
+from bike.evaluate.scores import read_scores
+from bike.model.heads import VideoHead
+from bike.model.scorer import encode_captions
+from bike.model.weights import save_released
+from bike.params import Views, load_params
+from bike.records import Sample, read_list, write_labels, write_list
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> DataSet:
+    """The data set, and ``model.pt``: an untrained video branch."""
+    data = make_data(tmp_path_factory.mktemp("zeroshot") / "data")
+    torch.manual_seed(1)
+    save_released(data.root / "model.pt", tiny_encoder(), VideoHead(16, 1, num_layers=1), 0)
+    return data
+
+
+def test_zero_shot_protocols(data: DataSet, tmp_path: Path) -> None:
+    params = load_params(data.params)
+    names = [*NAMES, "white square", "black square"]
+    write_labels(tmp_path / "labels.csv", names)
+    (tmp_path / "split1.txt").write_text("\n".join(names[:2]))
+    (tmp_path / "split2.txt").write_text("\n".join(names[2:]))
+    options: dict[str, Any] = {"samples": data.train, "frames": data.frames, "views": Views()}
+    options["place"] = Place(device="cpu", workers=0)
+    metrics = evaluate_zeroshot(
+        params,
+        labels=tmp_path / "labels.csv",
+        out=tmp_path / "out",
+        class_splits=[tmp_path / "split1.txt", tmp_path / "split2.txt"],
+        **options,
+    )
+    scores = read_scores(tmp_path / "out")
+    assert scores.logits is not None
+    logits, labels = scores.logits, scores.targets.long().argmax(1)
+    encoder = tiny_encoder()
+    captions = encode_captions(encoder, [f"This is a video about {name}" for name in names])
+    dp = VideoHead(16, 1, "none", "dp")
+    again = evaluate_zeroshot(
+        params, labels=tmp_path / "labels.csv", out=tmp_path / "again", weights=str(data.weights), **options
+    )
+    assert again["top1"] == metrics["top1"]
+    assert dp(torch.ones(1, 2, 16), None, captions[0]).shape == (1, 5)
+    first, second = labels < 2, labels == 2
+    values = [
+        100 * float((logits[first, :2].argmax(1) == labels[first]).double().mean()),
+        100 * float((logits[second, 2:].argmax(1) == 0).double().mean()),
+    ]
+    assert [metrics["split1_top1"], metrics["split2_top1"]] == pytest.approx(values, abs=1e-3)
+    several = tmp_path / "several.csv"
+    write_list(several, [replace(sample, labels=(0, 1)) for sample in read_list(data.train)])
+    with pytest.raises(DataError, match="--split: videos with several labels"):
+        evaluate_zeroshot(
+            params,
+            labels=tmp_path / "labels.csv",
+            out=tmp_path / "several",
+            class_splits=[tmp_path / "split1.txt"],
+            **{**options, "samples": several},
+        )
+    assert metrics["split_top1_mean"] == pytest.approx(sum(values) / 2, abs=1e-3)
+    assert "split_top1_std" in metrics
+    with pytest.raises(DataError, match="'?grey'?"):
+        write_labels(tmp_path / "bad.csv", ["grey", "red square"])
+        evaluate_zeroshot(
+            params, labels=tmp_path / "labels.csv", out=tmp_path / "o", class_splits=[tmp_path / "bad.csv"], **options
+        )
+
+
+def test_half_class_results_are_reported(data: DataSet, tmp_path: Path) -> None:
+    names = [*NAMES, "white square"]
+    write_labels(tmp_path / "labels.csv", names)
+    samples = [Sample(s.key, s.video, s.path, (n % 4,), s.frames) for n, s in enumerate(read_list(data.train))]
+    write_list(tmp_path / "list.csv", samples)
+    metrics = evaluate_zeroshot(
+        load_params(data.params),
+        samples=tmp_path / "list.csv",
+        frames=data.frames,
+        labels=tmp_path / "labels.csv",
+        out=tmp_path / "out",
+        views=Views(),
+        checkpoint=data.root / "model.pt",
+        place=Place(device="cpu", workers=0),
+    )
+    assert 0 <= metrics["half_top1_mean"] <= 100
+    assert metrics["half_top5_mean"] == 100  # two classes
+    assert metrics["half_top1_std"] >= 0
+    assert "half-class top-1" in summary_line(metrics)

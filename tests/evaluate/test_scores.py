@@ -1,0 +1,57 @@
+"""Scores of videos: their file, and what they sum up to."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+from helpers.fit_data import NAMES
+from helpers.scores import fake_scores
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+from bike.errors import DataError
+from bike.evaluate.scores import Scores, read_scores, summarize, write_scores
+
+
+def test_multi_label_metrics() -> None:
+    scores = torch.tensor([[0.5, 0.3, 0.2], [0.1, 0.2, 0.7], [0.4, 0.35, 0.25]])
+    targets = torch.tensor([[0, 1, 1], [0, 0, 1], [0, 0, 0]], dtype=torch.uint8)
+    metrics = summarize(Scores(["a", "b", "c"], NAMES, scores, targets))
+    assert metrics["top1"] == 50  # of the two videos that show anything, the second
+    assert metrics["top5"] == 100
+    assert metrics["mean_class"] is None
+    assert metrics["videos"] == 3
+    # Class 1: its video stands second. Class 2: its videos stand first and third.
+    assert metrics["map"] == pytest.approx(100 * (0 + 1 / 2 + (1 + 2 / 3) / 2) / 3, abs=1e-3)
+
+
+def test_scores_have_reproducible_bytes_and_are_checked_when_read(tmp_path: Path) -> None:
+    scores = fake_scores(["a", "b", "c", "é\udcff"], 0)
+    path = tmp_path / "scores.safetensors"
+    write_scores(path, scores)
+    before = path.read_bytes()
+    write_scores(path, scores)
+    assert path.read_bytes() == before
+    assert read_scores(path).keys == scores.keys
+    with safe_open(path, "pt") as file:
+        header = file.metadata()
+    tensors = load_file(path)
+    for name, value in (
+        ("scores", tensors["scores"][:2]),
+        ("labels", tensors["labels"].float()),
+        ("logits", tensors["logits"][:3]),
+        ("scores", tensors["scores"] / 0),
+        ("labels", tensors["labels"] + 1),
+    ):
+        save_file({**tensors, name: value}, path, header)
+        with pytest.raises(DataError, match=r"scores\.safetensors: .*Evaluate again"):
+            read_scores(path)
+    for text in (None, {"bike": "[]"}, {"bike": '{"keys": ["a", "a"], "names": ["x"], "num_views": 1}'}, {"bike": "{"}):
+        save_file(tensors, path, text)
+        with pytest.raises(DataError, match="Evaluate again"):
+            read_scores(path)
+    path.write_bytes(b"nothing")
+    with pytest.raises(DataError, match="not a scores file"):
+        read_scores(path)
