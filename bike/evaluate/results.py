@@ -44,7 +44,7 @@ def write_results(
         BikeError: the folder can't be written to.
     """
     out = Path(out)
-    (out / "metrics.json").unlink(missing_ok=True)
+    (out / "metrics.json").unlink(missing_ok=True)  # it says that all other files are there, and whole
     metrics = {**summarize(scores), **(extra or {})}
     write_table(out / "per_class.csv", ("label", "name", "videos", "top1", "ap"), _class_rows(scores))
     best = scores.scores.argmax(1).tolist()

@@ -60,7 +60,7 @@ def evaluate_attributes(
         raise BikeError(f"{checkpoint}: holds a video branch. Leave --attributes out and name the frames.")
     check_writable(out)
     with join_world(device=place.device, threads=params.evaluate.threads) as world, torch.no_grad():
-        if not world.is_main:
+        if not world.is_main:  # seconds of work, which one process does alone
             return {}
         encoder, head = encoder.to(world.device), head.to(world.device)
         classes = encode_sentences(encoder, class_prompts(inputs.names, params.model.prompt))

@@ -93,7 +93,7 @@ def evaluate_zeroshot(
 
 
 def _halves(scorer: Scorer, features: Tensor, scores: Scores, repeats: int) -> dict[str, float]:
-    """Random halves of the classes; nothing where a half would have no meaning."""
+    """Random halves of the classes; nothing for fewer than 4 classes, where a half leaves no choice."""
     labelled = scores.targets.bool().any(1)
     if len(scores.names) < 4 or scores.is_multi_label or not repeats:
         return {}

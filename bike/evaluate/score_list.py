@@ -91,6 +91,6 @@ def score_list(
             scores, more = finish(scorer, rows)
             extra = {"clips": views.clips, "crops": views.crops, **more}
             metrics = write_results(out, scores, seconds=time.monotonic() - start, extra=extra)
-            discard_state(state)
-        wait_for_all(world)
+            discard_state(state)  # only now: a run killed before this line finds its rows again
+        wait_for_all(world)  # a rank that ended early would make the launcher stop rank 0 while it writes
     return metrics

@@ -82,7 +82,7 @@ def load_video_model(
         file = find_file(resolve(weights))
         encoder = load_clip(file)
         if seed is not None:
-            torch.manual_seed(seed)
+            torch.manual_seed(seed)  # right before the head: what loading draws must not matter
         kind = cast("Temporal", temporal or "none"), cast("Interaction", interaction or "dp")
         return VideoModel(encoder, VideoHead(encoder.embed_dim, encoder.text_heads, *kind).eval(), file)
     encoder, stored, _ = load_released(existing_file(checkpoint))

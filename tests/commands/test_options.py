@@ -1,0 +1,29 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from bike.commands.options import DeviceOption, WorkersOption
+
+
+def test_a_machine_states_device_and_workers_once_and_the_command_line_wins(monkeypatch: pytest.MonkeyPatch) -> None:
+    app = typer.Typer()
+
+    @app.command()
+    def show(device: DeviceOption = None, workers: WorkersOption = 2) -> None:
+        typer.echo(f"{device} {workers}")
+
+    def shown(*words: str) -> str:
+        return CliRunner().invoke(app, list(words)).output.strip()
+
+    monkeypatch.delenv("BIKE_DEVICE", raising=False)
+    monkeypatch.delenv("BIKE_WORKERS", raising=False)
+    assert shown() == "None 2"
+    monkeypatch.setenv("BIKE_DEVICE", "cuda:1")
+    monkeypatch.setenv("BIKE_WORKERS", "0")
+    assert shown() == "cuda:1 0"
+    assert shown("--device", "cpu", "--workers", "5") == "cpu 5"
+    assert CliRunner().invoke(app, ["--workers", "-1"]).exit_code == 2
