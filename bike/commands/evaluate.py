@@ -7,36 +7,26 @@ from typing import Annotated
 
 import typer
 
-from bike.commands.options import (
-    DeviceOption,
-    LabelsOption,
-    ListOption,
-    MaybeFramesOption,
-    ParamsOption,
-    ResultsOption,
-    StateOption,
-    ViewsOption,
-    WorkersOption,
-)
+from bike.commands import options
 
 
 def evaluate(
     checkpoint: Annotated[Path, typer.Argument(help="Checkpoint of a video branch, or of an attribute branch.")],
-    samples: ListOption,
-    out: ResultsOption,
-    frames: MaybeFramesOption = None,
-    labels: LabelsOption = None,
-    params: ParamsOption = Path("params.yaml"),
-    views: ViewsOption = "1x1",
+    samples: options.ListOption,
+    out: options.ResultsOption,
+    frames: options.MaybeFramesOption = None,
+    labels: options.LabelsOption = None,
+    params: options.ParamsOption = Path("params.yaml"),
+    views: options.ViewsOption = "1x1",
     attributes: Annotated[Path | None, typer.Option(help="Attribute corpus, for an attribute branch.")] = None,
     temporal: Annotated[str | None, typer.Option(help="What the temporal head must be: none or transf.")] = None,
     interaction: Annotated[str | None, typer.Option(help="Another interaction than the stored one: dp or vcs.")] = None,
     published_map: Annotated[
         int | None, typer.Option(min=1, help="Also the published running mean of mAP, for batches of so many videos.")
     ] = None,
-    state: StateOption = None,
-    device: DeviceOption = None,
-    workers: WorkersOption = 2,
+    state: options.StateOption = None,
+    device: options.DeviceOption = None,
+    workers: options.WorkersOption = 2,
 ) -> None:
     """Score a list of videos: accuracy, mAP, per-class results, confusions, predictions and scores.
 

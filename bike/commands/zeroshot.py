@@ -7,35 +7,24 @@ from typing import Annotated
 
 import typer
 
-from bike.commands.options import (
-    DeviceOption,
-    FramesOption,
-    LabelsOption,
-    ListOption,
-    ParamsOption,
-    ResultsOption,
-    StateOption,
-    ViewsOption,
-    WeightsOption,
-    WorkersOption,
-)
+from bike.commands import options
 
 
 def zeroshot(
-    samples: ListOption,
-    frames: FramesOption,
-    out: ResultsOption,
-    weights: WeightsOption = None,
+    samples: options.ListOption,
+    frames: options.FramesOption,
+    out: options.ResultsOption,
+    weights: options.WeightsOption = None,
     checkpoint: Annotated[Path | None, typer.Option(help="Trained video branch, in place of --weights.")] = None,
     split: Annotated[
         list[Path] | None, typer.Option(help="Class names of one split, one a line. May be given again.")
     ] = None,
-    labels: LabelsOption = None,
-    params: ParamsOption = Path("params.yaml"),
-    views: ViewsOption = "1x1",
-    state: StateOption = None,
-    device: DeviceOption = None,
-    workers: WorkersOption = 2,
+    labels: options.LabelsOption = None,
+    params: options.ParamsOption = Path("params.yaml"),
+    views: options.ViewsOption = "1x1",
+    state: options.StateOption = None,
+    device: options.DeviceOption = None,
+    workers: options.WorkersOption = 2,
 ) -> None:
     """Score videos of classes that were not trained on: all classes, random halves, given splits.
 

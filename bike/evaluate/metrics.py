@@ -115,36 +115,23 @@ def published_mean_average_precision(scores: Float[Tensor, "N K"], targets: Targ
     total = 0.0
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torchnet was written for torch 0.3
-        meter = _map_meter()
-        batches = torch.split(scores.cpu(), batch_size), torch.split(targets.cpu().long(), batch_size)
-        for batch, truth in zip(*batches, strict=True):
-            meter.add(batch, truth)
-            total += float(meter.value()) * len(batch)
-    return total / len(scores) * 100
+        meter = _torchnet_meter()
+        for start in range(0, len(scores), batch_size):
+            end = min(start + batch_size, len(scores))
+            if meter is None:
+                value = mean_average_precision(scores[:end], targets[:end])
+            else:
+                meter.add(scores[start:end].cpu(), targets[start:end].long().cpu())
+                value = float(meter.value()) * 100
+            total += value * (end - start)
+    return total / len(scores)
 
 
-class _MapMeter:
-    """What is used of torchnet's ``mAPMeter``: the mAP, from 0 to 1, of everything added so far."""
-
-    def __init__(self) -> None:
-        self._scores: list[Tensor] = []
-        self._targets: list[Tensor] = []
-
-    def add(self, scores: Float[Tensor, "B K"], targets: Targets) -> None:
-        """Take in a batch."""
-        self._scores.append(scores)
-        self._targets.append(targets)
-
-    def value(self) -> float:
-        """The mAP so far."""
-        return mean_average_precision(torch.cat(self._scores), torch.cat(self._targets)) / 100
-
-
-def _map_meter() -> Any:
+def _torchnet_meter() -> Any:
     try:
         from torchnet.meter import mAPMeter
     except ImportError:
-        return _MapMeter()
+        return None
     return mAPMeter()
 
 

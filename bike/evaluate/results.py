@@ -17,10 +17,7 @@ from typing import Any
 import torch
 
 from bike.errors import DataError, one_line
-from bike.evaluate.metrics import (
-    average_precision,
-    class_accuracy,
-)
+from bike.evaluate.metrics import average_precision, class_accuracy
 from bike.evaluate.scores import SCORES_NAME, Scores, summarize, write_scores
 from bike.files import read_json, write_json
 from bike.tables import read_table, write_table

@@ -76,6 +76,6 @@ def evaluate_video(
         views=views,
         out=out,
         place=place,
-        title="evaluate",
+        kind="evaluate",
         start=start,
     )

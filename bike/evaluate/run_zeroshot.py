@@ -49,15 +49,10 @@ def evaluate_zeroshot(
 
     Args:
         params: sections ``model``, ``evaluate`` and ``zeroshot``.
-        samples: list of samples, one label each.
-        frames: their shards, frame packs or frame folders.
-        labels: class names, ``id,name``.
-        out: folder to write.
-        views: clips and crops.
+        samples, frames, labels, out, views, place: as :func:`bike.evaluate.run_video.evaluate_video` has them.
         weights: CLIP's weights, without a head (frames averaged); None takes ``model.weights``.
         checkpoint: a trained video branch, with its own head, in place of ``weights``.
         class_splits: text files, each with the names of one split's classes, one on a line.
-        place: where the run happens; without a state folder, ``.<name>.state`` beside ``out``.
 
     Returns:
         The content of ``metrics.json``; empty on ranks other than 0.
@@ -79,16 +74,7 @@ def evaluate_zeroshot(
         return scores, halves | _splits(scores, splits)
 
     return score_list(
-        Scorer.features,
-        finish,
-        params,
-        model,
-        inputs,
-        views=views,
-        out=out,
-        place=place,
-        title="zero-shot",
-        start=start,
+        Scorer.features, finish, params, model, inputs, views=views, out=out, place=place, kind="zero-shot", start=start
     )
 
 
@@ -119,6 +105,9 @@ def _splits(scores: Scores, splits: Sequence[Sequence[int]]) -> dict[str, float]
         return {}
     if scores.is_multi_label:
         raise DataError("--split: videos with several labels have no accuracy over a split. Leave it out, or use mAP.")
+    if scores.logits is None:
+        raise ValueError("logits are needed")
+    logits = scores.logits.view(len(scores.keys), scores.num_views, -1)
     result: dict[str, float] = {}
     for k in (1, 5):
         values = []
@@ -128,16 +117,9 @@ def _splits(scores: Scores, splits: Sequence[Sequence[int]]) -> dict[str, float]
             if not rows.any():
                 raise DataError(f"split {number}: none of its {len(split)} classes has a video in the list.")
             truth = scores.targets[rows][:, columns].long().argmax(1)
-            values.append(top_k_accuracy(_again(scores, rows, columns), truth, k))
+            found = video_scores(logits[rows][:, :, columns].flatten(0, 1), scores.num_views)
+            values.append(top_k_accuracy(found, truth, k))
             result[f"split{number}_top{k}"] = round(values[-1], 4)
         mean, std = mean_and_std(values)
         result |= {f"split_top{k}_mean": round(mean, 4), f"split_top{k}_std": round(std, 4)}
     return result
-
-
-def _again(scores: Scores, rows: Tensor, columns: Tensor) -> Tensor:
-    """Scores of some videos for some classes, from their logits."""
-    if scores.logits is None:
-        raise ValueError("logits are needed")
-    logits = scores.logits.view(len(scores.keys), scores.num_views, -1)[rows][:, :, columns]
-    return video_scores(logits.flatten(0, 1), scores.num_views)

@@ -31,7 +31,7 @@ def score_list(
     views: Views,
     out: Path | str,
     place: Place,
-    title: str,
+    kind: str,
     start: float,
 ) -> dict[str, Any]:
     """Score every video of a list in ``clips × crops`` views.
@@ -43,20 +43,12 @@ def score_list(
         compute: frames (B, V, T, 3, S, S) uint8 to one row for each of the B videos.
         finish: those rows (N, …) to scores, and to further entries of ``metrics.json``; called on rank 0.
         params: sections ``model`` (frames, sizes, prompt) and ``evaluate``.
-        model: encoder and head.
-        inputs: list, class names and frames.
-        views: clips and crops.
-        out: folder to write.
-        place: device, workers and state; finished videos are saved every 60 seconds.
-        title: for progress, and to tell states apart.
+        kind: for progress, and to tell states apart.
         start: when the run began, on the monotonic clock.
+        model, inputs, views, out, place: as the run has them.
 
     Returns:
         The content of ``metrics.json``; empty on ranks other than 0.
-
-    Raises:
-        BikeError: anything in the inputs that can't be used.
-        KeyboardInterrupt: a stop was asked for; finished videos are kept.
     """
     settings = params.evaluate
     size = check_input_size(params.model, model.encoder)
@@ -71,13 +63,13 @@ def score_list(
             lambda frames: compute(scorer, frames),
             inputs,
             job={
-                "kind": title,
+                "kind": kind,
                 "model": sha256(model.file),
                 "heads": [head.temporal, head.interaction],
                 "prompt": params.model.prompt,
                 "precision": settings.precision,
             },
-            title=f"{title} {views.clips}x{views.crops}",
+            title=f"{kind} {views.clips}x{views.crops}",
             world=world,
             place=place,
             state=state,

@@ -15,17 +15,11 @@ from safetensors.torch import save as to_safetensors
 from torch import Tensor
 
 from bike.errors import DataError, one_line
-from bike.evaluate.metrics import (
-    label_ranks,
-    mean_average_precision,
-    mean_class_accuracy,
-)
+from bike.evaluate.metrics import label_ranks, mean_average_precision, mean_class_accuracy
 from bike.files import atomic_write, existing_file
 from bike.records import Sample
 
 SCORES_NAME = "scores.safetensors"
-
-
 HEADER = "bike"
 
 
