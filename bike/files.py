@@ -226,11 +226,15 @@ def read_annotation_text(path: Path | str) -> str:
     """Read a text file; bytes that are not UTF-8 stay as surrogates, so that odd file names survive.
 
     Raises:
-        DataError: the file is UTF-16 or binary.
+        DataError: the file is UTF-16, compressed or binary.
         BikeError: the file is missing.
     """
-    path = existing_file(path)
-    raw = path.read_bytes()
+    raw = bytearray()
+    with existing_file(path).open("rb") as file:
+        while b"\0" not in raw[-_BUFFER_BYTES:] and (block := file.read(_BUFFER_BYTES)):  # a binary file may be huge
+            raw += block
+    if raw.startswith(b"\x1f\x8b"):
+        raise DataError(f"{path}: a compressed file; text is needed. Unpack it.")
     if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise DataError(f"{path}: is UTF-16 text; UTF-8 is needed. Save it as UTF-8.")
     if b"\0" in raw:

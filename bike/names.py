@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 from collections import Counter
 from collections.abc import Sequence
+
+_EXTENSIONS = (
+    "3g2 3gp amv asf avi divx dv f4v flv gif h264 hevc ivf m1v m2ts m2v m4v mkv mov mp4 mpe mpeg mpg mts mxf nut ogm "
+    "ogv qt rm rmvb ts vob webm wmv wtv y4m"
+)
+VIDEO_SUFFIXES = frozenset("." + extension for extension in _EXTENSIONS.split())  # the list of every command
 
 
 def video_keys(paths: Sequence[str]) -> list[str]:
     """One shard key for each relative video path: letters, digits, ``_`` and ``-`` only, at most 120 characters.
 
-    ``/`` becomes ``__`` and the extension goes. A path with any other character, or a long one, gets a hash of itself
-    at the end of its key; so do all paths whose keys would otherwise be equal (case aside, so that packs can lie on
-    file systems that ignore it).
+    ``/`` becomes ``__`` and a video's extension goes: ``run/v_01.avi`` ↦ ``run__v_01``. A path with any other
+    character, or a long one, gets a hash of itself at the end of its key: ``a b.mp4`` ↦ ``a_b_mp4-`` and 12 hex digits.
+    So do all paths whose keys would otherwise be equal (case aside, so that packs can lie on file systems that ignore
+    it): ``a.mp4`` beside ``A.avi``.
     """
     plain = [_plain_key(path) for path in paths]
     count = Counter(key.lower() for key in plain if key)
@@ -25,7 +31,7 @@ def video_keys(paths: Sequence[str]) -> list[str]:
 
 def _plain_key(path: str) -> str:
     """The readable key, or an empty string where characters would be lost."""
-    stem = re.sub(r"\.[A-Za-z0-9]{1,5}$", "", path)
+    stem = split_extension(path)
     fits = re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_-]*(/[A-Za-z0-9_-]+)*", stem, re.ASCII) and "__" not in stem
     key = stem.replace("/", "__")
     return key if fits and len(key) <= 120 else ""
@@ -36,18 +42,15 @@ def _hashed_key(path: str) -> str:
     return f"{readable[:100]}-{hashlib.sha256(path.encode('utf-8', 'surrogateescape')).hexdigest()[:12]}"
 
 
-_EXTENSIONS = (
-    "3g2 3gp amv asf avi divx dv f4v flv gif h264 hevc ivf m1v m2ts m2v m4v mkv mov mp4 mpe mpeg mpg mts mxf nut ogm "
-    "ogv qt rm rmvb ts vob webm wmv wtv y4m"
-)
-
-
-VIDEO_SUFFIXES = frozenset("." + extension for extension in _EXTENSIONS.split())
+def split_extension(name: str) -> str:
+    """``name`` without the extension of a video file; anything else after a dot stays: ``a/b.mp4`` ↦ ``a/b``."""
+    stem, _, extension = name.rpartition(".")
+    return stem if stem and stem[-1] != "/" and f".{extension.lower()}" in VIDEO_SUFFIXES else name
 
 
 def is_video(name: str) -> bool:
     """Whether a file name ends like a video's."""
-    return os.path.splitext(name)[1].lower() in VIDEO_SUFFIXES  # noqa: PTH122 (a name may hold any bytes)
+    return split_extension(name) != name
 
 
 def is_tar(name: str) -> bool:
@@ -55,32 +58,16 @@ def is_tar(name: str) -> bool:
     return name.lower().endswith(".tar")
 
 
-def leads_out(name: str) -> bool:
-    return os.path.isabs(name) or name == ".." or name.startswith("../")  # noqa: PTH117
-
-
-VIDEO_EXTENSIONS = frozenset(
-    {".3g2", ".3gp", ".asf", ".avi", ".flv", ".gif", ".m2ts", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg"}
-    | {".mts", ".mxf", ".ogv", ".ts", ".vob", ".webm", ".wmv"}
-)
-
-
-def split_extension(name: str) -> str:
-    """``name`` without the extension of a video file; anything else after a dot stays."""
-    stem, _, extension = name.rpartition(".")
-    return stem if stem and stem[-1] != "/" and "." + extension.lower() in VIDEO_EXTENSIONS else name
+def leads_out(path: str) -> bool:
+    """Whether a path could leave the folder it is joined to (absolute, or with ``..`` in it), or is no path at all."""
+    return not path or path[0] == "/" or "\0" in path or (".." in path and ".." in path.split("/"))
 
 
 def tidy_path(path: str) -> str:
-    """Fold ``//`` and ``./`` and drop a leading ``/``; ``..`` stays, for :func:`is_unsafe` to see."""
+    """Fold ``//`` and ``./`` and drop a leading ``/``; ``..`` stays, for :func:`leads_out` to see."""
     if path.startswith(("/", "./")) or "//" in path or "/./" in path or path.endswith("/"):
         return "/".join(part for part in path.split("/") if part not in ("", "."))
     return path
-
-
-def is_unsafe(path: str) -> bool:
-    """Whether a path could leave the folder it is joined to, or is no path at all."""
-    return not path or path[0] == "/" or "\0" in path or (".." in path and ".." in path.split("/"))
 
 
 def shown(name: str) -> str:

@@ -7,12 +7,9 @@ import re
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from bike.errors import BikeError, DataError, first_few, nearest
 from bike.files import atomic_write, read_between, read_json, sha256, write_between, write_json
-from bike.names import video_keys
 from bike.progress import progress
 from bike.records import (
     Sample,
@@ -55,20 +52,6 @@ def test_json_round_trip_and_errors(tmp_path: Path) -> None:
     assert len(sha256(tmp_path / "a.json")) == 64
 
 
-AWKWARD = [
-    "a b.mp4",
-    "a#!&;().mp4",
-    "-x.mp4",
-    "é.mp4",
-    "x\udcff.mp4",
-    "l" * 200 + ".mp4",
-    "A.mp4",
-    "a.mp4",
-    "a.avi",
-    "x/../y",
-]
-
-
 BEFORE, AFTER, START, END = "# Title\n\nProse.\n\n", "\nMore prose: 50 %.\n", "<!-- a -->", "<!-- /a -->"
 
 
@@ -102,23 +85,6 @@ def test_a_file_for_the_marks_that_is_not_text_or_not_there(tmp_path: Path) -> N
     path.write_bytes(b"\xff\xfe")
     with pytest.raises(BikeError, match="not UTF-8"):
         write_between(path, START, END, "new\n")
-
-
-def test_awkward_names_get_safe_distinct_keys() -> None:
-    keys = video_keys(AWKWARD)
-    assert len({key.lower() for key in keys}) == len(AWKWARD)
-    assert all(re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,119}", key) for key in keys)
-
-
-def test_plain_names_stay_readable() -> None:
-    assert video_keys(["walking/v_Walking_g01_c01.avi", "b-2.mp4"]) == ["walking__v_Walking_g01_c01", "b-2"]
-
-
-@given(st.lists(st.text(min_size=1, max_size=40), min_size=1, max_size=20, unique=True))
-def test_keys_are_distinct_whatever_the_names(paths: list[str]) -> None:
-    keys = video_keys(paths)
-    assert len({key.lower() for key in keys}) == len(paths)
-    assert all(re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,119}", key, re.ASCII) for key in keys)
 
 
 def test_manifest_round_trip(tmp_path: Path) -> None:

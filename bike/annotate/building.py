@@ -12,7 +12,7 @@ from bike.annotate.classes import ClassTable, derive_classes
 from bike.annotate.entries import SPLITS, Annotations, Entry
 from bike.annotate.matching import Matches, match_entries
 from bike.annotate.media import Media
-from bike.names import is_unsafe, video_keys
+from bike.names import leads_out, video_keys
 from bike.records import Sample, VideoRecord, instance_range
 
 Lists = dict[str, dict[str, list[Sample]]]  # fold -> split -> samples
@@ -166,7 +166,7 @@ class _Builder:
         """Whether the policies keep an entry with this video."""
         path = entry.path
         if path not in self.matches.index:
-            if is_unsafe(path):
+            if leads_out(path):
                 return self._add(
                     "missing", entry, place, "the path leaves the media folder" if path else "no path", force=True
                 )

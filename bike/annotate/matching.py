@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from bike.annotate.classes import fold
 from bike.annotate.entries import Entry
-from bike.names import is_unsafe, split_extension
+from bike.names import leads_out, split_extension
 from bike.records import VideoRecord
 
 _FEW = 8  # videos of one name are compared one by one up to this number
@@ -59,7 +59,7 @@ def match_entries(
         path = entry.path
         if path in matches.index or path in waiting:
             continue
-        if ".." in path and is_unsafe(path):
+        if ".." in path and leads_out(path):
             waiting[path] = entry
         elif path in by_path:
             matches.index[path] = by_path[path]
@@ -138,7 +138,7 @@ def _match_folded(waiting: Iterable[Entry], records: Sequence[VideoRecord], matc
         folder, _, name = entry.path.rpartition("/")
         stem = fold(split_extension(name))
         candidates = by_stem.candidates(stem, folder)
-        if candidates and not is_unsafe(entry.path):
+        if candidates and not leads_out(entry.path):
             chosen = _choose(folder, candidates, records, by_name and by_stem.is_alone(stem), folded=True)
             if chosen:
                 _note(entry.path, chosen, matches)

@@ -12,7 +12,7 @@ from typing import Literal
 from bike.errors import DataError
 from bike.files import existing_dir
 from bike.formats.folders import frame_folder_record
-from bike.names import split_extension, video_keys
+from bike.names import is_video, video_keys
 from bike.records import VideoRecord, read_manifest
 
 _FRAME_NAME = re.compile(r"(?s)(img_|image_|.*-)(\d{4,9})\.jpg")
@@ -86,7 +86,7 @@ def scan_folder(root: Path) -> tuple[list[str], dict[str, list[str]]]:
                 relative = f"{prefix}/{item.name}" if prefix else item.name
                 if item.is_dir(follow_symlinks=False):
                     waiting.append(relative)
-                elif split_extension(item.name) != item.name:
+                elif is_video(item.name):
                     videos.append(relative)
                 elif _FRAME_NAME.fullmatch(item.name):
                     names.append(item.name)

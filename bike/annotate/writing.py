@@ -11,7 +11,7 @@ from bike.annotate.classes import readable_name
 from bike.annotate.entries import SPLITS
 from bike.errors import ParamsError
 from bike.files import atomic_write, csv_writer
-from bike.names import is_unsafe, split_extension
+from bike.names import leads_out, split_extension
 from bike.records import LIST_COLUMNS, Sample, write_list
 
 UNANNOTATED_NAME, LABELS_NAME = "unannotated.csv", "labels.csv"
@@ -90,7 +90,7 @@ def write_published(path: Path | str, samples: Sequence[Sample], *, videos: bool
 
 def _published_line(sample: Sample, videos: bool, keyed: bool, twice: set[str]) -> str:
     name = sample.path if videos else split_extension(sample.path)
-    odd = "\n" in name or "\r" in name or name != name.strip() or (".." in name and is_unsafe(name))
+    odd = "\n" in name or "\r" in name or name != name.strip() or (".." in name and leads_out(name))
     if keyed or odd or name in twice:
         name = sample.video
     label = ",".join(map(str, sample.labels)) or "-1"

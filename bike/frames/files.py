@@ -11,6 +11,7 @@ from bike.files import existing_dir, open_regular, read_regular
 from bike.formats.folders import frame_files
 from bike.formats.packs import PACK_SUFFIX, read_frames, scan_offsets
 from bike.frames.source import FileWindow, Frames, Recent
+from bike.names import leads_out
 from bike.records import Sample, read_manifest
 
 
@@ -129,8 +130,8 @@ class FolderSource:
     def _list(self, video: str) -> list[Path]:
         if video not in self._paths:
             raise DataError(f"{video}: not in the list.")
-        path = Path(self._paths[video])
-        if path.is_absolute() or ".." in path.parts:
+        path = self._paths[video]
+        if leads_out(path):
             raise DataError(f"{path}: leads out of the folder. Use paths relative to it, without `..`.")
         own = self.folder / video
         return frame_files(own if own.is_dir() else self.folder / path)

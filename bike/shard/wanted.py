@@ -10,6 +10,7 @@ from bike.errors import DataError, first_few
 from bike.files import existing_dir
 from bike.formats.lists import load_samples
 from bike.formats.packs import PACK_SUFFIX
+from bike.names import leads_out
 from bike.records import Sample, VideoRecord, read_labels, read_manifest
 from bike.shard.payload import PayloadSource, content_print, is_pack
 from bike.shard.plan import Entry
@@ -148,6 +149,6 @@ def _place(record: VideoRecord, frames: Path, files: dict[str, FoundVideo] | Non
     if packs or pack.is_file():
         folder = frames / record.key  # of an extraction with folders as its layout
         return str(folder if folder.is_dir() and not pack.is_file() else pack)
-    if Path(record.path).is_absolute() or ".." in Path(record.path).parts:
+    if leads_out(record.path):
         raise DataError(f"{record.path}: leads out of the folder. Use paths relative to it, without `..`.")
     return str(frames / record.path)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
-import csv
 import io
 import logging
 import os
@@ -11,11 +9,13 @@ import re
 import stat
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from bike.errors import BikeError, DataError, one_line
-from bike.files import existing_file
+from bike.files import read_annotation_text, unreadable
 from bike.names import is_tar, is_video, leads_out
+from bike.tables import read_table
 from bike.video.file import FoundVideo, VideoFile
 from bike.video.tars import tar_videos
 
@@ -51,7 +51,7 @@ def find_videos(
     elif listing is not None and is_video(source.name):
         raise BikeError(f"{source}: is one video; with a list, the source is the folder or tar that the list is about.")
     elif is_tar(source.name):
-        found = _picked(tar_videos(source, is_video), listing)
+        found = _picked(tar_videos(source), listing)
     elif is_video(source.name):
         found = [_stat_video(source.name, str(source))]
     elif listing is not None:
@@ -95,8 +95,9 @@ def _in_folder(source: Path, listing: Path | str | None, exclude: Path | str | N
 def _inside(name: str, folder: Path) -> str:
     """A listed path relative to ``folder`` where it lies in it."""
     if os.path.isabs(name):  # noqa: PTH117
-        for told, place in ((name, os.path.abspath(folder)), (os.path.realpath(name), os.path.realpath(folder))):  # noqa: PTH100
-            relative = os.path.relpath(told, place)
+        # As written first; then with links followed, for a list of another name of the same folder.
+        for path, place in ((name, os.path.abspath(folder)), (os.path.realpath(name), os.path.realpath(folder))):  # noqa: PTH100
+            relative = os.path.relpath(path, place)
             if not leads_out(relative):
                 return relative
     return name
@@ -112,7 +113,7 @@ def _videos_of_tars(source: Path, tars: Iterable[str], others: Iterable[str]) ->
     for path in sorted(tars):
         tar = os.path.relpath(path, source)
         try:
-            by_tar[tar] = tar_videos(path, is_video)
+            by_tar[tar] = tar_videos(path)
         except DataError as error:  # of many, a bad one is a reject
             problem = one_line(error).removeprefix(f"{one_line(path)}: ")
             by_tar[tar] = [FoundVideo(tar, VideoFile(path), (), problem)]
@@ -125,12 +126,8 @@ def _videos_of_tars(source: Path, tars: Iterable[str], others: Iterable[str]) ->
             if count[path] > 1:
                 path = f"{os.path.splitext(tar)[0]}/{video.path}"  # noqa: PTH122
                 path = path if path not in count else f"{tar}/{video.path}"
-            found.append(video if path == video.path else _renamed(video, path))
+            found.append(replace(video, path=path))
     return found
-
-
-def _renamed(video: FoundVideo, path: str) -> FoundVideo:
-    return FoundVideo(path, video.file, video.stamp, video.problem)
 
 
 def _picked(videos: list[FoundVideo], listing: Path | str | None) -> list[FoundVideo]:
@@ -144,12 +141,12 @@ def _picked(videos: list[FoundVideo], listing: Path | str | None) -> list[FoundV
 def _walk(folder: Path, exclude: Path | str | None) -> Iterator[str]:
     """Files below ``folder``, in no order; hidden folders, and folders met before, are left out."""
     skipped = None if exclude is None else os.path.realpath(exclude)
-    seen: set[tuple[int, int]] = set()
+    seen: set[tuple[int, int]] = set()  # by number: a link to a folder above would be walked for ever
 
-    def unreadable(error: OSError) -> None:
-        raise BikeError(f"{error.filename}: can't be read ({one_line(error.strerror or error)}). Check permissions.")
+    def fail(error: OSError) -> None:
+        raise unreadable(error.filename, error) from error
 
-    for top, folders, files in os.walk(folder, onerror=unreadable, followlinks=True):
+    for top, folders, files in os.walk(folder, onerror=fail, followlinks=True):
         about = Path(top).stat()
         if (about.st_dev, about.st_ino) in seen or os.path.realpath(top) == skipped:
             folders.clear()
@@ -192,50 +189,22 @@ def read_listing(path: Path | str, folder: Path | None, *, known: Iterable[str] 
     Raises:
         DataError: no ``path`` column, or an empty list.
     """
-    path = existing_file(path)
-    raw = _read_text(path)
+    path = Path(path)
     names = set(known or ())
 
     def exists(name: str) -> bool:
         return os.path.normpath(name) in names if folder is None else os.path.exists(_join(folder, name))  # noqa: PTH110
 
-    with io.TextIOWrapper(raw, encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-        if path.suffix.lower() == ".csv":
-            found = list(_column(path, file))
-        else:
-            lines = (line.rstrip("\r\n") for line in file)
-            found = [_without_labels(line, exists) for line in lines if line.strip()]
+    if path.suffix.lower() == ".csv":
+        found = [name for name in read_table(path, ["path"])["path"] if name]
+        if any("\0" in name for name in found):
+            raise DataError(f"{path}: has a NUL byte; a list of paths is needed. Is it the right file?")
+    else:
+        lines = io.StringIO(read_annotation_text(path), newline=None)
+        found = [_without_labels(line.rstrip("\n"), exists) for line in lines if line.strip()]
     if not found:
         raise DataError(f"{path}: names no videos. Write one path a line, or a CSV with a `path` column.")
     return list(dict.fromkeys(os.path.normpath(name) for name in found))
-
-
-def _read_text(path: Path) -> io.BytesIO:
-    """A list's bytes, read once, since it may be a pipe; up to the first sign that it is no text."""
-    raw = io.BytesIO()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            if raw.tell() == 0 and block.startswith(b"\x1f\x8b"):
-                raise DataError(f"{path}: a compressed file, not a list. Unpack it.")
-            if raw.tell() == 0 and block.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-                raise DataError(f"{path}: is UTF-16 text; UTF-8 is needed. Save it as UTF-8.")
-            if b"\0" in block:
-                raise DataError(f"{path}: has a NUL byte; a list of paths is needed. Is it the right file?")
-            raw.write(block)
-    raw.seek(0)
-    return raw
-
-
-def _column(path: Path, file: Iterable[str]) -> Iterator[str]:
-    try:
-        reader = csv.DictReader(file)
-        if "path" not in (reader.fieldnames or []):
-            raise DataError(
-                f"{path}: column 'path' is missing (got {', '.join(reader.fieldnames or []) or 'nothing'})."
-            )
-        yield from (row["path"] for row in reader if row["path"])
-    except csv.Error as error:
-        raise DataError(f"{path}: not a CSV file ({error}).") from error
 
 
 def _without_labels(line: str, exists: Callable[[str], bool]) -> str:

@@ -147,7 +147,7 @@ def test_members_of_tars_that_are_not_to_be_read(tmp_path: Path) -> None:
     device = tarfile.TarInfo("device.mp4")
     device.type, device.devmajor, device.devminor = tarfile.CHRTYPE, 1, 5
     members["device.mp4"] = device
-    found = tar_videos(make_tar(tmp_path / "a.tar", members), lambda name: name.endswith(".mp4"))
+    found = tar_videos(make_tar(tmp_path / "a.tar", members))
     assert len(found) == len(members)
     assert all(video.problem for video in found)
 
@@ -248,6 +248,6 @@ def test_shards_of_videos_keep_the_names(tmp_path: Path) -> None:
         members[f"k{number}.json"] = json.dumps({"path": path}).encode()
         members[f"k{number}.mp4"] = b"x"
     members |= {"k7.json": b"[" * 100_000, "k7.mp4": b"x", "k8.json": b'{"path": "other.mp4"}', "k9.mp4": b"x"}
-    found = tar_videos(make_tar(tmp_path / "a.tar", members), lambda name: name.endswith(".mp4"))
+    found = tar_videos(make_tar(tmp_path / "a.tar", members))
     assert [video.path for video in found] == ["run/a b.mp4", *(f"k{number}.mp4" for number in (*range(1, 8), 9))]
     assert not any(video.problem for video in found)
