@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import multiprocessing
-import os
 import subprocess
 import tarfile
 import tempfile
@@ -22,6 +21,7 @@ from bike.errors import BikeError, one_line
 from bike.files import atomic_write, csv_writer
 from bike.params import DemoData
 from bike.progress import progress
+from bike.workers.pool import num_cores
 
 SPLITS = ("train", "val", "test")
 COLUMNS = ("path", "label", "name", "split")
@@ -65,7 +65,7 @@ def make_demo_data(destination: Path | str, params: DemoData, *, jobs: int | Non
     """
     destination = Path(destination)
     clips = plan_clips(params)
-    jobs = jobs or len(os.sched_getaffinity(0))
+    jobs = jobs or num_cores()
     encode = partial(make_file, seed=params.seed)
     with (
         atomic_write(destination / "videos.tar") as file,

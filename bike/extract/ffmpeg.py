@@ -7,7 +7,7 @@ import re
 import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 from typing import IO, Any
 
@@ -16,16 +16,16 @@ from av.video.reformatter import ColorRange
 from bike.errors import BikeError, DataError, one_line
 from bike.extract.output import FrameOutput, add_copies
 from bike.extract.rate import RateChanger
-from bike.extract.task import Facts, Task
+from bike.extract.task import Task
 from bike.formats.packs import split_stream
+from bike.records import VideoRecord
 from bike.video.file import UnreadableError, VideoFile
 from bike.video.picture import PicturePlan, color_matrix, color_range, plan_picture
 from bike.video.stream import FORMATS, MAX_PIXELS, open_video
 
 _MATRIX_NAMES = {1: "bt709", 4: "fcc", 5: "bt601", 7: "smpte240m", 9: "bt2020"}
 # What ffmpeg says where PyAV finds damage; a picture patched up is no error to it, only worth a warning.
-_TROUBLE = re.compile(r"\[(error|fatal|panic)\]|corrupt", re.IGNORECASE)
-_MAX_LINES = 100_000
+_TROUBLE = re.compile(rb"\[(error|fatal|panic)\]|corrupt", re.IGNORECASE)
 _PLACEHOLDER = "the video"
 _PARAMS = {"bt709": "bt709", "fcc": "fcc", "bt601": "smpte170m", "smpte240m": "smpte240m", "bt2020": "bt2020nc"}
 _BLOCK_BYTES = 1 << 18
@@ -63,12 +63,15 @@ def ffmpeg_python() -> Any:
     return ffmpeg
 
 
-def write_with_ffmpeg(task: Task, output: FrameOutput) -> Facts:
+def write_with_ffmpeg(task: Task, output: FrameOutput) -> VideoRecord:
     """Decode and encode with ffmpeg and add each JPEG to ``output``.
 
     The size, orientation and colours are read with PyAV from the first picture. Where ffmpeg reports anything wrong,
     or gives fewer frames than the index promises, the video is decoded once more with PyAV, which says how many are
     sound; only those are kept.
+
+    Returns:
+        As :func:`bike.extract.video.write_with_pyav`.
 
     Raises:
         UnreadableError: no picture decodes.
@@ -80,6 +83,7 @@ def write_with_ffmpeg(task: Task, output: FrameOutput) -> Facts:
         plan = plan_picture(first, video.pixel_aspect, recipe.short_side_px)
         command = _command(task.file, video.index, plan, _color_options(first), recipe.quality)
         expected = video.expected or 0
+    row = VideoRecord(task.key, task.path, "ok", width=plan.width, height=plan.height)
     survey = None if recipe.fps is None else _survey(task.file)  # only PyAV tells the frames' times
     with tempfile.TemporaryFile() as complaints:
         if recipe.fps is None or survey is None:
@@ -87,9 +91,9 @@ def write_with_ffmpeg(task: Task, output: FrameOutput) -> Facts:
         else:
             count, status = _run_at_rate(command, output, complaints, recipe.fps, survey)
         complaints.seek(0)
-        text = " ".join(line for line in _lines(complaints) if _TROUBLE.search(line))[-200:]
+        text = one_line(b"".join(filter(_TROUBLE.search, complaints)).decode(errors="replace"))[-200:]
     if survey is None and not status and not text and count and count >= expected:
-        return Facts(plan.width, plan.height, _rate(task.file, count))
+        return replace(row, fps=_rate(task.file, count))
     survey = survey or _survey(task.file)
     damage = survey.damage
     if count == 0:
@@ -98,7 +102,7 @@ def write_with_ffmpeg(task: Task, output: FrameOutput) -> Facts:
         damage = damage or f"damaged: ffmpeg gives {count} of {len(survey.times)} frames"
     elif recipe.fps is None:
         output.keep_first(len(survey.times))
-    return Facts(plan.width, plan.height, recipe.fps or survey.fps, damage)
+    return replace(row, fps=recipe.fps or survey.fps, error=damage)
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,11 +200,6 @@ def _run_at_rate(
     for kept, copies in rate.finish():
         add_copies(output, kept, copies)
     return counted
-
-
-def _lines(complaints: IO[bytes]) -> Iterator[str]:
-    for line in islice(complaints, _MAX_LINES):
-        yield one_line(line[:1000].decode(errors="replace"))
 
 
 def _blocks(process: subprocess.Popen[bytes]) -> Iterator[bytes]:

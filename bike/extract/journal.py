@@ -3,111 +3,63 @@
 from __future__ import annotations
 
 import fcntl
-import functools
 import json
 import logging
-import math
 import os
+import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 from bike.errors import BikeError
 from bike.extract.output import output_exists
-from bike.extract.task import Recipe, Result, Task
+from bike.extract.task import FORMAT, Result, Task, recipe_text
 from bike.files import atomic_write, unwritable
 from bike.records import KEY, VideoRecord
 
 log = logging.getLogger("bike")
 
 JOURNAL_NAME = ".extract.jsonl"
-FORMAT = 1  # raise when the same options give other frames
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
-    """What was done for one video, with what it depended on."""
-
-    record: VideoRecord
-    partial: bool
-    stamp: tuple[int, ...]
-    recipe: str
-    keep_partial: bool
-    limit_seconds: float
-
-    def settles(self, task: Task, stamp: tuple[int, ...], timeout_seconds: float) -> bool:
-        """Whether the entry is what the task would give now, for a file with this ``stamp``."""
-        record, recipe, destination = self.record, task.recipe, Path(task.destination)
-        if record.key != task.key or self.stamp != stamp or 0 < self.limit_seconds < timeout_seconds:
-            return False
-        if self.partial and self.keep_partial != recipe.keep_partial:
-            return False
-        if record.status != "ok":
-            return bool(_part(self.recipe, "backend") == recipe.backend and _part(self.recipe, "format") == FORMAT)
-        return self.recipe == fingerprint(recipe) and output_exists(
-            destination, task.key, recipe.layout, record.frames, record.bytes
-        )
+def is_current(result: Result, task: Task, stamp: tuple[int, ...], timeout_seconds: float) -> bool:
+    """Whether an earlier run's result is what the task would give now, for a file with this ``stamp``."""
+    record, recipe = result.record, task.recipe
+    if record.key != task.key or result.stamp != stamp or 0 < result.limit_seconds < timeout_seconds:
+        return False
+    if result.partial and result.keep_partial != recipe.keep_partial:
+        return False
+    if record.status != "ok":  # the size and quality of pictures matter only where there are any
+        made = json.loads(result.recipe)
+        return (made.get("backend"), made.get("format")) == (recipe.backend, FORMAT)
+    there = output_exists(Path(task.destination), task.key, recipe.layout, record.frames, record.bytes)
+    return there and result.recipe == recipe_text(recipe)
 
 
-@functools.lru_cache(maxsize=8)
-def fingerprint(recipe: Recipe) -> str:
-    """The options that decide the frames of a sound video, as text; one string for all videos of a run."""
-    options = {"format": FORMAT, **asdict(recipe)}
-    del options["keep_partial"]
-    return json.dumps(options, sort_keys=True)
-
-
-def _part(recipe: str, name: str) -> Any:
-    return json.loads(recipe).get(name)
-
-
-def read_journal(destination: Path) -> dict[str, Entry]:
-    """Entries by video path; the last of a path counts, lines cut off by a kill are skipped."""
-    entries: dict[str, Entry] = {}
-    recipes: dict[str, str] = {}
+def read_journal(destination: Path) -> dict[str, Result]:
+    """Results by video path; the last of a path counts, and lines that were cut off by a kill are skipped."""
+    results: dict[str, Result] = {}
     with suppress(FileNotFoundError), (destination / JOURNAL_NAME).open(encoding="utf-8", errors="replace") as file:
         for line in file:
-            with suppress(ValueError, KeyError, TypeError, OverflowError, RecursionError):
+            with suppress(ValueError, KeyError, TypeError, RecursionError):
                 row = json.loads(line)
                 if "void" in row:
-                    entries.pop(row["void"], None)
+                    results.pop(row["void"], None)
                     continue
-                record = _checked(VideoRecord(**row["record"]))
-                recipe = recipes.get(row["recipe"]) or recipes.setdefault(row["recipe"], _checked_recipe(row["recipe"]))
-                stamp = tuple(int(number) for number in row["stamp"])
-                flags = bool(row["partial"]), stamp, recipe, bool(row["keep_partial"]), float(row["limit_seconds"])
-                entries[record.path] = Entry(record, *flags)
-    return entries
+                record = VideoRecord(**row["record"])
+                if KEY.fullmatch(record.key):  # files are removed by it
+                    text = sys.intern(row["recipe"])  # one string for a million lines
+                    row |= {"record": record, "stamp": tuple(row["stamp"]), "recipe": text}
+                    results[record.path] = Result(**row)
+    return results
 
 
-def _checked(record: VideoRecord) -> VideoRecord:
-    """The record, if it can be one of ours; a journal may come from anywhere, and files are removed by its keys."""
-    texts = (record.key, record.path, record.status, record.error)
-    counts = (record.frames, record.width, record.height, record.bytes)
-    if not all(isinstance(text, str) for text in texts) or not KEY.fullmatch(record.key):
-        raise ValueError("no texts, or no key")
-    if not all(type(count) is int and count >= 0 for count in counts):
-        raise ValueError("no counts")
-    if not all(math.isfinite(number) for number in (record.fps, record.seconds)):
-        raise ValueError("no numbers")
-    return record
-
-
-def _checked_recipe(recipe: str) -> str:
-    if not isinstance(json.loads(recipe), dict):
-        raise TypeError("no options")
-    return recipe
-
-
-def make_entry(stamp: tuple[int, ...], result: Result, recipe: Recipe) -> Entry:
-    """The entry for a result that is worth keeping."""
-    return Entry(result.record, result.partial, stamp, fingerprint(recipe), recipe.keep_partial, result.limit_seconds)
-
-
-def _line(entry: Entry) -> str:
-    return json.dumps(asdict(entry)) + "\n"  # ASCII: any name goes through
+def _line(result: Result) -> str:
+    row = asdict(result)
+    del row["transient"]
+    return json.dumps(row) + "\n"  # ASCII: any name goes through
 
 
 class Journal:
@@ -116,15 +68,16 @@ class Journal:
     def __init__(self, file: IO[str], path: Path) -> None:
         self._file, self._path = file, path
 
-    def add(self, entry: Entry) -> None:
+    def add(self, result: Result) -> None:
         """Note a finished video."""
-        self._write(_line(entry))
+        self.write(_line(result))
 
     def void(self, paths: Iterable[str]) -> None:
         """Note that what was said of these videos no longer holds."""
-        self._write("".join(f"{json.dumps({'void': path})}\n" for path in paths))
+        self.write("".join(f"{json.dumps({'void': path})}\n" for path in paths))
 
-    def _write(self, lines: str) -> None:
+    def write(self, lines: str) -> None:
+        """Append lines as they are."""
         try:
             self._file.write(lines)
             self._file.flush()
@@ -146,22 +99,18 @@ def open_journal(destination: Path) -> Iterator[Journal]:
         raise unwritable(path, error) from error
     try:
         journal = Journal(file, path)
-        try:
-            if file.tell():
-                file.write("\n")
-                file.flush()
-        except OSError as error:
-            raise unwritable(path, error) from error
+        if file.tell():
+            journal.write("\n")
         yield journal
     finally:
-        with suppress(OSError):
+        with suppress(OSError):  # what could not be written was said already
             file.close()
 
 
-def rewrite_journal(destination: Path, entries: Iterable[Entry]) -> None:
-    """Replace the journal by these entries."""
+def rewrite_journal(destination: Path, results: Iterable[Result]) -> None:
+    """Replace the journal by these results."""
     with atomic_write(destination / JOURNAL_NAME, "w") as file:
-        file.writelines(_line(entry) for entry in entries)
+        file.writelines(_line(result) for result in results)
 
 
 @contextmanager

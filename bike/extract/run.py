@@ -13,15 +13,14 @@ from pathlib import Path
 from bike.errors import BikeError, DataError, first_few, one_line
 from bike.extract.journal import (
     JOURNAL_NAME,
-    Entry,
+    is_current,
     locked,
-    make_entry,
     open_journal,
     read_journal,
     rewrite_journal,
 )
 from bike.extract.output import output_exists, remove_leftovers, remove_output
-from bike.extract.task import Layout, Recipe, Result, Task, rejected
+from bike.extract.task import Layout, Recipe, Result, Task, recipe_text, rejected
 from bike.extract.video import extract_video
 from bike.files import unwritable
 from bike.names import shown, video_keys
@@ -30,7 +29,7 @@ from bike.progress import progress
 from bike.records import VideoRecord, read_manifest, write_manifest
 from bike.video.file import FoundVideo, VideoFile
 from bike.video.find import find_videos
-from bike.workers.pool import Outcome, describe_failure, num_cores, run_tasks
+from bike.workers.pool import Outcome, describe_failure, run_tasks
 from bike.workers.worker import TimedOutError
 
 log = logging.getLogger("bike")
@@ -133,42 +132,64 @@ class _Run:
     def records(self) -> list[VideoRecord]:
         """Do what is left and write the manifest."""
         remove_leftovers(self._destination)
-        entries = read_journal(self._destination)
-        self._forget_others(entries)
-        left = [path for path in self._videos if not self._settle(path, entries)]
+        known = read_journal(self._destination)
+        self._forget_others(known)
+        left = [path for path in self._videos if not self._is_settled(path, known)]
         if left:
             try:
-                self._extract(left, entries)
+                self._extract(left, known)
             finally:
                 remove_leftovers(self._destination)
-            rewrite_journal(self._destination, (entries[path] for path in sorted(entries)))
+            rewrite_journal(self._destination, (known[path] for path in sorted(known)))
         records = [self._records[path] for path in self._videos]
         self._write_manifest(records)
         return records
 
-    def _forget_others(self, entries: dict[str, Entry]) -> None:
-        """Drop what is known of other videos whose key is now that of one of these: its frames will be replaced."""
+    def _forget_others(self, known: dict[str, Result]) -> None:
+        """Forget videos whose key now belongs to another one: its frames will take the place of theirs.
+
+        ================================  ================  =========================================================
+        Journal                           Key now           What happens
+        ================================  ================  =========================================================
+        ``a.mp4`` has the key ``a``       ``a.mkv``'s       ``a.mp4`` is forgotten and its frames are removed
+        ``a.mp4`` and ``a.mkv`` have it   ``a.mkv``'s       ``a.mp4`` is forgotten; the frames are ``a.mkv``'s: stay
+        ``b.mp4`` has the key ``b``       nobody's          nothing: a later run may want ``b.mp4`` again
+        ``c.mp4`` has the key ``c``       ``c.mp4``'s       nothing here, see :meth:`_is_settled`
+        ================================  ================  =========================================================
+
+        Keys are compared without case: ``A.mjpg`` and ``a.mjpg`` are one file on some file systems.
+        """
         owner = {key.lower(): path for path, key in self._keys.items()}
-        for path in [path for path, entry in entries.items() if owner.get(entry.record.key.lower(), path) != path]:
-            record = entries.pop(path).record
+        for path in [path for path, result in known.items() if owner.get(result.record.key.lower(), path) != path]:
+            record = known.pop(path).record
             self._void.append(path)
-            now = entries.get(owner[record.key.lower()])
+            now = known.get(owner[record.key.lower()])
             if record.status == "ok" and (now is None or now.record.key.lower() != record.key.lower()):
                 self._remove(record.key)
 
-    def _settle(self, path: str, entries: dict[str, Entry]) -> bool:
-        """Whether nothing is to be done for a video; what an earlier run left of one that is to be done is removed."""
-        video, key, entry = self._videos[path], self._keys[path], entries.get(path)
+    def _is_settled(self, path: str, known: dict[str, Result]) -> bool:
+        """Whether nothing is to be done for a video.
+
+        ===========  ==================  ==========================================================  =======
+        Source       Journal             What happens                                                Settled
+        ===========  ==================  ==========================================================  =======
+        readable     what would be made  its record is kept                                          yes
+        readable     something else      it is forgotten and its frames are removed                  no
+        readable     nothing             nothing: files of that name may be somebody else's          no
+        unreadable   anything            the video is rejected; the journal's is forgotten, removed  yes
+        ===========  ==================  ==========================================================  =======
+        """
+        video, key, result = self._videos[path], self._keys[path], known.get(path)
         if video.problem:
             self._records[path] = rejected(key, path, video.problem).record
-        elif entry is not None and entry.settles(self._task(path), video.stamp, self._options.timeout_seconds):
-            self._records[path] = entry.record
+        elif result is not None and is_current(result, self._task(path), video.stamp, self._options.timeout_seconds):
+            self._records[path] = result.record
             return True
-        if entry is not None:
-            if entry.record.status == "ok":
-                self._remove(entry.record.key)
+        if result is not None:
+            if result.record.status == "ok":
+                self._remove(result.record.key)
             self._void.append(path)
-            del entries[path]
+            del known[path]
         return bool(video.problem)
 
     def _remove(self, key: str) -> None:
@@ -177,7 +198,7 @@ class _Run:
         except OSError as error:
             raise unwritable(self._destination, error) from error
 
-    def _extract(self, left: list[str], entries: dict[str, Entry]) -> None:
+    def _extract(self, left: list[str], known: dict[str, Result]) -> None:
         if self._records:
             log.info("extract: %d of %d videos are done already", len(self._records), len(self._videos))
         with suppress(FileNotFoundError):
@@ -193,9 +214,9 @@ class _Run:
             for outcome in outcomes:
                 result = self._judge(outcome)
                 path = result.record.path
-                if not result.passing:
-                    entries[path] = make_entry(self._videos[path].stamp, result, self._recipe)
-                    journal.add(entries[path])
+                if not result.transient:
+                    known[path] = result
+                    journal.add(result)
                 self._records[path] = result.record
                 num_rejected += result.record.status != "ok"
                 job.advance(note=f"{num_rejected} rejected" if num_rejected else "")
@@ -211,10 +232,11 @@ class _Run:
             from bike.workers.dask import run_on_dask
 
             return run_on_dask(extract_video, tasks, scheduler=self._scheduler, timeout_seconds=limit)
-        jobs = self._jobs or num_cores()
-        return run_tasks(extract_video, tasks, jobs=jobs, timeout_seconds=limit)
+        return run_tasks(extract_video, tasks, jobs=self._jobs, timeout_seconds=limit)
 
     def _judge(self, outcome: Outcome[Task, Result]) -> Result:
+        """The result to note for a task, whatever became of it."""
+        task = outcome.task
         if outcome.value is not None:
             record = outcome.value.record
             there = (self._destination, record.key, self._recipe.layout, record.frames, record.bytes)
@@ -223,15 +245,15 @@ class _Run:
                     f"{self._destination}: the frames of {shown(record.path)} are not there. "
                     "The folder must be the same for every machine that extracts."
                 )
-            # Names and words that came through the pipe are copies; with those at hand they need no memory.
-            own = replace(record, key=outcome.task.key, path=outcome.task.path, status=sys.intern(record.status))
-            return replace(outcome.value, record=own)
-        task, error = outcome.task, outcome.error or RuntimeError("no result")
-        limit = self._options.timeout_seconds
-        reason = one_line(describe_failure(error, limit))
-        if isinstance(error, TimedOutError):
-            return rejected(task.key, task.path, reason, limit_seconds=limit)
-        return rejected(task.key, task.path, reason, passing=True)
+            # Unpickled strings are copies; reuse ours, so that a million records share them.
+            record = replace(record, key=task.key, path=task.path, status=sys.intern(record.status))
+            result = replace(outcome.value, record=record)
+        else:
+            error, limit = outcome.error or RuntimeError("no result"), self._options.timeout_seconds
+            reason, late = one_line(describe_failure(error, limit)), isinstance(error, TimedOutError)
+            result = rejected(task.key, task.path, reason, transient=not late, limit_seconds=limit if late else 0.0)
+        stamp, keep_partial = self._videos[task.path].stamp, self._recipe.keep_partial
+        return replace(result, stamp=stamp, recipe=recipe_text(self._recipe), keep_partial=keep_partial)
 
     def _write_manifest(self, records: list[VideoRecord]) -> None:
         path = self._destination / MANIFEST_NAME

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import functools
+import json
+from dataclasses import asdict, dataclass
 from typing import Literal
 
 from bike.records import VideoRecord
 from bike.video.file import VideoFile
 
+FORMAT = 1  # raise when the same options give other frames
 Layout = Literal["packs", "folders"]
 Backend = Literal["pyav", "ffmpeg"]
 
@@ -45,38 +48,41 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
-    """What was written for one video: size of its pictures in px, frames per second, and what ended it early, if so."""
-
-    width: int
-    height: int
-    fps: float
-    damage: str = ""
-
-
-@dataclass(frozen=True, slots=True)
 class Result:
-    """The manifest row of one video, and what decides whether a later run may keep it.
+    """The manifest row of one video, and what decides whether a later run may keep it: a line of the journal.
 
     Attributes:
         record: the row.
         partial: some frames decode, but not all: ``keep_partial`` decides.
-        passing: the reason may be gone next time (a crash, no permission).
+        transient: worth another try (a crash, no permission); such a result is not noted.
         limit_seconds: the time limit that was not enough; 0 when it was.
+        stamp: of the file it was made of, see :class:`bike.video.file.FoundVideo`.
+        recipe: the options it was made with, as :func:`recipe_text` says them.
+        keep_partial: the option that is not in ``recipe``.
     """
 
     record: VideoRecord
     partial: bool = False
-    passing: bool = False
+    transient: bool = False
     limit_seconds: float = 0.0
+    stamp: tuple[int, ...] = ()
+    recipe: str = ""
+    keep_partial: bool = False
 
 
 def rejected(
-    key: str, path: str, reason: str, *, partial: bool = False, passing: bool = False, limit_seconds: float = 0.0
+    key: str, path: str, reason: str, *, partial: bool = False, transient: bool = False, limit_seconds: float = 0.0
 ) -> Result:
     """The result for a video that can't be used."""
-    record = VideoRecord(key=key, path=path, status="rejected", error=reason)
-    return Result(record, partial, passing, limit_seconds)
+    return Result(VideoRecord(key, path, "rejected", error=reason), partial, transient, limit_seconds)
+
+
+@functools.lru_cache(maxsize=8)
+def recipe_text(recipe: Recipe) -> str:
+    """The options that decide the frames of a sound video, as JSON; one string for all videos of a run."""
+    options = {"format": FORMAT, **asdict(recipe)}
+    del options["keep_partial"]
+    return json.dumps(options, sort_keys=True)
 
 
 def jpeg_quality(ffmpeg_quality: int) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import simplejpeg
@@ -10,7 +11,7 @@ from av.video.frame import VideoFrame
 
 from bike.extract.output import FrameOutput, add_copies, open_output
 from bike.extract.rate import RateChanger
-from bike.extract.task import Facts, Recipe, Result, Task, jpeg_quality, rejected
+from bike.extract.task import Recipe, Result, Task, jpeg_quality, rejected
 from bike.records import VideoRecord
 from bike.video.file import UnreadableError
 from bike.video.picture import PictureConverter, PicturePlan, plan_picture
@@ -27,35 +28,28 @@ def extract_video(task: Task) -> Result:
         BikeError: the frames can't be written (disk full, no permission): no fault of the video.
     """
     destination = Path(task.destination)
-    write: Callable[[Task, FrameOutput], Facts] = write_with_pyav
+    write: Callable[[Task, FrameOutput], VideoRecord] = write_with_pyav
     if task.recipe.backend == "ffmpeg":
         from bike.extract.ffmpeg import write_with_ffmpeg
 
         write = write_with_ffmpeg
     try:
         with open_output(destination, task.key, task.recipe.layout) as output:
-            facts = write(task, output)
-            if facts.damage and not task.recipe.keep_partial:
-                raise UnreadableError(facts.damage, partial=True)
+            record = write(task, output)
+            if record.error and not task.recipe.keep_partial:
+                raise UnreadableError(record.error, partial=True)  # within the block: the frames are thrown away
     except UnreadableError as error:
-        return rejected(task.key, task.path, str(error), partial=error.partial, passing=error.passing)
-    record = VideoRecord(
-        key=task.key,
-        path=task.path,
-        status="ok",
-        frames=output.num_frames,
-        fps=facts.fps,
-        width=facts.width,
-        height=facts.height,
-        seconds=round(output.num_frames / facts.fps, 6) if facts.fps else 0.0,
-        bytes=output.num_bytes,
-        error=facts.damage,
-    )
-    return Result(record, partial=bool(facts.damage))
+        return rejected(task.key, task.path, str(error), partial=error.partial, transient=error.transient)
+    seconds = round(output.num_frames / record.fps, 6) if record.fps else 0.0
+    record = replace(record, frames=output.num_frames, seconds=seconds, bytes=output.num_bytes)
+    return Result(record, partial=bool(record.error))
 
 
-def write_with_pyav(task: Task, output: FrameOutput) -> Facts:
+def write_with_pyav(task: Task, output: FrameOutput) -> VideoRecord:
     """Decode in this process and add each picture to ``output``.
+
+    Returns:
+        The video's row, but for what the output counts: frames, seconds and bytes.
 
     Raises:
         UnreadableError: no picture decodes.
@@ -75,7 +69,8 @@ def write_with_pyav(task: Task, output: FrameOutput) -> Facts:
         plan = encoder.plan
         if plan is None:
             raise UnreadableError("no frames: the video stream is empty")
-        return Facts(plan.width, plan.height, task.recipe.fps or video.fps(), video.damage)
+        fps = task.recipe.fps or video.fps()
+        return VideoRecord(task.key, task.path, "ok", fps=fps, width=plan.width, height=plan.height, error=video.damage)
 
 
 class FrameEncoder:

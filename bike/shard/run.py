@@ -24,7 +24,7 @@ from bike.records import MANIFEST_COLUMNS, Sample
 from bike.shard.plan import Shard, plan_shards
 from bike.shard.wanted import wanted_videos
 from bike.shard.write import WORK, ShardJob, work_file, work_lock, write_shard
-from bike.workers.pool import run_jobs
+from bike.workers.pool import run_tasks
 
 _OWN_TAR = re.compile(r"[0-9a-f]{5}\.tar")
 _SAMPLE_FIELDS = tuple(field.name for field in fields(Sample))
@@ -237,10 +237,13 @@ def _write_all(jobs_todo: list[ShardJob], jobs: int | None) -> None:
     if not jobs_todo:
         return
     count = sum(len(job.shard.entries) for job in jobs_todo)
-    with progress("shard", count, unit="videos") as shown, closing(run_jobs(write_shard, jobs_todo, jobs=jobs)) as done:
-        for job, found in done:
-            problems.extend(found)
-            shown.advance(len(job.shard.entries), f"{len(problems)} unusable" if problems else "")
+    with (
+        progress("shard", count, unit="videos") as shown,
+        closing(run_tasks(write_shard, jobs_todo, jobs=jobs)) as done,
+    ):
+        for outcome in done:
+            problems.extend(outcome.get())
+            shown.advance(len(outcome.task.shard.entries), f"{len(problems)} unusable" if problems else "")
     if problems:
         raise DataError(f"{len(problems)} videos can't be stored: {first_few(problems)}")
 

@@ -18,7 +18,7 @@ from bike.formats.shards import (
 )
 from bike.formats.tar import Member, scan_members
 from bike.progress import progress
-from bike.workers.pool import run_jobs
+from bike.workers.pool import run_tasks
 
 _Row = tuple[str, int, int, int, int]
 
@@ -75,8 +75,8 @@ def verify_shards(folder: Path | str, *, jobs: int | None = None) -> VerifySumma
         for shard in manifest["shards"]
     ]
     with progress("verify", len(checks), unit="shards") as shown:
-        for _, found in run_jobs(_verify_shard, checks, jobs=jobs):
-            problems += found
+        for outcome in run_tasks(_verify_shard, checks, jobs=jobs):
+            problems += outcome.get()
             shown.advance(1, f"{len(problems)} findings" if problems else "")
     if problems:
         raise DataError(f"{folder}: {len(problems)} findings: {first_few(problems)}")

@@ -114,9 +114,9 @@ def _run(function: Callable[..., Any], source: VideoInput, *args: Any, timeout_s
     try:
         return thread_worker().call(function, place, *args, timeout_seconds=timeout_seconds)
     except TimedOutError:
-        raise UnreadableError(f"timed out after {timeout_seconds:g} s", passing=True) from None
+        raise UnreadableError(f"timed out after {timeout_seconds:g} s", transient=True) from None
     except DiedError as error:
-        raise UnreadableError(f"the decoder crashed ({error})", passing=True) from None
+        raise UnreadableError(f"the decoder crashed ({error})", transient=True) from None
 
 
 def _call(function: Callable[..., Any], source: VideoInput, *args: Any, timeout_seconds: float) -> Any:

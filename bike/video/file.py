@@ -29,20 +29,13 @@ class UnreadableError(Exception):
 
     Attributes:
         partial: some pictures do decode.
-        passing: not a fault of the file's contents; it may be gone next time.
+        transient: worth another try (no permission, a crash): the file's contents are not at fault.
     """
 
-    def __init__(self, reason: str, *, partial: bool = False, passing: bool = False) -> None:
+    def __init__(self, reason: str, *, partial: bool = False, transient: bool = False) -> None:
         super().__init__(reason)
         self.partial = partial
-        self.passing = passing
-
-    def __reduce__(self) -> Any:
-        return _rebuild_unreadable, (str(self), self.partial, self.passing)
-
-
-def _rebuild_unreadable(reason: str, partial: bool, passing: bool) -> UnreadableError:
-    return UnreadableError(reason, partial=partial, passing=passing)
+        self.transient = transient
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,9 +58,9 @@ class VideoFile:
                 os.close(descriptor)
                 raise UnreadableError("not a regular file")
         except FileNotFoundError:
-            raise UnreadableError("no such file", passing=True) from None
+            raise UnreadableError("no such file", transient=True) from None
         except OSError as error:
-            raise UnreadableError(f"can't be read ({one_line(error.strerror or error)})", passing=True) from None
+            raise UnreadableError(f"can't be read ({one_line(error.strerror or error)})", transient=True) from None
         size = os.fstat(descriptor).st_size if self.num_bytes is None else self.num_bytes
         return cast(IO[bytes], _Window(os.fdopen(descriptor, "rb", buffering=0), self.start, size))
 
@@ -106,7 +99,8 @@ class _Window(io.RawIOBase):
         super().close()
 
 
-def why_not_open(file: IO[bytes], message: str) -> str:
+def why_not_open(file: IO[bytes]) -> str:
+    """The reason, by its first bytes, why a file has no video that could be opened."""
     with suppress(OSError):
         size = file.seek(0, os.SEEK_END)
         file.seek(0)
@@ -137,19 +131,11 @@ def is_encrypted(file: IO[bytes], limit: int = 1 << 26) -> bool:
                 length = size - position
             if header[4:8] == b"moov":
                 file.seek(position)
-                return b"encv" in _read_fully(file, min(length, limit))
+                return b"encv" in (file.read(min(length, limit)) or b"")
             if length < 8:
                 return False
             position += length
     return False
-
-
-def _read_fully(file: IO[bytes], num_bytes: int) -> bytes:
-    parts = []
-    while num_bytes > 0 and (part := file.read(num_bytes)):
-        parts.append(part)
-        num_bytes -= len(part)
-    return b"".join(parts)
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,7 +102,7 @@ class VideoStream:
         except av.error.FFmpegError:
             pass
         except OSError as error:
-            raise UnreadableError(f"can't be read ({one_line(error.strerror or error)})", passing=True) from None
+            raise UnreadableError(f"can't be read ({one_line(error.strerror or error)})", transient=True) from None
         # Pictures that the decoder still holds back are let go: one before them may be missing.
         with suppress(av.error.FFmpegError, OSError):
             self._num_packets_left = sum(1 for packet in packets if packet.size > 0)
@@ -117,22 +117,43 @@ class VideoStream:
             self._last_time = moment
 
     def _verdict(self, broken: bool) -> str:
+        """What is wrong with the video, once it was read; an empty string for a sound one.
+
+        ===================================================  ==================  =======================================
+        Seen                                                 Verdict             Why
+        ===================================================  ==================  =======================================
+        no break, and all promised pictures but 1, or 2 %    sound               so end many sound files, see below
+        otherwise, and the index names an encrypted track    encrypted           its pictures were noise
+        a complaint about the size, and no picture           picture too large   the decoder obeyed ``MAX_PIXELS``
+        the reader complains of a partial file               truncated           it knows how long the file should be
+        a break at the last packet, which is short           truncated           its other half was cut off
+        packets that the index promises were never read      truncated           they lay behind the end of the file
+        a break at the last packet, of a file without index  truncated           nothing says that more should follow
+        a break with packets behind it, and all others       damaged             the data goes on, it is only not sound
+        ===================================================  ==================  =======================================
+
+        Args:
+            broken: decoding stopped before the end.
+        """
         count, expected = self.num_frames, self.expected
+        num_packets = self._num_packets + self._num_packets_left
         logged = " ".join(str(entry[2]) for entry in self._logs)
         cut = "partial file" in logged or "ended prematurely" in logged
         # One picture fewer than promised is common (packed B-frames end with an empty one), and so are packets that
-        # rightly show nothing (leading pictures of an open group); the decoder complains about neither.
-        lost = 0 if expected is None else expected - (count if logged else self._num_packets + self._num_packets_left)
+        # rightly show nothing (leading pictures of an open group); the decoder complains about neither. So packets
+        # count as pictures as long as nothing was logged.
+        lost = 0 if expected is None else expected - (count if logged else num_packets)
         if not (broken or cut or lost > max(1, (expected or 0) // 50)):
             return ""
         if is_encrypted(self._file):
             return "encrypted"
         if (size := _TOO_LARGE.search(logged)) and count == 0:
             return f"picture too large ({size[1]} x {size[2]} px)"
-        unread = expected is not None and self._num_packets + self._num_packets_left < expected - 1
+        unread = expected is not None and num_packets < expected - 1
         at_end = self._num_packets_left <= 1
         cut = cut or (at_end and (unread or self._short_packet or (broken and expected is None)))
         word, end = ("truncated", "the file ends") if cut else ("damaged", "the data is broken")
+        # Where the index promises no more than there is (or there is none), the header's own count may.
         if expected is None or expected <= count:
             expected = int(self._stream.frames)
         return f"{word}: {count} of {expected} frames" if expected > count else f"{word}: {count} frames, then {end}"
@@ -152,6 +173,8 @@ class VideoStream:
         """
         count = self.num_frames if num_frames is None else num_frames
         stated = float(self._stream.average_rate or 0)
+        # The times agree when `count` pictures at the stated rate would last as long, give or take: the first and last
+        # times may be rounded or jitter by a frame or so, and a few pictures may be missing from a long video.
         span = 0.0 if self._first_time is None or self._last_time is None else self._last_time - self._first_time
         if count > 1 and span > 0 and abs(span * stated - (count - 1)) > max(1.5, min(3.0, 0.1 * count), 0.01 * count):
             stated = (count - 1) / span
@@ -168,7 +191,8 @@ class VideoStream:
         return count
 
     def _seconds(self, stamp: int | None) -> float | None:
-        """A time stamp in seconds. Frames and packets have the stream's unit, but tell it slowly."""
+        """A time stamp in seconds."""
+        # frame.time_base and packet.time_base are the stream's, but slow to ask for.
         return None if stamp is None or not self._ticks else stamp * self._ticks.numerator / self._ticks.denominator
 
 
@@ -194,8 +218,8 @@ def open_video(file: IO[bytes]) -> Iterator[VideoStream]:
                 metadata_errors="replace",
                 container_options={"format_whitelist": FORMATS, "protocol_whitelist": "file"},
             )
-        except (av.error.FFmpegError, ValueError, OSError) as error:
-            raise UnreadableError(why_not_open(file, str(error))) from None
+        except (av.error.FFmpegError, ValueError, OSError):
+            raise UnreadableError(why_not_open(file)) from None
         with container:
             yield VideoStream(container, _choose_stream(container, file), file, logs)
 

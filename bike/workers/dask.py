@@ -97,7 +97,7 @@ class _Cluster:
         self._threads = 0
         self._asked = float("-inf")
         self._seen = time.monotonic()
-        self._told = False
+        self._said = False
 
     def threads(self) -> int:
         """Threads of all workers; waits while there is none.
@@ -118,8 +118,8 @@ class _Cluster:
             elif self._asked - self._seen > self._patience_seconds:
                 raise BikeError(f"{self._name}: the Dask cluster has no worker. Start some and run the command again.")
             else:
-                if not self._told:
-                    self._told = True
+                if not self._said:
+                    self._said = True
                     log.info("%s: waiting for a worker, for up to %.0f s", self._name, self._patience_seconds)
                 time.sleep(0.2)
         return self._threads

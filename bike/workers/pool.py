@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 import os
 import time
-from collections.abc import Callable, Generator, Iterable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sized
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import wait
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from bike.errors import BikeError, one_line
 from bike.workers.worker import DiedError, TimedOutError, Worker
@@ -25,13 +27,37 @@ class Outcome(Generic[Item, Value]):
     value: Value | None
     error: Exception | None = None
 
+    def get(self) -> Value:
+        """The value, for callers to whom no task may fail.
+
+        Raises:
+            BikeError: the process was killed from outside, or had no memory left.
+            Exception: what the function raised.
+        """
+        if isinstance(self.error, (DiedError, MemoryError)):
+            raise BikeError(
+                f"A helper process ended too early ({one_line(self.error)}). Run again, with fewer --jobs."
+            ) from self.error
+        if self.error is not None:
+            raise self.error
+        return cast(Value, self.value)
+
 
 def run_tasks(
-    function: Callable[[Item], Value], tasks: Iterable[Item], *, jobs: int, timeout_seconds: float
+    function: Callable[[Item], Value],
+    tasks: Iterable[Item],
+    *,
+    jobs: int | None = None,
+    timeout_seconds: float | None = None,
 ) -> Generator[Outcome[Item, Value], None, None]:
-    """Run ``function(task)`` for each task, ``jobs`` at a time, each for at most ``timeout_seconds``.
+    """Run ``function(task)`` for each task, several at a time.
 
-    Tasks are taken from the iterable as processes become free, so memory does not grow with their number.
+    Args:
+        function: of a module, so that another process can import it.
+        tasks: picklable. They are taken as processes become free, so that memory does not grow with their number.
+        jobs: processes; None: one per core.
+        timeout_seconds: for each task; None: no limit, for work that neither hangs nor crashes. One process or one
+            task then needs no helper: everything happens in this process.
 
     Yields:
         Outcomes as they come, in no order. Errors: ``TimedOutError``, ``DiedError``, or what the function raised.
@@ -39,28 +65,36 @@ def run_tasks(
     Raises:
         BikeError: the function raised one; it concerns every task (a full disk), so the rest is not tried.
     """
+    jobs = max(1, jobs or num_cores())
+    if isinstance(tasks, Sized):
+        jobs = min(jobs, len(tasks))
+    if jobs <= 1 and timeout_seconds is None:
+        for task in tasks:
+            yield _outcome(partial(function, task), task)
+        return
+    limit = math.inf if timeout_seconds is None else timeout_seconds
     waiting = iter(tasks)
     running: dict[Worker, Item] = {}
-    workers = [Worker() for _ in range(max(1, jobs))]
+    workers = [Worker() for _ in range(jobs)]
     try:
         idle = list(workers)
         while True:
-            while idle and (task := next(waiting, None)) is not None:
+            while idle and (new := next(waiting, None)) is not None:
                 worker = idle.pop()
                 try:
-                    worker.submit(function, task, timeout_seconds=timeout_seconds)
+                    worker.submit(function, new, timeout_seconds=limit)
                 except DiedError as error:
                     idle.append(worker)
-                    yield Outcome(task, None, error)
+                    yield Outcome(new, None, error)
                     continue
-                running[worker] = task
+                running[worker] = new
             if not running:
                 return
             for worker in _finished(running):
                 task = running.pop(worker)
                 idle.append(worker)
-                yield _outcome(worker, task)
-    finally:
+                yield _outcome(worker.result, task)
+    finally:  # however this generator is left: at its end, by an error, or closed by its caller
         for worker in workers:
             worker.kill()
 
@@ -70,13 +104,14 @@ def _finished(running: dict[Worker, Any]) -> list[Worker]:
     while True:
         patience = min(worker.deadline for worker in running) - time.monotonic()
         wait([worker.connection for worker in running], min(max(0.0, patience), _LONGEST_WAIT_SECONDS))
+        # What woke us up may have been the word that a task begins: only its time limit starts then.
         if done := [worker for worker in running if worker.is_done()]:
             return done
 
 
-def _outcome(worker: Worker, task: Item) -> Outcome[Item, Any]:
+def _outcome(call: Callable[[], Value], task: Item) -> Outcome[Item, Value]:
     try:
-        return Outcome(task, worker.result())
+        return Outcome(task, call())
     except BikeError:
         raise
     except Exception as error:  # handed on as the task's outcome
@@ -95,42 +130,3 @@ def describe_failure(error: Exception, timeout_seconds: float) -> str:
 def num_cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-Job = TypeVar("Job")
-
-
-Result = TypeVar("Result")
-
-
-_TIMEOUT_SECONDS = 1e6  # nothing here can hang for another reason than the disk
-
-
-def run_jobs(
-    work: Callable[[Job], Result], jobs_todo: Sequence[Job], *, jobs: int | None
-) -> Generator[tuple[Job, Result], None, None]:
-    """Call ``work`` on every job and yield (job, result) as they finish.
-
-    Args:
-        work: a function of a module, so that another process can import it.
-        jobs_todo: picklable.
-        jobs: processes; None for one per core. With one process, or one job, everything happens in this process.
-
-    Raises:
-        BikeError: what ``work`` raised, or a process was killed from outside.
-    """
-    jobs = min(jobs or len(os.sched_getaffinity(0)), len(jobs_todo))
-    if jobs <= 1:
-        yield from ((job, work(job)) for job in jobs_todo)
-        return
-    outcomes = run_tasks(work, jobs_todo, jobs=jobs, timeout_seconds=_TIMEOUT_SECONDS)
-    try:
-        for outcome in outcomes:
-            if outcome.error is not None or outcome.value is None:
-                raise BikeError(
-                    f"A helper process ended too early ({one_line(outcome.error)}). Run again, with fewer --jobs."
-                ) from outcome.error
-            yield outcome.task, outcome.value
-    finally:
-        if isinstance(outcomes, Generator):
-            outcomes.close()  # ends the helpers, however this was left

@@ -2,6 +2,9 @@
 
 Plain subprocesses are used, not :mod:`multiprocessing`: they can be started from daemonic processes (the workers of a
 data loader), from threads, and without importing the caller's main module again.
+
+A task that takes too long is ended from three sides, since any one may fail: by the parent at its deadline; by the
+kernel's alarm in the helper, should the parent be stuck or gone; and, on Linux, by the parent's death.
 """
 
 from __future__ import annotations
@@ -64,7 +67,7 @@ class Worker:
                 self.kill()
                 if attempt == 2:
                     raise DiedError("it ends as soon as it starts") from None
-        self.deadline = time.monotonic() + _START_SECONDS
+        self.deadline = time.monotonic() + _START_SECONDS  # until the helper says that the task begins
 
     @property
     def connection(self) -> Connection[Any, Any]:
@@ -74,16 +77,17 @@ class Worker:
         return self._connection
 
     def is_done(self, wait_seconds: float = 0.0) -> bool:
-        """Whether :meth:`result` has an answer, an end of the process or a passed limit to tell."""
+        """Whether :meth:`result` need not wait: there is an answer, the process ended, or the limit has passed."""
         try:
             while self._reply is None and self.connection.poll(wait_seconds):
                 message = self.connection.recv()
-                if message is not None:
+                if message is not None:  # the end of the task
                     succeeded, value, seconds = message
-                    late = seconds > self._timeout_seconds  # however busy this process was meanwhile
+                    # The helper measured the time: this process may have been too busy to look at its deadline.
+                    late = seconds > self._timeout_seconds
                     self._reply = (False, TimedOutError()) if late else (succeeded, value)
                     return True
-                self.deadline = time.monotonic() + self._timeout_seconds
+                self.deadline = time.monotonic() + self._timeout_seconds  # None: the task begins
                 wait_seconds = 0.0
         except (EOFError, ConnectionError):
             self._reply = (False, DiedError(self._cause_of_death()))
@@ -129,11 +133,10 @@ class Worker:
         if connection is not None:
             connection.close()
         if process is not None and self.owner == os.getpid():
+            # The whole session (see _start): a helper that runs ffmpeg must not leave it behind.
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait()
-
-    close = kill
 
     def __enter__(self) -> Worker:
         return self
@@ -150,7 +153,7 @@ class Worker:
 
     def _start(self) -> None:
         ours, theirs = Pipe(duplex=True)
-        root = str(Path(__file__).resolve().parents[2])
+        root = str(Path(__file__).resolve().parents[2])  # so that the helper imports this very copy of bike
         paths = [root, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
         command = f"from bike.workers.worker import serve; serve({theirs.fileno()}, {os.getpid()})"
         self._process = subprocess.Popen(
@@ -195,9 +198,9 @@ def serve(descriptor: int, parent: int) -> None:
             function, args, timeout_seconds = connection.recv()
         except (EOFError, ConnectionError):
             return
-        signal.setitimer(signal.ITIMER_REAL, min(timeout_seconds + _GRACE_SECONDS, 1e8))
+        signal.setitimer(signal.ITIMER_REAL, min(timeout_seconds + _GRACE_SECONDS, 1e8))  # 1e8: inf is refused
         try:
-            connection.send(None)
+            connection.send(None)  # the limit counts from here, see Worker.is_done
             start = time.monotonic()
             try:
                 succeeded, value = True, function(*args)
@@ -208,7 +211,7 @@ def serve(descriptor: int, parent: int) -> None:
             connection.send((succeeded, value, seconds))
         except (BrokenPipeError, ConnectionError):
             return
-        except Exception as error:  # it does not pickle
+        except Exception as error:  # the value, or what was raised, does not pickle
             connection.send((False, RuntimeError(f"{type(error).__name__}: {error}"), seconds))
 
 

@@ -36,8 +36,8 @@ def run_limited(videos: Path, destination: Path, *, backend: str = "pyav") -> su
         from bike.extract.run import extract_videos
         from bike.params import Extract
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        options = Extract(jobs=2, backend=sys.argv[3])
-        sys.exit(guarded(lambda: extract_videos(sys.argv[1], sys.argv[2], options=options)))
+        options = Extract(backend=sys.argv[3])
+        sys.exit(guarded(lambda: extract_videos(sys.argv[1], sys.argv[2], options=options, jobs=2)))
     """
     return subprocess.run(
         [sys.executable, "-c", textwrap.dedent(code), str(videos), str(destination), backend],

@@ -12,7 +12,7 @@ import simplejpeg
 from PIL import Image
 
 from bike.errors import BikeError, DataError
-from bike.formats.packs import read_frames, read_pack, scan_offsets
+from bike.formats.packs import read_frames, read_pack, scan_offsets, split_stream
 
 
 def picture(seed: int, height: int = 24, width: int = 32) -> np.ndarray:
@@ -44,6 +44,15 @@ def test_offsets_survive_progressive_scans_restart_markers_and_thumbnails(option
         Image.fromarray(picture(i)).save(out, "JPEG", exif=exif, comment=jpegs(1)[0][:900], **options)  # type: ignore[arg-type]
         parts.append(out.getvalue())
     assert scan_offsets(b"".join(parts)) == np.cumsum([0, *map(len, parts)]).tolist()
+
+
+@pytest.mark.parametrize("block", [1, 7, 1000, 10**6])
+def test_a_stream_splits_at_any_block_size(block: int) -> None:
+    parts = jpegs(5)
+    data = b"".join(parts)
+    assert list(split_stream([data[start : start + block] for start in range(0, len(data), block)])) == parts
+    with pytest.raises(DataError, match="cut off"):
+        list(split_stream([data[:-1]]))
 
 
 def test_reads_the_asked_frames_in_the_asked_order() -> None:

@@ -151,7 +151,7 @@ def test_ffmpeg_gives_the_same_frames(
 
 
 def test_a_damaged_video_can_be_kept_in_part(videos: Path, tmp_path: Path) -> None:
-    options = Extract(jobs=1, keep_partial=True)
+    options = Extract(keep_partial=True)
     (record,) = extract_videos(videos / "decord" / "corrupted.mp4", tmp_path, options=options)
     assert (record.status, record.frames, record.error) == ("ok", 28, "damaged: 28 of 50 frames")
 

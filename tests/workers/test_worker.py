@@ -146,8 +146,8 @@ def test_it_pickles_as_a_worker_not_started() -> None:
 
 
 def test_reasons_pickle_whole() -> None:
-    error = pickle.loads(pickle.dumps(UnreadableError("cut", partial=True, passing=True)))
-    assert (str(error), error.partial, error.passing) == ("cut", True, True)
+    error = pickle.loads(pickle.dumps(UnreadableError("cut", partial=True, transient=True)))
+    assert (str(error), error.partial, error.transient) == ("cut", True, True)
 
 
 def test_has_module() -> None:
