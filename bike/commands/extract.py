@@ -43,7 +43,8 @@ def extract(
     ] = None,
     quality: Annotated[int, typer.Option(min=1, max=31, help="JPEG quality on ffmpeg's scale: 1 best, 31 worst.")] = 2,
     jobs: Annotated[
-        int | None, typer.Option(min=1, help="Videos at a time. Default: one per core.", show_default=False)
+        int | None,
+        typer.Option(min=1, envvar="BIKE_JOBS", help="Videos at a time. Default: one per core.", show_default=False),
     ] = None,
     layout: Annotated[
         Layout, typer.Option(help="packs: KEY.mjpg; folders: KEY/img_00001.jpg and so on.")

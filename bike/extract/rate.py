@@ -16,6 +16,22 @@ class RateChanger(Generic[Item]):
     A frame's slot is its time, from the first frame on, times ``fps``, rounded to the nearest; it fills its slot and
     those up to the next frame's. The last one fills the slots of its duration.
 
+    Down to 10 frames per second, slots 0 and 1 get the frames 1 and 3, the last to fall into them:
+
+    =================  ====  ====  ====  ====  ====
+    frame              0     1     2     3     end
+    time, seconds      0.00  0.04  0.08  0.12  0.16
+    slot (time · 10)   0     0     1     1     2
+    =================  ====  ====  ====  ====  ====
+
+    Up to 10 frames per second, slots 0 to 5 get the frames 0, 1, 1, 1, 1, 2:
+
+    =================  ====  ====  ====  ====
+    frame              0     1     2     end
+    time, seconds      0.0   0.1   0.5   0.6
+    slot (time · 10)   0     1     5     6
+    =================  ====  ====  ====  ====
+
     Args:
         fps: frames per second to give out.
         frame_seconds: duration of a frame whose successor's time is not known.
@@ -52,4 +68,4 @@ class RateChanger(Generic[Item]):
             self._given = slot
 
     def _slot(self, seconds: float) -> int:
-        return math.floor(seconds * self._fps + 0.5 + 1e-6)
+        return math.floor(seconds * self._fps + 0.5 + 1e-6)  # halves go up, those that rounding made smaller as well

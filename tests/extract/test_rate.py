@@ -29,6 +29,10 @@ def test_a_rate_can_be_halved_doubled_and_kept() -> None:
     assert resample([time + 7.5 for time in times], 10, 0.1) == [0, 1, 2, 3, 4, 5]
 
 
+def test_the_last_frame_that_falls_into_a_slot_fills_it() -> None:
+    assert resample([0.0, 0.04, 0.08, 0.12], 10, 0.04) == [1, 3]
+
+
 def test_a_gap_is_filled_with_what_was_shown() -> None:
     assert resample([0.0, 0.1, 0.5], 10, 0.1) == [0, 1, 1, 1, 1, 2]
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import io
 import logging
 import os
+import subprocess
+import sys
 import tarfile
 from fractions import Fraction
 from pathlib import Path
@@ -22,8 +24,6 @@ from bike.formats.packs import read_pack, scan_offsets
 from bike.names import video_keys
 from bike.params import Extract
 from bike.records import VideoRecord, read_manifest
-
-ONE_JOB = Extract()
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,7 @@ def by_path(records: list[VideoRecord]) -> dict[str, VideoRecord]:
 @pytest.fixture(scope="module")
 def extracted(videos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("frames")
-    extract_videos(videos, folder, options=ONE_JOB)
+    extract_videos(videos, folder)
     return folder
 
 
@@ -92,13 +92,13 @@ def test_frames_are_the_videos_in_order(extracted: Path) -> None:
 
 def test_a_second_run_does_nothing(videos: Path, extracted: Path) -> None:
     before = {path: path.stat().st_mtime_ns for path in extracted.iterdir()}
-    records = extract_videos(videos, extracted, jobs=2, options=Extract())
+    records = extract_videos(videos, extracted, jobs=2)
     assert {path: path.stat().st_mtime_ns for path in extracted.iterdir()} == before
     assert records == read_manifest(extracted / "manifest.csv")
 
 
 def test_the_number_of_jobs_changes_no_byte(videos: Path, extracted: Path, tmp_path: Path) -> None:
-    extract_videos(videos, tmp_path / "out", jobs=4, options=Extract())
+    extract_videos(videos, tmp_path / "out", jobs=4)
     assert digests(tmp_path / "out") == digests(extracted)
 
 
@@ -107,12 +107,12 @@ def test_a_tar_gives_the_same_frames(videos: Path, extracted: Path, tmp_path: Pa
         for path in sorted(videos.rglob("*")):
             if path.is_file():
                 tar.add(path, str(path.relative_to(videos)))
-    extract_videos(tmp_path / "videos.tar", tmp_path / "out", options=ONE_JOB)
+    extract_videos(tmp_path / "videos.tar", tmp_path / "out")
     assert digests(tmp_path / "out") == digests(extracted)
 
 
 def test_folders_hold_the_same_jpegs(videos: Path, extracted: Path, tmp_path: Path) -> None:
-    records = extract_videos(videos, tmp_path, options=ONE_JOB, layout="folders")
+    records = extract_videos(videos, tmp_path, layout="folders")
     assert records == read_manifest(extracted / "manifest.csv")
     for record in records:
         files = sorted((tmp_path / record.key).glob("*"))
@@ -120,14 +120,14 @@ def test_folders_hold_the_same_jpegs(videos: Path, extracted: Path, tmp_path: Pa
         if files:
             assert files[0].name == "img_00001.jpg"
             assert b"".join(path.read_bytes() for path in files) == (extracted / f"{record.key}.mjpg").read_bytes()
-    again = extract_videos(videos, tmp_path, options=ONE_JOB)
+    again = extract_videos(videos, tmp_path)
     assert again == records
     assert not (tmp_path / "a").exists()
     assert digests(tmp_path) == digests(extracted)
 
 
 def test_changed_options_redo_what_they_touch(videos: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    first = by_path(extract_videos(videos, tmp_path, options=ONE_JOB))
+    first = by_path(extract_videos(videos, tmp_path))
     times = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("*.mjpg")}
     caplog.set_level(logging.INFO, "bike")
     partial = by_path(extract_videos(videos, tmp_path, jobs=1, options=Extract(keep_partial=True)))
@@ -149,13 +149,13 @@ def test_changed_options_redo_what_they_touch(videos: Path, tmp_path: Path, capl
 def test_a_changed_or_lost_file_is_done_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     for name, count in (("a.mp4", 3), ("b.mp4", 4), ("c.mp4", 5)):
         make_video(tmp_path / "in" / name, count)
-    extract_videos(tmp_path / "in", tmp_path / "out", options=ONE_JOB)
+    extract_videos(tmp_path / "in", tmp_path / "out")
     make_video(tmp_path / "in" / "a.mp4", 6)
     (tmp_path / "out" / "b.mjpg").unlink()
     (tmp_path / "in" / "c.mp4").unlink()
     make_video(tmp_path / "in" / "d.mp4", 2)
     caplog.set_level(logging.INFO, "bike")
-    records = extract_videos(tmp_path / "in", tmp_path / "out", options=ONE_JOB)
+    records = extract_videos(tmp_path / "in", tmp_path / "out")
     assert {record.path: record.frames for record in records} == {"a.mp4": 6, "b.mp4": 4, "d.mp4": 2}
     assert len(scan_offsets((tmp_path / "out" / "b.mjpg").read_bytes())) == 5
     assert "extract: 3/3 videos" in caplog.text
@@ -163,9 +163,9 @@ def test_a_changed_or_lost_file_is_done_again(tmp_path: Path, caplog: pytest.Log
 
 def test_a_name_that_becomes_ambiguous_gets_another_key(tmp_path: Path) -> None:
     make_video(tmp_path / "in" / "a.mp4", 3)
-    extract_videos(tmp_path / "in", tmp_path / "out", options=ONE_JOB)
+    extract_videos(tmp_path / "in", tmp_path / "out")
     make_video(tmp_path / "in" / "A.mkv", 4)
-    records = extract_videos(tmp_path / "in", tmp_path / "out", options=ONE_JOB)
+    records = extract_videos(tmp_path / "in", tmp_path / "out")
     assert len({record.key.lower() for record in records}) == 2
     packs = {path.name: len(scan_offsets(path.read_bytes())) - 1 for path in (tmp_path / "out").glob("*.mjpg")}
     assert packs == {f"{record.key}.mjpg": record.frames for record in records}
@@ -198,7 +198,7 @@ def test_odd_names_in_a_tar(tmp_path: Path) -> None:
             info = tarfile.TarInfo(name)
             info.size = len(data)
             tar.addfile(info, io.BytesIO(data))
-    records = by_path(extract_videos(tmp_path / "a.tar", tmp_path / "deep" / "out", options=ONE_JOB))
+    records = by_path(extract_videos(tmp_path / "a.tar", tmp_path / "deep" / "out"))
     assert {path for path, record in records.items() if record.status != "ok"} == {"/abs.mp4", "../up.mp4"}
     assert all("leads out" in record.error for record in records.values() if record.status != "ok")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.tar", "deep", "one.mp4"]
@@ -207,17 +207,17 @@ def test_odd_names_in_a_tar(tmp_path: Path) -> None:
 def test_a_list_picks_and_missing_files_are_rejected(videos: Path, tmp_path: Path) -> None:
     listing = tmp_path / "list.txt"
     listing.write_text("a.mp4 0\nsub//b.avi 1\nnone.mp4 2\n")
-    records = extract_videos(videos, tmp_path / "out", listing=listing, options=ONE_JOB)
+    records = extract_videos(videos, tmp_path / "out", listing=listing)
     assert [(record.path, record.status, record.error) for record in records] == [
         ("a.mp4", "ok", ""),
         ("none.mp4", "rejected", "no such file"),
         ("sub/b.avi", "ok", ""),
     ]
     before = (tmp_path / "out" / "manifest.csv").stat().st_mtime_ns
-    extract_videos(videos, tmp_path / "out", listing=listing, options=ONE_JOB)
+    extract_videos(videos, tmp_path / "out", listing=listing)
     assert (tmp_path / "out" / "manifest.csv").stat().st_mtime_ns == before
     with pytest.raises(DataError, match=r"1 of 3 videos rejected: none\.mp4 \(no such file\)"):
-        extract_videos(videos, tmp_path / "out", listing=listing, options=ONE_JOB, strict=True)
+        extract_videos(videos, tmp_path / "out", listing=listing, strict=True)
 
 
 def test_a_hanging_video_is_given_up_and_the_rest_goes_on(tmp_path: Path) -> None:
@@ -267,6 +267,21 @@ def test_the_command_sums_up(videos: Path, tmp_path: Path, capsys: pytest.Captur
     assert "1 videos, 6 frames" in output
 
 
+def test_a_variable_sets_the_jobs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[object] = []
+    monkeypatch.setattr("bike.extract.run.extract_videos", lambda *_, jobs, **__: given.append(jobs) or [])
+    for variable, arguments in (("", ()), ("3", ()), ("3", ("--jobs", "2"))):
+        monkeypatch.setenv("BIKE_JOBS", variable)
+        assert run_command(str(tmp_path), str(tmp_path), *arguments)[0] == 0
+    assert given == [None, 3, 2]
+
+
+def test_helper_processes_stay_small() -> None:
+    """Each imports what decodes, not what trains or reads tables, which takes seconds and 50 to 200 MB per core."""
+    code = "import sys, bike.extract.video, bike.extract.ffmpeg; sys.exit(bool({'torch', 'pandas'} & {*sys.modules}))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
 def test_the_commands_defaults_are_the_params_defaults() -> None:
     app = typer.Typer()
     app.command()(extract)
@@ -279,6 +294,6 @@ def test_the_commands_defaults_are_the_params_defaults() -> None:
 
 def test_frames_beside_the_videos(tmp_path: Path) -> None:
     make_video(tmp_path / "a.mp4", 3)
-    first = extract_videos(tmp_path, tmp_path, options=ONE_JOB)
+    first = extract_videos(tmp_path, tmp_path)
     assert [record.path for record in first] == ["a.mp4"]
-    assert extract_videos(tmp_path, tmp_path, options=ONE_JOB) == first
+    assert extract_videos(tmp_path, tmp_path) == first

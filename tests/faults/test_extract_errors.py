@@ -17,8 +17,6 @@ from bike.extract.run import extract_videos
 from bike.formats.packs import scan_offsets
 from bike.params import Extract
 
-ONE_JOB = Extract()
-
 
 @pytest.fixture(scope="module")
 def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -69,9 +67,9 @@ def test_a_full_disk(videos: Path, tmp_path: Path, backend: str) -> None:
 def test_a_file_where_the_folder_should_be(videos: Path, tmp_path: Path) -> None:
     (tmp_path / "out").write_text("in the way")
     with pytest.raises(BikeError, match=r"out: can't be written"):
-        extract_videos(videos, tmp_path / "out", jobs=1, options=ONE_JOB)
+        extract_videos(videos, tmp_path / "out", jobs=1)
     with pytest.raises(BikeError, match=r"can't be written"):
-        extract_videos(videos, tmp_path / "out" / "deeper", jobs=1, options=ONE_JOB)
+        extract_videos(videos, tmp_path / "out" / "deeper", jobs=1)
     assert (tmp_path / "out").read_text() == "in the way"
 
 
@@ -80,20 +78,20 @@ def test_a_folder_that_takes_no_files(videos: Path) -> None:
     if not Path("/proc/self").is_dir():
         pytest.skip("no /proc here")
     with pytest.raises(BikeError, match=r"/proc.*can't be written"):
-        extract_videos(videos, "/proc", jobs=1, options=ONE_JOB)
+        extract_videos(videos, "/proc", jobs=1)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write and read everywhere")
 def test_no_permission(videos: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir(mode=0o500)
     with pytest.raises(BikeError, match=r"can't be written \(Permission denied\)"):
-        extract_videos(videos, tmp_path / "out", jobs=1, options=ONE_JOB)
+        extract_videos(videos, tmp_path / "out", jobs=1)
 
 
 def test_a_folder_where_a_pack_should_be(videos: Path, tmp_path: Path) -> None:
     (tmp_path / "3.mjpg" / "mine").mkdir(parents=True)
     with pytest.raises(BikeError, match=r"3\.mjpg: can't be written \(Is a directory\)"):
-        extract_videos(videos, tmp_path, jobs=1, options=ONE_JOB)
+        extract_videos(videos, tmp_path, jobs=1)
     assert (tmp_path / "3.mjpg" / "mine").is_dir()
     assert not (tmp_path / "manifest.csv").exists()
 
@@ -102,7 +100,7 @@ def test_a_second_extraction_waits_its_turn(videos: Path, tmp_path: Path) -> Non
     from bike.extract.journal import locked
 
     with locked(tmp_path), pytest.raises(BikeError, match="another extraction is writing here"):
-        extract_videos(videos, tmp_path, jobs=1, options=ONE_JOB)
+        extract_videos(videos, tmp_path, jobs=1)
 
 
 def test_ffmpeg_python_hidden_by_a_namesake(videos: Path, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ CODE = """
     from bike.params import Extract
 
     source, destination, layout = sys.argv[1:]
-    sys.exit(guarded(lambda: extract_videos(source, destination, jobs=2, options=Extract(), layout=layout)))
+    sys.exit(guarded(lambda: extract_videos(source, destination, jobs=2, layout=layout)))
 """
 
 
@@ -43,7 +43,7 @@ def whole(videos: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, d
     found = {}
     for layout in ("packs", "folders"):
         folder = tmp_path_factory.mktemp(layout)
-        extract_videos(videos, folder, jobs=1, options=Extract(), layout=layout)  # type: ignore[arg-type]
+        extract_videos(videos, folder, jobs=1, layout=layout)  # type: ignore[arg-type]
         found[layout] = digests(folder)
     return found
 
@@ -98,7 +98,7 @@ def test_killed_helpers_cost_their_video_only(videos: Path, tmp_path: Path) -> N
     _, log = process.communicate()
     assert killed == 2
     assert process.returncode == 0, log
-    records = extract_videos(videos, tmp_path, jobs=1, options=Extract())
+    records = extract_videos(videos, tmp_path, jobs=1)
     assert [record.status for record in records].count("ok") == NUM_VIDEOS
 
 
@@ -118,15 +118,15 @@ def test_ctrl_c_ends_cleanly(videos: Path, whole: dict[str, dict[str, str]], tmp
     assert "Traceback" not in log
     assert "go on" in log
     assert not (tmp_path / "manifest.csv").exists()
-    extract_videos(videos, tmp_path, jobs=2, options=Extract())
+    extract_videos(videos, tmp_path, jobs=2)
     assert digests(tmp_path) == whole["packs"]
 
 
 def test_an_old_manifest_does_not_outlive_its_packs(videos: Path, tmp_path: Path) -> None:
     """While packs are replaced there is no manifest that describes the old ones."""
-    extract_videos(videos, tmp_path, jobs=2, options=Extract())
+    extract_videos(videos, tmp_path, jobs=2)
     options = "jobs=2, options=Extract(quality=9)"
-    code = textwrap.dedent(CODE).replace("jobs=2, options=Extract()", options)
+    code = textwrap.dedent(CODE).replace("jobs=2", options)
     before = finished(tmp_path)
     process = subprocess.Popen(
         [sys.executable, "-c", code, str(videos), str(tmp_path), "packs"], stderr=subprocess.PIPE, text=True

@@ -27,8 +27,6 @@ from bike.params import Extract
 from bike.video.find import find_videos, read_listing
 from bike.workers.dask import run_on_dask
 
-QUICK = Extract()
-
 
 def first_number(pack: Path) -> int:
     data = pack.read_bytes() if pack.is_file() else (pack / "img_00001.jpg").read_bytes()
@@ -56,7 +54,7 @@ def test_videos_that_share_a_key_in_turn(tmp_path: Path, layout: str) -> None:
     out = tmp_path / "out"
     for number, name in [(5, "a.mp4"), (6, "a.mkv"), (5, "a.mp4")]:
         (tmp_path / "list.txt").write_text(name)
-        extract_videos(tmp_path / "videos", out, listing=tmp_path / "list.txt", jobs=1, options=QUICK, layout=layout)  # type: ignore[arg-type]
+        extract_videos(tmp_path / "videos", out, listing=tmp_path / "list.txt", jobs=1, layout=layout)  # type: ignore[arg-type]
         assert first_number(out / ("a.mjpg" if layout == "packs" else "a")) == number
 
 
@@ -64,7 +62,7 @@ def test_frames_of_other_options_never_count(tmp_path: Path) -> None:
     """A run with other options that was killed at the worst moment: frames replaced, nothing noted."""
     make_video(tmp_path / "videos/a.mp4", 6)
     out = tmp_path / "out"
-    (record,) = extract_videos(tmp_path / "videos", out, jobs=1, options=QUICK, layout="folders")
+    (record,) = extract_videos(tmp_path / "videos", out, jobs=1, layout="folders")
     whole = {path.name: path.read_bytes() for path in (out / "a").iterdir()}
     other = extract_videos(
         tmp_path / "videos", tmp_path / "coarse", jobs=1, options=Extract(quality=20), layout="folders"
@@ -75,23 +73,23 @@ def test_frames_of_other_options_never_count(tmp_path: Path) -> None:
     assert "bad" in [check.status for check in check_data(out)]  # the doctor adds up sizes
     with (out / JOURNAL_NAME).open("a") as file:
         file.write('{"void": "a.mp4"}\n')  # as such a run notes first
-    assert extract_videos(tmp_path / "videos", out, jobs=1, options=QUICK, layout="folders") == [record]
+    assert extract_videos(tmp_path / "videos", out, jobs=1, layout="folders") == [record]
     assert {path.name: path.read_bytes() for path in (out / "a").iterdir()} == whole
 
 
 def test_a_rejected_video_inherits_no_frames(tmp_path: Path) -> None:
     numbered(tmp_path / "videos/b.mp4", 5)
-    extract_videos(tmp_path / "videos", tmp_path / "out", jobs=1, options=QUICK)
+    extract_videos(tmp_path / "videos", tmp_path / "out", jobs=1)
     (tmp_path / "videos/b.mp4").unlink()
     (tmp_path / "videos/b.mkv").write_bytes(b"no video")
-    (record,) = extract_videos(tmp_path / "videos", tmp_path / "out", jobs=1, options=QUICK)
+    (record,) = extract_videos(tmp_path / "videos", tmp_path / "out", jobs=1)
     assert (record.key, record.status) == ("b", "rejected")
     assert not (tmp_path / "out/b.mjpg").exists()
 
 
 def test_an_entry_is_void_before_its_frames_are_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make_video(tmp_path / "videos/a.mp4", 3)
-    extract_videos(tmp_path / "videos", tmp_path / "out", jobs=1, options=QUICK)
+    extract_videos(tmp_path / "videos", tmp_path / "out", jobs=1)
     assert set(read_journal(tmp_path / "out")) == {"a.mp4"}
 
     def killed(*_: object, **__: object) -> Iterator[None]:
@@ -129,9 +127,9 @@ def test_a_list_is_not_replaced_by_the_manifest(tmp_path: Path) -> None:
     mine.write_text("path,label\na.mp4,run\n")
     for arguments in ((mine, tmp_path), (tmp_path, tmp_path)):
         with pytest.raises(BikeError, match="manifest.csv: (is read here|was not written by `bike extract`)"):
-            extract_videos(*arguments, jobs=1, options=QUICK)
+            extract_videos(*arguments, jobs=1)
     with pytest.raises(BikeError, match="is read here"):
-        extract_videos(tmp_path, tmp_path, listing=mine, jobs=1, options=QUICK)
+        extract_videos(tmp_path, tmp_path, listing=mine, jobs=1)
     assert mine.read_text() == "path,label\na.mp4,run\n"
 
 
@@ -170,7 +168,7 @@ def test_journals_of_strangers(tmp_path: Path, line: str) -> None:
     (tmp_path / "victim/img_00001.jpg").write_text("mine")
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / JOURNAL_NAME).write_text(f"{line}\n")
-    (record,) = extract_videos(tmp_path / "videos", tmp_path / "out", jobs=1, options=QUICK)
+    (record,) = extract_videos(tmp_path / "videos", tmp_path / "out", jobs=1)
     assert record.frames == 3
     assert (tmp_path / "victim/img_00001.jpg").read_text() == "mine"
 
@@ -186,7 +184,7 @@ def test_a_tar_and_a_file_of_one_name_are_two_videos(tmp_path: Path) -> None:
     for name in ("t.tar", "u.tar"):
         with tarfile.open(folder / name, "w") as tar:
             add(tar, "a.mp4", data)
-    records = extract_videos(folder, tmp_path / "out", jobs=1, options=QUICK)
+    records = extract_videos(folder, tmp_path / "out", jobs=1)
     assert [record.path for record in records] == ["a.mp4", "t.tar/a.mp4", "t/a.mp4", "u/a.mp4"]
     assert [first_number(tmp_path / "out" / f"{record.key}.mjpg") for record in records] == [5, 9, 6, 9]
 
@@ -286,7 +284,7 @@ def test_pictures_that_change_their_size(tmp_path: Path, backend: str) -> None:
 
 def test_the_doctor_reads_frame_folders(tmp_path: Path) -> None:
     make_video(tmp_path / "videos/a.mp4", 6)
-    extract_videos(tmp_path / "videos", tmp_path / "out", jobs=1, options=QUICK, layout="folders")
+    extract_videos(tmp_path / "videos", tmp_path / "out", jobs=1, layout="folders")
     checks = check_data(tmp_path / "out")
     assert [check.status for check in checks] == ["ok", "ok"]
     assert checks[0].detail.startswith("frame folders of 1 videos, 6 frames")

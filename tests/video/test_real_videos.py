@@ -107,7 +107,7 @@ def videos(shared: Path) -> Path:
 @pytest.fixture(scope="module")
 def extracted(videos: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, VideoRecord]]:
     folder = tmp_path_factory.mktemp("frames")
-    records = extract_videos(videos, folder, jobs=2, options=Extract())
+    records = extract_videos(videos, folder, jobs=2)
     return folder, {record.path: record for record in records}
 
 

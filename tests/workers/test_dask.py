@@ -22,7 +22,6 @@ from bike.errors import BikeError
 from bike.extract.journal import JOURNAL_NAME
 from bike.extract.run import extract_videos
 from bike.files import existing_file
-from bike.params import Extract
 from bike.workers.dask import run_on_dask
 from bike.workers.worker import DiedError, TimedOutError
 
@@ -104,12 +103,12 @@ def test_one_of_two_workers_is_killed(scheduler: str, videos: Path, tmp_path: Pa
 
         killer = threading.Thread(target=kill_when_under_way)
         killer.start()
-        records = extract_videos(videos, out, options=Extract(), scheduler=scheduler)
+        records = extract_videos(videos, out, scheduler=scheduler)
         killer.join()
         assert killed_at
         assert victim.wait() == -9
     assert len(records) == NUM_VIDEOS + 2
-    extract_videos(videos, tmp_path / "here", jobs=2, options=Extract())
+    extract_videos(videos, tmp_path / "here", jobs=2)
     assert digests(out) == digests(tmp_path / "here")
 
 
