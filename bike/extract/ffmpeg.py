@@ -84,7 +84,7 @@ def write_with_ffmpeg(task: Task, output: FrameOutput) -> VideoRecord:
         command = _command(task.file, video.index, plan, _color_options(first), recipe.quality)
         expected = video.expected or 0
     row = VideoRecord(task.key, task.path, "ok", width=plan.width, height=plan.height)
-    survey = None if recipe.fps is None else _survey(task.file)  # only PyAV tells the frames' times
+    survey = None if recipe.fps is None else _survey(task.file)  # only PyAV gives the frames' times
     with tempfile.TemporaryFile() as complaints:
         if recipe.fps is None or survey is None:
             count, status = _run(command, output.add, complaints)
@@ -107,7 +107,7 @@ def write_with_ffmpeg(task: Task, output: FrameOutput) -> VideoRecord:
 
 @dataclass(frozen=True, slots=True)
 class _Survey:
-    """What decoding a video with PyAV tells: the time of each sound frame, their rate, and what is wrong."""
+    """What decoding a video with PyAV shows: the time of each sound frame, their rate, and what is wrong."""
 
     times: list[float | None]
     frame_seconds: float
@@ -139,7 +139,7 @@ def _command(file: VideoFile, index: int, plan: PicturePlan, colors: dict[str, s
     ffmpeg = ffmpeg_python()
     limits = {"format_whitelist": FORMATS, "protocol_whitelist": "file,subfile", "max_pixels": MAX_PIXELS}
     stream = ffmpeg.input(_PLACEHOLDER, noautorotate=None, threads=1, reinit_filter=0, **limits)[str(index)]
-    if "in_range" in colors:  # what the frames say of themselves may be nothing that the scaler knows
+    if "in_range" in colors:  # frames may state a system that the scaler does not know
         stream = stream.filter("setparams", colorspace=_PARAMS[colors["in_color_matrix"]], range=colors["in_range"])
     stream = stream.filter("scale", plan.scaled_width, plan.scaled_height, flags="bicubic+bitexact", **colors)
     if plan.turn.transpose:

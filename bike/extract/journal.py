@@ -1,4 +1,4 @@
-"""The notes of an extraction: one line per finished video, so that a killed run goes on where it was."""
+"""The notes of an extraction: one line per finished video, so that a killed run resumes where it stopped."""
 
 from __future__ import annotations
 

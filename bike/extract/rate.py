@@ -45,7 +45,7 @@ class RateChanger(Generic[Item]):
         self._given = 0
 
     def push(self, item: Item, moment_seconds: float | None) -> Iterator[tuple[Item, int]]:
-        """Take the next frame; gives (frame, copies) pairs that are settled now.
+        """Take the next frame; gives (frame, copies) pairs that are final now.
 
         A time that is missing, not later than the frame before, or hours later is taken as one frame duration later.
         """

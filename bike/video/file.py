@@ -1,4 +1,4 @@
-"""Where a video's bytes are, and what can be told from them without decoding."""
+"""Where a video's bytes are, and what they show without decoding."""
 
 from __future__ import annotations
 

@@ -180,7 +180,7 @@ def read_listing(path: Path | str, folder: Path | None, *, known: Iterable[str] 
 
     Args:
         path: the list.
-        folder: where the paths lead from; tells a label from a name that ends in a number.
+        folder: where the paths lead from; a file there decides whether a number at the end is a label.
         known: the names there are, instead of ``folder``.
 
     Returns:

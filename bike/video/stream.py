@@ -164,7 +164,7 @@ class VideoStream:
         return 1 / stated if 0 < stated <= MAX_FPS else 0.04
 
     def fps(self, num_frames: int | None = None) -> float:
-        """Frames per second of what was read so far, 0.0 when nothing tells.
+        """Frames per second of what was read so far, 0.0 when unknown.
 
         The stream's stated average where the pictures' times agree with it, otherwise the rate of those times.
 

@@ -6,10 +6,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
-
-from bike.errors import BikeError
-from bike.extract.journal import JOURNAL_NAME, is_current, locked, open_journal, read_journal, rewrite_journal
+from bike.extract.journal import JOURNAL_NAME, is_current, open_journal, read_journal, rewrite_journal
 from bike.extract.task import Recipe, Result, Task, recipe_text, rejected
 from bike.records import VideoRecord
 from bike.video.file import VideoFile
@@ -90,10 +87,3 @@ def test_the_notes_of_earlier_versions_are_read(tmp_path: Path) -> None:
     assert read_journal(tmp_path) == {"a.mp4": note(Result(record), Recipe())}
     rewrite_journal(tmp_path, read_journal(tmp_path).values())
     assert json.loads((tmp_path / JOURNAL_NAME).read_text()) == json.loads(line)
-
-
-def test_one_extraction_at_a_time(tmp_path: Path) -> None:
-    with locked(tmp_path), pytest.raises(BikeError, match="another extraction"), locked(tmp_path):
-        pass
-    with locked(tmp_path):
-        pass

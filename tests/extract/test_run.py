@@ -18,7 +18,7 @@ from typer.testing import CliRunner, Result
 
 from bike.cli import guarded
 from bike.commands.extract import extract
-from bike.errors import BikeError, DataError
+from bike.errors import DataError
 from bike.extract.run import extract_videos
 from bike.formats.packs import read_pack, scan_offsets
 from bike.names import video_keys
@@ -236,13 +236,6 @@ def test_a_hanging_video_is_given_up_and_the_rest_goes_on(tmp_path: Path) -> Non
     before = (tmp_path / "out" / "manifest.csv").stat().st_mtime_ns
     extract_videos(tmp_path / "in", tmp_path / "out", jobs=2, options=Extract(timeout_seconds=3))
     assert (tmp_path / "out" / "manifest.csv").stat().st_mtime_ns == before
-
-
-def test_sources_without_videos(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="no videos"):
-        extract_videos(tmp_path, tmp_path / "out")
-    with pytest.raises(BikeError, match="no such file or folder"):
-        extract_videos(tmp_path / "none", tmp_path / "out")
 
 
 def run_command(*arguments: str) -> tuple[int, str]:
