@@ -13,7 +13,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from bike.workers.pool import run_jobs
+from bike.workers.pool import run_tasks
 
 FPS = 30
 NUM_PATCHES = 16
@@ -57,8 +57,8 @@ def make_clips(folder: Path, clips: ClipSet, *, jobs: int) -> list[Path]:
     """
     folder.mkdir(parents=True)
     paths = [folder / f"clip_{number:03d}.mp4" for number in range(clips.videos)]
-    for _ in run_jobs(partial(_render, clips), list(enumerate(paths[: clips.distinct])), jobs=jobs):
-        pass
+    for outcome in run_tasks(partial(_render, clips), list(enumerate(paths[: clips.distinct])), jobs=jobs):
+        outcome.get()
     for number in range(clips.distinct, clips.videos):
         link(paths[number % clips.distinct], paths[number])
     return paths

@@ -21,7 +21,7 @@ from bike.extract.run import extract_videos
 from bike.extract.task import jpeg_quality
 from bike.params import Extract
 from bike.video.picture import scaled_size
-from bike.workers.pool import run_jobs
+from bike.workers.pool import run_tasks
 from bike.workers.worker import has_module
 
 OURS, FFMPEG = "ours", "ffmpeg command line"
@@ -98,8 +98,8 @@ def _run_ffmpeg(target: Path, path: Path) -> int:
 def _plain(clips: ClipSet, loop: Loop, paths: Sequence[Path], jobs: int, target: Path) -> None:
     width, height = scaled_size(clips.width, clips.height, None, SHORT_SIDE)
     tasks = [LoopTask(str(path), str(target / path.stem), width, height) for path in paths]
-    for _ in run_jobs(loop, tasks, jobs=jobs):
-        pass
+    for outcome in run_tasks(loop, tasks, jobs=jobs):
+        outcome.get()
 
 
 def plain_decoder() -> str:
