@@ -6,7 +6,8 @@ import json
 from pathlib import Path
 
 # Python imports a module of this name at every start. A section's values are read as attributes; a dump counts where
-# its values are used (views; the report's page, which shows all of them), not where it goes into a fingerprint.
+# its values are used (views; the report's page, which shows all of them), not where it goes into a fingerprint. What a
+# copy was given in place of the file's value is not the file's.
 RECORDER = """
 import atexit, json, os, re, sys
 
@@ -21,8 +22,8 @@ if stage:
         found = value.items() if isinstance(value, dict) else [("", value)]
         return [(name, part) for name, part in found if isinstance(part, module.Section)]
 
-    def register(section, path):
-        names[id(section)] = (path, section)
+    def register(section, path, given=()):
+        names[id(section)] = (path, section, set(given))
         for key in type(section).model_fields:
             for name, part in parts(get(section, key)):
                 register(part, ".".join(filter(None, (path, key, name))))
@@ -30,14 +31,15 @@ if stage:
     def read(section, name):
         value = get(section, name)
         known = names.get(id(section))
-        if known and name in type(section).model_fields and not parts(value):
+        if known and name in type(section).model_fields and name not in known[2] and not parts(value):
             reads.add(".".join(filter(None, (known[0], name))))
         return value
 
     def copied(section, **options):
         other = copy(section, **options)
         if id(section) in names:
-            register(other, names[id(section)][0])
+            path, _, given = names[id(section)]
+            register(other, path, given | set(options.get("update") or ()))
         return other
 
     def dumped(section, **options):
