@@ -1,28 +1,37 @@
-"""One file over HTTP or from S3, with retries that go on where the last try stopped."""
+"""One file over HTTP(S) or from S3: whole and right, or an error in one line.
+
+Plain blocking sockets, on purpose: data loaders fork while shards are fetched, and every wait must end. (fsspec runs an
+event loop in a thread of its own, retries S3 by its own rules and hides the store's reason.)
+"""
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import http.client
+import logging
 import os
+import shutil
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import closing, nullcontext
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from bike.errors import BikeError, DataError, one_line
+from bike.progress import progress
+
+log = logging.getLogger("bike")
 
 _BLOCK_BYTES = 1 << 20
 _LEAST_BYTES_A_SECOND = 1000  # on average; what comes more slowly counts as broken off
-_PASSING_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
+_PROGRESS_BYTES = 1 << 16  # a try that brought so much is no failure in a row
 
 
-class PassingError(Exception):
+class TransientError(Exception):
     """A failure that another try may not meet."""
 
 
@@ -30,22 +39,27 @@ def download(
     url: str,
     path: Path,
     *,
-    size: int | None,
-    sha256: str | None,
-    largest: int | None,
-    attempts: int,
-    timeout_seconds: float,
-    pause_seconds: float,
+    largest: int,
+    size: int | None = None,
+    sha256: str | None = None,
+    resume: bool = False,
+    title: str | None = None,
+    attempts: int = 5,
+    timeout_seconds: float = 60.0,
+    pause_seconds: float = 0.5,
 ) -> None:
-    """Fetch a file; bytes that ``path`` has already are kept.
+    """Fetch a file.
 
     Args:
         url: ``http``, ``https`` or ``s3``.
-        path: where to; it holds what came so far when this fails.
-        size: bytes it must have; None when not known (then nothing is kept from before).
-        sha256: checksum it must have, or None.
-        largest: most bytes to accept.
-        attempts: tries before giving up.
+        path: where to, in an existing folder. It is the file only once this returns; after a failure it may hold
+            anything.
+        largest: most bytes to accept; a server that never ends is cut off.
+        size: bytes it must have; ``path`` takes all of them from the start, so that a cache can count them.
+        sha256: hex checksum it must have, or None. A wrong file is fetched once more.
+        resume: go on behind the bytes that ``path`` has, from an earlier try or run. Needs ``sha256``, not ``size``.
+        title: shows progress under this name.
+        attempts: tries that fail in a row before giving up.
         timeout_seconds: without a byte before a try counts as failed.
         pause_seconds: before the second try; doubled from try to try.
 
@@ -54,133 +68,133 @@ def download(
         BikeError: the address could not be reached, however often it was tried.
         OSError: ``path`` can't be written.
     """
-    if size is None:
-        path.unlink(missing_ok=True)
-    wrong = 0
-    for attempt in range(1, attempts + 1):
+    failed = wrong = 0
+    while True:
+        path.touch()
+        before = path.stat().st_size if resume else 0
         try:
-            _append(url, path, size, largest, timeout_seconds)
-            problem = _check(path, size, sha256)
-        except PassingError as error:
-            problem = one_line(error)
+            _try(url, path, before, largest=largest, size=size, title=title, timeout_seconds=timeout_seconds)
+        except TransientError as error:
+            problem = one_line(error) or type(error.__cause__).__name__
+            if resume and path.stat().st_size >= before + _PROGRESS_BYTES:
+                failed = 0
         else:
-            if not problem:
+            found = _sha256(path)
+            if sha256 in (None, found):
                 return
-            path.unlink(missing_ok=True)
+            problem = f"sent another file (SHA-256 {found[:16]}…; {sha256:.16}… is right)"
+            # Once more from the first byte: what was there before may be of another file, and proxies spoil bytes.
+            os.truncate(path, 0 if size is None else size)
             wrong += 1
-            if wrong > 1:
-                raise DataError(f"{url}: {problem}, twice. The shards there are damaged; publish them again.")
-        if attempt < attempts:
-            time.sleep(pause_seconds * 2 ** (attempt - 1))
-    raise BikeError(f"{url}: can't be fetched ({problem}; {attempts} tries). Check the connection, then run again.")
+            if wrong == 2:
+                raise DataError(f"{url}: {problem}, twice. Check the address, or publish the file again.")
+        failed += 1
+        if failed >= attempts:
+            raise BikeError(
+                f"{url}: can't be fetched ({problem}; {attempts} tries). Check the connection, then run again."
+            )
+        log.warning("%s: %s; trying again", url, problem)
+        time.sleep(pause_seconds * 2 ** (failed - 1))
 
 
-@dataclass(frozen=True, slots=True)
-class _Reply:
-    """A stream of a file's bytes: where it begins (at 0 when the server can't do ranges), and where it should end."""
-
-    stream: Any
-    start: int
-    end: int | None
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _append(url: str, path: Path, size: int | None, largest: int | None, timeout_seconds: float) -> None:
-    """Fetch what is missing. A file of unknown size is fetched whole: it may be another one by now."""
-    have = path.stat().st_size if size is not None and path.is_file() else 0
-    if size is not None and have >= size:
+# A stream of a file's bytes, the position of its first one, and where it should end (None: not stated).
+_Reply = tuple[Any, int, int | None]
+
+
+def _try(
+    url: str, path: Path, start: int, *, largest: int, size: int | None, title: str | None, timeout_seconds: float
+) -> None:
+    """Fetch the bytes from ``start`` on once (all of them where the server can't do that)."""
+    reply = (_open_s3 if url.startswith("s3://") else _open_http)(url, start, timeout_seconds)
+    if reply is None:  # nothing comes after ``start``: whole already, or another file; the checksum tells
         return
-    with _opened(url, have, timeout_seconds) as reply, path.open("r+b" if have else "wb") as file:
-        position = reply.start
-        file.seek(position)
-        file.truncate()
+    stream, first, end = reply
+    position = first
+    with closing(stream), path.open("r+b") as file:
+        if end is not None and end - first > (free := shutil.disk_usage(path.parent).free):
+            raise OSError(errno.ENOSPC, f"{end - first} bytes are needed and {free} are free")
+        file.truncate(first if size is None else size)
+        file.seek(first)
         begin = time.monotonic()
-        while block := _read_block(reply.stream):
-            position += len(block)
-            seconds = time.monotonic() - begin
-            if seconds > timeout_seconds and position - reply.start < _LEAST_BYTES_A_SECOND * seconds:
-                raise PassingError(f"{position - reply.start} bytes in {seconds:.0f} s")
-            if largest is not None and position > largest:
-                raise DataError(f"{url}: more than the {largest} bytes that were promised. Publish the shards again.")
-            file.write(block)
-        if reply.end is not None and position < reply.end:
-            raise PassingError(f"the connection ended after {position} of {reply.end} bytes")
+        with progress(title, end and end // _BLOCK_BYTES, unit="MiB") if title else nullcontext() as shown:
+            for block in _blocks(stream):
+                position += len(block)
+                seconds = time.monotonic() - begin
+                if max(position, end or 0) > largest:
+                    raise DataError(f"{url}: more than the {largest} bytes that are accepted. Is it the right file?")
+                if seconds > timeout_seconds and position - first < _LEAST_BYTES_A_SECOND * seconds:
+                    raise TransientError(f"{position - first} bytes in {seconds:.0f} s")
+                file.write(block)
+                if shown is not None:
+                    shown.advance(position // _BLOCK_BYTES - shown.done)
+    end = end if size is None else size
+    if end is not None and position < end:
+        raise TransientError(f"the connection ended after {position} of {end} bytes")
 
 
-def _check(path: Path, size: int | None, sha256: str | None) -> str:
-    """What is wrong with a finished download; an early end is a passing failure."""
-    found = path.stat().st_size if path.is_file() else 0
-    if size is not None and found < size:
-        raise PassingError(f"the connection ended after {found} of {size} bytes")
-    if sha256 is not None:
-        with path.open("rb") as file:
-            if hashlib.file_digest(file, "sha256").hexdigest() != sha256:
-                return "its SHA-256 is not that of the manifest"
-    return "" if size is None or found == size else f"{found} bytes instead of {size}"
+def _blocks(stream: Any) -> Iterator[bytes]:
+    while True:
+        try:
+            block = stream.read1(_BLOCK_BYTES)  # what has come, without waiting for a full block
+        except Exception as error:  # of socket, ssl, http.client or urllib3, which only S3 brings along
+            raise TransientError(error) from error
+        if not block:
+            return
+        yield block
 
 
-def _read_block(stream: Any) -> bytes:
-    try:
-        return bytes(stream.read1(_BLOCK_BYTES) if hasattr(stream, "read1") else stream.read(_BLOCK_BYTES))
-    except http.client.IncompleteRead as error:
-        return bytes(error.partial)
-    except (OSError, http.client.HTTPException) as error:
-        raise PassingError(error or type(error).__name__) from error
-    except Exception as error:
-        if type(error).__module__.startswith(("botocore", "urllib3")):
-            raise PassingError(error) from error
-        raise
+def _refuse(url: str, start: int, status: int, reason: str) -> None:
+    """Raise what an HTTP status means; 416 (no such range) means that nothing comes after ``start``."""
+    if status == 416 and start:
+        return
+    if status >= 500 or status in (408, 425, 429):
+        raise TransientError(reason)
+    raise DataError(f"{url}: {reason}. Check the address, and whether you have access.")
 
 
-@contextmanager
-def _opened(url: str, start: int, timeout_seconds: float) -> Iterator[_Reply]:
-    open_url = _open_s3 if url.startswith("s3://") else _open_http
-    reply = open_url(url, start, timeout_seconds)
-    try:
-        yield reply
-    finally:
-        reply.stream.close()
-
-
-def _open_http(url: str, start: int, timeout_seconds: float) -> _Reply:
-    request = urllib.request.Request(url, headers={"User-Agent": "bike"})  # noqa: S310 (remote_url admits http, https, s3)
+def _open_http(url: str, start: int, timeout_seconds: float) -> _Reply | None:
+    headers = {"User-Agent": "bike", "Accept-Encoding": "identity"}
     if start:
-        request.add_header("Range", f"bytes={start}-")
+        headers["Range"] = f"bytes={start}-"
     try:
+        request = urllib.request.Request(url, headers=headers)  # noqa: S310 (callers admit http, https, s3)
         reply = urllib.request.urlopen(request, timeout=timeout_seconds)  # noqa: S310
     except urllib.error.HTTPError as error:
         error.close()
-        if error.code == 416 and start:  # the file there is shorter than what came before: begin again
-            return _open_http(url, 0, timeout_seconds)
-        if error.code in _PASSING_STATUS:
-            raise PassingError(f"HTTP status {error.code}") from error
-        raise DataError(f"{url}: HTTP status {error.code} ({one_line(error.reason)}). Check the address.") from error
+        _refuse(url, start, error.code, f"HTTP status {error.code} {one_line(error.reason)}")
+        return None
     except (OSError, http.client.HTTPException, ValueError) as error:
-        raise PassingError(getattr(error, "reason", error) or type(error).__name__) from error
-    partial = reply.status == 206 and reply.headers.get("Content-Range", "").startswith(f"bytes {start}-")
+        raise TransientError(getattr(error, "reason", error)) from error
+    first = start if reply.status == 206 else 0
+    if first and not reply.headers.get("Content-Range", "").startswith(f"bytes {first}-"):
+        reply.close()
+        raise TransientError(f"the server sent another range than the one from byte {first} on")
     length = reply.headers.get("Content-Length", "")
-    begin = start if partial else 0
-    return _Reply(reply, begin, begin + int(length) if length.isdecimal() else None)
+    end = first + int(length) if length.isdecimal() else None
+    return reply, first, end
 
 
-def _open_s3(url: str, start: int, timeout_seconds: float) -> _Reply:
+def _open_s3(url: str, start: int, timeout_seconds: float) -> _Reply | None:
     client = _s3_client(os.getpid(), timeout_seconds)
     from botocore.exceptions import BotoCoreError, ClientError
 
     bucket, _, key = url.removeprefix("s3://").partition("/")
-    part = {"Range": f"bytes={start}-"} if start else {}
     try:
-        reply = client.get_object(Bucket=bucket, Key=key, **part)
+        reply = client.get_object(Bucket=bucket, Key=key, **({"Range": f"bytes={start}-"} if start else {}))
     except ClientError as error:
+        code = one_line(error.response.get("Error", {}).get("Code", ""))
         status = error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-        if status == 416 and start:
-            return _open_s3(url, 0, timeout_seconds)
-        if status in _PASSING_STATUS:
-            raise PassingError(error) from error
-        code = error.response.get("Error", {}).get("Code", status)
-        raise DataError(f"{url}: refused by the store ({one_line(code)}). Check address and credentials.") from error
+        _refuse(url, start, status, f"refused by the store ({code})")
+        return None
     except (BotoCoreError, OSError) as error:
-        raise PassingError(error) from error
-    return _Reply(reply["Body"], start, start + int(reply["ContentLength"]))
+        raise TransientError(error) from error
+    # Entered, a body gives urllib3's stream, which has read1: a server that trickles can't hide behind a full block.
+    return reply["Body"].__enter__(), start, start + int(reply["ContentLength"])
 
 
 @lru_cache(maxsize=2)
@@ -193,12 +207,8 @@ def _s3_client(process: int, timeout_seconds: float) -> Any:
     except ImportError:
         raise BikeError('s3: boto3 is not installed. Install the extra: pip install "bike-video[s3]".') from None
     session = boto3.session.Session()
-    options: dict[str, Any] = {
-        "connect_timeout": timeout_seconds,
-        "read_timeout": timeout_seconds,
-        "retries": {"total_max_attempts": 1},
-    }
+    options: dict[str, Any] = {"connect_timeout": timeout_seconds, "read_timeout": timeout_seconds}
     if session.get_credentials() is None:
         options["signature_version"] = UNSIGNED
-    region = session.region_name or "us-east-1"
-    return session.client("s3", region_name=region, config=Config(**options))
+    config = Config(retries={"total_max_attempts": 1}, **options)  # tries are counted here, not there
+    return session.client("s3", region_name=session.region_name or "us-east-1", config=config)

@@ -72,6 +72,59 @@ def csv_writer(file: IO[str]) -> Any:
     return csv.writer(_RowEnds(file), lineterminator="\r\n")
 
 
+class BusyError(BikeError):
+    """Another process holds the lock."""
+
+
+@contextmanager
+def locked(path: Path | str, doing: str, *, wait: bool = False) -> Iterator[bool]:
+    """Hold a folder, or a lock file, against other runs and threads.
+
+    The lock lies on the open file (``flock``), so it ends with the process however that ends, and a folder needs no
+    file in it. Lock files stay: one that is removed and made again could be held twice.
+
+    Args:
+        path: an existing folder, or a lock file, which is created.
+        doing: what holders do, for the error: ``extracting``.
+        wait: until the holder is done, instead of the error.
+
+    Yields:
+        Whether the lock is certain: False on a file system that has none (some network drives), where all may enter.
+
+    Raises:
+        BusyError: another run holds it.
+        BikeError: the lock file can't be created.
+    """
+    from filelock import lock_descriptor, unlock_descriptor
+
+    try:
+        descriptor = _open_lock(Path(path))
+    except OSError as error:
+        raise unwritable(path, error) from error
+    try:
+        try:
+            free, certain = lock_descriptor(descriptor, blocking=wait), True
+        except OSError:
+            free, certain = True, False
+        if not free:
+            raise BusyError(f"{path}: another run is {doing} here. Wait for it, or choose another folder.")
+        yield certain
+    finally:
+        with suppress(OSError):
+            # Closing is not enough: a process forked meanwhile has a copy of the descriptor, and would keep the lock.
+            unlock_descriptor(descriptor)
+        os.close(descriptor)
+
+
+def _open_lock(path: Path) -> int:
+    if path.is_dir():
+        return os.open(path, os.O_RDONLY)
+    try:
+        return os.open(path, os.O_RDWR | os.O_CREAT, 0o666)  # to write: NFS locks nothing that is open for reading only
+    except PermissionError:
+        return os.open(path, os.O_RDONLY)  # another user's, in a shared cache
+
+
 def unwritable(path: Path | str, error: OSError) -> BikeError:
     """The error to raise when ``path`` can't be written: says why and what to do."""
     reason = one_line(error.strerror or error)
@@ -213,6 +266,16 @@ def existing_dir(path: Path | str) -> Path:
         raise BikeError(f"{path}: no such folder. Check the name, or run the stage that makes it.")
     if not path.is_dir():
         raise BikeError(f"{path}: is not a folder; a folder is needed here.")
+    return path
+
+
+def ensure_dir(path: Path | str) -> Path:
+    """``path`` as a folder, created where it is missing, or a BikeError when that is impossible."""
+    path = Path(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise unwritable(path, error) from error
     return path
 
 

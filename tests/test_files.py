@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import logging
+import os
 import re
+import signal
+import subprocess
+import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from bike.errors import BikeError, DataError, first_few, nearest
-from bike.files import atomic_write, read_between, read_json, sha256, write_between, write_json
+from bike.files import BusyError, atomic_write, locked, read_between, read_json, sha256, write_between, write_json
 from bike.progress import progress
 from bike.records import (
     Sample,
@@ -32,6 +39,96 @@ def test_an_interrupted_write_leaves_the_old_file_and_no_other(tmp_path: Path) -
         raise KeyboardInterrupt
     assert file.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["a.txt"]
+
+
+@pytest.mark.parametrize("name", ["", "x.lock"])
+def test_a_folder_or_lock_file_has_one_holder(tmp_path: Path, name: str) -> None:
+    path = tmp_path / name
+    with locked(path, "writing") as certain:
+        assert certain
+        message = f"{path}: another run is writing here. Wait for it, or choose another folder."
+        with pytest.raises(BusyError, match=message), locked(path, "writing"):
+            pass
+    with pytest.raises(KeyError), locked(path, "writing"):
+        raise KeyError
+    with locked(path, "writing"):
+        pass
+
+
+def test_a_lock_can_be_waited_for(tmp_path: Path) -> None:
+    order = []
+
+    def second() -> None:
+        with locked(tmp_path, "writing", wait=True):
+            order.append("second")
+
+    thread = threading.Thread(target=second)
+    with locked(tmp_path, "writing"):
+        thread.start()
+        time.sleep(0.2)
+        order.append("first")
+    thread.join()
+    assert order == ["first", "second"]
+
+
+def test_a_lock_dies_with_its_holder(tmp_path: Path) -> None:
+    code = "import sys, time; from bike.files import locked\n"
+    code += "with locked(sys.argv[1], 'writing'): print(flush=True); time.sleep(60)"
+    with subprocess.Popen([sys.executable, "-c", code, tmp_path], stdout=subprocess.PIPE) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        with pytest.raises(BusyError), locked(tmp_path, "writing"):
+            pass
+        holder.send_signal(signal.SIGKILL)
+        holder.wait()
+    with locked(tmp_path, "writing"):
+        pass
+
+
+def test_a_lock_ends_although_a_fork_has_a_copy(tmp_path: Path) -> None:
+    """A loader may fork its workers while another one's thread fetches; they would keep its lock for ever."""
+    with locked(tmp_path, "writing"):
+        child = os.fork()
+        if child == 0:
+            time.sleep(60)
+            os._exit(0)
+    try:
+        with locked(tmp_path, "writing") as certain:
+            assert certain
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+
+
+def test_where_there_are_no_locks_all_may_enter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_locks(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "no locks available")
+
+    monkeypatch.setattr("fcntl.flock", no_locks)
+    with locked(tmp_path, "writing") as certain, locked(tmp_path, "writing", wait=True):
+        assert not certain
+
+
+def test_a_lock_file_of_another_user_will_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = os.open
+
+    def readable_only(path: object, flags: int, *mode: int) -> int:
+        if flags & os.O_RDWR:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return real(path, flags, *mode)  # type: ignore[arg-type]
+
+    (tmp_path / "lock").touch()
+    monkeypatch.setattr(os, "open", readable_only)
+    with locked(tmp_path / "lock", "writing"), pytest.raises(BusyError), locked(tmp_path / "lock", "writing"):
+        pass
+
+
+def test_a_lock_that_can_not_be_made_is_one_line(tmp_path: Path) -> None:
+    with (
+        pytest.raises(BikeError, match=r"lock: can't be written \(No such file"),
+        locked(tmp_path / "no" / "lock", "x"),
+    ):
+        pass
 
 
 def test_a_file_in_the_place_of_a_folder_is_one_line(tmp_path: Path) -> None:

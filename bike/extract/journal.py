@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import fcntl
 import json
-import logging
-import os
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -13,13 +10,10 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import IO
 
-from bike.errors import BikeError
 from bike.extract.output import output_exists
 from bike.extract.task import FORMAT, Result, Task, recipe_text
 from bike.files import atomic_write, unwritable
 from bike.records import KEY, VideoRecord
-
-log = logging.getLogger("bike")
 
 JOURNAL_NAME = ".extract.jsonl"
 
@@ -111,25 +105,3 @@ def rewrite_journal(destination: Path, results: Iterable[Result]) -> None:
     """Replace the journal by these results."""
     with atomic_write(destination / JOURNAL_NAME, "w") as file:
         file.writelines(_line(result) for result in results)
-
-
-@contextmanager
-def locked(destination: Path) -> Iterator[None]:
-    """Hold the destination folder against a second extraction; the lock ends with the process, however it ends.
-
-    Raises:
-        BikeError: another extraction is writing there.
-    """
-    descriptor = os.open(destination, os.O_RDONLY)
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise BikeError(
-                f"{destination}: another extraction is writing here. Wait for it, or choose another folder."
-            ) from None
-        except OSError:
-            log.debug("%s: its file system has no locks", destination)
-        yield
-    finally:
-        os.close(descriptor)

@@ -14,7 +14,6 @@ from bike.errors import BikeError, DataError, first_few, one_line
 from bike.extract.journal import (
     JOURNAL_NAME,
     is_current,
-    locked,
     open_journal,
     read_journal,
     rewrite_journal,
@@ -22,7 +21,7 @@ from bike.extract.journal import (
 from bike.extract.output import output_exists, remove_leftovers, remove_output
 from bike.extract.task import Layout, Recipe, Result, Task, recipe_text, rejected
 from bike.extract.video import extract_video
-from bike.files import unwritable
+from bike.files import ensure_dir, locked, unwritable
 from bike.names import shown, video_keys
 from bike.params import Extract
 from bike.progress import progress
@@ -83,11 +82,7 @@ def extract_videos(
     )
     _check_manifest(destination / MANIFEST_NAME, source, listing)
     videos = find_videos(source, listing=listing, exclude=destination)
-    try:
-        destination.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise unwritable(destination, error) from error
-    with locked(destination):
+    with locked(ensure_dir(destination), "extracting"):
         records = _Run(videos, destination.resolve(), recipe, options, jobs, scheduler).records()
     problems = [f"{shown(r.path)} ({r.error})" for r in records if r.status != "ok"]
     if strict and problems:

@@ -35,13 +35,13 @@ class ShardsAhead:
         with self._changed:
             self._stopped = True
             self._changed.notify()
-        # A fetch under way is not waited for: the thread ends after it, and keeps what it fetched.
+        # The thread isn't waited for: it ends after the fetch under way, whose shard stays in the cache.
 
     def reached(self, position: int) -> None:
-        """Tell that the samples before ``position`` were handed over.
+        """Note that the samples before ``position`` were handed over.
 
-        The thread starts with the first call, when the loader has forked its own workers. Other loaders may fork while
-        it is at work; locks of the cache do not outlive that (:mod:`bike.frames.remote`).
+        The thread starts with the first call, when the loader has forked its own workers. Another loader may fork while
+        the thread holds a lock of the cache; its workers then don't keep the lock (:func:`bike.files.locked`).
         """
         with self._changed:
             self._position = position

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import re
 import time
-import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from bike.download import download
-from bike.errors import BikeError
-from bike.files import existing_dir, unwritable
+from bike.errors import BikeError, DataError
+from bike.files import BusyError, ensure_dir, existing_dir, locked, unwritable
 from bike.formats.shards import INDEX_NAME, LARGEST_MANIFEST_BYTES, MANIFEST_NAME, read_shard_manifest
 
 _URL = re.compile(r"(s3|https?):/+(.+)", re.DOTALL)
 # What fetched files and downloads are called; other files in the folder are not ours.
-_CACHED_NAME = re.compile(r"[^/]*-[0-9a-f]{24}\.(tar|csv)(\.\d+\.part)?", re.DOTALL)
-_NUM_LOCKS = 16
-_LEFT_SECONDS = 600.0
-DEFAULT_CACHE_MB = 20_000.0
+_CACHED_NAME = re.compile(r"[^/]*-[0-9a-f]{24}\.(tar|csv)(\.part)?", re.DOTALL)
+_LEFT_SECONDS = 600.0  # a download that grows no more for so long was left, also where locks can't tell
+_DEFAULT_CACHE_MB = 20_000.0
 
 
 def remote_url(place: Path | str) -> str | None:
@@ -50,19 +47,33 @@ def cache_folder() -> Path:
     return Path(chosen).expanduser() if chosen else user_cache_path("bike") / "shards"
 
 
+def cache_mb() -> float:
+    """Most that the cache may hold, in 10^6 bytes: ``$BIKE_CACHE_GB`` (10^9 bytes), or 20 GB.
+
+    Raises:
+        BikeError: the variable is not a number above 0.
+    """
+    chosen = os.environ.get("BIKE_CACHE_GB")
+    if not chosen:
+        return _DEFAULT_CACHE_MB
+    with suppress(ValueError):
+        if 0 < (gigabytes := float(chosen)) < float("inf"):
+            return gigabytes * 1000
+    raise BikeError(f"$BIKE_CACHE_GB: not a size (got {chosen!r}); a number of gigabytes above 0, such as 50, is one.")
+
+
 class RemoteFolder:
     """A folder of shards at an ``s3://``, ``http://`` or ``https://`` address.
 
-    Every file's name in the cache has its checksum in it, so a shard that was published anew is fetched anew, and a
-    file that is there is right. Downloads that break off go on where they stopped, also in a later run.
+    Every file's name in the cache has its checksum in it, so a shard that was published again is fetched again, and a
+    file that is there is right.
 
     Args:
         url: of the folder.
         cache: folder for fetched files; None: :func:`cache_folder`. Processes on one machine share it.
-        max_cache_mb: most that is kept there, in 10^6 bytes; what was not used for longest goes first.
-        attempts: tries for each file before giving up.
-        timeout_seconds: without a byte before a try counts as failed.
-        pause_seconds: before the second try; doubled from try to try.
+        max_cache_mb: most that is kept there, in 10^6 bytes; None: :func:`cache_mb`. What was not used for longest goes
+            first.
+        **options: ``attempts``, ``timeout_seconds``, ``pause_seconds`` of :func:`bike.download.download`.
 
     Raises:
         DataError: no shards at the address, or damaged ones.
@@ -70,26 +81,15 @@ class RemoteFolder:
     """
 
     def __init__(
-        self,
-        url: str,
-        *,
-        cache: Path | str | None = None,
-        max_cache_mb: float = DEFAULT_CACHE_MB,
-        attempts: int = 5,
-        timeout_seconds: float = 60.0,
-        pause_seconds: float = 0.5,
+        self, url: str, *, cache: Path | str | None = None, max_cache_mb: float | None = None, **options: Any
     ) -> None:
         address = remote_url(url)
         if address is None:
             raise ValueError(f"not an address of shards: {url!r}")
         self.url = address
-        self.cache = (cache_folder() if cache is None else Path(cache)).absolute()
-        self.max_cache_bytes = int(max_cache_mb * 1e6)
-        self._attempts, self._timeout_seconds, self._pause_seconds = attempts, timeout_seconds, pause_seconds
-        try:
-            self.cache.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise unwritable(self.cache, error) from error
+        self.cache = ensure_dir(cache_folder() if cache is None else cache).absolute()
+        self.max_cache_bytes = int((cache_mb() if max_cache_mb is None else max_cache_mb) * 1e6)
+        self._options = options
         self.manifest = self._read_manifest()
         self._shards = {shard["name"]: (shard["bytes"], shard["sha256"]) for shard in self.manifest["shards"]}
 
@@ -98,7 +98,7 @@ class RemoteFolder:
         return self._local(INDEX_NAME, self.manifest["index"]["bytes"], self.manifest["index"]["sha256"])
 
     def fetch(self, name: str) -> Path:
-        """A shard, made local. It may be gone again once others were fetched.
+        """A shard, made local. It may be gone again once others were fetched: :meth:`open` holds on to it.
 
         Raises:
             DataError: it is not there, or its bytes are not those of the manifest.
@@ -107,89 +107,93 @@ class RemoteFolder:
         size, sha256 = self._shards[name]
         return self._local(name, size, sha256)
 
+    def open(self, name: str) -> int:
+        """A descriptor of a shard, fetched if need be; for the caller to close. Raises as :meth:`fetch`."""
+        for _ in range(10):
+            with suppress(FileNotFoundError):  # another process needed the room
+                return os.open(self.fetch(name), os.O_RDONLY)
+        raise DataError(
+            f"{self.url}/{name}: always gone from the cache before it is read. Allow a larger cache ($BIKE_CACHE_GB)."
+        )
+
     def _read_manifest(self) -> dict[str, Any]:
         """The manifest as it is now: it alone is never taken from the cache."""
         try:
             with TemporaryDirectory(prefix="manifest-", dir=self.cache) as folder:
                 path = Path(folder, MANIFEST_NAME)
-                self._download(MANIFEST_NAME, path, path, largest=LARGEST_MANIFEST_BYTES)
+                download(f"{self.url}/{MANIFEST_NAME}", path, largest=LARGEST_MANIFEST_BYTES, **self._options)
                 return read_shard_manifest(path.parent, source=f"{self.url}/{MANIFEST_NAME}")
         except OSError as error:
             raise unwritable(self.cache, error) from error
 
     def _local(self, name: str, size: int, sha256: str) -> Path:
-        path = self.cache / _cached_name(name, sha256)
-        if not _is_there(path, size):
-            if size > self.max_cache_bytes:
-                raise BikeError(
-                    f"{self.url}/{name}: {size / 1e6:.0f} MB, the cache may hold {self.max_cache_bytes / 1e6:.0f} MB. "
-                    "Allow a larger cache, or write smaller shards."
-                )
-            try:
-                with _locked(self.cache / _lock_name(path)):
-                    if not _is_there(path, size):
-                        partial = path.with_name(f"{path.name}.{size}.part")
-                        while not self._reserve(partial, size):
-                            time.sleep(
-                                0.05
-                            )  # others' downloads fill the cache; they can be removed once they are whole
-                        self._download(name, partial, path, size=size, sha256=sha256)
-            except OSError as error:
-                raise unwritable(path, error) from error
-        with suppress(OSError):
-            os.utime(path)
+        url, path = f"{self.url}/{name}", self.cache / _cached_name(name, sha256)
+        if size > self.max_cache_bytes:
+            raise BikeError(
+                f"{url}: {size / 1e6:.0f} MB, the cache may hold {self.max_cache_bytes / 1e6:.0f} MB. "
+                "Allow a larger cache ($BIKE_CACHE_GB), or write smaller shards."
+            )
+        try:
+            while not _is_there(path, size):
+                with self._reserved(path, size) as partial:
+                    if partial is None:
+                        time.sleep(0.05)
+                    else:
+                        download(url, partial, largest=size, size=size, sha256=sha256, **self._options)
+            with suppress(FileNotFoundError):
+                os.utime(path)  # used now: others go first
+        except OSError as error:
+            raise unwritable(path, error) from error
         return path
 
-    def _download(
-        self,
-        name: str,
-        partial: Path,
-        path: Path,
-        *,
-        size: int | None = None,
-        sha256: str | None = None,
-        largest: int | None = None,
-    ) -> None:
-        download(
-            f"{self.url}/{name}",
-            partial,
-            size=size,
-            sha256=sha256,
-            largest=largest if size is None else size,
-            attempts=self._attempts,
-            timeout_seconds=self._timeout_seconds,
-            pause_seconds=self._pause_seconds,
-        )
-        partial.replace(path)
+    @contextmanager
+    def _reserved(self, path: Path, size: int) -> Iterator[Path | None]:
+        """A file to download ``path`` to, for which there is room; it becomes ``path`` at the end of the block.
 
-    def _reserve(self, partial: Path, size: int) -> bool:
-        """Make room for a download by removing what was not used for longest; False when others' downloads leave none.
+        None when somebody else has fetched it, is fetching it, or fills the cache with downloads: look again later.
 
-        A download counts with its whole size from the moment it is reserved: the size stands in its name.
+        A download, ``<name>.part``, has its full size from the start, so sizes add up to what the cache will hold. Its
+        process holds a lock on it: one without was left by a run that was killed. Files are made, renamed and removed
+        only under a second lock, of the whole cache, which nobody holds for long.
         """
-        with _locked(self.cache / ".lock-room"):
-            files = []
-            for path in self.cache.iterdir():
-                with suppress(OSError):
-                    if _CACHED_NAME.fullmatch(path.name) and path != partial and path.is_file():
-                        about = path.stat()
-                        files.append((about.st_mtime_ns, _promised_bytes(path) or about.st_size, path))
-            used = sum(count for _, count, _ in files)
-            for _, count, path in sorted(files):
-                if used + size <= self.max_cache_bytes:
-                    break
-                # Under the lock that this process holds itself, nobody else can be downloading.
-                if (
-                    _promised_bytes(path) is None
-                    or _lock_name(path) == _lock_name(partial)
-                    or not _in_use(self.cache / _lock_name(path), path)
-                ):
-                    path.unlink(missing_ok=True)
-                    used -= count
-            if used + size > self.max_cache_bytes:
-                return False
-            partial.touch()
-            return True
+        partial = path.with_name(f"{path.name}.part")
+        with ExitStack() as held:
+            reserved = False
+            with self._locked_cache(), suppress(BusyError):
+                if not _is_there(path, size):
+                    held.enter_context(locked(partial, "downloading"))
+                    reserved = self._make_room(partial, size)
+                    os.truncate(partial, size if reserved else 0)
+            if not reserved:
+                yield None
+                return
+            try:
+                yield partial
+            except BaseException:
+                with self._locked_cache():
+                    partial.unlink(missing_ok=True)
+                raise
+            with self._locked_cache():
+                partial.replace(path)
+
+    def _locked_cache(self) -> Any:
+        return locked(self.cache / ".lock", "making room", wait=True)
+
+    def _make_room(self, partial: Path, size: int) -> bool:
+        """Remove what was not used for longest until ``size`` bytes fit in; whether they do."""
+        files = []
+        for path in self.cache.iterdir():
+            with suppress(OSError):
+                if _CACHED_NAME.fullmatch(path.name) and path != partial and path.is_file():
+                    files.append((path.stat().st_mtime_ns, path.stat().st_size, path))
+        used = sum(count for _, count, _ in files)
+        for _, count, path in sorted(files):
+            if used + size <= self.max_cache_bytes:
+                break
+            if path.suffix != ".part" or _is_left(path):
+                path.unlink(missing_ok=True)
+                used -= count
+        return used + size <= self.max_cache_bytes
 
 
 def _is_there(path: Path, size: int) -> bool:
@@ -199,51 +203,16 @@ def _is_there(path: Path, size: int) -> bool:
         return False
 
 
-def _promised_bytes(path: Path) -> int | None:
-    """The size that a download will have, None for other files."""
-    parts = path.name.rsplit(".", 2)
-    return int(parts[1]) if len(parts) == 3 and parts[2] == "part" and parts[1].isdecimal() else None
-
-
-def _lock_name(path: Path) -> str:
-    """The lock of a cached file or of its download; a few locks serve all."""
-    name = path.name if _promised_bytes(path) is None else path.name.rsplit(".", 2)[0]
-    return f".lock-{zlib.crc32(name.encode()) % _NUM_LOCKS}"
-
-
-def _in_use(lock: Path, download: Path) -> bool:
-    """Whether some process holds the lock of a download; that of a run that was killed has none.
-
-    On a file system without locks a download counts as left when nothing came for ten minutes.
-    """
-    descriptor = os.open(lock, os.O_RDWR | os.O_CREAT, 0o666)
+def _is_left(partial: Path) -> bool:
+    """Whether no process is at work on a download any more."""
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        fcntl.flock(descriptor, fcntl.LOCK_UN)
-    except BlockingIOError:
-        return True
-    except OSError:
-        with suppress(OSError):
-            return time.time() - download.stat().st_mtime < _LEFT_SECONDS
-    finally:
-        os.close(descriptor)
-    return False
+        with locked(partial, "downloading") as certain:
+            return certain or time.time() - partial.stat().st_mtime > _LEFT_SECONDS
+    except BusyError:
+        return False
 
 
 def _cached_name(name: str, sha256: str) -> str:
+    """``00000-<24 hex digits>.tar``; the manifest's checksum is hashed, since it may be any text."""
     stem, dot, suffix = name.rpartition(".")
     return f"{stem}-{hashlib.sha256(sha256.encode()).hexdigest()[:24]}{dot}{suffix}"
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
-    try:
-        with suppress(OSError):  # a file system without locks
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        with suppress(OSError):
-            # Closing is not enough: a process forked meanwhile has a copy of the descriptor, and would keep the lock.
-            fcntl.flock(descriptor, fcntl.LOCK_UN)
-        os.close(descriptor)

@@ -14,7 +14,7 @@ from bike.files import existing_dir, open_regular
 from bike.formats.packs import read_frames
 from bike.formats.shards import INDEX_NAME, ShardIndex, StoredVideo, parse_stored, read_shard_manifest
 from bike.frames.prefetch import ShardsAhead
-from bike.frames.remote import DEFAULT_CACHE_MB, RemoteFolder
+from bike.frames.remote import RemoteFolder
 from bike.frames.source import FileWindow, Frames, Recent
 from bike.records import Sample
 from bike.video.file import VideoFile
@@ -165,7 +165,7 @@ class RemoteShardSource(ShardSource):
         url: str,
         *,
         cache: Path | str | None = None,
-        max_cache_mb: float = DEFAULT_CACHE_MB,
+        max_cache_mb: float | None = None,
         window: int = 4,
         short_side: int | None = 256,
         timeout_seconds: float = 60.0,
@@ -189,17 +189,7 @@ class RemoteShardSource(ShardSource):
     @contextmanager
     def _opened(self, number: int) -> Iterator[int]:
         """A shard, fetched if need be. It is closed again at once, so that the cache can give its bytes back."""
-        for _ in range(10):
-            path = self.remote.fetch(self.index.shards[number])
-            try:
-                descriptor = os.open(path, os.O_RDONLY)
-            except FileNotFoundError:  # another process needed the room
-                continue
-            break
-        else:
-            raise DataError(
-                f"{self._place(number)}: always gone from the cache before it is read. Allow a larger cache."
-            )
+        descriptor = self.remote.open(self.index.shards[number])
         try:
             yield descriptor
         finally:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
-import os
 import re
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import closing, suppress
 from dataclasses import dataclass, fields
 from itertools import groupby
 from operator import itemgetter
@@ -17,13 +15,13 @@ from pathlib import Path
 from typing import Any
 
 from bike.errors import BikeError, DataError, first_few
-from bike.files import atomic_write, csv_writer, read_json, sha256, unwritable, write_json
+from bike.files import atomic_write, csv_writer, ensure_dir, locked, read_json, sha256, write_json
 from bike.formats.shards import FORMAT, INDEX_COLUMNS, INDEX_NAME, MANIFEST_NAME, read_index_rows, read_shard_manifest
 from bike.progress import progress
 from bike.records import MANIFEST_COLUMNS, Sample
 from bike.shard.plan import Shard, plan_shards
 from bike.shard.wanted import wanted_videos
-from bike.shard.write import WORK, ShardJob, work_file, work_lock, write_shard
+from bike.shard.write import WORK, ShardJob, work_file, write_shard
 from bike.workers.pool import run_tasks
 
 _OWN_TAR = re.compile(r"[0-9a-f]{5}\.tar")
@@ -103,7 +101,7 @@ def write_shards(
     shards = plan_shards(wanted.entries, int(max_size_mb * 1e6))
     options = {"payload": payload, "frames_per_video": frames_per_video, "max_size_mb": float(max_size_mb)}
     destination = Path(destination)
-    with _locked(destination):
+    with locked(ensure_dir(destination), "writing shards"):
         _check_ours(destination)
         planned = {shard.name: _recipe(shard, options, wanted.names) for shard in shards}
         if _up_to_date(destination, planned, options):
@@ -148,26 +146,6 @@ def _recipe(shard: Shard, options: dict[str, Any], names: tuple[str, ...] | None
     return digest.hexdigest()
 
 
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Keep two runs from writing to one folder at a time."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(folder, os.O_RDONLY)
-    except OSError as error:
-        raise unwritable(folder, error) from error
-    try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise BikeError(f"{folder}: another run is writing shards here. Wait for it to end.") from None
-        except OSError:  # a file system without locks
-            pass
-        yield
-    finally:
-        os.close(descriptor)
-
-
 def _check_ours(folder: Path) -> None:
     """Refuse a folder whose ``manifest.json`` is somebody else's."""
     path = folder / MANIFEST_NAME
@@ -198,8 +176,11 @@ def _size(path: Path) -> int | None:
 
 def _prepare_work(folder: Path) -> None:
     """Turn a complete folder into an unfinished one that remembers its shards, so that unchanged ones are kept."""
-    with work_lock(folder, fcntl.LOCK_EX):  # helpers of a run that was killed may still be at their last shard
-        pass
+    # Helpers may outlive a run that was killed, until their shard is done. Each holds the lock of its own shard; once
+    # every lock was free, nobody writes here any more: this run holds the folder, so no new helper can begin.
+    for lock in ensure_dir(folder / WORK).glob("*.lock"):
+        with locked(lock, "writing a shard", wait=True):
+            pass
     _sweep(folder)
     if not (folder / MANIFEST_NAME).is_file():
         return

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bike.errors import DataError
-from bike.files import atomic_write, unwritable, write_json
+from bike.files import atomic_write, ensure_dir, locked, write_json
 from bike.formats.tar import TarWriter
 from bike.shard.payload import store_video
 from bike.shard.plan import Shard
@@ -35,26 +32,10 @@ def work_file(folder: Path, name: str) -> Path:
     return folder / WORK / f"{name}.json"
 
 
-@contextmanager
-def work_lock(folder: Path, mode: int) -> Iterator[None]:
-    """Hold the folder of notes: shared (``fcntl.LOCK_SH``) to write a shard, alone (``LOCK_EX``) to take stock."""
-    notes = folder / WORK
-    try:
-        notes.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(notes, os.O_RDONLY)
-    except OSError as error:
-        raise unwritable(notes, error) from error
-    try:
-        with suppress(OSError):  # a file system without locks
-            fcntl.flock(descriptor, mode)
-        yield
-    finally:
-        os.close(descriptor)
-
-
 def write_shard(job: ShardJob) -> list[str]:
     """Write one shard and note that it is whole; returns what is wrong with its videos (then nothing is written)."""
-    with work_lock(Path(job.folder), fcntl.LOCK_SH):
+    # For a later run to wait for, in case this process outlives its own run (see _prepare_work of bike.shard.run).
+    with locked(ensure_dir(Path(job.folder, WORK)) / f"{job.shard.name}.lock", "writing a shard", wait=True):
         return _write_shard(job)
 
 

@@ -14,6 +14,7 @@ from helpers.videos import make_video
 
 from bike.errors import BikeError
 from bike.extract.run import extract_videos
+from bike.files import locked
 from bike.formats.packs import scan_offsets
 from bike.params import Extract
 
@@ -96,10 +97,8 @@ def test_a_folder_where_a_pack_should_be(videos: Path, tmp_path: Path) -> None:
     assert not (tmp_path / "manifest.csv").exists()
 
 
-def test_a_second_extraction_waits_its_turn(videos: Path, tmp_path: Path) -> None:
-    from bike.extract.journal import locked
-
-    with locked(tmp_path), pytest.raises(BikeError, match="another extraction is writing here"):
+def test_two_extractions_can_not_share_a_folder(videos: Path, tmp_path: Path) -> None:
+    with locked(tmp_path, "testing"), pytest.raises(BikeError, match="another run is extracting here. Wait for it"):
         extract_videos(videos, tmp_path, jobs=1)
 
 

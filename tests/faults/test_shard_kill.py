@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -15,7 +16,9 @@ from helpers.places import ROOT
 from helpers.shards import contents, make_data
 
 from bike.errors import BikeError, DataError
+from bike.files import BusyError, locked
 from bike.formats.shards import read_shard_manifest
+from bike.shard import write as shard_write
 from bike.shard.run import write_shards
 
 RUN = """
@@ -125,6 +128,39 @@ def test_lost_or_cut_files_are_written_again(tmp_path: Path, damage: str) -> Non
         (out / "manifest.json").write_text(json.dumps(read_shard_manifest(out))[:50])
     write_shards(data.list, data.frames, out, max_size_mb=0.05, jobs=1)
     assert contents(out) == whole
+
+
+def test_helpers_of_a_killed_run_finish_their_shard_first(tmp_path: Path) -> None:
+    """What one is still writing must not be taken for a leftover."""
+    data = make_data(tmp_path, [3] * 4)
+    out = tmp_path / "out"
+    (out / ".bike-work").mkdir(parents=True)
+    half = out / ".bike-x.part"
+    half.write_text("half a tar")
+    run = threading.Thread(target=write_shards, args=(data.list, data.frames, out), kwargs={"jobs": 1})
+    with locked(out / ".bike-work/40000.tar.lock", "writing a shard"):
+        run.start()
+        time.sleep(0.5)
+        assert half.exists()
+        assert not list(out.glob("*.tar"))
+    run.join()
+    assert sorted(path.name for path in out.iterdir()) == ["00000.tar", "index.csv", "manifest.json"]
+
+
+def test_a_helper_holds_the_lock_of_its_shard(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data = make_data(tmp_path, [3] * 4)
+    seen = []
+    store = shard_write.store_video
+
+    def look(*args: object, **options: object) -> object:
+        with pytest.raises(BusyError), locked(tmp_path / "out/.bike-work/00000.tar.lock", "writing a shard"):
+            pass
+        seen.append(True)
+        return store(*args, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(shard_write, "store_video", look)
+    write_shards(data.list, data.frames, tmp_path / "out", jobs=1)
+    assert len(seen) == 4
 
 
 def test_leftovers_of_a_killed_run_are_removed(tmp_path: Path) -> None:

@@ -1,9 +1,14 @@
-"""HTTP servers on loopback that fail as real ones do."""
+"""HTTP servers on loopback that fail as real ones do, and an S3 store."""
 
 from __future__ import annotations
 
+import socket
+import subprocess
+import sys
 import threading
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -11,11 +16,19 @@ QUICK = {"pause_seconds": 0.001, "timeout_seconds": 5.0}
 
 
 class Server:
-    """Serves a folder on loopback; ``fault(name, number)`` may spoil the given request for a file (counted from 0)."""
+    """Serves a folder on loopback; ``fault(name, number)`` may spoil the given request for a file (counted from 0).
+
+    Faults: an HTTP status, or some of the words below in one text (``cut, no length``).
+
+    Attributes:
+        requests: name and Range header of each request.
+        paths: of each request.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.requests: list[tuple[str, str | None]] = []
+        self.paths: list[str] = []
         self.fault: Callable[[str, int], str | None] = lambda name, number: None
         outer = self
 
@@ -23,10 +36,11 @@ class Server:
             def do_GET(self) -> None:
                 name = self.path.rsplit("/", 1)[-1]
                 asked = self.headers.get("Range")
-                fault = outer.fault(name, sum(seen == name for seen, _ in outer.requests))
+                fault = outer.fault(name, sum(seen == name for seen, _ in outer.requests)) or ""
                 outer.requests.append((name, asked))
+                outer.paths.append(self.path)
                 path = outer.folder / name
-                if fault is not None and fault.isdecimal():
+                if fault.isdecimal():
                     self.send_error(int(fault))
                     return
                 if not path.is_file():
@@ -34,22 +48,24 @@ class Server:
                     return
                 body = path.read_bytes()
                 start = int(asked.removeprefix("bytes=").removesuffix("-")) if asked else 0
-                if fault == "no ranges":
+                if "no ranges" in fault:
                     start = 0
                 if start and start >= len(body):
                     self.send_error(416)
                     return
                 self.send_response(206 if start else 200)
                 if start:
-                    self.send_header("Content-Range", f"bytes {start}-{len(body) - 1}/{len(body)}")
+                    first = start + 5 if "another range" in fault else start
+                    self.send_header("Content-Range", f"bytes {first}-{len(body) - 1}/{len(body)}")
                 body = body[start:]
-                if fault == "other bytes":
+                if "other bytes" in fault:
                     body = body[:100] + bytes(50) + body[150:]
-                if fault == "endless":
+                if "endless" in fault:
                     body += bytes(1 << 16)
-                self.send_header("Content-Length", str(len(body)))
+                if "no length" not in fault:
+                    self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
-                self.wfile.write(body[: len(body) // 2] if fault == "cut" else body)
+                self.wfile.write(body[: len(body) // 2] if "cut" in fault else body)
 
             def log_message(self, *_: object) -> None:
                 pass
@@ -66,3 +82,82 @@ class Server:
 
     def count(self, name: str) -> int:
         return sum(seen == name for seen, _ in self.requests)
+
+
+@contextmanager
+def drip() -> Iterator[str]:
+    """The address of a server that sends a byte every 20 ms and never ends."""
+    ended = threading.Event()
+
+    class Drip(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Length", "100000")
+            self.end_headers()
+            while not ended.wait(0.02):
+                try:
+                    self.wfile.write(b"x")
+                except OSError:
+                    return
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Drip)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        ended.set()
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+def s3_environment(endpoint: str) -> dict[str, str]:
+    return {
+        "AWS_ENDPOINT_URL": endpoint,
+        "AWS_ACCESS_KEY_ID": "test",
+        "AWS_SECRET_ACCESS_KEY": "test",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+
+
+@contextmanager
+def s3_store(folder: Path, log: Path) -> Iterator[str]:
+    """The endpoint of a store in a process of its own; the files of ``folder`` lie at ``s3://videos/some/where``."""
+    import boto3
+
+    port = free_port()
+    command = [sys.executable, "-W", "ignore", "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)]
+    with log.open("wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=output)
+    try:
+        for _ in range(600):
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            assert process.poll() is None, log.read_text()
+            time.sleep(0.1)
+        client = boto3.client(
+            "s3",
+            endpoint_url=f"http://127.0.0.1:{port}",
+            aws_access_key_id="test",
+            aws_secret_access_key="test",
+            region_name="us-east-1",
+        )
+        client.create_bucket(Bucket="videos")
+        for path in folder.iterdir():
+            client.upload_file(str(path), "videos", f"some/where/{path.name}")
+        client.close()
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait()

@@ -17,6 +17,7 @@ from helpers.videos import make_video
 
 from bike.data.temporal import validation_indices
 from bike.errors import BikeError, DataError
+from bike.files import locked
 from bike.formats.shards import read_shard_manifest
 from bike.frames.open import ShardSource
 from bike.records import Sample, read_manifest, write_list, write_manifest
@@ -332,16 +333,8 @@ def test_an_empty_list_is_an_error(tmp_path: Path) -> None:
 
 
 def test_two_runs_can_not_share_a_folder(data: Data, tmp_path: Path) -> None:
-    import fcntl
-    import os
-
-    held = os.open(tmp_path, os.O_RDONLY)
-    fcntl.flock(held, fcntl.LOCK_EX)
-    try:
-        with pytest.raises(BikeError, match="another run"):
-            write_shards(data.list, data.frames, tmp_path, jobs=1)
-    finally:
-        os.close(held)
+    with locked(tmp_path, "testing"), pytest.raises(BikeError, match="another run is writing shards here. Wait for it"):
+        write_shards(data.list, data.frames, tmp_path, jobs=1)
 
 
 @pytest.mark.parametrize("options", [{"max_size_mb": 0}, {"frames_per_video": 0}, {"payload": "zip"}])
