@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, checksums, and safe names."""
+"""Files that appear whole or not at all, locks, checksums, and safe names."""
 
 from __future__ import annotations
 

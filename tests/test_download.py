@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.servers import QUICK, Server, drip, free_port, s3_environment, s3_store
+from helpers.servers import QUICK, Server, drip, free_port, s3_store, use_s3
 
 from bike import download as module
 from bike.download import download
@@ -152,8 +152,7 @@ def test_a_trickle_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, 
     if scheme == "s3":
         pytest.importorskip("boto3")
     with drip() as endpoint:
-        for name, value in s3_environment(endpoint).items():
-            monkeypatch.setenv(name, value)
+        use_s3(monkeypatch, endpoint)
         url = f"{endpoint}/x" if scheme == "http" else "s3://bucket/x"
         with pytest.raises(BikeError, match="bytes in 0 s; 1 tries"):
             download(url, tmp_path / "x", largest=10**6, attempts=1, timeout_seconds=0.3, pause_seconds=0)
@@ -166,8 +165,7 @@ def test_s3(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "served" / "file").write_bytes(CONTENT)
     path = tmp_path / "x"
     with s3_store(tmp_path / "served", tmp_path / "log") as endpoint:
-        for name, value in s3_environment(endpoint).items():
-            monkeypatch.setenv(name, value)
+        use_s3(monkeypatch, endpoint)
         options = {"largest": SIZE, "sha256": SHA256, **QUICK}
         url = "s3://videos/some/where/file"
         download(url, path, size=SIZE, **options)

@@ -13,9 +13,9 @@ from helpers.places import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
-# Declared, but not imported: a program that people run, a pin that spares pip a long search, and two formats that tests
+# Declared, but not imported: a program that people run, a pin that spares pip a long search, and a meter that tests
 # hold ours against.
-NOT_IMPORTED = {"dvc", "aiobotocore", "torchnet", "webdataset"}
+NOT_IMPORTED = {"dvc", "aiobotocore", "torchnet"}
 # Imported, but not declared: what a declared package always brings, to catch its errors or hand it its types.
 BROUGHT = {"botocore": "boto3", "markupsafe": "jinja2", "scmrepo": "dvclive"}
 

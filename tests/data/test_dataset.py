@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from helpers.places import ROOT
-from helpers.servers import QUICK, Server, s3_environment, s3_store
+from helpers.servers import QUICK, Server, s3_store, use_s3
 from helpers.shards import Data, jpeg, make_data, picture
 from torch.utils.data import DataLoader
 
@@ -162,8 +162,8 @@ def test_from_s3(data: Data, shards: Path, tmp_path: Path, monkeypatch: pytest.M
     pytest.importorskip("moto")
     pytest.importorskip("boto3")
     with s3_store(shards, tmp_path / "log") as endpoint:
-        for name, value in {**s3_environment(endpoint), "BIKE_SHARD_CACHE": str(tmp_path / "cache")}.items():
-            monkeypatch.setenv(name, value)
+        use_s3(monkeypatch, endpoint)
+        monkeypatch.setenv("BIKE_SHARD_CACHE", str(tmp_path / "cache"))
         check_epoch(VideoShards("s3://videos/some/where/", **SMALL, **QUICK), data)
         source = open_source("s3://videos/some/where", data.samples)
         assert source.read(data.samples[3].video, [2]).shape == (1, 24, 32, 3)

@@ -12,6 +12,10 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import pytest
+
+from bike import download
+
 QUICK = {"pause_seconds": 0.001, "timeout_seconds": 5.0}
 
 
@@ -121,13 +125,16 @@ def free_port() -> int:
         return int(free.getsockname()[1])
 
 
-def s3_environment(endpoint: str) -> dict[str, str]:
-    return {
+def use_s3(monkeypatch: pytest.MonkeyPatch, endpoint: str) -> None:
+    """Let ``s3://`` addresses lead to a store."""
+    for name, value in {
         "AWS_ENDPOINT_URL": endpoint,
         "AWS_ACCESS_KEY_ID": "test",
         "AWS_SECRET_ACCESS_KEY": "test",
         "AWS_DEFAULT_REGION": "us-east-1",
-    }
+    }.items():
+        monkeypatch.setenv(name, value)
+    download._s3_client.cache_clear()  # it remembers the store of an earlier test
 
 
 @contextmanager
