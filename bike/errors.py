@@ -14,6 +14,10 @@ class DataError(BikeError):
     """A video, frame pack, shard, list or annotation file is missing, damaged or contradictory."""
 
 
+class BusyError(BikeError):
+    """Another run holds the lock of a folder or file."""
+
+
 class ParamsError(BikeError):
     """A value in ``params.yaml`` or on the command line is unknown or out of range."""
 

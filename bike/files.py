@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
-from bike.errors import BikeError, DataError, one_line
+from bike.errors import BikeError, BusyError, DataError, one_line
 
 _BUFFER_BYTES = 1 << 20  # few system calls, however small the pieces
 
@@ -72,10 +72,6 @@ def csv_writer(file: IO[str]) -> Any:
     return csv.writer(_RowEnds(file), lineterminator="\r\n")
 
 
-class BusyError(BikeError):
-    """Another process holds the lock."""
-
-
 @contextmanager
 def locked(path: Path | str, doing: str, *, wait: bool = False) -> Iterator[bool]:
     """Hold a folder, or a lock file, against other runs and threads.
@@ -92,20 +88,22 @@ def locked(path: Path | str, doing: str, *, wait: bool = False) -> Iterator[bool
         Whether the lock is certain: False on a file system that has none (some network drives), where all may enter.
 
     Raises:
-        BusyError: another run holds it.
-        BikeError: the lock file can't be created.
+        BusyError: another run holds it. BikeError: the lock file can't be created.
     """
     from filelock import lock_descriptor, unlock_descriptor
 
     try:
-        descriptor = _open_lock(Path(path))
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)  # NFS locks nothing that is open for reading only
     except OSError as error:
-        raise unwritable(path, error) from error
+        if not Path(path).exists():
+            raise unwritable(path, error) from error
+        descriptor = os.open(path, os.O_RDONLY)  # a folder, or another user's lock file in a shared cache
     try:
+        certain = free = True
         try:
-            free, certain = lock_descriptor(descriptor, blocking=wait), True
+            free = lock_descriptor(descriptor, blocking=wait)
         except OSError:
-            free, certain = True, False
+            certain = False
         if not free:
             raise BusyError(f"{path}: another run is {doing} here. Wait for it, or choose another folder.")
         yield certain
@@ -114,15 +112,6 @@ def locked(path: Path | str, doing: str, *, wait: bool = False) -> Iterator[bool
             # Closing is not enough: a process forked meanwhile has a copy of the descriptor, and would keep the lock.
             unlock_descriptor(descriptor)
         os.close(descriptor)
-
-
-def _open_lock(path: Path) -> int:
-    if path.is_dir():
-        return os.open(path, os.O_RDONLY)
-    try:
-        return os.open(path, os.O_RDWR | os.O_CREAT, 0o666)  # to write: NFS locks nothing that is open for reading only
-    except PermissionError:
-        return os.open(path, os.O_RDONLY)  # another user's, in a shared cache
 
 
 def unwritable(path: Path | str, error: OSError) -> BikeError:

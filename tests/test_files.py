@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from bike.errors import BikeError, DataError, first_few, nearest
-from bike.files import BusyError, atomic_write, locked, read_between, read_json, sha256, write_between, write_json
+from bike.errors import BikeError, BusyError, DataError, first_few, nearest
+from bike.files import atomic_write, locked, read_between, read_json, sha256, write_between, write_json
 from bike.progress import progress
 from bike.records import (
     Sample,

@@ -13,8 +13,8 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from bike.download import download
-from bike.errors import BikeError, DataError
-from bike.files import BusyError, ensure_dir, existing_dir, locked, unwritable
+from bike.errors import BikeError, BusyError, DataError
+from bike.files import ensure_dir, existing_dir, locked, unwritable
 from bike.formats.shards import INDEX_NAME, LARGEST_MANIFEST_BYTES, MANIFEST_NAME, read_shard_manifest
 
 _URL = re.compile(r"(s3|https?):/+(.+)", re.DOTALL)

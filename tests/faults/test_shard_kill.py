@@ -15,8 +15,8 @@ import pytest
 from helpers.places import ROOT
 from helpers.shards import contents, make_data
 
-from bike.errors import BikeError, DataError
-from bike.files import BusyError, locked
+from bike.errors import BikeError, BusyError, DataError
+from bike.files import locked
 from bike.formats.shards import read_shard_manifest
 from bike.shard import write as shard_write
 from bike.shard.run import write_shards
