@@ -98,14 +98,12 @@ def locked(path: Path | str, doing: str, *, wait: bool = False) -> Iterator[bool
         if not Path(path).exists():
             raise unwritable(path, error) from error
         descriptor = os.open(path, os.O_RDONLY)  # a folder, or another user's lock file in a shared cache
+    certain = False
     try:
-        certain = free = True
-        try:
-            free = lock_descriptor(descriptor, blocking=wait)
-        except OSError:
-            certain = False
-        if not free:
-            raise BusyError(f"{path}: another run is {doing} here. Wait for it, or choose another folder.")
+        with suppress(OSError):
+            if not lock_descriptor(descriptor, blocking=wait):
+                raise BusyError(f"{path}: another run is {doing} here. Wait for it, or choose another folder.")
+            certain = True
         yield certain
     finally:
         with suppress(OSError):

@@ -13,9 +13,8 @@ from helpers.places import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
-# Declared, but not imported: a program that people run, a pin that spares pip a long search, and a meter that tests
-# hold ours against.
-NOT_IMPORTED = {"dvc", "aiobotocore", "torchnet"}
+# Declared, but not imported: a program that people run, and a pin that spares pip a long search.
+NOT_IMPORTED = {"dvc", "aiobotocore"}
 # Imported, but not declared: what a declared package always brings, to catch its errors or hand it its types.
 BROUGHT = {"botocore": "boto3", "markupsafe": "jinja2", "scmrepo": "dvclive"}
 
