@@ -1,4 +1,4 @@
-""""""
+"""What a training run made, and what must hold before it starts."""
 
 from __future__ import annotations
 
