@@ -65,9 +65,9 @@ def load_state(path: Path | str) -> dict[str, Any] | None:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, OSError, ValueError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
         reason = one_line(error).split(". ")[0][:160]
-        raise BikeError(f"{path}: not a saved state ({reason}). Delete it to start anew.") from error
+        raise BikeError(f"{path}: not a saved state ({reason}). Delete it to start from scratch.") from error
     if not isinstance(state, dict):
-        raise BikeError(f"{path}: not a saved state (got {type(state).__name__}). Delete it to start anew.")
+        raise BikeError(f"{path}: not a saved state (got {type(state).__name__}). Delete it to start from scratch.")
     return state
 
 
@@ -89,6 +89,19 @@ def check_writable(folder: Path | str) -> None:
         probe.unlink(missing_ok=True)
     except OSError as error:
         raise unwritable(folder, error) from error
+
+
+def check_places(out: Path, place: Place) -> None:
+    """Fail now rather than after the last epoch, if a result can't be written.
+
+    Raises:
+        BikeError: a folder can't be written to, or ``out`` is a folder.
+    """
+    if out.is_dir():
+        raise BikeError(f"{out}: is a folder; the name of the file to write is needed.")
+    for folder in (out.parent, place.state_dir, place.live_dir):
+        if folder is not None:
+            check_writable(folder)
 
 
 def fingerprint(**settings: Any) -> str:

@@ -42,13 +42,11 @@ class World:
         return self.rank == 0
 
     def share(self, count: int) -> range:
-        """The part of ``count`` items that falls to this process: contiguous, parts differ by one item at most."""
-        return share_of(count, self.rank, self.size)
+        """The part of ``count`` items that falls to this process: neighbours, in order of rank.
 
-
-def share_of(count: int, rank: int, size: int) -> range:
-    """Items ``rank`` of ``size`` takes of ``count``: contiguous, in order of rank, sizes differing by one at most."""
-    return range(count * rank // size, count * (rank + 1) // size)
+        Parts differ by one item at most: 7 items among 3 processes are 0-1, 2-3 and 4-6.
+        """
+        return range(count * self.rank // self.size, count * (self.rank + 1) // self.size)
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from bike.checkpoint import Place
 from bike.pretrain.run import pretrain_clip
 from stages import params, paths, run
 
@@ -12,7 +13,8 @@ def main() -> None:
     """``<weights.safetensors> <curves folder>``."""
     arguments = paths(__doc__, "out", "curves")
     settings = params(arguments)
-    pretrain_clip(arguments.out, settings.pretrain, state_dir=Path("state") / "pretrain", live_dir=arguments.curves)
+    place = Place(state_dir=Path("state") / "pretrain", live_dir=arguments.curves)
+    pretrain_clip(arguments.out, settings.pretrain, place=place)
 
 
 if __name__ == "__main__":

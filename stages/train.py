@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from bike.checkpoint import Place
 from bike.train.run_video import train_video
 from stages import check_is_dep, machine, params, paths, run_launched
 
@@ -25,10 +26,12 @@ def main() -> None:
         out=arguments.out,
         temporal=arguments.temporal,
         interaction=arguments.interaction,
-        workers=host.workers,
-        device=host.device,
-        state_dir=Path("state") / arguments.out.stem,
-        live_dir=arguments.curves,
+        place=Place(
+            device=host.device,
+            workers=host.workers,
+            state_dir=Path("state") / arguments.out.stem,
+            live_dir=arguments.curves,
+        ),
     )
 
 

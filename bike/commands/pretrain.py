@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from bike.commands.options import LiveOption
+
 
 def pretrain(
     destination: Annotated[
@@ -19,7 +21,10 @@ def pretrain(
     state: Annotated[
         Path | None, typer.Option(help="Folder of the state to go on from; left out: state/<name of DST>.")
     ] = None,
-    live: Annotated[Path | None, typer.Option(help="Folder of the training curves (DVCLive).")] = None,
+    live: LiveOption = None,
+    device: Annotated[
+        str | None, typer.Option(envvar="BIKE_DEVICE", help="cpu, cuda or cuda:N; left out: cpu.")
+    ] = None,
 ) -> None:
     """Train a small CLIP on generated stills with captions; it stands where OpenAI's weights stand for real data.
 
@@ -30,6 +35,7 @@ def pretrain(
       bike pretrain models/demo-clip.safetensors --params params.yaml
       bike pretrain /tmp/tiny.safetensors --steps 20 --images 500
     """
+    from bike.checkpoint import Place
     from bike.params import Pretrain, load_params, parse_params
     from bike.pretrain.run import pretrain_clip
 
@@ -39,8 +45,7 @@ def pretrain(
     done = pretrain_clip(
         destination,
         parse_params({"pretrain": section}, "options").pretrain,
-        state_dir=state or Path("state") / destination.stem,
-        live_dir=live,
+        place=Place(device=device, state_dir=state or Path("state") / destination.stem, live_dir=live),
     )
     typer.echo(
         f"{destination}: {done.parameters / 1e6:.2f} M parameters beside the token table, loss {done.loss:.3f}, "

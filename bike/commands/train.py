@@ -7,16 +7,14 @@ from typing import Annotated
 
 import typer
 
+from bike.commands.options import DeviceOption, LabelsOption, LiveOption, MaybeFramesOption, WorkersOption
+
 
 def train(
     train_list: Annotated[Path, typer.Option("--train", help="List of training samples (CSV or published-style).")],
     out: Annotated[Path, typer.Option(help="Checkpoint to write, such as models/video.pt.")],
-    shards: Annotated[
-        Path | None, typer.Option("--shards", "--frames", help="Shards, frame packs or frame folders of the list.")
-    ] = None,
-    labels: Annotated[
-        Path | None, typer.Option(help="Class names, CSV id,name; left out: labels.csv beside the list.")
-    ] = None,
+    shards: MaybeFramesOption = None,
+    labels: LabelsOption = None,
     params: Annotated[Path, typer.Option(help="Params file; sections model and train are read.")] = Path("params.yaml"),
     val: Annotated[Path | None, typer.Option(help="List of validation samples.")] = None,
     val_shards: Annotated[
@@ -30,8 +28,9 @@ def train(
     state: Annotated[
         Path | None, typer.Option(help="Folder of the state to go on from; left out: state/<name of OUT>.")
     ] = None,
-    live: Annotated[Path | None, typer.Option(help="Folder of the training curves (DVCLive).")] = None,
-    device: Annotated[str | None, typer.Option(help="cpu, cuda or cuda:N; left out: a GPU where there is one.")] = None,
+    live: LiveOption = None,
+    device: DeviceOption = None,
+    workers: WorkersOption = 2,
 ) -> None:
     """Fine-tune CLIP on videos, or train the attribute branch.
 
@@ -43,12 +42,13 @@ def train(
       bike train --train lists/x/train.csv --attributes attributes.json --out models/a.pt
       torchrun --nproc-per-node 8 -m bike.cli train --params configs/k400.yaml --train … --out models/k400.pt
     """
+    from bike.checkpoint import Place
     from bike.params import load_params_or_defaults
     from bike.records import labels_of
 
     settings = load_params_or_defaults(params)
     labels = labels_of(train_list, labels)
-    state = state or Path("state") / out.stem
+    place = Place(device=device, workers=workers, state_dir=state or Path("state") / out.stem, live_dir=live)
     if attributes is not None:
         from bike.train.run_attributes import train_attributes
 
@@ -59,9 +59,7 @@ def train(
             labels=labels,
             out=out,
             val_list=val,
-            state_dir=state,
-            live_dir=live,
-            device=device,
+            place=place,
         )
     else:
         from bike.train.run_video import train_video
@@ -76,9 +74,7 @@ def train(
             val_frames=val_shards or shards,
             temporal=temporal,
             interaction=interaction,
-            state_dir=state,
-            live_dir=live,
-            device=device,
+            place=place,
         )
     loss, top1 = done.latest("train/loss"), done.latest("val/top1")
     words = [f"loss {loss:.4g}"] if loss is not None else []

@@ -1,8 +1,9 @@
-"""One step of contrastive pretraining: batches, loss, learning rate. Everything is a function of seed and step."""
+"""Pretraining as the training loop takes it: branch, batches, updates; everything is a function of seed and step."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -10,13 +11,17 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bike.data.spatial import normalize
+from bike.distributed import World
 from bike.model.encoders import Encoder, VisionTransformer
 from bike.params import Pretrain
 from bike.pretrain.stills import Stills
 from bike.text.tokenizer import tokenize
+from bike.train.step import StepOptions
 
 HIGHEST_LOGIT_SCALE = math.log(100)  # as in CLIP
 HIGHEST_GRADIENT_NORM = 1.0
+POINTS = 60  # of the training curves
+CHECKS = 10  # points that have a caption accuracy, too
 
 
 class Captioned:
@@ -24,11 +29,11 @@ class Captioned:
 
     Many pictures share a caption, and captions share few tokens. So equal captions are encoded once a step, positions
     after the longest end-of-text are left out (they change no class embedding under the causal mask), and ids are
-    numbered anew, 0 to U, in their old order.
+    renumbered 0 to U - 1 in their old order.
 
     Args:
         stills: those to train on, then those held out.
-        num_held_out: how many stand at the end to check with.
+        num_held_out: how many of the last ones to check with.
 
     Attributes:
         pictures: uint8 (N, 3, S, S).
@@ -69,16 +74,6 @@ def restore_vocabulary(encoder: Encoder, whole: nn.Embedding, used: Tensor) -> N
     encoder.token_embedding = whole
 
 
-def build_optimizer(encoder: Encoder, params: Pretrain) -> torch.optim.AdamW:
-    """AdamW as CLIP was trained with: no weight decay on biases, norms, scales and embeddings."""
-    matrices: list[nn.Parameter] = []
-    others: list[nn.Parameter] = []
-    for name, parameter in encoder.named_parameters():
-        (matrices if parameter.ndim >= 2 and "embedding" not in name else others).append(parameter)
-    groups = [{"params": matrices, "weight_decay": params.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=params.lr, betas=(0.9, 0.98), eps=1e-6)
-
-
 def learning_rate(step: int, params: Pretrain) -> float:
     """Linear warm-up, then half a cosine down to 0 at the last step."""
     if step < params.warmup_steps:
@@ -95,48 +90,104 @@ def batch_rows(step: int, number: int, params: Pretrain) -> Tensor:
     return torch.from_numpy(order[place * params.batch_size : (place + 1) * params.batch_size])
 
 
-def pair_loss(pictures: Tensor, captions: Tensor, which: Tensor, scale: Tensor) -> Tensor:
-    """Contrastive loss of pictures (B, D) and their distinct captions (U, D), both directions averaged.
+def pair_loss(logits: Tensor, labels: Tensor) -> Tensor:
+    """Contrastive loss of pictures and their distinct captions, both directions averaged; a scalar in fp64.
 
     Args:
-        pictures, captions: embeddings of any length.
-        which: (B,) row of each picture's caption; a caption of several pictures has its share in each.
-        scale: multiplies the cosines.
+        logits: (B, U), the pictures with the captions in the order of their numbers.
+        labels: (B,) number of each picture's caption; a caption of several pictures has its share in each.
     """
-    logits = scale * F.normalize(pictures, dim=-1) @ F.normalize(captions, dim=-1).T
-    same = F.one_hot(which, len(captions)).float()
+    which = torch.unique(labels, return_inverse=True)[1]
+    same = F.one_hot(which, logits.shape[1]).float()
     loss: Tensor = (F.cross_entropy(logits, which) + F.cross_entropy(logits.T, (same / same.sum(dim=0)).T)) / 2
-    return loss
+    return loss.double()  # the sum over the steps of one point of the curve then rounds nothing
 
 
-def train_step(
-    encoder: Encoder, optimizer: torch.optim.Optimizer, data: Captioned, step: int, params: Pretrain
-) -> float:
-    """Do step ``step`` (from 0) in place.
+class CaptionBranch:
+    """Both towers in training, on pictures and their captions.
 
-    Returns:
-        The loss before the step.
+    Args:
+        encoder: on its device, with the vocabulary of ``data``.
+        data: the captions.
     """
-    for group in optimizer.param_groups:
-        group["lr"] = learning_rate(step, params)
-    rows = batch_rows(step, data.num_train, params)
-    present, which = torch.unique(data.which[rows], return_inverse=True)
-    pictures = encoder.encode_image(normalize(data.pictures[rows]))
-    captions = encoder.embed_text(data.ids[present])
-    loss = pair_loss(pictures, captions, which, encoder.logit_scale.exp())
-    optimizer.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
-    nn.utils.clip_grad_norm_(encoder.parameters(), HIGHEST_GRADIENT_NORM)
-    optimizer.step()
-    with torch.no_grad():
-        encoder.logit_scale.clamp_(max=HIGHEST_LOGIT_SCALE)
-    return float(loss.detach())
+
+    def __init__(self, encoder: Encoder, data: Captioned) -> None:
+        self.encoder, self.data = encoder, data
+        self.parts: dict[str, nn.Module] = {"encoder": encoder}
+
+    def embed(self, inputs: Tensor) -> Tensor:
+        """Embeddings (B, D) of pictures, uint8 (B, 3, S, S)."""
+        return self.encoder.encode_image(normalize(inputs.to(self.encoder.device)))
+
+    def logits(self, embeddings: Tensor, labels: Tensor) -> Tensor:
+        """Scaled logits (B, U) of pictures with the distinct captions among ``labels``, each encoded once."""
+        captions = self.encoder.embed_text(self.data.ids[torch.unique(labels)].to(embeddings.device))
+        return self.encoder.logit_scale.exp() * F.normalize(embeddings, dim=-1) @ F.normalize(captions, dim=-1).T
+
+
+class StillBatches:
+    """The stills of every step; the whole run is one epoch of the loop, since steps are counted here, not epochs."""
+
+    def __init__(self, data: Captioned, params: Pretrain, world: World) -> None:
+        self._data, self._params, self._world = data, params, world
+
+    def __len__(self) -> int:
+        return self._params.steps
+
+    def epoch(self, epoch: int, first_step: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """This process's pictures, and the numbers of their captions."""
+        for step in range(first_step, self._params.steps):
+            rows = batch_rows(step, self._data.num_train, self._params)
+            mine = self._world.share(len(rows))
+            rows = rows[mine.start : mine.stop]
+            yield self._data.pictures[rows], self._data.which[rows]
+
+
+class ClipUpdater:
+    """AdamW as CLIP was trained with: no weight decay on biases, norms, scales and embeddings; bounded gradients and
+    logit scale.
+    """
+
+    def __init__(self, branch: CaptionBranch, params: Pretrain) -> None:
+        self._branch, self._params = branch, params
+        matrices: list[nn.Parameter] = []
+        others: list[nn.Parameter] = []
+        for name, parameter in branch.encoder.named_parameters():
+            (matrices if parameter.ndim >= 2 and "embedding" not in name else others).append(parameter)
+        groups = [{"params": matrices, "weight_decay": params.weight_decay}, {"params": others, "weight_decay": 0.0}]
+        self.optimizer: torch.optim.Optimizer = torch.optim.AdamW(groups, lr=params.lr, betas=(0.9, 0.98), eps=1e-6)
+        self.options = StepOptions(pair_loss)
+
+    def set_rates(self, epoch: int, step: int) -> None:
+        """Set the learning rate of a step, from 0."""
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(step, self._params)
+
+    def update(self) -> None:
+        """Move the weights."""
+        encoder = self._branch.encoder
+        nn.utils.clip_grad_norm_(encoder.parameters(), HIGHEST_GRADIENT_NORM)
+        self.optimizer.step()
+        with torch.no_grad():
+            encoder.logit_scale.clamp_(max=HIGHEST_LOGIT_SCALE)
+
+    def values(self, step: int) -> dict[str, float]:
+        """Learning rate and logit scale; about :data:`CHECKS` times in a run, and at its end, the caption accuracy."""
+        encoder, steps = self._branch.encoder, self._params.steps
+        values = {
+            "pretrain/lr": self.optimizer.param_groups[0]["lr"],
+            "pretrain/logit_scale": float(encoder.logit_scale.detach().exp()),
+        }
+        from_check, from_point = max(1, steps // CHECKS), max(1, steps // POINTS)
+        if step == steps or step // from_check > (step - from_point) // from_check:  # a check fell due since the last
+            values["pretrain/caption_top1"] = caption_accuracy(encoder, self._branch.data)
+        return values
 
 
 @torch.no_grad()
 def embed_pictures(encoder: Encoder, pictures: Tensor) -> Tensor:
     """Embeddings (N, D) of pictures uint8 (N, 3, S, S), in chunks."""
-    return torch.cat([encoder.encode_image(normalize(part)) for part in torch.split(pictures, 128)])
+    return torch.cat([encoder.encode_image(normalize(part.to(encoder.device))) for part in torch.split(pictures, 128)])
 
 
 @torch.no_grad()
@@ -145,8 +196,8 @@ def caption_accuracy(encoder: Encoder, data: Captioned) -> float:
     rows = data.held_out()
     present, which = torch.unique(data.which[rows], return_inverse=True)
     pictures = F.normalize(embed_pictures(encoder, data.pictures[rows]), dim=-1)
-    captions = F.normalize(encoder.embed_text(data.ids[present]), dim=-1)
-    return float((pictures @ captions.T).argmax(dim=1).eq(which).float().mean() * 100)
+    captions = F.normalize(encoder.embed_text(data.ids[present].to(encoder.device)), dim=-1)
+    return float((pictures @ captions.T).argmax(dim=1).cpu().eq(which).float().mean() * 100)
 
 
 @torch.no_grad()

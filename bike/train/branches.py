@@ -1,4 +1,4 @@
-"""What the two branches do differently in a training step: how samples become embeddings, and embeddings logits."""
+"""What branches do differently in a training step: how samples become embeddings, and embeddings logits."""
 
 from __future__ import annotations
 
@@ -18,20 +18,16 @@ class Branch(Protocol):
     """A model in training.
 
     Attributes:
-        encoder: CLIP; only parameters that require gradients are trained.
+        parts: its modules by name; of their parameters, those that require gradients are trained.
     """
 
-    encoder: Encoder
-
-    @property
-    def head(self) -> VideoHead | AttributeHead:
-        """The branch's own part."""
+    parts: dict[str, nn.Module]
 
     def embed(self, inputs: Tensor) -> Tensor:
         """Embeddings of this process's samples; gradients may flow."""
 
     def logits(self, embeddings: Tensor, labels: Tensor) -> Tensor:
-        """Scaled logits (B, B) of all processes' samples with the captions of their classes."""
+        """Scaled logits of all processes' samples with their captions, as the loss of this branch takes them."""
 
 
 class VideoBranch:
@@ -40,14 +36,14 @@ class VideoBranch:
     Args:
         encoder, head: the model, on its device.
         ids: token ids of the class prompts, (K, 77).
-        train_text: encode the captions anew in each step, with gradients; otherwise once, here.
+        train_text: encode the captions again in each step, with gradients; otherwise once, here.
     """
 
     def __init__(
         self, encoder: Encoder, head: VideoHead, ids: Int64[Tensor, "K L"], *, train_text: bool = False
     ) -> None:
-        self.encoder = encoder
-        self.head: VideoHead = head
+        self.encoder, self.head = encoder, head
+        self.parts: dict[str, nn.Module] = {"encoder": encoder, "head": head}
         self.ids = ids.to(encoder.device)
         self.captions = None if train_text else encode_prompts(encoder, self.ids)
 
@@ -85,8 +81,8 @@ class AttributeBranch:
         classes: Float[Tensor, "K D"],
         sentences: Float[Tensor, "N D"],
     ) -> None:
-        self.encoder = encoder
-        self.head: AttributeHead = head
+        self.encoder, self.head = encoder, head
+        self.parts: dict[str, nn.Module] = {"encoder": encoder, "head": head}
         self.classes, self.sentences = classes.to(encoder.device), sentences.to(encoder.device)
 
     def embed(self, inputs: Int64[Tensor, " B"]) -> Float[Tensor, "B D"]:
@@ -101,9 +97,8 @@ class AttributeBranch:
 
 
 def trained_parameters(branch: Branch) -> list[nn.Parameter]:
-    """The parameters that training changes, in a fixed order: the encoder's, then the head's."""
-    both = (*branch.encoder.parameters(), *branch.head.parameters())
-    return [parameter for parameter in both if parameter.requires_grad]
+    """The parameters that training changes, in a fixed order: part by part."""
+    return [p for part in branch.parts.values() for p in part.parameters() if p.requires_grad]
 
 
 def trained_state(module: nn.Module) -> dict[str, Tensor]:

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from bike.errors import BikeError
 
 Point = tuple[int, dict[str, float]]
+"""A step from 0 over the whole run, and the values logged after it, by name."""
+
+
+def latest(points: Sequence[Point], name: str) -> float | None:
+    """The value logged last under ``name``; None where there is none."""
+    return next((values[name] for _, values in reversed(points) if name in values), None)
 
 
 class Curves:
     """Writes ``metrics.json`` and ``plots/metrics/*.tsv``; remembers every point, so that a state can hold them.
 
     DVCLive's own resuming appends to whatever lies in the folder, points after the last saved state included. Here the
-    folder is written anew from the saved points instead, so that no step stands in it twice.
+    folder is written again from the saved points instead, so that no step appears in it twice.
 
     Args:
         folder: wiped at the start; None writes nothing.
@@ -48,10 +54,6 @@ class Curves:
             self._live.step = step
             for name, value in values.items():
                 self._live.log_metric(name, value)
-
-    def latest(self, name: str) -> float | None:
-        """The value logged last under ``name``; None where there is none."""
-        return next((values[name] for _, values in reversed(self.points) if name in values), None)
 
     def close(self) -> None:
         """Finish the files."""

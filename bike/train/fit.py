@@ -1,4 +1,4 @@
-"""The training loop of both branches: steps, learning rates, curves, validation, and a state to go on from."""
+"""The one training loop: steps, curves, validation, and a state to go on from. What differs is given to it."""
 
 from __future__ import annotations
 
@@ -12,30 +12,20 @@ from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor
-from torch.amp import GradScaler
+from torch.optim import Optimizer
 
-from bike.checkpoint import StopRequest, discard_state, load_state, save_state
-from bike.distributed import (
-    World,
-    any_of,
-    gather_rows,
-    is_same_everywhere,
-    main_progress,
-    wait_for_all,
-    working_type,
-)
+from bike.checkpoint import Place, StopRequest, discard_state, load_state, save_state
+from bike.distributed import World, any_of, gather_rows, is_same_everywhere, main_progress, wait_for_all
 from bike.errors import BikeError
-from bike.params import Optimisation
 from bike.progress import Progress
 from bike.train.branches import Branch, trained_state
-from bike.train.curves import Curves, Point
-from bike.train.optim import build_optimizer, set_learning_rates
+from bike.train.curves import Curves, Point, latest
 from bike.train.step import StepOptions, compute_gradients
 
 log = logging.getLogger("bike")
 
 STATE_NAME = "state.pt"
-POINTS_PER_EPOCH = 10
+SAVE_EVERY_SECONDS = 600.0  # where the place names none
 
 
 @runtime_checkable
@@ -49,29 +39,57 @@ class Batches(Protocol):
         """This process's inputs and labels (int64, CPU) of every step of an epoch, from ``first_step`` on."""
 
 
-@dataclass(frozen=True, slots=True)
+@runtime_checkable
+class Updater(Protocol):
+    """How gradients become new weights.
+
+    Attributes:
+        optimizer: of the branch's trained parameters. Its state is all there is: rates are a function of the step.
+        options: how the gradients are computed.
+    """
+
+    optimizer: Optimizer
+    options: StepOptions
+
+    def set_rates(self, epoch: int, step: int) -> None:
+        """Set the learning rates of a step, both numbers from 0."""
+
+    def update(self) -> None:
+        """Move the weights by the gradients at hand."""
+
+    def values(self, step: int) -> dict[str, float]:
+        """What a point of the curves shows beside the loss, by its full name, after ``step`` (from 1) of the epoch."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
     """What surrounds the loop.
 
     Attributes:
         title: for progress.
-        state_dir: folder of the state to go on from; None keeps none.
-        live_dir: folder of the curves; None writes none.
-        fingerprint: of everything that decides the result; a state with another one is left aside.
+        section: of ``params.yaml``, for advice.
+        curve: first part of the loss's name in the curves.
+        epochs: how often the batches are gone through.
+        points: of the curves in an epoch, at most about so many.
+        place: state and curves; its ``save_every_seconds`` counts inside an epoch, which ends with a save of its own.
+        fingerprint: of everything that decides the result; a state with another one is not taken up.
         validate: gives values such as ``{"val/top1": percent}``.
-        save_every_seconds: between saves inside an epoch.
+        validate_every: epochs from one validation to the next; the last epoch always has one.
     """
 
     title: str = "train"
-    state_dir: Path | None = None
-    live_dir: Path | None = None
+    section: str = "train"
+    curve: str = "train"
+    epochs: int = 1
+    points: int = 10
+    place: Place = Place()
     fingerprint: str = ""
     validate: Callable[[], dict[str, float]] | None = None
-    save_every_seconds: float = 600.0
+    validate_every: int = 1
 
 
 @dataclass(slots=True)
-class _Place:
+class _Moment:
     """Where a run is: the step to do next, and the losses since the last point of the curve."""
 
     epoch: int = 0
@@ -80,8 +98,8 @@ class _Place:
     loss_count: int = 0
 
 
-def fit(branch: Branch, batches: Batches, settings: Optimisation, world: World, job: Job) -> list[Point]:
-    """Optimisation ``branch`` in place.
+def fit(branch: Branch, batches: Batches, updater: Updater, world: World, job: Job) -> list[Point]:
+    """Train ``branch`` in place.
 
     A run that was killed goes on from its last state, and ends with the same weights and curves as one that was not.
     Ctrl-C and SIGTERM save the state after the current step.
@@ -89,9 +107,9 @@ def fit(branch: Branch, batches: Batches, settings: Optimisation, world: World, 
     Args:
         branch: on the world's device, equal in all processes; what is frozen stays as it is.
         batches: the samples.
-        settings: learning rate, epochs and so on.
+        updater: optimiser and learning rates.
         world: this process.
-        job: state, curves, validation.
+        job: epochs, state, curves, validation.
 
     Returns:
         The curves' points: (step from 0 over the whole run, values).
@@ -101,41 +119,31 @@ def fit(branch: Branch, batches: Batches, settings: Optimisation, world: World, 
         KeyboardInterrupt: a stop was asked for; the state is saved.
     """
     if not len(batches):
-        raise BikeError("The training list has no samples. Write the list anew.")
-    return _Fit(branch, batches, settings, world, job).run()
+        raise BikeError("The training list has no samples. Write the list again.")
+    return _Fit(branch, batches, updater, world, job).run()
 
 
 class _Fit:
-    def __init__(self, branch: Branch, batches: Batches, settings: Optimisation, world: World, job: Job) -> None:
-        self.branch, self.batches, self.settings, self.world, self.job = branch, batches, settings, world, job
-        self.optimizer = build_optimizer(
-            branch.encoder,
-            branch.head,
-            lr=settings.lr,
-            clip_ratio=settings.clip_ratio,
-            weight_decay=settings.weight_decay,
-        )
-        dtype = working_type(settings.precision, world.device)
-        self.options = StepOptions(settings.loss, settings.accumulate, dtype)
-        self.scaler = GradScaler(world.device.type) if dtype == torch.float16 else None
-        self.place = _Place()
+    def __init__(self, branch: Branch, batches: Batches, updater: Updater, world: World, job: Job) -> None:
+        self.branch, self.batches, self.updater, self.world, self.job = branch, batches, updater, world, job
+        folder, every = job.place.state_dir, job.place.save_every_seconds
+        self.state_path = None if folder is None else Path(folder) / STATE_NAME
+        self.save_every_seconds = SAVE_EVERY_SECONDS if every is None else every
+        self.now = _Moment()
         points = self._restore()
-        if not is_same_everywhere(world, self.place.epoch, self.place.step):
-            raise BikeError(f"{job.state_dir}: some processes see another state. Put it where all machines read it.")
-        self.curves = Curves(job.live_dir if world.is_main else None, points)
+        if not is_same_everywhere(world, self.now.epoch, self.now.step):
+            raise BikeError(f"{folder}: some processes see another state. Put it where all machines read it.")
+        self.curves = Curves(job.place.live_dir if world.is_main else None, points)
         self.saved_at = time.monotonic()
 
     def run(self) -> list[Point]:
-        steps, epochs = len(self.batches), self.settings.epochs
-        todo = steps * epochs - (self.place.epoch * steps + self.place.step)
+        steps, epochs = len(self.batches), self.job.epochs
+        todo = steps * epochs - (self.now.epoch * steps + self.now.step)
         with StopRequest() as stop, main_progress(self.world, self.job.title, todo, unit="steps") as bar:
-            while self.place.epoch < epochs:
+            while self.now.epoch < epochs:
                 self._train_epoch(stop, bar)
-                values = self._validate()
-                if values:
-                    self.curves.add(self.place.epoch * steps + steps - 1, values)
-                self._tell_epoch()
-                self.place = _Place(self.place.epoch + 1)
+                self._end_epoch()
+                self.now = _Moment(self.now.epoch + 1)
                 self._save()
                 if any_of(self.world, stop.requested):
                     raise KeyboardInterrupt
@@ -143,100 +151,84 @@ class _Fit:
         return self.curves.points
 
     def _train_epoch(self, stop: StopRequest, bar: Progress) -> None:
-        place, steps = self.place, len(self.batches)
-        every = max(1, steps // POINTS_PER_EPOCH)
-        for inputs, labels in self.batches.epoch(place.epoch, place.step):
-            rates = set_learning_rates(
-                self.optimizer,
-                epoch=place.epoch,
-                step=place.step,
-                steps_per_epoch=steps,
-                epochs=self.settings.epochs,
-                warmup_epochs=self.settings.warmup_epochs,
-                every_steps=self.settings.lr_every_steps,
-            )
+        now, steps = self.now, len(self.batches)
+        every = max(1, steps // self.job.points)
+        for inputs, labels in self.batches.epoch(now.epoch, now.step):
+            self.updater.set_rates(now.epoch, now.step)
             everyone, counts, stopping = _gather_labels(self.world, labels, stop.requested)
-            loss = compute_gradients(self.branch, inputs, everyone, counts, self.world, self.options, self.scaler)
-            self._update()
-            place.loss_sum, place.loss_count = place.loss_sum + loss, place.loss_count + 1
-            place.step += 1
-            if place.step % every == 0 or place.step == steps:
-                self._add_point(rates)
+            loss = compute_gradients(self.branch, inputs, everyone, counts, self.world, self.updater.options)
+            self.updater.update()
+            now.loss_sum, now.loss_count = now.loss_sum + loss, now.loss_count + 1
+            now.step += 1
+            if now.step % every == 0 or now.step == steps:
+                self._add_point()
             bar.advance()
             if stopping:
                 self._save()
                 raise KeyboardInterrupt
-            if time.monotonic() - self.saved_at > self.job.save_every_seconds:
+            if time.monotonic() - self.saved_at > self.save_every_seconds:
                 self._save()
 
-    def _update(self) -> None:
-        if self.scaler is None:
-            self.optimizer.step()
-        else:
-            self.scaler.step(self.optimizer)
-            self.scaler.update()
-
-    def _add_point(self, rates: dict[str, float]) -> None:
+    def _add_point(self) -> None:
         """Log the mean loss since the last point: the only moment that waits for the device."""
-        place = self.place
-        loss = float(place.loss_sum) / place.loss_count
-        place.loss_sum, place.loss_count = 0.0, 0
+        now, job = self.now, self.job
+        loss = float(now.loss_sum) / now.loss_count
+        now.loss_sum, now.loss_count = 0.0, 0
         if not math.isfinite(loss):
             raise BikeError(
-                f"The loss is no longer a number (epoch {place.epoch + 1}, step {place.step}). "
-                "Lower train.lr or train.clip_ratio, or lengthen train.warmup_epochs."
+                f"The loss is no longer a number (epoch {now.epoch + 1}, step {now.step}). "
+                f"Lower {job.section}.lr, or lengthen the warm-up."
             )
-        values = {"train/loss": loss, **{f"train/lr_{name}": rate for name, rate in rates.items()}}
-        self.curves.add(place.epoch * len(self.batches) + place.step - 1, values)
+        values = {f"{job.curve}/loss": loss, **self.updater.values(now.step)}
+        self.curves.add(now.epoch * len(self.batches) + now.step - 1, values)
 
-    def _validate(self) -> dict[str, float]:
-        done = self.place.epoch + 1
-        due = done % self.settings.validate_every == 0 or done == self.settings.epochs
-        return self.job.validate() if self.job.validate is not None and due else {}
-
-    def _tell_epoch(self) -> None:
-        loss, top1 = self.curves.latest("train/loss"), self.curves.latest("val/top1")
+    def _end_epoch(self) -> None:
+        """Validate where it is time, and say how things stand."""
+        job, done, steps = self.job, self.now.epoch + 1, len(self.batches)
+        due = done % job.validate_every == 0 or done == job.epochs
+        if job.validate is not None and due and (values := job.validate()):
+            self.curves.add(done * steps - 1, values)
+        loss, top1 = (latest(self.curves.points, name) for name in (f"{job.curve}/loss", "val/top1"))
         validation = "" if top1 is None else f", validation top-1 {top1:.1f} %"
-        log.info("epoch %d of %d: loss %.4g%s", self.place.epoch + 1, self.settings.epochs, loss, validation)
+        log.info("epoch %d of %d: loss %.4g%s", done, job.epochs, loss, validation)
 
     def _save(self) -> None:
         """Write the state, on one process; all hold the same."""
         self.saved_at = time.monotonic()
-        if self.job.state_dir is None or not self.world.is_main:
+        if self.state_path is None or not self.world.is_main:
             return
-        place = self.place
+        now, scaler = self.now, self.updater.options.scaler
         state: dict[str, Any] = {
             "fingerprint": self.job.fingerprint,
-            "encoder": trained_state(self.branch.encoder),
-            "head": trained_state(self.branch.head),
-            "optimizer": self.optimizer.state_dict(),
-            "scaler": {} if self.scaler is None else self.scaler.state_dict(),
-            "epoch": place.epoch,
-            "step": place.step,
-            "loss_sum": float(place.loss_sum),
-            "loss_count": place.loss_count,
+            **{name: trained_state(part) for name, part in self.branch.parts.items()},
+            "optimizer": self.updater.optimizer.state_dict(),
+            "scaler": {} if scaler is None else scaler.state_dict(),
+            "epoch": now.epoch,
+            "step": now.step,
+            "loss_sum": float(now.loss_sum),
+            "loss_count": now.loss_count,
             "rng": torch.get_rng_state(),
             "points": self.curves.points,
         }
-        save_state(self.job.state_dir / STATE_NAME, state)
+        save_state(self.state_path, state)
 
     def _restore(self) -> list[Point]:
         """Take up a saved state of this very job; the points of its curves."""
-        state = None if self.job.state_dir is None else load_state(self.job.state_dir / STATE_NAME)
+        state = None if self.state_path is None else load_state(self.state_path)
         wait_for_all(self.world)  # all have read it before one writes a newer one
         if state is None:
             return []
         if state.get("fingerprint") != self.job.fingerprint:
-            log.info("%s: belongs to other settings or data; starting anew", self.job.state_dir)
+            log.info("%s: belongs to other settings or data; starting from scratch", self.state_path)
             return []
-        self.branch.encoder.load_state_dict(state["encoder"], strict=False)  # the rest is frozen
-        self.branch.head.load_state_dict(state["head"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        if self.scaler is not None:
-            self.scaler.load_state_dict(state["scaler"])
+        for name, part in self.branch.parts.items():
+            part.load_state_dict(state[name], strict=False)  # the rest is frozen
+        self.updater.optimizer.load_state_dict(state["optimizer"])
+        if self.updater.options.scaler is not None:
+            self.updater.options.scaler.load_state_dict(state["scaler"])
         torch.set_rng_state(state["rng"])
-        self.place = _Place(state["epoch"], state["step"], state["loss_sum"], state["loss_count"])
-        log.info("going on after epoch %d, step %d", self.place.epoch, self.place.step)
+        self.now = _Moment(state["epoch"], state["step"], state["loss_sum"], state["loss_count"])
+        log.info("going on after epoch %d, step %d", self.now.epoch, self.now.step)
         return [(step, values) for step, values in state["points"]]
 
 
@@ -251,6 +243,6 @@ def _gather_labels(world: World, labels: Tensor, stop: bool) -> tuple[Tensor, li
 
 def finish(job: Job, world: World) -> None:
     """Remove the state once the result stands in its place."""
-    if job.state_dir is not None and world.is_main:
-        discard_state(job.state_dir)
+    if job.place.state_dir is not None and world.is_main:
+        discard_state(job.place.state_dir)
     wait_for_all(world)

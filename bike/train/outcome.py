@@ -9,11 +9,10 @@ from pathlib import Path
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from bike.checkpoint import check_writable
-from bike.errors import BikeError, DataError, first_few
+from bike.errors import DataError, first_few
 from bike.evaluate.scores import Scores, summarize
 from bike.records import Sample
-from bike.train.curves import Point
+from bike.train.curves import Point, latest
 
 log = logging.getLogger("bike")
 
@@ -32,7 +31,7 @@ class Trained:
 
     def latest(self, name: str) -> float | None:
         """The last value of a curve such as ``train/loss`` or ``val/top1`` (percent); None where there is none."""
-        return next((values[name] for _, values in reversed(self.points) if name in values), None)
+        return latest(self.points, name)
 
 
 def check_trainable(samples: list[Sample], place: Path | str) -> None:
@@ -52,19 +51,6 @@ def check_trainable(samples: list[Sample], place: Path | str) -> None:
             several,
             len(samples),
         )
-
-
-def check_places(out: Path, state_dir: Path | str | None, live_dir: Path | str | None) -> None:
-    """Fail now rather than after the last epoch, if a result can't be written.
-
-    Raises:
-        BikeError: a folder can't be written to, or ``out`` is a folder.
-    """
-    if out.is_dir():
-        raise BikeError(f"{out}: is a folder; the name of the checkpoint file is needed.")
-    for folder in (out.parent, state_dir, live_dir):
-        if folder is not None:
-            check_writable(folder)
 
 
 def validation_metrics(scores: Float[Tensor, "N K"], targets: UInt8[Tensor, "N K"]) -> dict[str, float]:

@@ -11,8 +11,8 @@ from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from bike.attributes.corpus import read_corpus, sentences_of
-from bike.checkpoint import fingerprint
-from bike.distributed import World, join_world, share_of
+from bike.checkpoint import Place, check_places, fingerprint
+from bike.distributed import World, join_world
 from bike.errors import DataError, ParamsError
 from bike.evaluate.scores import targets_of
 from bike.files import sha256
@@ -27,7 +27,8 @@ from bike.params import Optimisation, Params
 from bike.text.prompts import class_prompts
 from bike.train.branches import AttributeBranch, choose_trained
 from bike.train.fit import Job, finish, fit
-from bike.train.outcome import Trained, check_places, check_trainable, validation_metrics
+from bike.train.optim import PublishedUpdater
+from bike.train.outcome import Trained, check_trainable, validation_metrics
 
 
 def train_attributes(
@@ -38,10 +39,7 @@ def train_attributes(
     labels: Path | str,
     out: Path | str,
     val_list: Path | str | None = None,
-    state_dir: Path | str | None = None,
-    live_dir: Path | str | None = None,
-    device: str | None = None,
-    save_every_seconds: float = 600.0,
+    place: Place = Place(),
 ) -> Trained:
     """Train the two MLPs that match sentences of attributes with class names; CLIP's text tower stays frozen.
 
@@ -51,10 +49,7 @@ def train_attributes(
         corpus: attribute corpus that holds all their videos.
         labels: class names, ``id,name``.
         out: checkpoint to write, last of all.
-        state_dir: where the state to go on from is kept until the end; None keeps none.
-        live_dir: where the curves go; None for none.
-        device: ``cpu``, ``cuda``, ``cuda:1``; None takes a GPU where there is one.
-        save_every_seconds: between saves of the state inside an epoch; each epoch ends with one.
+        place: device, state and curves; without ``state_dir`` no state is kept.
 
     Raises:
         BikeError: anything in the inputs that can't be used.
@@ -71,9 +66,9 @@ def train_attributes(
         for read in lists
     ]
     weights = find_file(resolve(params.model.weights))
-    with join_world(device=device, threads=settings.threads) as world:
+    with join_world(device=place.device, threads=settings.threads) as world:
         if world.is_main:
-            check_places(out, state_dir, live_dir)
+            check_places(out, place)
         encoder, head = _start_model(weights, settings.seed)
         choose_trained(encoder, vision=False, text=False)
         encoder, head = encoder.to(world.device), head.to(world.device)
@@ -86,8 +81,9 @@ def train_attributes(
             validate = _validation(branch, embedded[1], targets_of(lists[1].samples, len(lists[1].names)))
         job = Job(
             title="train attributes",
-            state_dir=None if state_dir is None else Path(state_dir),
-            live_dir=None if live_dir is None else Path(live_dir),
+            section="train_attributes",
+            epochs=settings.epochs,
+            place=place,
             fingerprint=fingerprint(
                 kind="attributes",
                 prompts=[params.model.prompt, params.attributes.prompt, params.attributes.top_k],
@@ -97,9 +93,11 @@ def train_attributes(
                 lists=[read.checksums for read in lists],
             ),
             validate=validate,
-            save_every_seconds=save_every_seconds,
+            validate_every=settings.validate_every,
         )
-        points = fit(branch, _RowBatches(truths, settings, world, train_list), settings, world, job)
+        batches = _RowBatches(truths, settings, world, train_list)
+        updater = PublishedUpdater(branch.parts, settings, len(batches), world.device)
+        points = fit(branch, batches, updater, world, job)
         if world.is_main:
             save_released(out, encoder, head, settings.epochs)
         finish(job, world)
@@ -131,7 +129,7 @@ class _RowBatches:
         """The rows and labels of this process."""
         generator = np.random.default_rng(np.random.SeedSequence(self._seed, spawn_key=(epoch,)))
         order = torch.from_numpy(generator.permutation(len(self._labels)))
-        mine = share_of(self._batch_size, self._world.rank, self._world.size)
+        mine = self._world.share(self._batch_size)
         for step in range(first_step, len(self)):
             start = step * self._batch_size
             rows = order[start + mine.start : start + mine.stop]

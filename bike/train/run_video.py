@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from pathlib import Path
 
-from bike.checkpoint import fingerprint
+from bike.checkpoint import Place, check_places, fingerprint
 from bike.data.inputs import Inputs, read_inputs
 from bike.data.loader import TrainingBatches, training_batches
 from bike.distributed import World, join_world
@@ -20,7 +20,8 @@ from bike.text.prompts import class_prompts
 from bike.text.tokenizer import tokenize
 from bike.train.branches import VideoBranch, choose_trained
 from bike.train.fit import Job, finish, fit
-from bike.train.outcome import Trained, check_places, check_trainable
+from bike.train.optim import PublishedUpdater
+from bike.train.outcome import Trained, check_trainable
 from bike.train.validation import Validation, VideoBatches
 
 log = logging.getLogger("bike")
@@ -37,11 +38,7 @@ def train_video(
     val_frames: Path | str | None = None,
     temporal: str | None = None,
     interaction: str | None = None,
-    state_dir: Path | str | None = None,
-    live_dir: Path | str | None = None,
-    device: str | None = None,
-    workers: int = 2,
-    save_every_seconds: float = 600.0,
+    place: Place = Place(),
 ) -> Trained:
     """Fine-tune CLIP with a video head.
 
@@ -54,11 +51,7 @@ def train_video(
         labels: class names, ``id,name``.
         out: checkpoint to write, last of all.
         temporal, interaction: in place of those in ``params.model``.
-        state_dir: where the state to go on from is kept until the end; None keeps none.
-        live_dir: where the curves go; None for none.
-        workers: processes of the loader.
-        device: ``cpu``, ``cuda``, ``cuda:1``; None takes a GPU where there is one.
-        save_every_seconds: between saves of the state inside an epoch; each epoch ends with one.
+        place: device, state, curves and so on; without ``state_dir`` no state is kept.
 
     Raises:
         BikeError: anything in the inputs that can't be used.
@@ -74,15 +67,15 @@ def train_video(
             raise BikeError("Validation: a list is given, but not where its frames are. Give both or none.")
         validation = read_inputs(val_list, labels, val_frames)
     weights = find_file(resolve(model.start_from or model.weights))
-    with join_world(device=device, threads=settings.threads) as world:
+    with join_world(device=place.device, threads=settings.threads) as world:
         if world.is_main:
-            check_places(out, state_dir, live_dir)
+            check_places(out, place)
         branch, size = _build_branch(model, settings, weights, training, world)
-        batches = VideoBatches(_training_batches(training, model, settings, size, world, workers))
+        batches = VideoBatches(_training_batches(training, model, settings, size, world, place.workers))
         job = Job(
             title=f"train {model.temporal}+{model.interaction}",
-            state_dir=None if state_dir is None else Path(state_dir),
-            live_dir=None if live_dir is None else Path(live_dir),
+            epochs=settings.epochs,
+            place=place,
             fingerprint=fingerprint(
                 kind="video",
                 model=model.model_dump(exclude={"weights", "start_from"}),
@@ -91,11 +84,14 @@ def train_video(
                 training=training.checksums,
                 validation={} if validation is None else validation.checksums,
             ),
-            validate=None if validation is None else _validation(branch, validation, model, settings, world, workers),
-            save_every_seconds=save_every_seconds,
+            validate=None
+            if validation is None
+            else _validation(branch, validation, model, settings, world, place.workers),
+            validate_every=settings.validate_every,
         )
+        updater = PublishedUpdater(branch.parts, settings, len(batches), world.device)
         try:
-            points = fit(branch, batches, settings, world, job)
+            points = fit(branch, batches, updater, world, job)
         finally:
             batches.close()
         if world.is_main:

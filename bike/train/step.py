@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
@@ -20,25 +19,21 @@ class StepOptions:
     """How a step is computed.
 
     Attributes:
-        loss: ``nce`` or ``ds``.
+        loss: a scalar of the branch's logits and the samples' labels, both of the whole batch.
         parts: this process's samples go through the encoder in so many parts; more parts take less memory and a second
             forward pass. The loss still sees the whole batch, so the result is the same.
         working_type: for ``autocast``; None for fp32.
+        scaler: for fp16; gradients come out scaled.
     """
 
-    loss: Literal["nce", "ds"] = "nce"
+    loss: Callable[[Tensor, Tensor], Tensor] = contrastive_loss
     parts: int = 1
     working_type: torch.dtype | None = None
+    scaler: GradScaler | None = None
 
 
 def compute_gradients(
-    branch: Branch,
-    inputs: Tensor,
-    labels: Tensor,
-    counts: Sequence[int],
-    world: World,
-    options: StepOptions,
-    scaler: GradScaler | None = None,
+    branch: Branch, inputs: Tensor, labels: Tensor, counts: Sequence[int], world: World, options: StepOptions
 ) -> Tensor:
     """Loss of the batch of all processes, and its gradients, equal in all of them.
 
@@ -54,7 +49,6 @@ def compute_gradients(
         counts: samples of each process.
         world: this process.
         options: how to compute.
-        scaler: for fp16; gradients come out scaled.
 
     Returns:
         The loss, a scalar without gradient on the branch's device.
@@ -68,9 +62,11 @@ def compute_gradients(
         outputs = [branch.embed(part) for part in parts]
     everything = gather_rows(world, _joined(outputs, branch, inputs), counts).requires_grad_()
     loss = _loss(branch, everything, labels, world, options)
-    torch.autograd.backward(loss if scaler is None else scaler.scale(loss))
+    torch.autograd.backward(loss if options.scaler is None else options.scaler.scale(loss))
+    # What lies behind the embeddings (head, logit scale, captions) has the whole gradient now, in every process, and
+    # sum_gradients below adds up what all of them have.
     for parameter in parameters:
-        if parameter.grad is not None and world.size > 1:  # computed alike by all processes, and added up below
+        if parameter.grad is not None and world.size > 1:
             parameter.grad /= world.size
     if everything.grad is not None:
         start = sum(counts[: world.rank])
@@ -91,7 +87,7 @@ def _joined(outputs: list[Tensor], branch: Branch, inputs: Tensor) -> Tensor:
 def _loss(branch: Branch, embeddings: Tensor, labels: Tensor, world: World, options: StepOptions) -> Tensor:
     with _autocast(world, options):
         logits = branch.logits(embeddings, labels)
-    return contrastive_loss(logits.float(), labels.to(logits.device), options.loss)
+    return options.loss(logits.float(), labels.to(logits.device))
 
 
 def _send_back(

@@ -121,7 +121,7 @@ def test_lists_meet_their_frames(data: DataSet, tmp_path: Path) -> None:
         pair_lists([tmp_path], [data.frames])
 
 
-def train(data: DataSet, name: str, *, settings: dict[str, Any] | None = None, **options: Any) -> Path:
+def train(data: DataSet, name: str, *, settings: dict[str, Any] | None = None, **places: Any) -> Path:
     params = load_params(data.params)
     section = params.train_attributes.model_copy(update=settings or {})
     done = train_attributes(
@@ -131,8 +131,7 @@ def train(data: DataSet, name: str, *, settings: dict[str, Any] | None = None, *
         corpus=data.root / "attributes.json",
         labels=data.labels,
         out=data.root / f"{name}.pt",
-        device="cpu",
-        **options,
+        place=Place(device="cpu", **places),
     )
     assert done.latest("val/top1") is not None
     return done.checkpoint
@@ -214,6 +213,6 @@ def test_bad_input_is_named(data: DataSet, tmp_path: Path) -> None:
             corpus=tmp_path / "small.json",
             labels=data.labels,
             out=tmp_path / "x.pt",
-            device="cpu",
+            place=Place(device="cpu"),
         )
     assert not list(tmp_path.glob("x.*"))

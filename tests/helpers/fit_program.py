@@ -61,14 +61,17 @@ def train(kind: str, root: str, name: str, die_at: str = "0", number: str = "SIG
         "val_list": folder / "val.csv",
         "labels": folder / "labels.csv",
         "out": folder / f"{name}.pt",
-        "state_dir": folder / f"{name}.state",
-        "live_dir": folder / f"{name}.live",
-        "device": "cpu",
-        "save_every_seconds": 0.0,
+        "place": Place(
+            device="cpu",
+            workers=0,
+            state_dir=folder / f"{name}.state",
+            live_dir=folder / f"{name}.live",
+            save_every_seconds=0.0,
+        ),
     }
     frames = folder / "frames"
     if kind == "video":
-        return guarded(lambda: train_video(params, train_frames=frames, val_frames=frames, workers=0, **options))
+        return guarded(lambda: train_video(params, train_frames=frames, val_frames=frames, **options))
     return guarded(lambda: train_attributes(params, corpus=folder / "attributes.json", **options))
 
 

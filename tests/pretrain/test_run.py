@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import math
 from pathlib import Path
 
 import pytest
@@ -11,12 +12,13 @@ import torch.nn.functional as F
 import typer
 from typer.testing import CliRunner
 
+from bike.checkpoint import Place, StopRequest
 from bike.errors import BikeError
 from bike.model.weights import load_clip
 from bike.params import Pretrain
-from bike.pretrain import run as module
 from bike.pretrain.run import build_small_clip, count_parameters, pretrain_clip
 from bike.pretrain.step import (
+    CaptionBranch,
     Captioned,
     batch_rows,
     caption_accuracy,
@@ -29,6 +31,7 @@ from bike.pretrain.step import (
 )
 from bike.pretrain.stills import render_stills
 from bike.text.tokenizer import tokenize
+from bike.train import fit
 
 TINY = Pretrain(
     threads=1,
@@ -89,22 +92,28 @@ def test_the_learning_rate_rises_and_falls() -> None:
     assert rates[3:] == sorted(rates[3:], reverse=True)
 
 
-def test_pair_loss_is_cross_entropy_when_no_caption_stands_twice() -> None:
-    generator = torch.Generator().manual_seed(0)
-    pictures, captions = torch.randn(2, 5, 8, generator=generator)
-    logits = 7 * F.normalize(pictures, dim=1) @ F.normalize(captions, dim=1).T
+def test_pair_loss_is_cross_entropy_when_every_caption_appears_once() -> None:
+    logits = torch.randn(5, 5, generator=torch.Generator().manual_seed(0))
     own = torch.arange(5)
     wanted = (F.cross_entropy(logits, own) + F.cross_entropy(logits.T, own)) / 2
-    assert torch.allclose(pair_loss(pictures, captions, own, torch.tensor(7.0)), wanted)
+    assert float(pair_loss(logits, own + 3)) == pytest.approx(float(wanted))
 
 
 def test_pair_loss_shares_a_caption_among_its_pictures() -> None:
-    captions = torch.eye(2)
-    which = torch.tensor([0, 0, 1])
-    right = pair_loss(captions[which], captions, which, torch.tensor(30.0))
-    wrong = pair_loss(captions[1 - which], captions, which, torch.tensor(30.0))
-    assert float(right) == pytest.approx(torch.log(torch.tensor(2.0)).item() / 4, abs=1e-4)
-    assert wrong > 10
+    labels = torch.tensor([4, 4, 7])
+    right = 30 * torch.tensor([[1.0, 0.0], [1.0, 0.0], [0.0, 1.0]])
+    assert float(pair_loss(right, labels)) == pytest.approx(math.log(2) / 4, abs=1e-4)
+    assert pair_loss(right.flip(1), labels) > 10
+
+
+def test_pictures_are_compared_with_each_distinct_caption_in_order(data: Captioned) -> None:
+    encoder = build_small_clip(TINY)
+    shrink_vocabulary(encoder, data.used)
+    branch, pictures = CaptionBranch(encoder, data), torch.randn(3, 32, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        found = branch.logits(pictures, torch.tensor([9, 2, 9]))
+        wanted = torch.cat([branch.logits(pictures, torch.tensor([number])) for number in (2, 9)], dim=1)
+    assert torch.allclose(found, wanted, atol=1e-5)
 
 
 def test_feature_norm_changes_lengths_and_no_cosine(data: Captioned) -> None:
@@ -118,7 +127,7 @@ def test_feature_norm_changes_lengths_and_no_cosine(data: Captioned) -> None:
 
 def test_it_learns_which_caption_belongs_to_a_still(tmp_path: Path) -> None:
     params = TINY.model_copy(update={"steps": 80, "num_images": 600, "vision_layers": 2})
-    done = pretrain_clip(tmp_path / "clip.safetensors", params, live_dir=tmp_path / "live")
+    done = pretrain_clip(tmp_path / "clip.safetensors", params, place=Place(live_dir=tmp_path / "live"))
     with (tmp_path / "live" / "plots" / "metrics" / "pretrain" / "loss.tsv").open() as file:
         losses = [float(row["loss"]) for row in csv.DictReader(file, delimiter="\t")]
     assert losses[-1] < losses[0] - 0.3
@@ -142,15 +151,13 @@ def test_the_file_is_a_clip_of_the_chosen_size(tmp_path: Path) -> None:
     assert lengths.mean().item() == pytest.approx(TINY.feature_norm, rel=0.2)
 
 
-class _StopsAfter:
-    """Stands for a signal that comes after some steps."""
-
-    steps = 7
+class _StopsAtStep9(StopRequest):
+    """Stands for a signal in the ninth step: the loop asks once a step."""
 
     def __init__(self) -> None:
         self._asked = 0
 
-    def __enter__(self) -> _StopsAfter:
+    def __enter__(self) -> _StopsAtStep9:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -159,35 +166,38 @@ class _StopsAfter:
     @property
     def requested(self) -> bool:
         self._asked += 1
-        return self._asked > 2 * self.steps - 2
+        return self._asked >= 9
 
 
 def test_an_interrupted_run_ends_with_the_same_bytes_and_curves(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pretrain_clip(tmp_path / "whole.safetensors", TINY, live_dir=tmp_path / "whole")
+    params = TINY.model_copy(update={"steps": 130})  # a point every second step: the state holds half a point's loss
+    place = Place(state_dir=tmp_path / "state", live_dir=tmp_path / "parts")
+    pretrain_clip(tmp_path / "whole.safetensors", params, place=Place(live_dir=tmp_path / "whole"))
     with monkeypatch.context() as patch:
-        patch.setattr(module, "StopRequest", _StopsAfter)
+        patch.setattr(fit, "StopRequest", _StopsAtStep9)
         with pytest.raises(KeyboardInterrupt):
-            pretrain_clip(
-                tmp_path / "parts.safetensors", TINY, live_dir=tmp_path / "parts", state_dir=tmp_path / "state"
-            )
+            pretrain_clip(tmp_path / "parts.safetensors", params, place=place)
     assert (tmp_path / "state" / "state.pt").exists()
     assert not (tmp_path / "parts.safetensors").exists()
-    pretrain_clip(tmp_path / "parts.safetensors", TINY, live_dir=tmp_path / "parts", state_dir=tmp_path / "state")
+    pretrain_clip(tmp_path / "parts.safetensors", params, place=place)
     assert not (tmp_path / "state").exists()
     assert (tmp_path / "parts.safetensors").read_bytes() == (tmp_path / "whole.safetensors").read_bytes()
-    for path in sorted((tmp_path / "whole").rglob("*.tsv")):
+    curves = sorted((tmp_path / "whole").rglob("*.tsv"))
+    assert [path.stem for path in curves] == ["caption_top1", "logit_scale", "loss", "lr"]
+    for path in curves:
         assert path.read_text() == (tmp_path / "parts" / path.relative_to(tmp_path / "whole")).read_text()
 
 
 def test_a_state_of_another_job_is_left_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = Place(state_dir=tmp_path / "state")
     with monkeypatch.context() as patch:
-        patch.setattr(module, "StopRequest", _StopsAfter)
+        patch.setattr(fit, "StopRequest", _StopsAtStep9)
         with pytest.raises(KeyboardInterrupt):
-            pretrain_clip(tmp_path / "a.safetensors", TINY, state_dir=tmp_path / "state")
+            pretrain_clip(tmp_path / "a.safetensors", TINY, place=place)
     other = TINY.model_copy(update={"seed": 1})
-    pretrain_clip(tmp_path / "resumed.safetensors", other, state_dir=tmp_path / "state")
+    pretrain_clip(tmp_path / "resumed.safetensors", other, place=place)
     pretrain_clip(tmp_path / "fresh.safetensors", other)
     assert (tmp_path / "resumed.safetensors").read_bytes() == (tmp_path / "fresh.safetensors").read_bytes()
 
@@ -196,7 +206,7 @@ def test_a_damaged_state_is_named(tmp_path: Path) -> None:
     (tmp_path / "state").mkdir()
     (tmp_path / "state" / "state.pt").write_bytes(b"nothing")
     with pytest.raises(BikeError, match=r"state\.pt: not a saved state"):
-        pretrain_clip(tmp_path / "clip.safetensors", TINY, state_dir=tmp_path / "state")
+        pretrain_clip(tmp_path / "clip.safetensors", TINY, place=Place(state_dir=tmp_path / "state"))
 
 
 def test_a_loss_that_is_no_number_is_one_line(tmp_path: Path) -> None:

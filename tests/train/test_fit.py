@@ -15,14 +15,15 @@ from helpers.fit_data import NAMES, DataSet, make_data, write_params
 from safetensors.torch import load_file
 from torch import Tensor
 
+from bike.checkpoint import Place
 from bike.errors import BikeError, DataError, ParamsError
 from bike.model.heads import VideoHead
 from bike.model.weights import load_clip, load_released
-from bike.params import load_params
+from bike.params import Optimisation, load_params
 from bike.records import read_list, write_labels, write_list
 from bike.train.branches import VideoBranch, choose_trained, trained_parameters
 from bike.train.fit import Job, fit
-from bike.train.optim import build_optimizer, set_learning_rates
+from bike.train.optim import PublishedUpdater
 from bike.train.outcome import Trained
 from bike.train.run_video import train_video
 from bike.train.step import StepOptions, compute_gradients
@@ -33,6 +34,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> DataSet:
     return make_data(tmp_path_factory.mktemp("fit") / "data")
 
 
+CPU = Place(device="cpu")
+
+
 def train(data: DataSet, name: str = "model", **options: object) -> Trained:
     chosen: dict[str, object] = {
         "train_list": data.train,
@@ -41,7 +45,7 @@ def train(data: DataSet, name: str = "model", **options: object) -> Trained:
         "out": data.root / f"{name}.pt",
         "val_list": data.val,
         "val_frames": data.frames,
-        "device": "cpu",
+        "place": CPU,
         **options,
     }
     return train_video(load_params(data.params), **chosen)  # type: ignore[arg-type]
@@ -59,7 +63,9 @@ def files_below(folder: Path) -> dict[str, bytes]:
 @pytest.fixture(scope="module")
 def plain(data: DataSet) -> Trained:
     """A run that nothing interrupts."""
-    return train(data, "plain", live_dir=data.root / "plain.live", state_dir=data.root / "plain.state")
+    return train(
+        data, "plain", place=replace(CPU, live_dir=data.root / "plain.live", state_dir=data.root / "plain.state")
+    )
 
 
 def test_a_run_writes_checkpoint_and_curves_and_removes_its_state(data: DataSet, plain: Trained) -> None:
@@ -108,13 +114,13 @@ def test_the_state_of_other_settings_is_left_aside(
     caplog.set_level("INFO")
     (tmp_path / "state").mkdir()
     torch.save({"fingerprint": "another"}, tmp_path / "state" / "state.pt")
-    again = train(data, "again", state_dir=tmp_path / "state")
-    assert "starting anew" in caplog.text
+    again = train(data, "again", place=replace(CPU, state_dir=tmp_path / "state"))
+    assert "starting from scratch" in caplog.text
     assert again.points == plain.points
     (tmp_path / "state").mkdir()
     (tmp_path / "state" / "state.pt").write_bytes(b"PK\x03\x04 and then nothing")
     with pytest.raises(BikeError, match="not a saved state"):
-        train(data, "again", state_dir=tmp_path / "state")
+        train(data, "again", place=replace(CPU, state_dir=tmp_path / "state"))
 
 
 def test_two_processes_train_the_same_model(data: DataSet, plain: Trained) -> None:
@@ -181,12 +187,11 @@ def test_options_for_memory_and_precision(tmp_path: Path) -> None:
 @pytest.mark.parametrize("parts", [1, 3])
 def test_a_scaler_scales_the_gradients_and_nothing_else(parts: int) -> None:
     """As fp16 needs it; the scaler runs on a CPU, too."""
-    options = StepOptions(parts=parts)
+    scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
     inputs, labels = batch_of(6, "video")
     plain, scaled = tiny_video_branch(), tiny_video_branch()
-    loss = compute_gradients(plain, inputs, labels, [6], ALONE, options)
-    scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
-    again = compute_gradients(scaled, inputs, labels, [6], ALONE, options, scaler)
+    loss = compute_gradients(plain, inputs, labels, [6], ALONE, StepOptions(parts=parts))
+    again = compute_gradients(scaled, inputs, labels, [6], ALONE, StepOptions(parts=parts, scaler=scaler))
     assert float(loss) == pytest.approx(float(again), rel=1e-5)
     for one, other in zip(trained_parameters(plain), trained_parameters(scaled), strict=True):
         assert one.grad is not None
@@ -209,23 +214,15 @@ def test_four_published_steps_are_reproduced(golden: Path) -> None:
     head.load_state_dict({k: v.float() for k, v in load_file(golden / "video_head_fp16.safetensors").items()})
     choose_trained(encoder, vision=True, text=False)
     branch = _FloatBranch(encoder, head, tensors["text_ids"])
-    optimizer = build_optimizer(
-        encoder, head, lr=settings["lr"], clip_ratio=settings["clip_ratio"], weight_decay=settings["weight_decay"]
-    )
+    names = ("lr", "clip_ratio", "weight_decay", "epochs", "warmup_epochs")
+    published = Optimisation(**{name: settings[name] for name in names})
+    updater = PublishedUpdater(branch.parts, published, settings["steps_per_epoch"], ALONE.device)
     batches = load_file(golden / "train_batches_fp16.safetensors")
     for number, expected in enumerate(settings["losses"]):
-        epoch, step = divmod(number, settings["steps_per_epoch"])
-        set_learning_rates(
-            optimizer,
-            epoch=epoch,
-            step=step,
-            steps_per_epoch=settings["steps_per_epoch"],
-            epochs=settings["epochs"],
-            warmup_epochs=settings["warmup_epochs"],
-        )
+        updater.set_rates(*divmod(number, settings["steps_per_epoch"]))
         frames, labels = batches[f"batch{number}.frames"].float(), batches[f"batch{number}.labels"]
-        loss = compute_gradients(branch, frames, labels, [len(labels)], ALONE, StepOptions())
-        optimizer.step()
+        loss = compute_gradients(branch, frames, labels, [len(labels)], ALONE, updater.options)
+        updater.update()
         assert float(loss) == pytest.approx(expected, rel=1e-4)
     after = load_file(golden / "train_after.safetensors")
     with torch.no_grad():
@@ -254,13 +251,7 @@ def test_a_loss_that_is_no_number_ends_the_run_by_name() -> None:
     with torch.no_grad():
         trained_parameters(branch)[0].fill_(float("nan"))
     with pytest.raises(BikeError, match=r"no longer a number \(epoch 1, step 1\).*train.lr"):
-        fit(branch, Batches(), load_params_of(epochs=1, warmup_epochs=0), ALONE, Job())
-
-
-def load_params_of(**values: object) -> object:
-    from bike.params import Train
-
-    return Train(**values)  # type: ignore[arg-type]
+        fit(branch, Batches(), PublishedUpdater(branch.parts, Optimisation(), 1, ALONE.device), ALONE, Job())
 
 
 def test_bad_input_is_named(data: DataSet, tmp_path: Path) -> None:
@@ -314,7 +305,7 @@ def test_several_labels(data: DataSet, tmp_path: Path, caplog: pytest.LogCapture
         out=tmp_path / "a.pt",
         val_list=lists[data.val],
         val_frames=data.frames,
-        device="cpu",
+        place=CPU,
     )
     assert "12 of 12 samples have several labels" in caplog.text
     assert (done.latest("val/top1"), done.latest("val/map")) == (100.0, 100.0)
