@@ -76,7 +76,7 @@ def join_world(*, device: str | None = None, threads: int | None = None) -> Iter
         distributed.init_process_group("cpu:gloo,cuda:nccl" if chosen.type == "cuda" else "gloo")
     world = World(rank, size, chosen)
     if not world.is_main:
-        log.setLevel(logging.ERROR)  # one process tells the story
+        log.setLevel(logging.ERROR)  # one process logs for all
     try:
         yield world
     except RuntimeError as error:

@@ -206,13 +206,13 @@ def expected_hours(preset: Preset, *, gpus: int = 8, tflops: float = 60.0) -> fl
     Returns:
         Hours, or None where the number of videos is not known (few-shot lists, parts of Kinetics-600).
     """
-    from bike.model.count import count_clip
+    from bike.model.count import count_image_flops
     from bike.model.layers.architecture import OFFICIAL
 
     if preset.task == "few-shot" or preset.dataset not in NUM_VIDEOS:
         return None
     params = preset.params
-    flops = count_clip(OFFICIAL[params.model.weights]).image_flops * params.model.frames
+    flops = count_image_flops(OFFICIAL[params.model.weights]) * params.model.frames
     num_train, num_test = NUM_VIDEOS[preset.dataset]
     protocol = next(iter(params.evaluate.views.values()))
     total = num_test * protocol.clips * protocol.crops * flops

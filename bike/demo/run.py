@@ -167,7 +167,7 @@ BROKEN = ("no index", "cut short", "empty", "text", "picture", "noise", "damaged
 
 
 def damage_file(damage: str, frames: list[np.ndarray], fps: int, rng: np.random.Generator) -> bytes:
-    """A file under a video's name that is none, or only a part of one."""
+    """A file under a video's name that isn't a video, or only a part of one."""
     from PIL import Image
 
     if damage == "empty":

@@ -77,7 +77,7 @@ class Encoder(nn.Module):
         self._initialize_text()
 
     def _initialize_text(self) -> None:
-        """Start the text tower as OpenAI's CLIP does; the vision towers see to themselves."""
+        """Start the text tower as OpenAI's CLIP does; the vision towers initialise themselves."""
         width, layers = self.architecture.text_width, self.architecture.text_layers
         nn.init.normal_(self.token_embedding.weight, std=0.02)
         nn.init.normal_(self.positional_embedding, std=0.01)
@@ -148,13 +148,6 @@ class Encoder(nn.Module):
         for module in self.modules():
             if isinstance(module, Transformer | ModifiedResNet):
                 module.checkpointing = enabled
-        return self
-
-    def freeze_text(self) -> Encoder:
-        """Keep the text tower as it is while the vision tower is trained. Returns itself."""
-        for name, parameter in self.named_parameters():
-            if not name.startswith("visual.") and name != "logit_scale":
-                parameter.requires_grad_(False)
         return self
 
     def _text_states(self, ids: Int[Tensor, "M L"]) -> Float[Tensor, "M L W"]:

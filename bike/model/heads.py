@@ -96,7 +96,7 @@ class VideoHead(nn.Module):
             return torch.cat(parts, dim=2).transpose(1, 2)
 
     def mix_frames(self, frames: Float[Tensor, "B T D"]) -> Float[Tensor, "B T D"]:
-        """The temporal head alone: frames see each other, and what came of it is added to them.
+        """The temporal head alone: frames attend to each other, and the result is added to them.
 
         Raises:
             ValueError: more frames than the position table has rows.
@@ -175,7 +175,8 @@ def _weigh_frames(frames: Tensor, tokens: Tensor) -> Tensor:
     """α averaged over the token positions, (B, T, K); frames before tokens makes the softmax run over long rows."""
     num, length, _ = frames.shape
     similar = linear(frames.flatten(0, 1), tokens.flatten(0, 1))
-    # The many tokens are normalised here, after the product, where they have become few numbers.
+    # Dividing the similarities by the tokens' lengths equals normalising the tokens first, but touches one number a
+    # token, not D of them.
     sharpness = 1 / (TEMPERATURE * torch.linalg.vector_norm(tokens, dim=-1).clamp_min(1e-12).flatten())
     alpha = F.softmax(similar.view(num, length, -1) * sharpness, dim=1)
     return alpha.view(num, length, len(tokens), -1).mean(dim=-1)

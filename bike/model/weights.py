@@ -60,37 +60,37 @@ def build_encoder(state: Mapping[str, Tensor], source: object) -> Encoder:
     return encoder.eval()
 
 
-# Their shapes tell the architecture; and what Hugging Face calls them.
-TELLING_KEYS = {
+# The tensors whose shapes define the architecture, and Hugging Face's names for them.
+DEFINING_KEYS = {
     "visual.conv1.weight": "vision_model.embeddings.patch_embedding.weight",
     "text_projection": "text_projection.weight",
     "token_embedding.weight": "text_model.embeddings.token_embedding.weight",
     "positional_embedding": "text_model.embeddings.position_embedding.weight",
 }
-RIGHT_KEY = re.compile(
+VALID_KEY = re.compile(
     r"(visual\.)?(positional_embedding|transformer\..+)|token_embedding\.weight|text_projection|logit_scale|ln_final\.\w+"
     r"|visual\.(class_embedding|proj|(ln_pre|ln_post|conv\d|bn\d)\.\w+|(layer\d|attnpool)\..+)"
 )
 
 
-def lacking(state: Mapping[str, Tensor], key: str) -> str:
-    """That weights lack ``key`` and whatever else tells the architecture, with the nearest names they have instead."""
-    absent = [name for name in TELLING_KEYS if name not in state] or [key]
-    # What is a right name itself was not meant to be another one.
-    unknown = [name for name in list(state)[:1000] if not RIGHT_KEY.fullmatch(name)]
+def missing_keys_message(state: Mapping[str, Tensor], key: str) -> str:
+    """Says that ``key`` and any others of the defining keys are missing, each with the nearest name in ``state``."""
+    absent = [name for name in DEFINING_KEYS if name not in state] or [key]
+    # Don't suggest a key that is already a valid key.
+    unknown = [name for name in list(state)[:1000] if not VALID_KEY.fullmatch(name)]
     parts = []
     for name in absent:
-        other = f" (Hugging Face: {TELLING_KEYS[name]})" if name in TELLING_KEYS else ""
+        other = f" (Hugging Face: {DEFINING_KEYS[name]})" if name in DEFINING_KEYS else ""
         parts.append(f"{name} is missing{other}.{nearest(name, unknown)}")
     return f"not the weights of a CLIP, {' '.join(parts)}"
 
 
 def empty_encoder(state: Mapping[str, Tensor], source: object) -> Encoder:
-    """An encoder of the architecture that the tensors' shapes tell, on the meta device."""
+    """An encoder of the architecture given by the tensors' shapes, on the meta device."""
     try:
         architecture = read_architecture(state)
     except KeyError as error:
-        raise WeightsError(f"{source}: {lacking(state, str(error.args[0]))}") from error
+        raise WeightsError(f"{source}: {missing_keys_message(state, str(error.args[0]))}") from error
     except ValueError as error:
         raise WeightsError(f"{source}: not the weights of a CLIP: {one_line(error)}.") from error
     with WithoutValues():
@@ -101,8 +101,8 @@ def load_released(path: Path | str) -> tuple[Encoder, Head, int]:
     """Load a checkpoint as the published code saves it (``module.`` prefixes and fp16 included).
 
     Returns:
-        Encoder and head, on the CPU, in eval mode and fp32, and the number of the epoch. The head's kind is told by its
-        keys, its interaction by our own extra entry; files without one are ``"vcs"``, as all published models.
+        Encoder and head, on the CPU, in eval mode and fp32, and the number of the epoch. The keys show the head's
+        kind, our own extra entry its interaction; files without one are ``"vcs"``, as all published models.
 
     Raises:
         WeightsError: not such a file, or keys or shapes do not fit.
@@ -134,9 +134,7 @@ def read_entry(checkpoint: Mapping[Any, Any], key: str, source: object) -> dict[
     return check_sizes(state, source)
 
 
-def save_released(
-    path: Path | str, encoder: Encoder, head: Head, epoch: int, *, optimizer: dict[str, Any] | None = None
-) -> None:
+def save_released(path: Path | str, encoder: Encoder, head: Head, epoch: int) -> None:
     """Write a checkpoint in the form of the released ones, atomically; weights keep their dtype.
 
     Args:
@@ -144,13 +142,12 @@ def save_released(
         encoder: its weights, under OpenAI's key names.
         head: its weights, under the released key names.
         epoch: the number of finished epochs.
-        optimizer: its state dict, if training may go on from this file.
     """
     checkpoint: dict[str, Any] = {
         "epoch": epoch,
         "model_state_dict": _plain(encoder),
         "fusion_model_state_dict": _plain(head),
-        "optimizer_state_dict": optimizer or {},
+        "optimizer_state_dict": {},  # released files have the key
     }
     if isinstance(head, VideoHead):
         checkpoint["interaction"] = head.interaction
@@ -173,7 +170,7 @@ def _as_fp32(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def empty_head(state: Mapping[str, Tensor], encoder: Encoder, interaction: object = "vcs") -> Head:
-    """A head of the kind that the keys of its state dict tell, on the meta device."""
+    """A head of the kind that the keys of its state dict show, on the meta device."""
     layers = {key.split(".")[2] for key in state if key.startswith("transformer.resblocks.")}
     with WithoutValues():
         if any(key.startswith(("query_fc.", "sentence_fc.")) for key in state):

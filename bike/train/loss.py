@@ -18,13 +18,15 @@ def contrastive_loss(
 ) -> Float[Tensor, ""]:
     """Mean over both directions of KL(softmax(10 · G) ‖ softmax(logits)), G[i, j] = 1 where labels i and j agree.
 
-    Clips of one class are each other's positives. With several processes, give the logits of the gathered batch and the
-    gathered labels; the mean is over its B rows.
+    The objective of BIKE (Wu et al., CVPR 2023, section 3). Clips of one class are each other's positives: where the
+    labels are 0, 0, 1, 2, the first row of G is 1, 1, 0, 0, and its softmax 0.5, 0.5, 0, 0 up to 2e-5. With several
+    processes, give the logits of the gathered batch and the gathered labels; the mean is over its B rows.
 
     Args:
         logits: (B, B), clips by captions, already multiplied by exp(logit_scale). Computed in fp32 whatever their type.
         labels: (B,) class of each clip and of its caption.
-        kind: ``nce``, or ``ds`` (dual softmax): logits are first multiplied by ``B · softmax_column(logits / 1000)``.
+        kind: ``nce``, or ``ds`` (dual softmax, Cheng et al. 2021, arXiv 2109.04290): logits are first multiplied by
+            ``B · softmax_column(logits / 1000)``.
 
     Returns:
         A scalar, at least 0.

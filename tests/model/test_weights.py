@@ -230,7 +230,7 @@ def test_no_such_file_and_folder_without_weights(tmp_path: Path) -> None:
     ids=["transf-vcs", "transf-dp", "none-vcs", "attributes"],
 )
 def test_released_checkpoints_go_round(tmp_path: Path, encoder: Encoder, head: VideoHead | AttributeHead) -> None:
-    save_released(tmp_path / "best.pt", encoder, head, 17, optimizer={"state": {}, "param_groups": [{"lr": 0.1}]})
+    save_released(tmp_path / "best.pt", encoder, head, 17)
     loaded, back, epoch = load_released(tmp_path / "best.pt")
     assert epoch == 17
     assert same_encoder(loaded, encoder)

@@ -66,7 +66,7 @@ def read_torchscript(path: Path) -> dict[str, Tensor]:
             return _read(archive, path)
     except DAMAGED as error:
         raise WeightsError(
-            f"{path}: damaged TorchScript archive ({one_line(error)[:200]}). Get the file anew."
+            f"{path}: damaged TorchScript archive ({one_line(error)[:200]}). Get the file again."
         ) from error
 
 
@@ -97,7 +97,7 @@ def _read(archive: zipfile.ZipFile, path: Path) -> dict[str, Tensor]:
     roots = [name.removesuffix("data.pkl") for name in archive.namelist() if name.count("/") == 1]
     roots = [root for root in dict.fromkeys(roots) if f"{root}data.pkl" in archive.namelist()]
     if len(roots) != 1:
-        raise WeightsError(f"{path}: needs one data.pkl in one folder (got {len(roots)}). Get the file anew.")
+        raise WeightsError(f"{path}: needs one data.pkl in one folder (got {len(roots)}). Get the file again.")
     root = roots[0]
     if f"{root}byteorder" in archive.namelist() and archive.read(f"{root}byteorder") != b"little":
         raise WeightsError(f"{path}: was saved on a big-endian machine; only little-endian files are read.")
@@ -198,7 +198,7 @@ class _Reader(pickle.Unpickler):
         raise pickle.UnpicklingError(f"{module}.{name} is not allowed")
 
     def persistent_load(self, pid: Any) -> _Storage:
-        """Read a storage: ``("storage", type, entry, device, count)``; the device it was saved from is of no matter."""
+        """Read a storage: ``("storage", type, entry, device, count)``; the device it was saved from doesn't matter."""
         _, kind, entry, _, count = pid
         key = (str(kind), str(entry))
         if key not in self._storages:

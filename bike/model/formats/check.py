@@ -11,14 +11,14 @@ from torch import Tensor, nn
 from bike.errors import WeightsError, first_few, one_line
 
 LIMIT = 40  # groups of keys spelled out; the rest is counted
-COUNTER = "num_batches_tracked"  # old files lack it
+COUNTER = "num_batches_tracked"  # missing in old files
 
 
 def load_fitting(module: nn.Module, state: Mapping[str, Tensor], source: object) -> None:
     """Put ``state`` into ``module``, whose own tensors may be on the meta device, without a copy.
 
     Args:
-        module: takes the tensors over; a counter of batches that old files lack starts from 0.
+        module: takes the tensors over; a counter of batches, which old files don't have, starts from 0.
         state: tensors by the module's key names.
         source: names the file in the error.
 

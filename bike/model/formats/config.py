@@ -1,7 +1,7 @@
 """The configuration that Hugging Face and open_clip put beside the weights: does our arithmetic agree with it?
 
-A state dict doesn't tell the activation, the number of heads or the epsilon of a layer norm; another value of any of
-them loads without complaint and gives wrong features. So a configuration beside the file is read and compared.
+A state dict doesn't hold the activation, the number of heads or the epsilon of a layer norm; another value of any of
+them loads without an error and gives wrong features. So a configuration beside the file is read and compared.
 """
 
 from __future__ import annotations

@@ -19,7 +19,7 @@ from bike.model.formats.keys import is_hugging_face, openai_keys, strip_prefix
 from bike.model.formats.official import OFFICIAL_FILES
 from bike.model.formats.read import Format, detect_format, find_file, read_checkpoint, read_state
 from bike.model.layers.architecture import OFFICIAL, Architecture, read_architecture
-from bike.model.weights import empty_encoder, empty_head, lacking, read_entry
+from bike.model.weights import empty_encoder, empty_head, missing_keys_message, read_entry
 
 Part = Literal["encoder", "head"]
 
@@ -83,7 +83,7 @@ def inspect_weights(path: Path | str) -> Inspection:
             head = f"{type(module).__name__} ({getattr(module, 'temporal', 'two MLPs')})"
             problems += [f"head: {problem}" for problem in list_problems(module.state_dict(), head_state)]
     except KeyError as error:
-        problems.append(lacking(state, str(error.args[0])))
+        problems.append(missing_keys_message(state, str(error.args[0])))
     except (ValueError, WeightsError) as error:
         problems.append(str(error))
     tensors = [*raw.values(), *(head_state or {}).values()]

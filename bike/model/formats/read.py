@@ -48,7 +48,7 @@ def find_file(path: Path | str) -> Path:
 
 
 def detect_format(path: Path) -> Format:
-    """Tell a file's format by its content; its name is of no matter.
+    """Find a file's format from its content; its name doesn't matter.
 
     Raises:
         WeightsError: none of the known formats.
@@ -61,7 +61,9 @@ def detect_format(path: Path) -> Format:
                 check_archive(archive, path)
                 return "torchscript" if is_torchscript(archive) else "torch"
         except DAMAGED as error:
-            raise WeightsError(f"{path}: damaged or cut short ({one_line(error)[:200]}). Get the file anew.") from error
+            raise WeightsError(
+                f"{path}: damaged or cut short ({one_line(error)[:200]}). Get the file again."
+            ) from error
     # Before pickles: the length of a header may begin with their byte, and no pickle of torch has a brace at byte 8.
     if len(head) > 9 and head[8:9] == b"{" and int.from_bytes(head[:8], "little") <= path.stat().st_size:
         return "safetensors"
@@ -133,7 +135,7 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
     try:
         return load_file(path)
     except (SafetensorError, json.JSONDecodeError, ValueError) as error:
-        raise WeightsError(f"{path}: damaged safetensors file ({one_line(error)}). Get the file anew.") from error
+        raise WeightsError(f"{path}: damaged safetensors file ({one_line(error)}). Get the file again.") from error
 
 
 def _read_pickle(path: Path) -> dict[Any, Any]:
@@ -150,7 +152,7 @@ def _read_pickle(path: Path) -> dict[Any, Any]:
         if refused and isinstance(error, pickle.UnpicklingError):
             raise _refused(path, refused[1]) from error
         why = "" if "weights_only" in str(error) else f" ({one_line(error)[:200]})"
-        raise WeightsError(f"{path}: damaged, or not written by torch.save{why}. Get the file anew.") from error
+        raise WeightsError(f"{path}: damaged, or not written by torch.save{why}. Get the file again.") from error
     if not isinstance(content, Mapping):
         raise WeightsError(f"{path}: holds no tensors by name (got {type(content).__name__}). Is it the right file?")
     return dict(content)

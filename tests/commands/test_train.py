@@ -1,0 +1,41 @@
+"""``bike train``: what the machine decides reaches the run, from options and from variables."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from bike.checkpoint import Place
+from bike.commands.train import train
+from bike.train import run_attributes, run_video
+from bike.train.outcome import Trained
+
+
+def test_device_workers_and_state_reach_either_branch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    places = []
+
+    def note(_: object, **options: Any) -> Trained:
+        places.append(options["place"])
+        return Trained(options["out"], [(0, {"train/loss": 0.5})])
+
+    monkeypatch.setattr(run_video, "train_video", note)
+    monkeypatch.setattr(run_attributes, "train_attributes", note)
+    monkeypatch.chdir(tmp_path)
+    app = typer.Typer()
+    app.command()(train)
+    words = ["--train", "lists/train.csv", "--out", "models/x.pt"]
+    found = CliRunner().invoke(app, [*words, "--shards", "s"], env={"BIKE_DEVICE": "cuda:1", "BIKE_WORKERS": "5"})
+    assert found.output == "models/x.pt: loss 0.5\n"
+    found = CliRunner().invoke(app, [*words, "--attributes", "a.json", "--device", "cpu", "--live", "curves"])
+    assert found.exit_code == 0, found.output
+    state = Path("state/x")
+    assert places == [
+        Place(device="cuda:1", workers=5, state_dir=state),
+        Place(device="cpu", workers=2, state_dir=state, live_dir=Path("curves")),
+    ]
+    found = CliRunner().invoke(app, [*words, "--workers", "-1"])
+    assert found.exit_code == 2
