@@ -56,7 +56,10 @@ def _read_in_order(reader: Any, wanted: list[int]) -> NDArray[np.uint8]:
     for index in range(max(wanted) + 1):
         frame = reader.next()
         if index in chosen:
-            kept[index] = frame.asnumpy()
+            pixels = frame.asnumpy()
+            height, width = pixels.shape[:2]
+            # Of some narrow videos decord takes the padding of a row for a fourth channel: 48 px, 144 bytes in 192.
+            kept[index] = pixels.reshape(height, -1)[:, : 3 * width].reshape(height, width, 3)
     return np.stack([kept[index] for index in wanted])
 
 

@@ -45,6 +45,15 @@ def test_chosen_frames_in_any_order(videos: Path, name: str, decoder: str) -> No
     assert [read_number(frame) for frame in frames] == indices
 
 
+@pytest.mark.skipif(not has_module("decord"), reason="no decord")
+@pytest.mark.parametrize("width", [16, 32, 48, 64])
+def test_narrow_videos_come_whole_from_decord(tmp_path: Path, width: int) -> None:
+    video = make_video(tmp_path / "a.mp4", 4, width=width)
+    ours, theirs = (decode_frames(video, [3, 0], backend=name) for name in ("pyav", "decord"))  # type: ignore[arg-type]
+    assert theirs.shape == ours.shape == (2, 48, width, 3)
+    assert np.abs(theirs.astype(float) - ours).mean() < 1
+
+
 @pytest.mark.parametrize("name", FORMATS)
 def test_counts_and_rates(videos: Path, name: str) -> None:
     facts = probe_video(videos / name)
