@@ -162,9 +162,8 @@ def _train_ours(
         input_size=INPUT_SIZE,
         drop_last=False,
     )
-    batches.set_epoch(epoch)
     done = 0
-    for batch in batches:
+    for batch in batches.epoch(epoch):
         use(batch.frames)
         done += len(batch)
     return done

@@ -22,24 +22,25 @@ class Inputs(Listing):
 
 
 def read_inputs(
-    samples_path: Path | str, labels_path: Path | str, place: Path | str, *, need_labels: bool = True
+    samples_path: Path | str, labels_path: Path | str, place: Path | str, *, decoder: str = "pyav"
 ) -> Inputs:
     """Read a list, its class names and the place of its frames.
 
     Args:
-        samples_path, labels_path, need_labels: as :func:`bike.formats.lists.read_listing`.
-        place: folder of shards, frame packs or frame folders.
+        samples_path, labels_path: as :func:`bike.formats.lists.read_listing`.
+        place, decoder: as :func:`bike.frames.open.open_source`.
 
     Raises:
+        BikeError: no such place, or a decoder that can't be used.
         DataError: no rows, no labels at all, or labels without a name.
     """
-    listing = read_listing(samples_path, labels_path, need_labels=need_labels)
-    checksums = {**listing.checksums, "frames": frames_checksum(Path(place))}
-    return Inputs(listing.samples, listing.names, checksums, open_source(place, listing.samples))
+    listing = read_listing(samples_path, labels_path)
+    checksums = {**listing.checksums, "frames": frames_checksum(Path(place)), "decoder": decoder}
+    return Inputs(listing.samples, listing.names, checksums, open_source(place, listing.samples, decoder=decoder))
 
 
 def frames_checksum(place: Path) -> str:
-    """SHA-256 of what describes the frames in a folder: the shards' manifest, or the extraction's."""
+    """SHA-256 of what describes the frames in a folder: the shards' manifest, or the extraction's; else its path."""
     for name in ("manifest.json", "manifest.csv"):
         if (place / name).is_file():
             return sha256(place / name)

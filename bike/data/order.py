@@ -1,4 +1,8 @@
-"""The order of an epoch, and each rank's part of a batch."""
+"""The order of an epoch, and each rank's part of a batch.
+
+Nothing here counts what was drawn before: epoch 7 can be asked for first, and a run that stopped goes on with the
+very order it had. Everything is drawn from (seed, epoch), and what one sample draws from (seed, epoch, row).
+"""
 
 from __future__ import annotations
 
@@ -7,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from bike.frames.open import FrameSource
+from bike.frames.source import FrameSource
 from bike.records import Sample
 
 Rows = NDArray[np.int64]
@@ -15,6 +19,7 @@ Rows = NDArray[np.int64]
 
 def sample_generator(seed: int, epoch: int, row: int) -> np.random.Generator:
     """The randomness of one sample in one epoch: it depends on nothing else."""
+    # spawn_key (epoch, 0) belongs to the epoch's order, so rows count from 1.
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(epoch, row + 1)))
 
 
@@ -23,9 +28,14 @@ def epoch_order(
 ) -> Rows:
     """Rows of the list in the order of an epoch: each row once.
 
+    For example, eight samples whose videos lie in shards 0, 0, 1, 1, 2, 2, 3, 3, with seed 0 in epoch 0::
+
+        window=None   rows 7 0 1 6 5 2 3 4   shards 3 0 0 3 2 1 1 2
+        window=2      rows 2 3 6 7 1 0 4 5   shards 1 1 3 3 0 0 2 2   (first 1 and 3 mixed, then 0 and 2)
+
     Args:
         samples: the list.
-        source: tells the shard of a video (``shard_of``) where ``window`` is given.
+        source: says which shard a video lies in.
         seed, epoch: decide the order.
         window: None: any order. Otherwise shards come in random order, and the samples of ``window`` shards at a time
             are mixed, so that a reader needs only these at once.
@@ -34,18 +44,21 @@ def epoch_order(
         int64 (num_samples,).
     """
     generator = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(epoch, 0)))
-    shard_of = getattr(source, "shard_of", None)
-    if window is None or shard_of is None:
+    if window is None:
         return generator.permutation(len(samples))
-    shards = np.array([shard_of(sample.video) for sample in samples], dtype=np.int64)
+    shards = np.array([source.shard_of(sample.video) for sample in samples], dtype=np.int64)
     shuffled = generator.permutation(int(shards.max()) + 1)
-    group = np.empty_like(shuffled)
+    group = np.empty_like(shuffled)  # of each shard: which window it is read in
     group[shuffled] = np.arange(len(shuffled)) // max(1, window)
     mixed = generator.permutation(len(samples))
+    # A stable sort keeps the mixed order inside a group.
     order: Rows = mixed[np.argsort(group[shards[mixed]], kind="stable")]
     return order
 
 
 def rank_part(rows: Rows, rank: int, world_size: int) -> Rows:
-    """A rank's neighbouring rows of a batch; parts differ by at most one row and make up the batch in order."""
+    """A rank's neighbouring rows of a batch; parts differ by at most one row and make up the batch in order.
+
+    Rows 10 to 16 on three ranks: 10, 11 · 12, 13 · 14, 15, 16.
+    """
     return rows[rank * len(rows) // world_size : (rank + 1) * len(rows) // world_size]

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from bike.data.order import Rows
 from bike.errors import BikeError, DataError
-from bike.frames.open import FrameSource
+from bike.frames.source import FrameSource
 from bike.records import Sample
 
 Plan = tuple[int, Rows]
@@ -55,10 +55,16 @@ class _Failure:
 
 
 class BatchReader(Dataset[Batch | _Failure]):
-    """Makes a batch from a plan (epoch, rows); keeps the workers between epochs."""
+    """Makes batches from plans (epoch, rows), in this process or ahead in workers, which are kept between epochs.
 
-    def __init__(self, samples: Sequence[Sample], source: FrameSource, views: Views, workers: int) -> None:
-        self.samples, self.source, self.views, self.workers = samples, source, views, workers
+    A plan says all that a batch depends on, so it does not matter who reads it, or what was read before.
+    """
+
+    def __init__(
+        self, samples: Sequence[Sample], source: FrameSource, views: Views, workers: int, *, pin_memory: bool = False
+    ) -> None:
+        self.samples, self.source, self.views = samples, source, views
+        self._workers, self._pin_memory = workers, pin_memory
         self._plans: list[Plan] = []
         self._ahead: DataLoader[Any] | None = None
 
@@ -66,6 +72,7 @@ class BatchReader(Dataset[Batch | _Failure]):
         return {**self.__dict__, "_ahead": None, "_plans": []}
 
     def __getitem__(self, plan: Any) -> Batch | _Failure:
+        """What a worker calls."""
         try:
             return self.read(*plan)
         except BikeError as error:
@@ -84,51 +91,64 @@ class BatchReader(Dataset[Batch | _Failure]):
                 view = self.views(sample, self.source, epoch, int(row))
             except DataError as error:
                 raise DataError(f"sample {sample.key} ({sample.path}): {error}") from error
-            if frames is None:
+            if frames is None:  # the first view tells the size; channels stay last in memory, as they come
                 frames = view.new_empty((len(rows), *view.movedim(2, -1).shape)).movedim(-1, 3)
             frames[place] = view
         return Batch(
             keys=[sample.key for sample in samples],
             index=torch.from_numpy(np.array(rows, dtype=np.int64)),
+            # A rank without a sample in a last, small batch still takes part in the step.
             frames=torch.empty((0, 1, 1, 3, 1, 1), dtype=torch.uint8) if frames is None else frames,
             labels=torch.tensor([sample.labels[0] if sample.labels else -1 for sample in samples], dtype=torch.int64),
         )
 
-    def ahead(self, plans: list[Plan], *, pin_memory: bool) -> Iterator[Batch | _Failure]:
-        """Batches read ahead by worker processes, in order."""
+    def batches(self, plans: list[Plan]) -> Iterator[Batch]:
+        """Read planned batches one after another.
+
+        Raises:
+            DataError: a sample can't be read.
+            BikeError: a worker was killed, or remote shards can't be reached.
+        """
+        if self._workers == 0 or not plans:
+            for plan in plans:
+                batch = self.read(*plan)
+                yield batch.pin_memory() if self._pin_memory else batch
+            return
+        items = self._read_ahead(plans)
+        while True:
+            try:
+                item = next(items)
+            except StopIteration:
+                return
+            except RuntimeError as error:
+                if "DataLoader worker" not in str(error):
+                    raise
+                raise BikeError(
+                    "A loader process was killed, perhaps for want of memory. Use fewer workers."
+                ) from error
+            if isinstance(item, _Failure):
+                self.close()
+                raise item.kind(item.message)
+            yield item
+
+    def _read_ahead(self, plans: list[Plan]) -> Iterator[Batch | _Failure]:
+        self._plans[:] = plans  # the very list that the DataLoader, kept with its workers, goes through again
         if self._ahead is None:
             self._ahead = DataLoader(
                 self,
                 batch_size=None,
-                sampler=_Plans(self),
-                num_workers=self.workers,
+                sampler=self._plans,
+                num_workers=self._workers,
                 collate_fn=_as_it_is,
-                pin_memory=pin_memory,
+                pin_memory=self._pin_memory,
                 persistent_workers=True,
                 worker_init_fn=_leave_signals,
             )
-        self._plans = plans
         return iter(self._ahead)
-
-    @property
-    def plans(self) -> list[Plan]:
-        """The plans being read."""
-        return self._plans
 
     def close(self) -> None:
         """Let the workers go; a later iteration starts new ones."""
         self._ahead = None
-
-
-class _Plans:
-    def __init__(self, reader: BatchReader) -> None:
-        self._reader = reader
-
-    def __iter__(self) -> Iterator[Plan]:
-        return iter(self._reader.plans)
-
-    def __len__(self) -> int:
-        return len(self._reader.plans)
 
 
 def _leave_signals(_worker: int) -> None:
@@ -139,31 +159,3 @@ def _leave_signals(_worker: int) -> None:
 
 def _as_it_is(batch: Any) -> Any:
     return batch
-
-
-def read_batches(reader: BatchReader, plans: list[Plan], *, pin_memory: bool) -> Iterator[Batch]:
-    """Read planned batches one after another.
-
-    Raises:
-        DataError: a sample can't be read.
-        BikeError: a worker was killed, or remote shards can't be reached.
-    """
-    if reader.workers == 0 or not plans:
-        for plan in plans:
-            batch = reader.read(*plan)
-            yield batch.pin_memory() if pin_memory else batch
-        return
-    items = reader.ahead(plans, pin_memory=pin_memory)
-    while True:
-        try:
-            item = next(items)
-        except StopIteration:
-            return
-        except RuntimeError as error:
-            if "DataLoader worker" not in str(error):
-                raise
-            raise BikeError("A loader process was killed, perhaps for want of memory. Use fewer workers.") from error
-        if isinstance(item, _Failure):
-            reader.close()
-            raise item.kind(item.message)
-        yield item

@@ -1,7 +1,19 @@
 """Which frames of a video make a clip. Pure arithmetic; indices count from 0.
 
+Every policy on a video of n = 10 frames with T = 4 segments, and the dense ones on n = 200, too::
+
+    validation                0 2 5 7                            the first frame of each quarter
+    test, 1 clip              0 2 5 7
+    test, 3 clips             0 2 5 7   0 2 5 7   1 3 6 8        starts 0, 0.75, 1.5, rounded down
+    training                  0–2 2–4 4–7 7–9                    one frame of each range, ends included
+    dense test, 1 clip        0 2 4 6                            0 32 64 96, read in a circle of 10
+    dense training            0 2 4 6                            a window is longer than the video: no choice
+    dense test, n = 200       36 68 100 132                      the middle window of 128 frames, stride 32
+    the same, 3 clips         0 32 64 96   36 68 100 132   72 104 136 168
+    dense training, n = 200   s s+32 s+64 s+96                   s from 0 to 72
+
 A trimmed instance is a range of its video's frames: take ``span = instance_range(...)``, ask for indices of
-``len(span)`` frames and pass ``first_frame=span.start``.
+``len(span)`` frames and pass ``first_frame=span.start``. In frames 20 to 29 of a video, validation takes 20 22 25 27.
 """
 
 from __future__ import annotations
@@ -68,6 +80,7 @@ def test_indices(
         starts = [spare // 2] if num_clips == 1 else [spare // (num_clips - 1) * k for k in range(num_clips)]
     else:
         offsets = [num_frames / num_segments * i for i in range(num_segments)]
+        # With fewer frames than segments n / T - 1 is negative, and so are starts: `% num_frames` below goes round.
         starts = [math.floor(start) for start in np.linspace(0, num_frames / num_segments - 1, num_clips)]
     return [first_frame + int(start + offset) % num_frames for start in starts for offset in offsets]
 
@@ -87,7 +100,7 @@ def training_bounds(num_frames: int, num_segments: int) -> tuple[list[int], list
         ValueError: a count below 1.
     """
     _check_counts(num_frames, num_segments, 0)
-    size = (num_frames - 1) / num_segments
+    size = (num_frames - 1) / num_segments  # between the first and the last frame, so that both can be drawn
     edges = [round(size * i) for i in range(num_segments + 1)]
     return edges[:-1], edges[1:]
 

@@ -1,4 +1,14 @@
-"""One sample to its views: which frames, read once, cut and scaled; bytes all along."""
+"""One sample to its views: which frames, read once, cut and scaled; bytes all along.
+
+A video of 10 frames in T = 4 segments, evaluated in 2 clips × 3 crops::
+
+    frames asked for     0 2 5 7 (clip 0)  1 3 6 8 (clip 1)
+    frames read          0 2 5 7 1 3 6 8, each once; a shorter video would repeat some
+    crops cut            left, right, centre of each
+    views                left 0, left 1, right 0, right 1, centre 0, centre 1: uint8 (6, 4, 3, S, S)
+
+Training makes one view of it: a frame drawn out of each segment, one random window for all four.
+"""
 
 from __future__ import annotations
 
@@ -11,7 +21,8 @@ from bike.data.order import sample_generator
 from bike.data.spatial import draw_gray, draw_train_crop, test_crops, train_views
 from bike.data.temporal import test_indices, training_indices
 from bike.errors import DataError
-from bike.frames.open import FrameSource, GraySource
+from bike.frames.source import FrameSource
+from bike.params import Sampling
 from bike.records import Sample, instance_range
 
 
@@ -38,25 +49,21 @@ class TrainingViews:
     input_size: int
     short_side: int | None
     seed: int
-    dense: bool
-    augment: bool
-    min_area: float
-    flip: float
-    grayscale: float
+    sampling: Sampling
 
     def __call__(self, sample: Sample, source: FrameSource, epoch: int, row: int) -> Tensor:
         """Uint8 (1, T, 3, S, S)."""
-        generator = sample_generator(self.seed, epoch, row)
+        # The order of the draws (frames, grayscale, crop) is fixed: another one would change every training.
+        generator, chosen = sample_generator(self.seed, epoch, row), self.sampling
         span = sample_span(sample, source)
-        indices = training_indices(len(span), self.num_segments, generator, dense=self.dense, first_frame=span.start)
-        if not self.augment:
+        indices = training_indices(len(span), self.num_segments, generator, dense=chosen.dense, first_frame=span.start)
+        if not chosen.augment:
             frames = torch.from_numpy(source.read(sample.video, indices))
             return test_crops(frames, self.input_size, 1, short_side=self.short_side)[None]
-        gray = draw_gray(generator, self.grayscale)
-        read = source.read_gray if gray and isinstance(source, GraySource) else source.read
-        frames = torch.from_numpy(read(sample.video, indices))
+        gray = draw_gray(generator, chosen.grayscale)
+        frames = torch.from_numpy(source.read(sample.video, indices, gray=gray))
         height, width = frames.shape[1:3]
-        crop = draw_train_crop(generator, height, width, grayscale=gray, min_area=self.min_area, flip=self.flip)
+        crop = draw_train_crop(generator, height, width, grayscale=gray, min_area=chosen.min_area, flip=chosen.flip)
         return train_views(frames, crop, self.input_size)[None]
 
 
@@ -75,11 +82,11 @@ class EvaluationViews:
         """Uint8 (crops · clips, T, 3, S, S), crop-major; ``epoch`` and ``row`` change nothing."""
         span = sample_span(sample, source)
         indices = test_indices(len(span), self.num_segments, self.clips, self.dense, first_frame=span.start)
-        needed = list(dict.fromkeys(indices))
+        needed = list(dict.fromkeys(indices))  # clips overlap, and short videos repeat frames: each is decoded once
         frames = torch.from_numpy(source.read(sample.video, needed))
         cut = test_crops(frames, self.input_size, self.crops, short_side=self.short_side)
         views = cut.permute(0, 2, 3, 1).view(self.crops, len(needed), self.input_size, self.input_size, 3)
-        if len(needed) < len(indices):
+        if len(needed) < len(indices):  # put the repeats back: [0, 1] read for [0, 0, 1, 1] becomes crops of all four
             place = {index: number for number, index in enumerate(needed)}
             views = views.index_select(1, torch.tensor([place[index] for index in indices]))
         return views.reshape(-1, self.num_segments, self.input_size, self.input_size, 3).movedim(-1, 2)

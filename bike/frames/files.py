@@ -6,26 +6,25 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from bike.errors import DataError, one_line
-from bike.files import existing_dir, open_regular, read_regular
+from bike.errors import DataError
+from bike.files import existing_dir, open_regular, read_regular, unreadable
 from bike.formats.folders import frame_files
 from bike.formats.packs import PACK_SUFFIX, read_frames, scan_offsets
-from bike.frames.source import FileWindow, Frames, Recent
+from bike.frames.source import FileWindow, Frames, FrameSource, Recent
 from bike.names import leads_out
 from bike.records import Sample, read_manifest
 
 
-class PackSource:
+class PackSource(FrameSource):
     """Frames out of a folder of frame packs and its ``manifest.csv``.
 
     Args:
         folder: as written by ``bike extract``.
-        manifest: the extraction manifest; None: ``manifest.csv`` in ``folder``.
     """
 
-    def __init__(self, folder: Path | str, manifest: Path | str | None = None) -> None:
+    def __init__(self, folder: Path | str) -> None:
         self.folder = existing_dir(folder)
-        records = read_manifest(self.folder / "manifest.csv" if manifest is None else manifest)
+        records = read_manifest(self.folder / "manifest.csv")
         self._known = {record.key: (record.frames, record.fps) for record in records if record.status == "ok"}
         self._offsets: Recent[list[int]] = Recent(256)
 
@@ -37,15 +36,8 @@ class PackSource:
         """Frames per second."""
         return self._record(video)[1]
 
-    def read(self, video: str, frame_indices: Sequence[int]) -> Frames:
-        """Decode chosen frames; see :class:`bike.frames.open.FrameSource`."""
-        return self._read(video, frame_indices, gray=False)
-
-    def read_gray(self, video: str, frame_indices: Sequence[int]) -> Frames:
-        """Decode the luma of chosen frames; see :class:`bike.frames.open.GraySource`."""
-        return self._read(video, frame_indices, gray=True)
-
-    def _read(self, video: str, frame_indices: Sequence[int], *, gray: bool) -> Frames:
+    def read(self, video: str, frame_indices: Sequence[int], *, gray: bool = False) -> Frames:
+        """Decode chosen frames; see :class:`bike.frames.source.FrameSource`."""
         path = self.folder / f"{video}{PACK_SUFFIX}"
         offsets = self._offsets.get(video, self._scan)
         try:
@@ -55,7 +47,7 @@ class PackSource:
         except DataError as error:
             raise DataError(f"{path}: {error}") from error
         except OSError as error:
-            raise DataError(f"{path}: can't be read ({one_line(error.strerror or error)}).") from error
+            raise unreadable(path, error) from error
 
     def _record(self, video: str) -> tuple[int, float]:
         if video not in self._known:
@@ -69,12 +61,10 @@ class PackSource:
         except DataError as error:
             raise DataError(f"{path}: {error}") from error
         except OSError as error:
-            raise DataError(
-                f"{path}: can't be read ({one_line(error.strerror or error)}). Run `bike extract` again."
-            ) from error
+            raise DataError(f"{unreadable(path, error)} Run `bike extract` again.") from error
 
 
-class FolderSource:
+class FolderSource(FrameSource):
     """Frames out of folders of JPEGs: published-style ones, or those of ``bike extract --layout folders``.
 
     A video's frames lie in ``<folder>/<video key>`` or ``<folder>/<path>``, as ``img_00001.jpg`` and the like.
@@ -101,15 +91,8 @@ class FolderSource:
         """Frames per second."""
         return self._rates.get(video, self._fps)
 
-    def read(self, video: str, frame_indices: Sequence[int]) -> Frames:
-        """Decode chosen frames; see :class:`bike.frames.open.FrameSource`."""
-        return self._read(video, frame_indices, gray=False)
-
-    def read_gray(self, video: str, frame_indices: Sequence[int]) -> Frames:
-        """Decode the luma of chosen frames; see :class:`bike.frames.open.GraySource`."""
-        return self._read(video, frame_indices, gray=True)
-
-    def _read(self, video: str, frame_indices: Sequence[int], *, gray: bool) -> Frames:
+    def read(self, video: str, frame_indices: Sequence[int], *, gray: bool = False) -> Frames:
+        """Decode chosen frames; see :class:`bike.frames.source.FrameSource`."""
         files = self._files.get(video, self._list)
         wanted = sorted(set(frame_indices))
         if wanted and not 0 <= wanted[0] <= wanted[-1] < len(files):
@@ -117,7 +100,7 @@ class FolderSource:
         try:
             pieces = [read_regular(files[index]) for index in wanted]
         except OSError as error:
-            raise DataError(f"{error.filename}: can't be read ({one_line(error.strerror or error)}).") from error
+            raise unreadable(error.filename, error) from error
         offsets = [0]
         for piece in pieces:
             offsets.append(offsets[-1] + len(piece))

@@ -1,133 +1,112 @@
-"""Where frames come from: shards, frame packs, frame folders, videos. The loader knows them by three methods only."""
+"""Where frames come from: a place to its source, by a table of kinds. The loader treats all sources alike."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-
-import numpy as np
 
 from bike.errors import DataError
 from bike.files import existing_dir
-from bike.formats.packs import MAX_READ_PIXELS, PACK_SUFFIX
+from bike.formats.packs import PACK_SUFFIX
+from bike.formats.shards import MANIFEST_NAME
 from bike.frames.files import FolderSource, PackSource
 from bike.frames.remote import remote_url
 from bike.frames.shards import RemoteShardSource, ShardSource
-from bike.frames.source import Frames, FrameSource, GraySource, Recent
+from bike.frames.source import Frames, FrameSource
 from bike.frames.videos import VideoSource
 from bike.records import Sample
+from bike.video.decode import Decoder, check_decoder
 
 __all__ = [
-    "CachedSource",
     "FolderSource",
     "FrameSource",
     "Frames",
-    "GraySource",
     "PackSource",
-    "Recent",
     "RemoteShardSource",
     "ShardSource",
     "VideoSource",
     "open_source",
 ]
 
-_Read = Callable[[str, Sequence[int]], Frames]
+_Place = Path | str
+_Samples = Sequence[Sample]
+_NUM_TRIED = 10  # samples of the list that are looked for in a folder
 
 
-class CachedSource:
-    """Keeps decoded videos of another source in memory, for data sets that are small once decoded.
-
-    All frames of a video are decoded when it is first asked for, until one does not fit; from then on others are read
-    through. Each process has its own cache, so it pays with ``workers=0``, or over many epochs.
-
-    Args:
-        source: any source.
-        cache_mb: room for decoded frames, in 10^6 bytes.
-    """
-
-    def __init__(self, source: FrameSource, cache_mb: float) -> None:
-        self.source = source
-        self._room = int(cache_mb * 1e6)
-        self._full = False
-        self._videos: dict[str, Frames] = {}
-        self._gray: dict[str, Frames] = {}
-
-    def num_frames(self, video: str) -> int:
-        """Frames of a video."""
-        return self.source.num_frames(video)
-
-    def fps(self, video: str) -> float:
-        """Frames per second."""
-        return self.source.fps(video)
-
-    def read(self, video: str, frame_indices: Sequence[int]) -> Frames:
-        """Decode chosen frames; see :class:`bike.frames.open.FrameSource`."""
-        return self._cached(video, frame_indices, self.source.read, self._videos)
-
-    def read_gray(self, video: str, frame_indices: Sequence[int]) -> Frames:
-        """Decode the luma of chosen frames, if the source can; see :class:`bike.frames.open.GraySource`."""
-        if isinstance(self.source, GraySource):
-            return self._cached(video, frame_indices, self.source.read_gray, self._gray)
-        return self.read(video, frame_indices)
-
-    def _cached(self, video: str, indices: Sequence[int], read: _Read, videos: dict[str, Frames]) -> Frames:
-        kept = videos.get(video)
-        if kept is None:
-            some = read(video, indices)
-            count = self.source.num_frames(video)
-            needed = some[0].nbytes * count
-            if self._full or needed > self._room or some[0].size // some.shape[3] * count > MAX_READ_PIXELS:
-                self._full = self._full or needed > self._room
-                return some
-            kept = videos[video] = _completed(video, some, indices, count, read)
-            self._room -= needed
-        if min(indices) < 0 or max(indices) >= len(kept):
-            raise DataError(f"{video}: no frame {max(indices)} (it has {len(kept)}).")
-        return kept[np.asarray(indices, dtype=np.intp)]
-
-
-def _completed(video: str, some: Frames, indices: Sequence[int], count: int, read: _Read) -> Frames:
-    """All frames of a video, of which ``some`` are decoded already."""
-    kept = np.empty((count, *some.shape[1:]), np.uint8)
-    kept[np.asarray(indices, dtype=np.intp)] = some
-    rest = sorted(set(range(count)) - set(indices))
-    if rest:
-        others = read(video, rest)
-        if others.shape[1:] != some.shape[1:]:
-            raise DataError(f"{video}: its frames are of different sizes. Extract the video again.")
-        kept[rest] = others
-    return kept
-
-
-def open_source(place: Path | str, samples: Sequence[Sample], *, fps: float = 0.0) -> FrameSource:
+def open_source(place: Path | str, samples: Sequence[Sample], *, decoder: str = "pyav") -> FrameSource:
     """The source for a place.
 
     Args:
         place: folder of shards (or its ``s3://`` or ``http://`` address), of frame packs with their manifest, of
             published-style frame folders, or of videos (also a tar of videos).
         samples: rows of the list, which say where in the place a video lies.
-        fps: frames per second of frame folders, which do not say it.
+        decoder: ``pyav`` or ``decord``, for videos and shards of videos; stored frames need neither.
 
     Raises:
+        BikeError: no such place, an unknown decoder, or one that is not installed.
         DataError: the place is none of these.
     """
-    url = remote_url(place)
-    if url is not None:
-        return RemoteShardSource(url)
-    if Path(place).is_file():
-        return VideoSource.from_media(place, samples)
-    folder = existing_dir(place)
-    if (folder / "manifest.json").is_file():
-        return ShardSource(folder)
-    if (folder / "manifest.csv").is_file() and any(folder.glob(f"*{PACK_SUFFIX}")):
-        return PackSource(folder)
-    paths = [folder / sample.path for sample in samples[:10] if not Path(sample.path).is_absolute()]
-    if any(path.is_dir() for path in [*paths, *(folder / sample.video for sample in samples[:10])]):
-        return FolderSource(folder, samples, fps=fps)
-    if any(path.is_file() for path in paths):
-        return VideoSource.from_media(folder, samples)
-    if any(folder.glob("*.tar")):
-        return ShardSource(folder)  # raises: the manifest is missing
+    chosen = check_decoder(decoder)
+    for fits, source in _KINDS:
+        if fits(place, samples):
+            return source(place, samples, chosen)
     raise DataError(
-        f"{folder}: no shards, frame packs, frame folders or videos of the list. Run `bike shard` or `bike extract`."
+        f"{existing_dir(place)}: no shards, frame packs, frame folders or videos of the list. "
+        "Run `bike shard` or `bike extract`."
     )
+
+
+def _is_address(place: _Place, _: _Samples) -> bool:
+    return remote_url(place) is not None
+
+
+def _is_file(place: _Place, _: _Samples) -> bool:
+    return Path(place).is_file()
+
+
+def _has_shards(place: _Place, _: _Samples) -> bool:
+    return Path(place, MANIFEST_NAME).is_file()
+
+
+def _has_packs(place: _Place, _: _Samples) -> bool:
+    return Path(place, "manifest.csv").is_file() and any(Path(place).glob(f"*{PACK_SUFFIX}"))
+
+
+def _has_frame_folders(place: _Place, samples: _Samples) -> bool:
+    by_key = (Path(place, sample.video) for sample in samples[:_NUM_TRIED])
+    return any(path.is_dir() for path in (*_paths(place, samples), *by_key))
+
+
+def _has_videos(place: _Place, samples: _Samples) -> bool:
+    return any(path.is_file() for path in _paths(place, samples))
+
+
+def _has_tars(place: _Place, _: _Samples) -> bool:
+    return any(Path(place).glob("*.tar"))
+
+
+def _paths(place: _Place, samples: _Samples) -> Iterator[Path]:
+    return (Path(place, sample.path) for sample in samples[:_NUM_TRIED] if not Path(sample.path).is_absolute())
+
+
+def _shards(place: _Place, _: _Samples, decoder: Decoder) -> FrameSource:
+    return ShardSource(place, decoder=decoder)
+
+
+def _videos(place: _Place, samples: _Samples, decoder: Decoder) -> FrameSource:
+    return VideoSource(place, samples, decoder=decoder)
+
+
+# The first kind that fits is taken: an extraction's folder with a manifest of shards in it holds shards.
+_KINDS: tuple[
+    tuple[Callable[[_Place, _Samples], bool], Callable[[_Place, _Samples, Decoder], FrameSource]],
+    ...,
+] = (
+    (_is_address, lambda place, _, decoder: RemoteShardSource(str(place), decoder=decoder)),
+    (_is_file, _videos),
+    (_has_shards, _shards),
+    (_has_packs, lambda place, _samples, _decoder: PackSource(place)),
+    (_has_frame_folders, lambda place, samples, _: FolderSource(place, samples)),
+    (_has_videos, _videos),
+    (_has_tars, _shards),  # which says that their manifest is missing
+)

@@ -6,9 +6,10 @@ import threading
 from collections.abc import Callable, Sequence
 
 from bike.errors import BikeError
+from bike.frames.source import Prefetch
 
 
-class ShardsAhead:
+class ShardsAhead(Prefetch):
     """A thread that fetches shards in the order of their first use, ``lookahead`` of them before their turn.
 
     Use as a context: it ends with the epoch, or when the epoch is left early.

@@ -15,37 +15,46 @@ from bike.formats.packs import read_frames
 from bike.formats.shards import INDEX_NAME, ShardIndex, StoredVideo, parse_stored, read_shard_manifest
 from bike.frames.prefetch import ShardsAhead
 from bike.frames.remote import RemoteFolder
-from bike.frames.source import FileWindow, Frames, Recent
+from bike.frames.source import FileWindow, Frames, FrameSource, Prefetch, Recent
 from bike.records import Sample
+from bike.video.decode import Decoder, decode_frames
 from bike.video.file import VideoFile
 
 _OPEN_FILES = 64
 _KEPT_JSONS = 4096
+_HAS_PROC = Path("/proc/self/fd").is_dir()  # Linux
 
 
-class ShardSource:
+class ShardSource(FrameSource):
     """Frames out of a local folder of shards. Only the bytes of the frames asked for are read.
 
     Args:
         folder: as written by :func:`bike.shard.run.write_shards`.
         short_side: px, for shards that hold video files (``payload="mp4"``); frames in shards are as they are.
+        decoder: ``pyav`` or ``decord``, of video files.
         timeout_seconds: for decoding one sample out of a video file.
 
     Raises:
         DataError: no shards, unfinished or damaged ones.
     """
 
-    def __init__(self, folder: Path | str, *, short_side: int | None = 256, timeout_seconds: float = 60.0) -> None:
-        path = existing_dir(folder)
-        self._begin(str(path), read_shard_manifest(path), path / INDEX_NAME, short_side, timeout_seconds)
-        self._folder = path
+    def __init__(
+        self,
+        folder: Path | str,
+        *,
+        short_side: int | None = 256,
+        decoder: Decoder = "pyav",
+        timeout_seconds: float = 60.0,
+    ) -> None:
+        self._folder = existing_dir(folder)
+        index = ShardIndex(read_shard_manifest(self._folder), self._folder / INDEX_NAME)
+        self._begin(str(self._folder), index, short_side, decoder, timeout_seconds)
 
     def _begin(
-        self, name: str, manifest: dict[str, Any], index: Path, short_side: int | None, timeout_seconds: float
+        self, name: str, index: ShardIndex, short_side: int | None, decoder: Decoder, timeout_seconds: float
     ) -> None:
-        self.name = name
-        self.index = ShardIndex(manifest, index)
-        self._short_side, self._timeout_seconds = short_side, timeout_seconds
+        self.name, self.index = name, index
+        self._short_side, self._decoder, self._timeout_seconds = short_side, decoder, timeout_seconds
         self._open_files: OrderedDict[int, int] = OrderedDict()
         self._stored: Recent[StoredVideo] = Recent(_KEPT_JSONS)
 
@@ -76,15 +85,8 @@ class ShardSource:
         """Number of the shard that a video lies in."""
         return self.index.place(video)[0]
 
-    def read(self, video: str, frame_indices: Sequence[int]) -> Frames:
-        """Decode chosen frames; see :class:`bike.frames.open.FrameSource`."""
-        return self._read(video, frame_indices, gray=False)
-
-    def read_gray(self, video: str, frame_indices: Sequence[int]) -> Frames:
-        """Decode the luma of chosen frames; see :class:`bike.frames.open.GraySource`. Video files give colours."""
-        return self._read(video, frame_indices, gray=True)
-
-    def _read(self, video: str, frame_indices: Sequence[int], *, gray: bool) -> Frames:
+    def read(self, video: str, frame_indices: Sequence[int], *, gray: bool = False) -> Frames:
+        """Decode chosen frames; see :class:`bike.frames.source.FrameSource`. Video files give colours always."""
         stored = self.stored(video)
         number, _, _, offset, size = self.index.place(video)
         with self._opened(number) as descriptor:
@@ -99,16 +101,19 @@ class ShardSource:
                 raise DataError(f"{self._place(number)}: {video}: {one_line(error.strerror or error)}.") from error
 
     def _decode(self, descriptor: int, offset: int, size: int, frame_indices: Sequence[int]) -> Frames:
-        from bike.video.decode import decode_frames
-
-        # By its descriptor: the helper process that decodes finds it even when the cache gives the file up meanwhile.
-        file = VideoFile(f"/proc/{os.getpid()}/fd/{descriptor}", offset, size)
+        # A helper process decodes. By its path it might miss the shard, which the cache may give up meanwhile; through
+        # /proc it opens what this process holds open, and reads no more than it needs. Elsewhere it gets all bytes.
+        file = VideoFile(f"/proc/{os.getpid()}/fd/{descriptor}", offset, size) if _HAS_PROC else None
         try:
             return decode_frames(
-                file, frame_indices, short_side=self._short_side, timeout_seconds=self._timeout_seconds
+                file or os.pread(descriptor, size, offset),
+                frame_indices,
+                backend=self._decoder,
+                short_side=self._short_side,
+                timeout_seconds=self._timeout_seconds,
             )
-        except DataError as error:
-            raise DataError(str(error).removeprefix(f"{file.path}: ")) from error
+        except DataError as error:  # which begins with a name that says nothing to a reader
+            raise DataError(str(error).partition(": ")[2]) from error
 
     def _parse(self, video: str) -> StoredVideo:
         number, offset, size, _, payload_size = self.index.place(video)
@@ -156,7 +161,7 @@ class RemoteShardSource(ShardSource):
         url: ``s3://``, ``http://`` or ``https://`` address of a folder of shards.
         cache, max_cache_mb: where fetched shards are kept, and how much.
         window: shards whose samples the training loader mixes at a time; the cache should hold a few more.
-        short_side, timeout_seconds: as for :class:`ShardSource`.
+        short_side, decoder, timeout_seconds: as for :class:`ShardSource`.
         **remote: other options of :class:`bike.frames.remote.RemoteFolder`.
     """
 
@@ -168,20 +173,19 @@ class RemoteShardSource(ShardSource):
         max_cache_mb: float | None = None,
         window: int = 4,
         short_side: int | None = 256,
+        decoder: Decoder = "pyav",
         timeout_seconds: float = 60.0,
         **remote: Any,
     ) -> None:
         self.remote = RemoteFolder(url, cache=cache, max_cache_mb=max_cache_mb, **remote)
         self.window = window
-        self._begin(self.remote.url, self.remote.manifest, self.remote.index(), short_side, timeout_seconds)
+        index = ShardIndex(self.remote.manifest, self.remote.index())
+        self._begin(self.remote.url, index, short_side, decoder, timeout_seconds)
 
-    def fetched_ahead(self, videos: Sequence[str], window: int) -> ShardsAhead:
-        """Fetch the shards of an epoch before their turn, as far as the cache has room beside the window in use.
-
-        Args:
-            videos: of the epoch's samples, in order.
-            window: shards in use at a time.
-        """
+    def prefetch(self, videos: Sequence[str], window: int | None) -> Prefetch:
+        """Fetch the shards of an epoch before their turn, as far as the cache has room beside the window in use."""
+        if window is None:  # any shard may be next
+            return super().prefetch(videos, window)
         room = int(self.remote.max_cache_bytes // max(1, *self.index.sizes)) - window
         shards = [self.shard_of(video) for video in videos]
         return ShardsAhead(shards, lambda number: self.remote.fetch(self.index.shards[number]), min(window, room))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import Generic, Protocol, TypeVar, runtime_checkable
+from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,30 +15,67 @@ Frames = NDArray[np.uint8]
 Value = TypeVar("Value")
 
 
-@runtime_checkable
-class FrameSource(Protocol):
-    """Frames of videos by key. Sources can be pickled, and used in forked processes."""
+class Prefetch:
+    """What is fetched ahead of an epoch: nothing, where frames lie near at hand. Use as a context around the epoch."""
 
+    def __enter__(self) -> Prefetch:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def reached(self, position: int) -> None:
+        """The samples before ``position`` were handed over."""
+
+
+class FrameSource(ABC):
+    """Frames of videos by key. Sources can be pickled, and used in forked processes.
+
+    A source must count, time and read the frames of a video. The rest is for sources whose shards are far away; its
+    defaults fit all others, so that the loader treats every source alike.
+
+    Attributes:
+        window: how many shards' samples training mixes at a time; None: those of all shards.
+    """
+
+    window: int | None = None
+
+    @abstractmethod
     def num_frames(self, video: str) -> int:
         """Frames of the video that can be read."""
 
+    @abstractmethod
     def fps(self, video: str) -> float:
         """Frames per second of those frames; 0 when not known."""
 
-    def read(self, video: str, frame_indices: Sequence[int]) -> Frames:
-        """Decode chosen frames, each once: RGB uint8 (T, H, W, 3), in the order asked for.
+    @abstractmethod
+    def read(self, video: str, frame_indices: Sequence[int], *, gray: bool = False) -> Frames:
+        """Decode chosen frames, each once.
+
+        Args:
+            video: its key.
+            frame_indices: frame numbers from 0, in any order, repeats allowed.
+            gray: the caller takes the colour away afterwards, so the luma alone will do where that saves work.
+
+        Returns:
+            RGB, uint8 (T, H, W, 3), in the order asked for; with ``gray`` perhaps luma, uint8 (T, H, W, 1).
 
         Raises:
             DataError: the video or a frame is not there, or is damaged.
         """
 
+    def shard_of(self, video: str) -> int:
+        """Number of the shard that a video lies in."""
+        return 0
 
-@runtime_checkable
-class GraySource(Protocol):
-    """A source that saves work where colour is not wanted: frames are stored as luma and chroma."""
+    def prefetch(self, videos: Sequence[str], window: int | None) -> Prefetch:
+        """Begin to bring an epoch's frames near.
 
-    def read_gray(self, video: str, frame_indices: Sequence[int]) -> Frames:
-        """As :meth:`FrameSource.read`, the stored luma alone: uint8 (T, H, W, 1)."""
+        Args:
+            videos: of the epoch's samples, in order.
+            window: shards in use at a time.
+        """
+        return Prefetch()
 
 
 class Recent(Generic[Value]):
@@ -68,4 +106,5 @@ class FileWindow:
         self._descriptor, self._start = descriptor, start
 
     def __getitem__(self, part: slice) -> bytes:
+        # os.pread leaves the file's position alone, which forked workers share.
         return os.pread(self._descriptor, part.stop - part.start, self._start + part.start)

@@ -1,77 +1,53 @@
-"""Frames straight out of video files: no extraction, at the price of decoding every video anew in every epoch."""
+"""Frames straight out of video files: no extraction, at the price of decoding every video again in every epoch."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from bike.errors import DataError
-from bike.frames.source import Frames, Recent
+from bike.frames.source import Frames, FrameSource, Recent
 from bike.records import Sample, read_manifest
 from bike.video.decode import Decoder, VideoFacts, decode_frames, probe_video
 from bike.video.file import VideoFile
 
 
-class VideoSource:
+class VideoSource(FrameSource):
     """Frames out of videos, decoded in a helper process that is killed when it takes too long.
 
     Frame numbers are those of ``bike extract``, so samples draw the same frames as from packs or shards.
 
     Args:
-        files: the file of each video (a path, or a part of a file).
-        facts: frames and frames per second by video, from an extraction manifest; a video that is not in it is decoded
-            once more to count its frames.
+        media: folder, list, CSV or tar of videos, as for ``bike extract``.
+        samples: rows of the list, which give the path of each video.
+        manifest: extraction manifest with frame counts, if there is one (of an extraction without ``--fps``); a video
+            that is not in it is decoded once more to count its frames.
         short_side: px the shorter side is shrunk to; None: as it is.
-        backend: ``pyav`` or ``decord``.
+        decoder: ``pyav`` or ``decord``. Frames are counted by pyav, which counts what decodes.
         timeout_seconds: for the frames of one sample.
+
+    Raises:
+        DataError: no videos at all.
     """
 
     def __init__(
         self,
-        files: Mapping[str, Path | VideoFile],
-        *,
-        facts: Mapping[str, tuple[int, float]] | None = None,
-        short_side: int | None = 256,
-        backend: Decoder = "pyav",
-        timeout_seconds: float = 60.0,
-    ) -> None:
-        self._files, self._facts = dict(files), dict(facts or {})
-        self._short_side, self._backend, self._timeout_seconds = short_side, backend, timeout_seconds
-        self._probed: Recent[VideoFacts] = Recent(1 << 20)
-
-    @classmethod
-    def from_media(
-        cls,
         media: Path | str,
         samples: Sequence[Sample],
         *,
         manifest: Path | str | None = None,
         short_side: int | None = 256,
-        backend: Decoder = "pyav",
+        decoder: Decoder = "pyav",
         timeout_seconds: float = 60.0,
-    ) -> VideoSource:
-        """Find the videos of a list by path.
-
-        Args:
-            media: folder, list, CSV or tar of videos, as for ``bike extract``.
-            samples: rows of the list.
-            manifest: extraction manifest with frame counts, if there is one (of an extraction without ``--fps``).
-            short_side, backend, timeout_seconds: as for the class.
-
-        Raises:
-            DataError: no videos at all.
-        """
+    ) -> None:
         from bike.video.find import find_videos
 
         found = {video.path: video.file for video in find_videos(media) if not video.problem}
         records = [] if manifest is None else read_manifest(manifest)
-        return cls(
-            {sample.video: found[sample.path] for sample in samples if sample.path in found},
-            facts={record.key: (record.frames, record.fps) for record in records if record.status == "ok"},
-            short_side=short_side,
-            backend=backend,
-            timeout_seconds=timeout_seconds,
-        )
+        self._files = {sample.video: found[sample.path] for sample in samples if sample.path in found}
+        self._facts = {record.key: (record.frames, record.fps) for record in records if record.status == "ok"}
+        self._short_side, self._decoder, self._timeout_seconds = short_side, decoder, timeout_seconds
+        self._probed: Recent[VideoFacts] = Recent(1 << 20)
 
     def num_frames(self, video: str) -> int:
         """Frames that decode."""
@@ -81,12 +57,12 @@ class VideoSource:
         """Frames per second."""
         return self._facts[video][1] if video in self._facts else self._probe(video).fps
 
-    def read(self, video: str, frame_indices: Sequence[int]) -> Frames:
-        """Decode chosen frames; see :class:`bike.frames.open.FrameSource`."""
+    def read(self, video: str, frame_indices: Sequence[int], *, gray: bool = False) -> Frames:
+        """Decode chosen frames, in colour always; see :class:`bike.frames.source.FrameSource`."""
         return decode_frames(
             self._file(video),
             frame_indices,
-            backend=self._backend,
+            backend=self._decoder,
             short_side=self._short_side,
             timeout_seconds=self._timeout_seconds,
         )
@@ -94,7 +70,7 @@ class VideoSource:
     def _probe(self, video: str) -> VideoFacts:
         return self._probed.get(video, lambda key: probe_video(self._file(key), timeout_seconds=self._timeout_seconds))
 
-    def _file(self, video: str) -> Path | VideoFile:
+    def _file(self, video: str) -> VideoFile:
         if video not in self._files:
             raise DataError(f"{video}: not among the videos. Check the folder of videos against the list.")
         return self._files[video]

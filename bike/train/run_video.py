@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator
 from pathlib import Path
+
+from torch import Tensor
 
 from bike.checkpoint import Place, check_places, fingerprint
 from bike.data.inputs import Inputs, read_inputs
-from bike.data.loader import TrainingBatches, training_batches
+from bike.data.loader import training_batches
 from bike.distributed import World, join_world
 from bike.errors import BikeError, ParamsError
 from bike.files import sha256
@@ -22,7 +25,7 @@ from bike.train.branches import VideoBranch, choose_trained
 from bike.train.fit import Job, finish, fit
 from bike.train.optim import PublishedUpdater
 from bike.train.outcome import Trained, check_trainable
-from bike.train.validation import Validation, VideoBatches
+from bike.train.validation import Validation
 
 log = logging.getLogger("bike")
 
@@ -38,6 +41,7 @@ def train_video(
     val_frames: Path | str | None = None,
     temporal: str | None = None,
     interaction: str | None = None,
+    decoder: str = "pyav",
     place: Place = Place(),
 ) -> Trained:
     """Fine-tune CLIP with a video head.
@@ -51,6 +55,7 @@ def train_video(
         labels: class names, ``id,name``.
         out: checkpoint to write, last of all.
         temporal, interaction: in place of those in ``params.model``.
+        decoder: ``pyav`` or ``decord``, where frames are decoded from videos.
         place: device, state, curves and so on; without ``state_dir`` no state is kept.
 
     Raises:
@@ -59,19 +64,24 @@ def train_video(
     """
     model = choose_model(params.model, temporal=temporal, interaction=interaction)
     settings, out = params.train, Path(out)
-    training = read_inputs(train_list, labels, train_frames)
+    training = read_inputs(train_list, labels, train_frames, decoder=decoder)
     check_trainable(training.samples, train_list)
     validation = None
     if val_list is not None:
         if val_frames is None:
             raise BikeError("Validation: a list is given, but not where its frames are. Give both or none.")
-        validation = read_inputs(val_list, labels, val_frames)
+        validation = read_inputs(val_list, labels, val_frames, decoder=decoder)
     weights = find_file(resolve(model.start_from or model.weights))
     with join_world(device=place.device, threads=settings.threads) as world:
         if world.is_main:
             check_places(out, place)
         branch, size = _build_branch(model, settings, weights, training, world)
-        batches = VideoBatches(_training_batches(training, model, settings, size, world, place.workers))
+        batches = _Clips(training, model, settings, size, world, place.workers)
+        validate = None
+        if validation is not None:
+            validate = Validation(
+                branch, validation, model=model, settings=settings, world=world, workers=place.workers
+            )
         job = Job(
             title=f"train {model.temporal}+{model.interaction}",
             epochs=settings.epochs,
@@ -84,9 +94,7 @@ def train_video(
                 training=training.checksums,
                 validation={} if validation is None else validation.checksums,
             ),
-            validate=None
-            if validation is None
-            else _validation(branch, validation, model, settings, world, place.workers),
+            validate=validate,
             validate_every=settings.validate_every,
         )
         updater = PublishedUpdater(branch.parts, settings, len(batches), world.device)
@@ -118,39 +126,28 @@ def _build_branch(
     return VideoBranch(encoder, head, ids, train_text=not settings.fix_text), size
 
 
-def _training_batches(
-    inputs: Inputs, model: Model, settings: Train, size: int, world: World, workers: int
-) -> TrainingBatches:
-    return training_batches(
-        inputs.samples,
-        inputs.source,
-        num_segments=model.frames,
-        batch_size=settings.batch_size,
-        input_size=size,
-        short_side=model.short_side,
-        rank=world.rank,
-        world_size=world.size,
-        seed=settings.seed,
-        dense=settings.dense,
-        augment=settings.augment,
-        min_area=settings.min_area,
-        flip=settings.flip,
-        grayscale=settings.grayscale,
-        workers=workers,
-        pin_memory=world.device.type == "cuda",
-    )
+class _Clips:
+    """The loader as :func:`bike.train.fit.fit` takes it: of each batch the clips (B, T, 3, S, S) and their labels."""
 
+    def __init__(self, inputs: Inputs, model: Model, settings: Train, size: int, world: World, workers: int) -> None:
+        self._loader = training_batches(
+            inputs.samples,
+            inputs.source,
+            num_segments=model.frames,
+            batch_size=settings.batch_size,
+            input_size=size,
+            short_side=model.short_side,
+            sampling=settings,
+            seed=settings.seed,
+            rank=world.rank,
+            world_size=world.size,
+            workers=workers,
+            pin_memory=world.device.type == "cuda",
+        )
+        self.close = self._loader.close
 
-def _validation(
-    branch: VideoBranch, inputs: Inputs, model: Model, settings: Train, world: World, workers: int
-) -> Validation:
-    return Validation(
-        branch,
-        inputs.samples,
-        inputs.source,
-        inputs.names,
-        model=model,
-        settings=settings,
-        world=world,
-        workers=workers,
-    )
+    def __len__(self) -> int:
+        return len(self._loader)
+
+    def epoch(self, epoch: int, first_step: int) -> Iterator[tuple[Tensor, Tensor]]:
+        return ((batch.frames[:, 0], batch.labels) for batch in self._loader.epoch(epoch, first_step))

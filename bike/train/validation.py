@@ -1,41 +1,21 @@
-"""Where the video branch's training samples come from, and how it is validated between epochs."""
+"""How the video branch is validated between epochs."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
 import torch
-from torch import Tensor
 
-from bike.data.loader import Batch, TrainingBatches, evaluation_batches
+from bike.data.inputs import Inputs
+from bike.data.loader import Batch, evaluation_batches
 from bike.distributed import World, collect_rows, working_type
 from bike.evaluate.scores import targets_of
-from bike.frames.open import FrameSource
 from bike.model.scorer import Scorer
 from bike.params import Model, Train
-from bike.records import Sample
 from bike.train.branches import VideoBranch
 from bike.train.outcome import validation_metrics
 
 KEPT_BYTES = 2**28  # validation clips up to this size stay in memory between epochs
-
-
-class VideoBatches:
-    """The loader's batches as :func:`bike.train.fit.fit` takes them."""
-
-    def __init__(self, loader: TrainingBatches) -> None:
-        self._loader = loader
-
-    def __len__(self) -> int:
-        return len(self._loader)
-
-    def epoch(self, epoch: int, first_step: int) -> Iterator[tuple[Tensor, Tensor]]:
-        self._loader.load_state_dict({**self._loader.state_dict(), "epoch": epoch, "step": first_step})
-        for batch in self._loader:
-            yield batch.frames[:, 0], batch.labels
-
-    def close(self) -> None:
-        self._loader.close()
 
 
 class Validation:
@@ -47,21 +27,19 @@ class Validation:
     def __init__(
         self,
         branch: VideoBranch,
-        samples: list[Sample],
-        source: FrameSource,
-        names: list[str],
+        inputs: Inputs,
         *,
         model: Model,
         settings: Train,
         world: World,
         workers: int,
     ) -> None:
-        self._branch, self._names, self._prompt, self._world = branch, names, model.prompt, world
+        self._branch, self._names, self._prompt, self._world = branch, inputs.names, model.prompt, world
         size = branch.encoder.input_size
         self._working_type = working_type(settings.precision, world.device)
         self._batches = evaluation_batches(
-            samples,
-            source,
+            inputs.samples,
+            inputs.source,
             num_segments=model.frames,
             input_size=size,
             short_side=model.short_side,
@@ -71,9 +49,9 @@ class Validation:
             world_size=world.size,
             workers=workers,
         )
-        self._targets = targets_of(samples, len(names))
+        self._targets = targets_of(inputs.samples, len(inputs.names))
         clip_bytes = model.frames * 3 * size * size
-        self._keep = len(samples) * clip_bytes <= KEPT_BYTES
+        self._keep = len(inputs.samples) * clip_bytes <= KEPT_BYTES
         self._kept: list[Batch] = []
 
     def __call__(self) -> dict[str, float]:
@@ -105,5 +83,5 @@ class Validation:
             if self._keep:
                 self._kept.append(batch)
             yield batch
-        if self._keep:
+        if self._keep:  # nothing will be read again
             self._batches.close()

@@ -6,7 +6,7 @@ import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any, Literal
+from typing import IO, Any, Literal, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,15 +67,27 @@ def decode_frames(
         DataError: the video is unreadable, has no such frame, or took too long; the message names it.
         BikeError: the backend is not installed.
     """
-    if backend == "decord" and not has_module("decord"):
-        raise BikeError(
-            'decoder decord: not installed. Install the extra (`pip install "bike-video[decord]"`) or use pyav.'
-        )
+    check_decoder(backend)
     if not len(indices):
         raise ValueError("indices: none given")
     wanted = [int(index) for index in indices]
     result: Frames = _call(_decode, source, wanted, backend, short_side, timeout_seconds=timeout_seconds)
     return result
+
+
+def check_decoder(name: str) -> Decoder:
+    """``name`` as a decoder that can be used here.
+
+    Raises:
+        BikeError: neither ``pyav`` nor ``decord``, or not installed.
+    """
+    if name not in get_args(Decoder):
+        raise BikeError(f"decoder: unknown (got {name!r}); pyav or decord.")
+    if name == "decord" and not has_module("decord"):
+        raise BikeError(
+            'decoder decord: not installed. Install the extra (`pip install "bike-video[decord]"`) or use pyav.'
+        )
+    return cast(Decoder, name)
 
 
 def probe_video(source: VideoInput, *, keep_partial: bool = False, timeout_seconds: float = 60.0) -> VideoFacts:

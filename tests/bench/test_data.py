@@ -24,6 +24,7 @@ from bike.commands.bench import app
 from bike.data.loader import evaluation_batches, training_batches
 from bike.data.spatial import CLIP_MEAN, CLIP_STD, normalize
 from bike.frames.open import ShardSource
+from bike.params import Sampling
 from bike.records import Sample, write_list
 from bike.shard.run import write_shards
 from bike.video.decode import decode_frames, probe_video
@@ -69,11 +70,16 @@ def test_plain_loader_draws_what_ours_draws(loaders: tuple[ShardSource, list[Sam
     rows = repeat_samples(samples, 8)
     plain = PlainFolder(folders, rows, seed=5, grayscale=0.0)
     ours = training_batches(
-        rows, source, num_segments=SEGMENTS, batch_size=4, input_size=INPUT_SIZE, seed=5, grayscale=0.0
+        rows,
+        source,
+        num_segments=SEGMENTS,
+        batch_size=4,
+        input_size=INPUT_SIZE,
+        seed=5,
+        sampling=Sampling(grayscale=0.0),
     )
-    ours.set_epoch(epoch)
     seen = set()
-    for batch in ours:
+    for batch in ours.epoch(epoch):
         for row, frames in zip(batch.index.tolist(), normalize(batch.frames), strict=True):
             theirs = plain.training(epoch, row)
             assert theirs.shape == frames[0].shape == (SEGMENTS, 3, INPUT_SIZE, INPUT_SIZE)

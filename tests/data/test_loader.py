@@ -9,17 +9,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import torch
 from helpers.shards import FPS, Data, frame_numbers, jpeg, make_data, picture
 
-from bike.data.loader import Batch, TrainingBatches, evaluation_batches, training_batches
-from bike.data.order import epoch_order, rank_part
+from bike.data.loader import Batch, evaluation_batches, training_batches
 from bike.data.spatial import test_crops
 from bike.data.temporal import test_indices, training_bounds
 from bike.errors import BikeError, DataError
 from bike.frames.open import Frames, FrameSource, ShardSource
+from bike.params import Sampling
 from bike.records import Sample
 from bike.shard.run import write_shards
 
@@ -39,7 +38,7 @@ def source(data: Data, tmp_path_factory: pytest.TempPathFactory) -> ShardSource:
     return ShardSource(folder)
 
 
-class Recorder:
+class Recorder(FrameSource):
     """A source that remembers what was asked of it."""
 
     def __init__(self, source: FrameSource) -> None:
@@ -51,9 +50,9 @@ class Recorder:
     def fps(self, video: str) -> float:
         return self.source.fps(video)
 
-    def read(self, video: str, frame_indices: Sequence[int]) -> Frames:
+    def read(self, video: str, frame_indices: Sequence[int], *, gray: bool = False) -> Frames:
         self.asked.append((video, list(frame_indices)))
-        return self.source.read(video, frame_indices)
+        return self.source.read(video, frame_indices, gray=gray)
 
 
 def joined(parts: Sequence[Batch]) -> Batch:
@@ -71,14 +70,9 @@ def same(one: Batch, other: Batch) -> bool:
     return one.keys == other.keys and all(torch.equal(a, b) for a, b in pairs)
 
 
-def epoch(batches: TrainingBatches, number: int) -> list[Batch]:
-    batches.set_epoch(number)
-    return list(batches)
-
-
 def test_a_batch_is_bytes_with_keys_rows_and_labels(data: Data, source: ShardSource) -> None:
     batches = training_batches(data.samples, source, **TRAIN)
-    first = next(iter(batches))
+    first = next(batches.epoch(0))
     assert len(batches) == 3
     assert first.frames.shape == (6, 1, 4, 3, 16, 16)
     assert first.frames.dtype == torch.uint8
@@ -96,8 +90,8 @@ def test_ranks_share_the_same_batches(data: Data, source: ShardSource, world_siz
         for rank in range(world_size)
     ]
     for number in (0, 4):
-        whole = epoch(alone, number)
-        parts = list(zip(*(epoch(rank, number) for rank in ranks), strict=True))
+        whole = list(alone.epoch(number))
+        parts = list(zip(*(rank.epoch(number) for rank in ranks), strict=True))
         assert len(parts) == len(whole) == 4
         assert all(same(batch, joined(part)) for batch, part in zip(whole, parts, strict=True))
         assert sorted(row for batch in whole for row in batch.index.tolist()) == list(range(23))
@@ -108,7 +102,7 @@ def test_workers_change_nothing(data: Data, source: ShardSource, workers: int) -
     here = training_batches(data.samples, source, **TRAIN)
     ahead = training_batches(data.samples, source, workers=workers, **TRAIN)
     for number in (0, 1, 0):
-        assert all(map(same, epoch(here, number), epoch(ahead, number)))
+        assert all(map(same, here.epoch(number), ahead.epoch(number)))
     ahead.close()
     tested = evaluation_batches(data.samples, source, workers=workers, clips=2, crops=3, **TEST)
     assert all(map(same, evaluation_batches(data.samples, source, clips=2, crops=3, **TEST), tested))
@@ -117,80 +111,57 @@ def test_workers_change_nothing(data: Data, source: ShardSource, workers: int) -
 
 def test_epochs_and_seeds_differ_and_repeat(data: Data, source: ShardSource) -> None:
     batches = training_batches(data.samples, source, **TRAIN)
-    zero, one, again = (epoch(batches, number) for number in (0, 1, 0))
+    zero, one, again = (list(batches.epoch(number)) for number in (0, 1, 0))
     assert all(map(same, zero, again))
     assert not any(map(same, zero, one))
     other = training_batches(data.samples, source, **{**TRAIN, "seed": 4})
-    assert not any(map(same, zero, other))
-    assert all(map(same, zero, batches))  # iterating twice without set_epoch repeats the epoch
+    assert not any(map(same, zero, other.epoch(0)))
 
 
 def test_one_sample_draws_the_same_in_any_company(data: Data, source: ShardSource) -> None:
     """What a sample looks like depends on seed, epoch and row, not on the batch size."""
     large = {
         key: view
-        for batch in epoch(training_batches(data.samples, source, **TRAIN), 2)
+        for batch in training_batches(data.samples, source, **TRAIN).epoch(2)
         for key, view in zip(batch.keys, batch.frames, strict=True)
     }
     small = {
         key: view
-        for batch in epoch(training_batches(data.samples, source, **{**TRAIN, "batch_size": 1}), 2)
+        for batch in training_batches(data.samples, source, **{**TRAIN, "batch_size": 1}).epoch(2)
         for key, view in zip(batch.keys, batch.frames, strict=True)
     }
     assert len(small) == 23
     assert all(torch.equal(view, small[key]) for key, view in large.items())
 
 
-@pytest.mark.parametrize("workers", [0, 2])
-def test_state_goes_on_in_the_middle_of_an_epoch(data: Data, source: ShardSource, workers: int) -> None:
-    def fresh(**options: Any) -> TrainingBatches:
-        return training_batches(data.samples, source, drop_last=False, **TRAIN, **options)
-
-    whole = epoch(fresh(), 5)
-    first = fresh(workers=workers)
-    first.set_epoch(5)
-    taken = []
-    for batch in first:
-        taken.append(batch)
-        if len(taken) == 2:
-            state = first.state_dict()
-            break
-    first.close()
-    assert (state["epoch"], state["step"]) == (5, 2)
-    later = fresh(workers=workers)
-    later.load_state_dict(state)
-    later.set_epoch(5)  # as a training loop does
-    rest = list(later)
-    assert all(map(same, whole, taken + rest))
-    assert len(taken + rest) == len(whole)
-    assert later.state_dict()["step"] == len(whole)
-    assert not any(map(same, epoch(later, 6), whole))
-    later.close()
-    parts = []
-    for rank in range(2):
-        shared = fresh(rank=rank, world_size=2)
-        shared.load_state_dict(state)
-        parts.append(list(shared))
-    assert all(same(batch, joined(part)) for batch, part in zip(whole[2:], zip(*parts, strict=True), strict=True))
+@pytest.mark.parametrize(("world_size", "workers"), [(1, 0), (1, 2), (2, 0), (3, 1)])
+def test_an_epoch_goes_on_from_any_step(data: Data, source: ShardSource, world_size: int, workers: int) -> None:
+    """In another process, with other ranks and workers, whatever was read before."""
+    options = {**TRAIN, "drop_last": False}
+    whole = list(training_batches(data.samples, source, **options).epoch(5))
+    assert len(whole) == 4
+    ranks = [
+        training_batches(data.samples, source, rank=rank, world_size=world_size, workers=workers, **options)
+        for rank in range(world_size)
+    ]
+    for batches in ranks:
+        next(batches.epoch(1))  # an epoch that was left early
+    for first_step in (2, 4, 0, 3):
+        rest = list(zip(*(batches.epoch(5, first_step) for batches in ranks), strict=True))
+        assert len(rest) == 4 - first_step  # none after the last
+        assert all(same(batch, joined(parts)) for batch, parts in zip(whole[first_step:], rest, strict=True))
+    later = zip(*(batches.epoch(6) for batches in ranks), strict=True)
+    assert not any(same(batch, joined(parts)) for batch, parts in zip(whole, later, strict=True))
+    for batches in ranks:
+        batches.close()
 
 
-def test_a_state_at_the_end_of_an_epoch_leaves_nothing_over(data: Data, source: ShardSource) -> None:
-    batches = training_batches(data.samples, source, **TRAIN)
-    done = epoch(batches, 1)
-    again = training_batches(data.samples, source, **TRAIN)
-    again.load_state_dict(batches.state_dict())
-    assert again.epoch == 1
-    assert list(again) == []
-    assert not any(map(same, epoch(again, 2), done))
-
-
-def test_a_state_of_another_list_is_refused(data: Data, source: ShardSource) -> None:
-    state = training_batches(data.samples, source, **TRAIN).state_dict()
-    other = training_batches(data.samples[::-1], source, **TRAIN)
-    with pytest.raises(DataError, match="list_crc32 differs"):
-        other.load_state_dict(state)
-    with pytest.raises(DataError, match="batch_size differs"):
-        training_batches(data.samples, source, **{**TRAIN, "batch_size": 5}).load_state_dict(state)
+@pytest.mark.parametrize(("number", "first_step"), [(-1, 0), (0, -1), (0, 4)])
+def test_steps_that_an_epoch_does_not_have_are_the_callers_bug(
+    data: Data, source: ShardSource, number: int, first_step: int
+) -> None:
+    with pytest.raises(ValueError, match="out of range"):
+        next(training_batches(data.samples, source, **TRAIN).epoch(number, first_step))
 
 
 def test_training_frames_lie_in_their_segments(data: Data, source: ShardSource) -> None:
@@ -198,7 +169,7 @@ def test_training_frames_lie_in_their_segments(data: Data, source: ShardSource) 
     batches = training_batches(data.samples, recorder, **TRAIN)
     seen: dict[str, set[tuple[int, ...]]] = {}
     for number in range(6):
-        epoch(batches, number)
+        list(batches.epoch(number))
     for video, indices in recorder.asked:
         low, high = training_bounds(source.num_frames(video), 4)
         assert all(a <= index <= b for a, index, b in zip(low, indices, high, strict=True))
@@ -208,7 +179,8 @@ def test_training_frames_lie_in_their_segments(data: Data, source: ShardSource) 
 
 def test_training_without_augmentation_is_the_centre_crop(data: Data, source: ShardSource) -> None:
     recorder = Recorder(source)
-    batch = next(iter(training_batches(data.samples, recorder, augment=False, **{**TRAIN, "batch_size": 1})))
+    plain = Sampling(augment=False)
+    batch = next(training_batches(data.samples, recorder, sampling=plain, **{**TRAIN, "batch_size": 1}).epoch(0))
     video, indices = recorder.asked[0]
     expected = test_crops(torch.from_numpy(source.read(video, indices)), 16, 1)
     assert torch.equal(batch.frames[0, 0], expected)
@@ -273,7 +245,7 @@ def test_trimmed_samples_stay_inside_their_times(data: Data, source: ShardSource
     recorder.asked.clear()
     batches = training_batches(samples, recorder, **{**TRAIN, "batch_size": 3})
     for number in range(5):
-        (batch,) = epoch(batches, number)
+        (batch,) = batches.epoch(number)
         for row, (_, asked) in zip(batch.index.tolist(), recorder.asked[-3:], strict=True):
             assert set(asked) <= set(spans[row])
     assert FPS == 8
@@ -310,7 +282,7 @@ def test_an_unreadable_sample_is_named_and_not_replaced(tmp_path: Path, workers:
     assert seen == [sample.key for sample in data.samples[:2]]
     train = training_batches(data.samples, source, workers=workers, **{**TRAIN, "batch_size": 5})
     with pytest.raises(DataError, match="clips__v003"):
-        list(train)
+        list(train.epoch(0))
     batches.close()
 
 
@@ -323,7 +295,7 @@ def test_a_video_that_is_not_there_is_named(data: Data, source: ShardSource) -> 
 def test_too_few_samples_for_a_batch(data: Data, source: ShardSource) -> None:
     with pytest.raises(DataError, match="2 samples, fewer than one batch of 6"):
         training_batches(data.samples[:2], source, **TRAIN)
-    (batch,) = training_batches(data.samples[:2], source, drop_last=False, **TRAIN)
+    (batch,) = training_batches(data.samples[:2], source, drop_last=False, **TRAIN).epoch(0)
     assert len(batch) == 2
 
 
@@ -343,43 +315,11 @@ def test_impossible_settings_are_the_callers_bug(data: Data, source: ShardSource
 
 
 def test_repeated_rows_are_drawn_each_for_itself(data: Data, source: ShardSource) -> None:
-    batches = training_batches(data.samples[:2] * 3, source, **TRAIN)
-    (batch,) = batches
+    (batch,) = training_batches(data.samples[:2] * 3, source, **TRAIN).epoch(0)
     assert sorted(batch.index.tolist()) == list(range(6))
     first = [view for key, view in zip(batch.keys, batch.frames, strict=True) if key == data.samples[0].key]
     assert len(first) == 3
     assert not torch.equal(first[0], first[1])
-
-
-def test_a_window_of_shards_keeps_reading_in_order(data: Data, source: ShardSource) -> None:
-    class Sharded(Recorder):
-        def shard_of(self, video: str) -> int:
-            return source.index.place(video)[0]
-
-    sharded = Sharded(source)
-    count = len(source.index.shards)
-    assert count >= 4
-    for window in (1, 2):
-        order = epoch_order(data.samples, sharded, seed=1, epoch=0, window=window)
-        assert sorted(order.tolist()) == list(range(23))
-        runs: list[int] = []
-        for row in order:
-            shard = sharded.shard_of(data.samples[row].video)
-            if shard not in runs[-window:]:
-                runs.append(shard)
-        assert sorted(runs) == sorted(set(runs))  # none comes back once the window has gone on
-    orders = {tuple(epoch_order(data.samples, sharded, seed=1, epoch=number, window=1)) for number in range(5)}
-    assert len(orders) == 5
-    free = epoch_order(data.samples, sharded, seed=1, epoch=0)
-    assert not np.array_equal(free, np.arange(23))
-
-
-def test_parts_of_ranks_make_up_a_batch() -> None:
-    rows = np.arange(11)
-    for world_size in (1, 2, 3, 4, 11):
-        parts = [rank_part(rows, rank, world_size) for rank in range(world_size)]
-        assert np.concatenate(parts).tolist() == rows.tolist()
-        assert max(map(len, parts)) - min(map(len, parts)) <= 1
 
 
 def test_frames_are_the_pictures_they_should_be(data: Data, source: ShardSource) -> None:
@@ -398,15 +338,15 @@ class Deadly(Recorder):
         super().__init__(source)
         self.home = os.getpid()
 
-    def read(self, video: str, frame_indices: Sequence[int]) -> Frames:
+    def read(self, video: str, frame_indices: Sequence[int], *, gray: bool = False) -> Frames:
         if os.getpid() != self.home:
             os.kill(os.getpid(), signal.SIGKILL)
-        return super().read(video, frame_indices)
+        return super().read(video, frame_indices, gray=gray)
 
 
 def test_a_worker_that_is_killed_is_one_line(data: Data, source: ShardSource) -> None:
     batches = training_batches(data.samples, Deadly(source), workers=1, **TRAIN)
     with pytest.raises(BikeError, match="A loader process was killed") as raised:
-        list(batches)
+        list(batches.epoch(0))
     assert "\n" not in str(raised.value)
     batches.close()

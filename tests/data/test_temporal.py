@@ -32,7 +32,6 @@ def test_indices_equal_the_published_ones(golden: Path) -> None:
 
 
 def test_indices_by_hand() -> None:
-    assert validation_indices(10, 4) == [0, 2, 5, 7]
     assert validation_indices(3, 6) == [0, 0, 1, 1, 2, 2]
     assert temporal.test_indices(16, 4, 2) == [0, 4, 8, 12, 3, 7, 11, 15]
     assert temporal.test_indices(2, 4, 2) == [0, 0, 1, 1, 1, 0, 0, 0]  # starts at -0.5, rounded down, and goes round
@@ -40,6 +39,19 @@ def test_indices_by_hand() -> None:
     assert temporal.test_indices(328, 2, 1, dense=True) == [100, 164]
     assert training_bounds(9, 4) == ([0, 2, 4, 6], [2, 4, 6, 8])
     assert training_bounds(1, 3) == ([0, 0, 0], [0, 0, 0])
+
+
+def test_the_worked_examples() -> None:
+    assert validation_indices(10, 4) == [0, 2, 5, 7]
+    assert validation_indices(10, 4, first_frame=20) == [20, 22, 25, 27]
+    assert temporal.test_indices(10, 4, 1) == [0, 2, 5, 7]
+    assert temporal.test_indices(10, 4, 3) == [0, 2, 5, 7, 0, 2, 5, 7, 1, 3, 6, 8]
+    assert training_bounds(10, 4) == ([0, 2, 4, 7], [2, 4, 7, 9])
+    assert temporal.test_indices(10, 4, 1, True) == [0, 2, 4, 6]
+    assert training_indices(10, 4, np.random.default_rng(0), dense=True) == [0, 2, 4, 6]
+    assert temporal.test_indices(200, 4, 1, True) == [36, 68, 100, 132]
+    three = [0, 32, 64, 96, 36, 68, 100, 132, 72, 104, 136, 168]
+    assert temporal.test_indices(200, 4, 3, True) == three
 
 
 @settings(deadline=None)

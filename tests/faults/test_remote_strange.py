@@ -7,16 +7,14 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from helpers.servers import QUICK, Server
 from helpers.shards import Data, make_data
 
-from bike.data.loader import evaluation_batches, training_batches
-from bike.errors import DataError
+from bike.data.loader import evaluation_batches
 from bike.formats.shards import read_shard_manifest
-from bike.frames.open import RemoteShardSource, ShardSource
+from bike.frames.open import RemoteShardSource
 from bike.frames.remote import RemoteFolder
 from bike.shard.run import write_shards
 
@@ -72,19 +70,3 @@ def test_evaluation_fetches_each_shard_once(server: Server, data: Data, tmp_path
     assert sorted(seen) == [(row, sample.key) for row, sample in enumerate(data.samples)]
     tars = [name for name, _ in server.requests if name.endswith(".tar")]
     assert len(tars) == len(set(tars)) == len(source.index.shards) > 2
-
-
-def test_a_state_belongs_to_its_window_and_shards(server: Server, data: Data, tmp_path: Path) -> None:
-    def batches(source: Any, window: int | None) -> Any:
-        return training_batches(
-            data.samples, source, num_segments=2, batch_size=4, input_size=16, short_side=16, window=window
-        )
-
-    local = ShardSource(server.folder)
-    state = batches(RemoteShardSource(server.url, cache=tmp_path, **QUICK), 2).state_dict()
-    batches(local, 2).load_state_dict(state)
-    with pytest.raises(DataError, match="window differs"):
-        batches(local, None).load_state_dict(state)
-    write_shards(data.list, data.frames, tmp_path / "one", jobs=1)
-    with pytest.raises(DataError, match="shards_crc32 differs"):
-        batches(ShardSource(tmp_path / "one"), 2).load_state_dict(state)

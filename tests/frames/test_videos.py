@@ -14,9 +14,10 @@ from bike.data.loader import evaluation_batches, training_batches
 from bike.errors import DataError
 from bike.extract.run import extract_videos
 from bike.frames.open import FrameSource, PackSource, ShardSource, VideoSource, open_source
-from bike.params import Extract
+from bike.params import Extract, Sampling
 from bike.records import Sample, VideoRecord, read_manifest, write_manifest
 from bike.shard.run import write_shards
+from bike.workers.worker import has_module
 
 VIEWS = {"num_segments": 4, "input_size": 32}
 
@@ -51,7 +52,7 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with tarfile.open(root / "videos.tar", "w") as tar:
         for path in sorted((root / "media").rglob("*.mp4")):
             tar.add(path, str(path.relative_to(root / "media")))
-    extract_videos(root / "media", root / "frames", options=Extract(short_side=64, jobs=1))
+    extract_videos(root / "media", root / "frames", options=Extract(short_side=64), jobs=1)
     write_shards(
         root / "frames/manifest.csv", root / "frames", root / "shards", payload="mp4", media=root / "media", jobs=1
     )
@@ -68,10 +69,8 @@ def samples(root: Path) -> list[Sample]:
 
 def sources(root: Path, samples: list[Sample]) -> dict[str, FrameSource]:
     return {
-        "folder": VideoSource.from_media(root / "media", samples, short_side=64),
-        "tar": VideoSource.from_media(
-            root / "videos.tar", samples, manifest=root / "frames/manifest.csv", short_side=64
-        ),
+        "folder": VideoSource(root / "media", samples, short_side=64),
+        "tar": VideoSource(root / "videos.tar", samples, manifest=root / "frames/manifest.csv", short_side=64),
         "shards": ShardSource(root / "shards", short_side=64),
     }
 
@@ -86,10 +85,35 @@ def test_videos_give_the_frames_of_their_packs(root: Path, samples: list[Sample]
         decoded, stored = videos.read(sample.video, indices), packs.read(sample.video, indices)
         assert decoded.shape == stored.shape
         assert np.abs(decoded.astype(int) - stored).mean() < 3
-    options = {"batch_size": 3, "seed": 5, "augment": False, **VIEWS}
-    one, other = (next(iter(training_batches(samples, source, **options))) for source in (packs, videos))
+    options = {"batch_size": 3, "seed": 5, "sampling": Sampling(augment=False), **VIEWS}
+    one, other = (next(training_batches(samples, source, **options).epoch(0)) for source in (packs, videos))
     assert one.keys == other.keys
     assert (one.frames.int() - other.frames.int()).abs().float().mean() < 3
+
+
+@pytest.mark.skipif(not has_module("decord"), reason="no decord")
+@pytest.mark.parametrize("place", ["media", "videos.tar", "shards"])
+def test_both_decoders_give_the_same_frames(root: Path, samples: list[Sample], place: str) -> None:
+    pyav, decord = (open_source(root / place, samples, decoder=name) for name in ("pyav", "decord"))
+    for sample in samples:
+        indices = [sample.frames - 1, 0, 3, 3]
+        one, other = (source.read(sample.video, indices) for source in (pyav, decord))
+        assert one.shape == other.shape == (4, 96, 128, 3)
+        difference = one - other.astype(float)
+        assert np.abs(difference).mean(axis=(1, 2, 3)).max() < 3
+        assert np.abs(difference @ [0.299, 0.587, 0.114]).max() < 3  # brightness; colours are scaled up differently
+        assert np.abs(difference).max() > 0  # it was decord that decoded
+
+
+def test_shards_of_videos_are_read_where_there_is_no_proc(
+    root: Path, samples: list[Sample], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, video = ShardSource(root / "shards"), samples[1].video
+    through_proc = source.read(video, [29, 4])
+    monkeypatch.setattr("bike.frames.shards._HAS_PROC", False)
+    assert np.array_equal(source.read(video, [29, 4]), through_proc)
+    with pytest.raises(DataError, match=r"shards/\w+\.tar: \S+: no frame 99"):
+        source.read(video, [99])
 
 
 def test_videos_are_read_in_worker_processes(root: Path, samples: list[Sample]) -> None:
@@ -121,7 +145,7 @@ def test_a_decoder_that_takes_too_long_is_ended(long: Path, kind: str, workers: 
         if kind == "shards":
             return ShardSource(long / "shards", timeout_seconds=timeout_seconds)
         facts = long / "manifest.csv"
-        return VideoSource.from_media(long / "media", [sample], manifest=facts, timeout_seconds=timeout_seconds)
+        return VideoSource(long / "media", [sample], manifest=facts, timeout_seconds=timeout_seconds)
 
     batches = evaluation_batches([sample], source(1e-3), workers=workers, **VIEWS)
     with pytest.raises(DataError, match=r"sample long \(long.mp4\): .*timed out after 0.001 s") as raised:
@@ -136,7 +160,7 @@ def test_broken_and_missing_videos_are_named(root: Path, samples: list[Sample], 
     good = (root / "media" / samples[1].path).read_bytes()
     (tmp_path / "some class").mkdir()
     (tmp_path / samples[1].path).write_bytes(good[: len(good) // 2])
-    source = VideoSource.from_media(tmp_path, samples)
+    source = VideoSource(tmp_path, samples)
     with pytest.raises(DataError, match=r"sample .*v1.mp4"):
         list(evaluation_batches(samples[1:2], source, **VIEWS))
     with pytest.raises(DataError, match="not among the videos"):
@@ -151,7 +175,7 @@ def test_open_source_finds_videos(root: Path, samples: list[Sample]) -> None:
 
 
 def test_frame_folders_of_an_extraction_do_as_well(root: Path, samples: list[Sample], tmp_path: Path) -> None:
-    extract_videos(root / "media", tmp_path / "frames", options=Extract(short_side=64, jobs=1), layout="folders")
+    extract_videos(root / "media", tmp_path / "frames", options=Extract(short_side=64), jobs=1, layout="folders")
     packs = PackSource(root / "frames")
     write_shards(tmp_path / "frames/manifest.csv", tmp_path / "frames", tmp_path / "shards", jobs=1)
     for place in (tmp_path / "frames", tmp_path / "shards"):
@@ -163,7 +187,7 @@ def test_frame_folders_of_an_extraction_do_as_well(root: Path, samples: list[Sam
 
 
 def test_shards_of_videos_can_be_extracted(root: Path, samples: list[Sample], tmp_path: Path) -> None:
-    records = extract_videos(root / "shards", tmp_path / "frames", options=Extract(short_side=64, jobs=1))
+    records = extract_videos(root / "shards", tmp_path / "frames", options=Extract(short_side=64), jobs=1)
     assert [(record.path, record.status, record.frames) for record in records] == [
         (sample.path, "ok", sample.frames) for sample in samples
     ]

@@ -1,0 +1,66 @@
+"""The order of an epoch and the parts of a batch."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bike.data.order import epoch_order, rank_part
+from bike.frames.files import FolderSource
+from bike.frames.open import Frames, FrameSource
+from bike.records import Sample
+
+
+class Sharded(FrameSource):
+    """Videos ``0``, ``1``, …, two to a shard."""
+
+    def num_frames(self, video: str) -> int:
+        raise NotImplementedError
+
+    def fps(self, video: str) -> float:
+        raise NotImplementedError
+
+    def read(self, video: str, frame_indices: Sequence[int], *, gray: bool = False) -> Frames:
+        raise NotImplementedError
+
+    def shard_of(self, video: str) -> int:
+        return int(video) // 2
+
+
+def samples(count: int) -> list[Sample]:
+    return [Sample(str(number), str(number), str(number), (0,), 1) for number in range(count)]
+
+
+def test_the_worked_example() -> None:
+    assert epoch_order(samples(8), Sharded(), seed=0, epoch=0).tolist() == [7, 0, 1, 6, 5, 2, 3, 4]
+    assert epoch_order(samples(8), Sharded(), seed=0, epoch=0, window=2).tolist() == [2, 3, 6, 7, 1, 0, 4, 5]
+
+
+@pytest.mark.parametrize("window", [1, 2, 5])
+def test_a_window_of_shards_keeps_reading_in_order(window: int) -> None:
+    order = epoch_order(samples(23), Sharded(), seed=1, epoch=0, window=window)
+    assert sorted(order.tolist()) == list(range(23))
+    runs: list[int] = []
+    for row in order.tolist():
+        if row // 2 not in runs[-window:]:
+            runs.append(row // 2)
+    assert sorted(runs) == list(range(12))  # none comes back once the window has gone on
+    orders = {tuple(epoch_order(samples(23), Sharded(), seed=1, epoch=epoch, window=window)) for epoch in range(5)}
+    assert len(orders) == 5
+
+
+def test_without_shards_a_window_is_the_whole_list(tmp_path: Path) -> None:
+    source = FolderSource(tmp_path, samples(9))
+    orders = [epoch_order(samples(9), source, seed=3, epoch=2, window=window).tolist() for window in (None, 1, 4)]
+    assert orders[0] == orders[1] == orders[2] != list(range(9))
+
+
+def test_parts_of_ranks_make_up_a_batch() -> None:
+    rows = np.arange(11)
+    for world_size in (1, 2, 3, 4, 11):
+        parts = [rank_part(rows, rank, world_size) for rank in range(world_size)]
+        assert np.concatenate(parts).tolist() == rows.tolist()
+        assert max(map(len, parts)) - min(map(len, parts)) <= 1

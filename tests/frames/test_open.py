@@ -1,0 +1,137 @@
+"""Places and their sources: each kind is found, and all give the same frames and the same errors."""
+
+from __future__ import annotations
+
+import pickle
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers.servers import Server
+from helpers.shards import HEIGHT, WIDTH, Data, frame_numbers, make_data
+from PIL import Image
+
+from bike.errors import BikeError, DataError
+from bike.formats.packs import scan_offsets
+from bike.frames.open import FolderSource, PackSource, RemoteShardSource, ShardSource, VideoSource, open_source
+from bike.records import Sample
+from bike.shard.run import write_shards
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Data:
+    return make_data(tmp_path_factory.mktemp("data"), [5, 9, 2])
+
+
+@pytest.fixture(scope="module")
+def places(data: Data, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """One data set as shards, packs and published-style folders."""
+    root = tmp_path_factory.mktemp("places")
+    write_shards(data.list, data.frames, root / "shards", max_size_mb=0.02, jobs=1)
+    for sample in data.samples:
+        pack = (data.frames / f"{sample.video}.mjpg").read_bytes()
+        offsets = scan_offsets(pack)
+        folder = root / "folders" / sample.path
+        folder.mkdir(parents=True)
+        for frame in range(sample.frames):
+            (folder / f"image_{frame + 1:06d}.jpg").write_bytes(pack[offsets[frame] : offsets[frame + 1]])
+    return {"shards": root / "shards", "packs": data.frames, "folders": root / "folders"}
+
+
+KINDS = {"shards": ShardSource, "packs": PackSource, "folders": FolderSource}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_sources_agree(data: Data, places: dict[str, Path], kind: str) -> None:
+    source = open_source(places[kind], data.samples)
+    assert type(source) is KINDS[kind]
+    reference = PackSource(places["packs"])
+    for one in (source, pickle.loads(pickle.dumps(source))):
+        for sample in data.samples:
+            assert one.num_frames(sample.video) == sample.frames
+            assert one.fps(sample.video) == (0.0 if kind == "folders" else 8.0)
+            for indices in ([0], [sample.frames - 1, 0, 0], range(sample.frames)):
+                frames = one.read(sample.video, indices)
+                assert frames.dtype == np.uint8
+                assert frame_numbers(frames) == list(indices)
+                assert np.array_equal(frames, reference.read(sample.video, indices))
+
+
+def test_folders_of_keys_and_addresses_are_found(
+    data: Data, places: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sample = data.samples[0]
+    shutil.copytree(places["folders"] / sample.path, tmp_path / sample.video)  # as `bike extract --layout folders` does
+    assert type(open_source(tmp_path, data.samples)) is FolderSource
+    monkeypatch.setenv("BIKE_SHARD_CACHE", str(tmp_path / "cache"))
+    server = Server(places["shards"])
+    for address in (server.url, Path(server.url)):
+        assert type(open_source(address, data.samples)) is RemoteShardSource
+    server.close()
+
+
+def test_files_and_folders_of_videos_are_found(tmp_path: Path) -> None:
+    sample = Sample("a", "a", "some class/a.mp4", (0,), 1)
+    (tmp_path / "some class").mkdir()
+    (tmp_path / "some class/a.mp4").write_bytes(b"not looked into")
+    for place in (tmp_path, tmp_path / "some class/a.mp4"):
+        assert type(open_source(place, [sample])) is VideoSource
+
+
+def test_shards_come_before_what_they_were_made_of(data: Data, tmp_path: Path) -> None:
+    """A folder that was extracted and sharded into is a folder of shards."""
+    own = make_data(tmp_path, [3, 4])
+    assert type(open_source(own.frames, own.samples)) is PackSource
+    write_shards(own.list, own.frames, own.frames, jobs=1)
+    assert type(open_source(own.frames, own.samples)) is ShardSource
+
+
+def test_open_source_says_what_it_looked_for(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="no shards, frame packs, frame folders or videos"):
+        open_source(tmp_path, [Sample("a", "a", "a", (0,), 1)])
+    with pytest.raises(BikeError, match="no such folder"):
+        open_source(tmp_path / "nowhere", [])
+    (tmp_path / "00000.tar").write_bytes(b"")
+    with pytest.raises(DataError, match="not finished"):
+        open_source(tmp_path, [])
+
+
+@pytest.mark.parametrize(
+    ("name", "text"), [("vlc", "unknown (got 'vlc'); pyav or decord"), ("decord", "not installed")]
+)
+def test_a_decoder_that_is_not_there_is_one_line(
+    data: Data, places: dict[str, Path], monkeypatch: pytest.MonkeyPatch, name: str, text: str
+) -> None:
+    monkeypatch.setattr("bike.video.decode.has_module", lambda module: False)
+    with pytest.raises(BikeError, match="decoder") as raised:
+        open_source(places["shards"], data.samples, decoder=name)
+    assert text in str(raised.value)
+    assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("indices", [[9], [0, 100], [-1], [3, -2]])
+def test_frames_past_the_end_are_refused(data: Data, places: dict[str, Path], kind: str, indices: list[int]) -> None:
+    source = open_source(places[kind], data.samples)
+    with pytest.raises(DataError, match="no frame"):
+        source.read(data.samples[1].video, indices)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_unknown_videos_are_named(data: Data, places: dict[str, Path], kind: str) -> None:
+    source = open_source(places[kind], data.samples)
+    for ask in (source.num_frames, lambda video: source.read(video, [0])):
+        with pytest.raises(DataError, match="nobody"):
+            ask("nobody")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_luma_is_what_gray_frames_hold(data: Data, places: dict[str, Path], kind: str) -> None:
+    source = open_source(places[kind], data.samples)
+    video = data.samples[0].video
+    luma = source.read(video, [3, 0, 3], gray=True)
+    assert luma.shape == (3, HEIGHT, WIDTH, 1)
+    colours = source.read(video, [3, 0, 3])
+    expected = np.stack([np.asarray(Image.fromarray(frame).convert("L")) for frame in colours])
+    assert np.abs(luma[..., 0].astype(int) - expected).max() <= 2
