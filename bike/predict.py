@@ -19,7 +19,7 @@ from bike.files import existing_file
 from bike.model.choose import VideoModel, check_input_size, load_video_model
 from bike.model.scorer import Scorer
 from bike.params import Params, Views
-from bike.video.decode import decode_frames, probe_video
+from bike.video.decode import Decoder, check_decoder, decode_frames, probe_video
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +88,7 @@ def predict_videos(
     views: Views | None = None,
     top_k: int = 5,
     timeout_seconds: float = 60.0,
+    decoder: str = "pyav",
     device: str | None = None,
 ) -> Iterator[Prediction]:
     """Recognise videos one after another.
@@ -104,18 +105,20 @@ def predict_videos(
         views: clips and crops; None for one of each.
         top_k: guesses for each video.
         timeout_seconds: for decoding one video.
+        decoder: ``pyav`` or ``decord``.
         device: ``cpu``, ``cuda``, ``cuda:1``; None takes a GPU where there is one.
 
     Raises:
-        BikeError: no videos, a file that is not there, bad class names, or a model that can't be loaded.
+        BikeError: no videos, a file that is not there, bad class names, or a model or decoder that can't be used.
     """
     check_names(names)
+    backend = check_decoder(decoder)
     if not videos:
         raise BikeError("No videos. Name at least one file.")
     files = [existing_file(video) for video in videos]
     model = load_video_model(checkpoint, weights or params.model.weights)
     check_input_size(params.model, model.encoder)
-    return _predict_all(params, files, names, model, views or Views(), top_k, timeout_seconds, device)
+    return _predict_all(params, files, names, model, views or Views(), top_k, timeout_seconds, backend, device)
 
 
 def check_names(names: Sequence[str]) -> None:
@@ -141,25 +144,26 @@ def _predict_all(
     views: Views,
     top_k: int,
     timeout_seconds: float,
+    decoder: Decoder,
     device: str | None,
 ) -> Iterator[Prediction]:
     with join_world(device=device, threads=params.evaluate.threads) as world:
         scorer = Scorer(model.encoder.to(world.device), model.head.to(world.device), names, params.model.prompt)
         for file in files:
             try:
-                yield _predict(params, file, scorer, views, top_k, timeout_seconds)
+                yield _predict(params, file, scorer, views, top_k, timeout_seconds, decoder)
             except DataError as error:
                 yield Prediction(str(file), error=one_line(error))
 
 
 def _predict(
-    params: Params, file: Path, scorer: Scorer, views: Views, top_k: int, timeout_seconds: float
+    params: Params, file: Path, scorer: Scorer, views: Views, top_k: int, timeout_seconds: float, decoder: Decoder
 ) -> Prediction:
     facts = probe_video(file, timeout_seconds=timeout_seconds)
     indices = test_indices(facts.frames, params.model.frames, views.clips, views.dense)
     size = scorer.encoder.input_size
     stored = max(params.extract.short_side, params.model.short_side or size)
-    pictures = decode_frames(file, indices, short_side=stored, timeout_seconds=timeout_seconds)
+    pictures = decode_frames(file, indices, backend=decoder, short_side=stored, timeout_seconds=timeout_seconds)
     crops = test_crops(torch.from_numpy(pictures), size, views.crops, short_side=params.model.short_side)
     features = scorer.features(crops.view(1, views.crops * views.clips, params.model.frames, 3, size, size))
     logits = scorer.logits(features)[0]

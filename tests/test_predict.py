@@ -26,6 +26,7 @@ from bike.params import Params, Views
 from bike.predict import Prediction, predict_videos
 from bike.records import write_labels
 from bike.video.decode import decode_frames
+from bike.workers.worker import has_module
 
 NAMES = ["a red thing", "a green thing", "a blue thing"]
 
@@ -90,6 +91,16 @@ def test_clip_alone_predicts_too(folder: Path) -> None:
     (found,) = predict(folder, checkpoint=None, weights=folder / "clip.safetensors", top_k=2)
     assert len(found.guesses) == 2
     assert [item.weight for item in found.saliency] == pytest.approx([0.25] * 4)
+
+
+@pytest.mark.skipif(not has_module("decord"), reason="no decord")
+def test_decord_sees_what_pyav_sees(folder: Path) -> None:
+    (ours,), (theirs,) = (predict(folder, decoder=name) for name in ("pyav", "decord"))
+    assert theirs.guesses != ours.guesses  # it was decord that decoded
+    assert sorted(guess.label for guess in theirs.guesses) == [0, 1, 2]
+    for guess in ours.guesses:
+        other = next(found for found in theirs.guesses if found.label == guess.label)
+        assert other.probability == pytest.approx(guess.probability, abs=0.02)
 
 
 def test_an_unreadable_video_does_not_stop_the_others(folder: Path, tmp_path: Path) -> None:

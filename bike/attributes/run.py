@@ -35,6 +35,7 @@ def make_attributes(
     lexicon: Path | str,
     lists: Sequence[tuple[Path, Path]],
     out: Path | str,
+    decoder: str = "pyav",
     place: Place = Place(),
 ) -> dict[str, list[str]]:
     """Write the attribute corpus of some lists.
@@ -48,6 +49,7 @@ def make_attributes(
         lexicon: phrases, one on each line, or a CSV ``id,name``.
         lists: pairs of a list and the place of its frames; see :func:`pair_lists`.
         out: JSON to write.
+        decoder: ``pyav`` or ``decord``, where frames are decoded from videos.
         place: where the run happens; finished videos are saved every 60 seconds, without a state folder to
             ``.<name>.state`` beside ``out``.
 
@@ -61,7 +63,7 @@ def make_attributes(
     settings, phrases = params.attributes, read_lexicon(lexicon)
     if len(phrases) < settings.top_k:
         raise DataError(f"{lexicon}: {len(phrases)} phrases, fewer than attributes.top_k ({settings.top_k}). Add more.")
-    inputs = [_read(path, frames) for path, frames in lists]
+    inputs = [_read(path, frames, decoder) for path, frames in lists]
     weights = find_file(resolve(settings.weights or params.model.weights))
     check_writable(Path(out).parent)
     state = state_folder(place, out)
@@ -124,13 +126,13 @@ def pair_lists(lists: Sequence[Path], places: Sequence[Path]) -> list[tuple[Path
     return [(existing_file(path), existing_place(place)) for path, place in zip(lists, places, strict=True)]
 
 
-def _read(path: Path, frames: Path) -> Inputs:
+def _read(path: Path, frames: Path, decoder: str) -> Inputs:
     """A list without class names: labels play no part here."""
     samples = load_samples(path)
     if not samples:
         raise DataError(f"{path}: no rows. Write the list again (`bike annotate`).")
-    checksums = {"list": sha256(path), "frames": frames_checksum(frames)}
-    return Inputs(samples, [], checksums, open_source(frames, samples))
+    checksums = {"list": sha256(path), "frames": frames_checksum(frames), "decoder": decoder}
+    return Inputs(samples, [], checksums, open_source(frames, samples, decoder=decoder))
 
 
 def rank_phrases(videos: Float[Tensor, "N D"], phrases: Float[Tensor, "M D"], top_k: int) -> list[list[int]]:

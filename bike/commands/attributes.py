@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bike.commands.options import DeviceOption, ParamsOption, StateOption, WorkersOption
+from bike.commands.options import DecoderOption, DeviceOption, ParamsOption, StateOption, WorkersOption
 
 
 def attributes(
@@ -19,6 +19,7 @@ def attributes(
     ],
     params: ParamsOption = Path("params.yaml"),
     state: StateOption = None,
+    decoder: DecoderOption = "pyav",
     device: DeviceOption = None,
     workers: WorkersOption = 2,
 ) -> None:
@@ -40,6 +41,7 @@ def attributes(
         lexicon=lexicon,
         lists=pair_lists(lists, frames),
         out=out,
+        decoder=decoder,
         place=Place(device=device, workers=workers, state_dir=state),
     )
     if corpus:

@@ -25,6 +25,7 @@ def evaluate(
         int | None, typer.Option(min=1, help="Also the published running mean of mAP, for batches of so many videos.")
     ] = None,
     state: options.StateOption = None,
+    decoder: options.DecoderOption = "pyav",
     device: options.DeviceOption = None,
     workers: options.WorkersOption = 2,
 ) -> None:
@@ -69,6 +70,7 @@ def evaluate(
             temporal=temporal,
             interaction=interaction,
             published_map_batch=published_map,
+            decoder=decoder,
             place=place,
         )
     if metrics:

@@ -52,3 +52,6 @@ WorkersOption = Annotated[
     int,
     typer.Option("--workers", envvar="BIKE_WORKERS", min=0, help="Processes that load frames; 0: none beside this."),
 ]
+DecoderOption = Annotated[
+    str, typer.Option("--decoder", help="Of video files, also of those in shards: pyav or decord.")
+]

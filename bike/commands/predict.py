@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bike.commands.options import DeviceOption, ViewsOption, WeightsOption
+from bike.commands.options import DecoderOption, DeviceOption, ViewsOption, WeightsOption
 from bike.errors import one_line
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ def predict(
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write everything to this file.")] = None,
     saliency: Annotated[bool, typer.Option("--saliency", help="Show how much each frame counted.")] = False,
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds for decoding one video.")] = 60.0,
+    decoder: DecoderOption = "pyav",
     device: DeviceOption = None,
 ) -> None:
     """Recognise videos of any kind, with any class names.
@@ -62,6 +63,7 @@ def predict(
         views=choose_views(settings.evaluate, views),
         top_k=top_k,
         timeout_seconds=timeout,
+        decoder=decoder,
         device=device,
     ):
         found.append(prediction)

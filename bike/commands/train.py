@@ -7,7 +7,14 @@ from typing import Annotated
 
 import typer
 
-from bike.commands.options import DeviceOption, LabelsOption, LiveOption, MaybeFramesOption, WorkersOption
+from bike.commands.options import (
+    DecoderOption,
+    DeviceOption,
+    LabelsOption,
+    LiveOption,
+    MaybeFramesOption,
+    WorkersOption,
+)
 
 
 def train(
@@ -29,6 +36,7 @@ def train(
         Path | None, typer.Option(help="Folder of the state to go on from; left out: state/<name of OUT>.")
     ] = None,
     live: LiveOption = None,
+    decoder: DecoderOption = "pyav",
     device: DeviceOption = None,
     workers: WorkersOption = 2,
 ) -> None:
@@ -74,6 +82,7 @@ def train(
             val_frames=val_shards or shards,
             temporal=temporal,
             interaction=interaction,
+            decoder=decoder,
             place=place,
         )
     loss, top1 = done.latest("train/loss"), done.latest("val/top1")

@@ -23,6 +23,7 @@ def zeroshot(
     params: options.ParamsOption = Path("params.yaml"),
     views: options.ViewsOption = "1x1",
     state: options.StateOption = None,
+    decoder: options.DecoderOption = "pyav",
     device: options.DeviceOption = None,
     workers: options.WorkersOption = 2,
 ) -> None:
@@ -55,6 +56,7 @@ def zeroshot(
         weights=weights,
         checkpoint=checkpoint,
         class_splits=split or [],
+        decoder=decoder,
         place=Place(device=device, workers=workers, state_dir=state),
     )
     if metrics:

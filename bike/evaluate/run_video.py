@@ -31,6 +31,7 @@ def evaluate_video(
     temporal: str | None = None,
     interaction: str | None = None,
     published_map_batch: int | None = None,
+    decoder: str = "pyav",
     place: Place = Place(),
 ) -> dict[str, Any]:
     """Score every video of a list in ``clips × crops`` views and write the results' folder.
@@ -47,6 +48,7 @@ def evaluate_video(
         interaction: None for the checkpoint's own.
         published_map_batch: also report ``map_published``, the running mean that the published code prints for batches
             of so many videos; for comparison only.
+        decoder: ``pyav`` or ``decord``, where frames are decoded from videos.
         place: where the run happens; without a state folder, ``.<name>.state`` beside ``out``.
 
     Returns:
@@ -57,7 +59,7 @@ def evaluate_video(
         KeyboardInterrupt: a stop was asked for; finished videos are kept.
     """
     start = time.monotonic()
-    inputs = read_inputs(samples, labels, frames)
+    inputs = read_inputs(samples, labels, frames, decoder=decoder)
     model = load_video_model(checkpoint, temporal=temporal, interaction=interaction)
 
     def finish(_: Scorer, logits: Tensor) -> tuple[Scores, dict[str, float]]:

@@ -39,6 +39,7 @@ def evaluate_zeroshot(
     weights: Path | str | None = None,
     checkpoint: Path | str | None = None,
     class_splits: Sequence[Path | str] = (),
+    decoder: str = "pyav",
     place: Place = Place(),
 ) -> dict[str, Any]:
     """Score every video of a list whose classes the model was not trained on.
@@ -49,7 +50,7 @@ def evaluate_zeroshot(
 
     Args:
         params: sections ``model``, ``evaluate`` and ``zeroshot``.
-        samples, frames, labels, out, views, place: as :func:`bike.evaluate.run_video.evaluate_video` has them.
+        samples, frames, labels, out, views, decoder, place: as :func:`bike.evaluate.run_video.evaluate_video` has them.
         weights: CLIP's weights, without a head (frames averaged); None takes ``model.weights``.
         checkpoint: a trained video branch, with its own head, in place of ``weights``.
         class_splits: text files, each with the names of one split's classes, one on a line.
@@ -62,7 +63,7 @@ def evaluate_zeroshot(
         KeyboardInterrupt: a stop was asked for; finished videos are kept.
     """
     start = time.monotonic()
-    inputs = read_inputs(samples, labels, frames)
+    inputs = read_inputs(samples, labels, frames, decoder=decoder)
     splits = [read_class_split(path, inputs.names) for path in class_splits]
     model = load_video_model(checkpoint, weights or params.model.weights)
 
