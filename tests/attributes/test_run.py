@@ -79,12 +79,12 @@ def test_an_interrupted_run_ends_with_equal_bytes(data: DataSet, tmp_path: Path)
 
     read, count = PackSource.read, 0
 
-    def stopping(self: PackSource, video: str, indices: Any) -> Any:
+    def stopping(self: PackSource, video: str, indices: Any, **options: Any) -> Any:
         nonlocal count
         count += 1
         if count == 15:  # in the second list
             raise KeyboardInterrupt
-        return read(self, video, indices)
+        return read(self, video, indices, **options)
 
     state = tmp_path / "state"
     with pytest.MonkeyPatch.context() as patch:

@@ -51,7 +51,7 @@ def train(kind: str, root: str, name: str, die_at: str = "0", number: str = "SIG
     chosen = getattr(signal, number)
     if where == "read":
         read = Countdown(sources.PackSource.read, int(die_at), chosen)
-        sources.PackSource.read = lambda *args: read(*args)  # type: ignore[method-assign]
+        sources.PackSource.read = lambda *args, **options: read(*args, **options)  # type: ignore[method-assign]
     else:
         torch.save = Countdown(torch.save, int(die_at), chosen, half=True)
     folder = Path(root)
@@ -82,7 +82,7 @@ def evaluate(root: str, name: str, die_at: str = "0", number: str = "SIGKILL") -
         The exit status.
     """
     read = Countdown(sources.PackSource.read, int(die_at), getattr(signal, number))
-    sources.PackSource.read = lambda *args: read(*args)  # type: ignore[method-assign]
+    sources.PackSource.read = lambda *args, **options: read(*args, **options)  # type: ignore[method-assign]
     folder = Path(root)
     return guarded(
         lambda: evaluate_video(
