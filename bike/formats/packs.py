@@ -5,14 +5,12 @@ from __future__ import annotations
 import mmap
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path
 
 import numpy as np
 import simplejpeg
 from numpy.typing import NDArray
 
 from bike.errors import DataError, one_line
-from bike.files import existing_file
 
 Buffer = bytes | bytearray | memoryview | mmap.mmap
 
@@ -143,20 +141,3 @@ def read_frames(
         if frame.shape != frames.shape[1:]:
             raise DataError(f"frame pack: frame {index} has another size than the first. Extract the video again.")
     return np.empty((0, 0, 0, 3), np.uint8) if frames is None else frames
-
-
-def read_pack(path: Path | str, indices: Sequence[int], offsets: Sequence[int] | None = None) -> NDArray[np.uint8]:
-    """Decode chosen frames of the frame pack at ``path``; without ``offsets`` the pack is scanned for them first.
-
-    Returns:
-        RGB frames, uint8 (T, H, W, 3).
-
-    Raises:
-        DataError: as :func:`read_frames`; the message names ``path``.
-    """
-    with existing_file(path).open("rb") as file:
-        data = file.read()
-    try:
-        return read_frames(data, scan_offsets(data) if offsets is None else offsets, indices)
-    except DataError as error:
-        raise DataError(f"{path}: {error}") from error

@@ -102,15 +102,6 @@ def probe_video(source: VideoInput, *, keep_partial: bool = False, timeout_secon
     return facts
 
 
-def count_frames(source: VideoInput, *, timeout_seconds: float = 60.0) -> int:
-    """The number of frames that decode, whatever the header claims.
-
-    Raises:
-        DataError: as :func:`probe_video`.
-    """
-    return probe_video(source, timeout_seconds=timeout_seconds).frames
-
-
 def survey_video(source: VideoInput, *, timeout_seconds: float = 60.0) -> VideoFacts:
     """Decode a video once; as :func:`probe_video`, for callers that report the reason themselves.
 

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.videos import cut, make_video, overwrite, read_number
+from helpers.videos import cut, make_video, overwrite, read_number, read_pack
 
 from bike.extract.run import extract_videos
-from bike.formats.packs import read_pack
 from bike.params import Extract
 from bike.records import VideoRecord
 from bike.video.decode import decode_frames

@@ -13,14 +13,14 @@ from pathlib import Path
 
 import pytest
 import typer
-from helpers.videos import ODD_NAMES, cut, digests, make_video, read_number
+from helpers.videos import ODD_NAMES, cut, digests, make_video, read_number, read_pack
 from typer.testing import CliRunner, Result
 
 from bike.cli import guarded
 from bike.commands.extract import extract
 from bike.errors import DataError
 from bike.extract.run import extract_videos
-from bike.formats.packs import read_pack, scan_offsets
+from bike.formats.packs import scan_offsets
 from bike.names import video_keys
 from bike.params import Extract
 from bike.records import VideoRecord, read_manifest

@@ -15,14 +15,13 @@ from pathlib import Path
 
 import av
 import pytest
-from helpers.videos import cut, make_video, numbered_picture, read_number
+from helpers.videos import cut, make_video, numbered_picture, read_number, read_pack
 
 from bike.cli import guarded
 from bike.doctor import check_data, check_machine
 from bike.errors import BikeError, DataError
 from bike.extract.journal import JOURNAL_NAME, read_journal
 from bike.extract.run import extract_videos
-from bike.formats.packs import read_pack, scan_offsets
 from bike.params import Extract
 from bike.video.find import find_videos, read_listing
 from bike.workers.dask import run_on_dask
@@ -31,7 +30,7 @@ from bike.workers.dask import run_on_dask
 def first_number(pack: Path) -> int:
     data = pack.read_bytes() if pack.is_file() else (pack / "img_00001.jpg").read_bytes()
     (pack.parent / "first.tmp").write_bytes(data)
-    return read_number(read_pack(pack.parent / "first.tmp", [0], scan_offsets(data))[0])
+    return read_number(read_pack(pack.parent / "first.tmp", [0])[0])
 
 
 def numbered(path: Path, number: int) -> Path:

@@ -11,6 +11,8 @@ import av
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace
 
+from bike.formats.packs import read_frames, scan_offsets
+
 BITS = 10
 
 
@@ -93,6 +95,12 @@ def make_video(
         for packet in stream.encode(None):
             container.mux(packet)
     return path
+
+
+def read_pack(path: Path, indices: Sequence[int]) -> np.ndarray:
+    """Chosen frames of a frame pack, RGB, uint8 (T, H, W, 3)."""
+    data = path.read_bytes()
+    return read_frames(data, scan_offsets(data), indices)
 
 
 def cut(path: Path, target: Path, share: float) -> Path:

@@ -11,7 +11,7 @@ import pytest
 from helpers.videos import cut, make_video, overwrite, read_number
 
 from bike.errors import BikeError, DataError
-from bike.video.decode import count_frames, decode_frames, probe_video, survey_video
+from bike.video.decode import decode_frames, probe_video, survey_video
 from bike.video.file import UnreadableError, VideoFile
 from bike.workers.worker import has_module
 
@@ -67,7 +67,7 @@ def test_sources_of_every_kind(videos: Path, tmp_path: Path) -> None:
     expected = decode_frames(videos / "a.mp4", [3, 9])
     for source in (str(videos / "a.mp4"), data, VideoFile(str(inside), 6, len(data))):
         np.testing.assert_array_equal(decode_frames(source, [3, 9]), expected)
-        assert count_frames(source) == 30
+        assert probe_video(source).frames == 30
 
 
 def test_variable_rate_is_kept(tmp_path: Path) -> None:
@@ -203,7 +203,7 @@ def test_truncated(videos: Path, tmp_path: Path, name: str, share: float, expect
     assert 0 < facts.frames < 30
     assert f" {facts.frames} " in facts.damage
     with pytest.raises(DataError, match="truncated"):
-        count_frames(path)
+        probe_video(path)
     assert probe_video(path, keep_partial=True).frames == facts.frames
     sound = decode_frames(path, range(facts.frames))
     assert [read_number(frame) for frame in sound] == list(range(facts.frames))
@@ -232,7 +232,7 @@ def test_names_are_shown_escaped(tmp_path: Path) -> None:
     path = tmp_path / "a\x1b[31m\nb.mp4"
     path.write_bytes(b"x")
     with pytest.raises(BikeError) as caught:
-        count_frames(path)
+        probe_video(path)
     assert "\x1b" not in str(caught.value)
     assert "\n" not in str(caught.value)
     assert "\\x1b" in str(caught.value)

@@ -11,10 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.videos import read_pack
 
 from bike.extract.ffmpeg import ffmpeg_binary
 from bike.extract.run import extract_videos
-from bike.formats.packs import read_pack, scan_offsets
+from bike.formats.packs import scan_offsets
 from bike.params import Extract
 from bike.records import VideoRecord
 from bike.video.decode import decode_frames, probe_video
