@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import codecs
-import csv
 import errno
 import hashlib
 import json
@@ -50,26 +49,6 @@ def atomic_write(path: Path | str, mode: str = "wb") -> Iterator[IO[Any]]:
         if temporary is not None:
             with suppress(OSError):
                 os.unlink(temporary)
-
-
-class _RowEnds:
-    """Turns the ends of a CSV writer's rows into ``\\n``."""
-
-    def __init__(self, file: IO[str]) -> None:
-        self._file_write = file.write
-
-    def write(self, row: str) -> int:
-        """One row, as the writer hands it over."""
-        return self._file_write(f"{row[:-2]}\n")
-
-
-def csv_writer(file: IO[str]) -> Any:
-    """A CSV writer whose rows end in ``\\n`` and whose fields may hold any character.
-
-    The module quotes only what holds a character of its own row end: with ``\\n`` alone, a file name with a carriage
-    return would break its row in two.
-    """
-    return csv.writer(_RowEnds(file), lineterminator="\r\n")
 
 
 @contextmanager
@@ -272,25 +251,36 @@ def sha256(path: Path | str) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def read_annotation_text(path: Path | str) -> str:
-    """Read a text file; bytes that are not UTF-8 stay as surrogates, so that odd file names survive.
+def read_text_bytes(path: Path | str) -> bytes:
+    """The bytes of a text file, read once, since it may be a pipe.
 
     Raises:
         DataError: the file is UTF-16, compressed or binary.
-        BikeError: the file is missing.
+        BikeError: the file is missing or can't be read.
     """
+    path = existing_file(path)
     raw = bytearray()
-    with existing_file(path).open("rb") as file:
-        while b"\0" not in raw[-_BUFFER_BYTES:] and (block := file.read(_BUFFER_BYTES)):  # a binary file may be huge
-            raw += block
-    if raw.startswith(b"\x1f\x8b"):
-        raise DataError(f"{path}: a compressed file; text is needed. Unpack it.")
+    try:
+        with path.open("rb") as file:
+            while block := file.read(_BUFFER_BYTES):  # binary files may be huge: only up to the first NUL
+                raw += block
+                if b"\0" in block:
+                    break
+    except OSError as error:
+        raise unreadable(path, error) from error
     if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise DataError(f"{path}: is UTF-16 text; UTF-8 is needed. Save it as UTF-8.")
+    if raw.startswith(b"\x1f\x8b"):
+        raise DataError(f"{path}: a compressed file; text is needed. Unpack it.")
     if b"\0" in raw:
         line = raw[: raw.index(b"\0")].count(b"\n") + 1
         raise DataError(f"{path}: line {line}: has a NUL byte; text is needed. Is it the right file?")
-    return raw.decode("utf-8-sig", "surrogateescape")
+    return bytes(raw)
+
+
+def read_annotation_text(path: Path | str) -> str:
+    """Read a text file as :func:`read_text_bytes`; bytes that are not UTF-8 stay as surrogates, as in file names."""
+    return read_text_bytes(path).decode("utf-8-sig", "surrogateescape")
 
 
 def read_lines(path: Path | str) -> list[tuple[int, str]]:

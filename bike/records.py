@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import csv
 import math
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
+from operator import attrgetter
 from pathlib import Path
 from typing import Literal
 
 from bike.errors import DataError, first_few
-from bike.files import atomic_write, csv_writer, existing_file
+from bike.tables import read_table, write_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,38 +69,9 @@ MANIFEST_COLUMNS = tuple(field.name for field in fields(VideoRecord))
 LIST_COLUMNS = ("key", "video", "path", "label", "frames", "start_seconds", "end_seconds")
 
 
-def _rows(path: Path | str, needed: Sequence[str], others: Sequence[str] = ()) -> Iterator[tuple[int, list[str]]]:
-    """Line number and values of each row, in the order of ``needed`` and ``others``; what is not there is empty."""
-    try:
-        with existing_file(path).open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-            reader = csv.reader(file)
-            header = next(reader, [])
-            missing = [name for name in needed if name not in header]
-            if missing:
-                raise DataError(f"{path}: column {missing[0]!r} is missing (columns needed: {', '.join(needed)}).")
-            width = len(header)
-            # The place behind the last column is always empty.
-            places = [header.index(name) if name in header else width for name in (*needed, *others)]
-            enough = max(places[: len(needed)]) + 1
-            for row in reader:
-                if len(row) < enough:
-                    if not row:
-                        continue
-                    raise DataError(f"{path}: line {reader.line_num} ends before column {needed[-1]!r}. Complete it.")
-                if len(row) != width:
-                    row = [*row[:width], *[""] * (width - len(row))]
-                row.append("")
-                yield reader.line_num, [row[place] for place in places]
-    except csv.Error as error:
-        raise DataError(f"{path}: not a CSV file ({error}).") from error
-
-
 def write_manifest(path: Path | str, records: Iterable[VideoRecord]) -> None:
     """Write ``manifest.csv`` atomically, in the order given."""
-    with atomic_write(path, "w") as file:
-        writer = csv_writer(file)
-        writer.writerow(MANIFEST_COLUMNS)
-        writer.writerows([getattr(record, name) for name in MANIFEST_COLUMNS] for record in records)
+    write_table(path, MANIFEST_COLUMNS, map(attrgetter(*MANIFEST_COLUMNS), records))
 
 
 def read_manifest(path: Path | str) -> list[VideoRecord]:
@@ -110,8 +81,8 @@ def read_manifest(path: Path | str) -> list[VideoRecord]:
         DataError: missing columns, or rows with bad values (the first ten are named).
     """
     records, bad = [], []
-    needed, others = ("key", "path", "status", "frames"), ("fps", "width", "height", "seconds", "bytes", "error")
-    for line, (key, source, status, frames, fps, width, height, seconds, size, error) in _rows(path, needed, others):
+    table = read_table(path, MANIFEST_COLUMNS[:4], MANIFEST_COLUMNS[4:])
+    for line, key, source, status, frames, fps, width, height, seconds, size, error in table.itertuples(name=None):
         try:
             rate = float(fps or 0)
             if not KEY.fullmatch(key) or not 0 <= rate < math.inf or not 0 <= int(frames or 0) < 1 << 31:
@@ -133,40 +104,38 @@ def read_manifest(path: Path | str) -> list[VideoRecord]:
         except ValueError:
             bad.append(f"line {line}")
     if bad:
-        raise DataError(f"{path}: rows with a value out of range, or a key that is none: {first_few(bad)}.")
+        raise DataError(f"{path}: rows with a bad key or a value out of range: {first_few(bad)}.")
     return records
 
 
 def write_list(path: Path | str, samples: Iterable[Sample]) -> None:
     """Write a list CSV atomically, in the order given. Several labels are separated by blanks."""
-    with atomic_write(path, "w") as file:
-        writer = csv_writer(file)
-        writer.writerow(LIST_COLUMNS)
-        writer.writerows(
-            (
-                sample.key,
-                sample.video,
-                sample.path,
-                " ".join(map(str, sample.labels)),
-                sample.frames,
-                "" if sample.start_seconds is None else repr(float(sample.start_seconds)),
-                "" if sample.end_seconds is None else repr(float(sample.end_seconds)),
-            )
-            for sample in samples
+    rows = (
+        (
+            sample.key,
+            sample.video,
+            sample.path,
+            " ".join(map(str, sample.labels)),
+            sample.frames,
+            None if sample.start_seconds is None else float(sample.start_seconds),
+            None if sample.end_seconds is None else float(sample.end_seconds),
         )
+        for sample in samples
+    )
+    write_table(path, LIST_COLUMNS, rows)
 
 
 def read_list(path: Path | str) -> list[Sample]:
     """Read a list CSV written by ``bike annotate``.
 
     Raises:
-        DataError: missing columns, rows with bad values, or keys that stand twice (the first ten are named).
+        DataError: missing columns, rows with bad values, or duplicate keys (the first ten are named).
     """
     samples: list[Sample] = []
     bad: list[str] = []
     seen: set[str] = set()
-    others = ("video", "path", "start_seconds", "end_seconds")
-    for line, (key, words, frames, video, source, start, end) in _rows(path, ("key", "label", "frames"), others):
+    table = read_table(path, ("key", "label", "frames"), ("video", "path", "start_seconds", "end_seconds"))
+    for line, key, words, frames, video, source, start, end in table.itertuples(name=None):
         try:
             if key in seen or not KEY.fullmatch(key) or not KEY.fullmatch(video or key):
                 raise ValueError
@@ -181,16 +150,13 @@ def read_list(path: Path | str) -> list[Sample]:
         except ValueError:
             bad.append(f"line {line}")
     if bad:
-        raise DataError(f"{path}: rows with a bad value, or a key that is none or stands twice: {first_few(bad)}.")
+        raise DataError(f"{path}: rows with a bad value, a bad key or a duplicate key: {first_few(bad)}.")
     return samples
 
 
 def write_labels(path: Path | str, names: Sequence[str]) -> None:
     """Write class names as ``id,name``, ids counted from 0."""
-    with atomic_write(path, "w") as file:
-        writer = csv_writer(file)
-        writer.writerow(("id", "name"))
-        writer.writerows(enumerate(names))
+    write_table(path, ("id", "name"), enumerate(names))
 
 
 def _is_span(start: float | None, end: float | None) -> bool:
@@ -223,7 +189,7 @@ def read_labels(path: Path | str, column: Literal["name", "published"] = "name")
         DataError: the ids are not 0, 1, 2, …, or a name is empty.
     """
     pairs: dict[int, str] = {}
-    for line, (number, name, spelling) in _rows(path, ("id", "name"), (column,)):
+    for line, number, name, spelling in read_table(path, ("id", "name"), (column,)).itertuples(name=None):
         try:
             pairs[int(number)] = (spelling or name).strip()
         except ValueError:

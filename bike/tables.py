@@ -5,20 +5,34 @@ pandas is imported where a table is read or written: it takes half a second, whi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import csv
+import io
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
-from bike.errors import DataError, one_line
-from bike.files import atomic_write, existing_file
+import numpy as np
+from numpy.typing import NDArray
+
+from bike.errors import DataError, first_few, one_line
+from bike.files import atomic_write, read_text_bytes
 
 if TYPE_CHECKING:
     from pandas import DataFrame
     from pandas._typing import WriteBuffer
 
+_BATCH_ROWS = 50_000
+
 
 def read_table(
-    path: Path | str, needed: Sequence[str], others: Sequence[str] = (), *, separator: str = ","
+    path: Path | str,
+    needed: Sequence[str],
+    others: Sequence[str] = (),
+    *,
+    separator: str = ",",
+    clean: Callable[[str], str] = str,
+    exact: bool = False,
 ) -> DataFrame:
     """Read a CSV file.
 
@@ -27,36 +41,61 @@ def read_table(
         needed: columns that must be there.
         others: columns that may be there.
         separator: between the fields of a row.
+        clean: applied to the words of the header before columns are looked for, such as ``str.strip``.
+        exact: every row must have as many fields as the header; otherwise rows must reach to the last needed column,
+            and what lies beyond the header is ignored.
 
     Returns:
-        The columns ``needed`` and ``others``, in this order, all as text. What is not there is an empty text. The index
-        is the number of the row, from 2 for the first one below the header.
+        The columns ``needed`` and ``others``, in this order, all as text; what is not there is an empty text. The index
+        is the line on which a row ends, from 2 for a plain first row. Empty lines are left out.
 
     Raises:
-        DataError: a column is missing, or the file is no table.
+        DataError: a column is missing, rows are too short or too long (the first ten are named), or it is no CSV file.
     """
     import pandas as pd
 
-    try:
-        table = pd.read_csv(
-            existing_file(path),
-            sep=separator,
-            dtype=str,
-            keep_default_na=False,
-            na_filter=False,
-            encoding="utf-8-sig",
-            encoding_errors="surrogateescape",
-        )
-    except pd.errors.EmptyDataError:
-        table = pd.DataFrame()
-    except (pd.errors.ParserError, ValueError) as error:
-        raise DataError(f"{path}: not a CSV file ({one_line(error)}).") from error
-    missing = [name for name in needed if name not in table.columns]
+    raw = read_text_bytes(path)
+    header, lines, widths = _shape(raw, path, separator)
+    header = [clean(word) for word in header]
+    missing = [name for name in needed if name not in header]
     if missing:
         raise DataError(f"{path}: column {missing[0]!r} is missing (columns needed: {', '.join(needed)}).")
-    table = table.reindex(columns=[*needed, *others], fill_value="")
-    table.index = table.index + 2
-    return table
+    # A column that is not there has the place behind the last one.
+    places = [header.index(name) if name in header else len(header) for name in (*needed, *others)]
+    last = max(places[: len(needed)], default=-1)
+    bad = (widths != len(header) if exact else widths <= last) & (widths > 0)
+    if bad.any() and exact:
+        shown = [f"line {line} has {width}" for line, width in zip(lines[bad], widths[bad], strict=True)]
+        raise DataError(f"{path}: rows need {len(header)} fields as the header has: {first_few(shown)}.")
+    if bad.any():
+        shown = [f"line {line} ends before column {header[last]!r}" for line in lines[bad]]
+        raise DataError(f"{path}: {first_few(shown)}. Complete them.")
+    table = pd.DataFrame(index=lines)
+    if header:
+        table = pd.read_csv(
+            io.BytesIO(raw),
+            sep=separator,
+            header=0,
+            names=range(len(header)),
+            usecols=sorted({place for place in places if place < len(header)}),  # the others need no memory
+            index_col=False,
+            dtype=object,
+            na_filter=False,  # `nan` and `NA` are names like others
+            skip_blank_lines=False,  # so that rows and lines go together
+            encoding="utf-8-sig",
+            encoding_errors="surrogateescape",
+        ).set_axis(lines)
+    table[len(header)] = pd.Series("", index=lines, dtype=object)
+    return table.loc[widths > 0, places].set_axis([*needed, *others], axis="columns")
+
+
+def read_header(path: Path | str, separator: str = ",") -> list[str]:
+    """The words of a CSV file's first line; none where the file is empty.
+
+    Raises:
+        DataError: the file is no text, or its first line no CSV.
+    """
+    return next(_rows(read_text_bytes(path), path, separator), (0, []))[1]
 
 
 def write_table(path: Path | str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -67,9 +106,36 @@ def write_table(path: Path | str, columns: Sequence[str], rows: Iterable[Sequenc
     """
     import pandas as pd
 
+    waiting = iter(rows)
     with atomic_write(path, "w") as file:
-        table = pd.DataFrame(list(rows), columns=list(columns), dtype=object)
-        table.to_csv(cast("WriteBuffer[str]", _RowEnds(file)), index=False, lineterminator="\r\n")
+        target = cast("WriteBuffer[str]", _RowEnds(file))
+        header: list[str] | bool = list(columns)
+        # In batches, so that a million rows are never there as a table as well.
+        while (batch := list(islice(waiting, _BATCH_ROWS))) or header:
+            table = pd.DataFrame(batch, columns=list(columns), dtype=object)
+            table.to_csv(target, index=False, header=header, lineterminator="\r\n")
+            header = False
+
+
+def _shape(raw: bytes, path: Path | str, separator: str) -> tuple[list[str], NDArray[np.int64], NDArray[np.int64]]:
+    """The header, and of each row after it the line on which it ends and the number of its fields.
+
+    pandas fills up rows that are too short and goes on after a stray quote, in silence. Python's own reader notices.
+    """
+    rows = _rows(raw, path, separator)
+    _, header = next(rows, (0, []))
+    shape = np.fromiter((number for line, row in rows for number in (line, len(row))), np.int64)
+    return header, shape[::2], shape[1::2]
+
+
+def _rows(raw: bytes, path: Path | str, separator: str) -> Iterator[tuple[int, list[str]]]:
+    text = io.TextIOWrapper(io.BytesIO(raw), "utf-8-sig", "surrogateescape", newline="")
+    reader = csv.reader(text, delimiter=separator, strict=True)
+    try:
+        for row in reader:
+            yield reader.line_num, row
+    except csv.Error as error:
+        raise DataError(f"{path}: line {reader.line_num}: not CSV ({one_line(error)}).") from error
 
 
 class _RowEnds:

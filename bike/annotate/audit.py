@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bike.errors import DataError, first_few, one_line
-from bike.files import atomic_write, csv_writer
 from bike.params import Annotate, Policy
+from bike.tables import write_table
 
 AUDIT_NAME = "audit.csv"
 KINDS: dict[str, str] = {
@@ -77,10 +77,7 @@ class Audit:
 
     def write(self, path: Path | str) -> None:
         """Write ``audit.csv``: ``finding,action,list,path,label,detail``, one row for each finding."""
-        with atomic_write(path, "w") as file:
-            writer = csv_writer(file)
-            writer.writerow(Finding._fields)
-            writer.writerows(self.findings)
+        write_table(path, Finding._fields, self.findings)
 
     def check(self, path: Path | str) -> None:
         """Stop where a policy says so.

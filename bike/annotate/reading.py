@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bike.errors import DataError, first_few, one_line
+from bike.errors import DataError, one_line
 from bike.files import existing_dir, read_annotation_text
+from bike.tables import read_header, read_table
 
 
 def is_text(value: str) -> bool:
@@ -34,11 +33,10 @@ class Table:
     def __init__(self, path: Path | str, *, any_case: bool = False) -> None:
         self.path = Path(path)
         self.remedy = ""
-        self._text = read_annotation_text(path)
-        first = self._text[: self._text.find("\n") + 1] or self._text
-        self._delimiter = "," if "," in first else next((mark for mark in ";\t" if mark in first), ",")
-        header = next(self._raw_rows(), (0, []))[1]
-        self.columns = [name.strip().lower() if any_case else name.strip() for name in header]
+        first = read_annotation_text(path).partition("\n")[0]
+        self._separator = next((mark for mark in ",;\t" if mark in first), ",")
+        self._clean = (lambda word: word.strip().lower()) if any_case else str.strip
+        self.columns = [self._clean(word) for word in read_header(path, self._separator)]
 
     def index(self, name: str) -> int:
         """Position of the column ``name``.
@@ -47,37 +45,20 @@ class Table:
             DataError: there is no such column, or more than one.
         """
         if self.columns.count(name) > 1:
-            raise DataError(f"{self.path}: column {name!r} stands {self.columns.count(name)} times. Keep one of them.")
+            raise DataError(f"{self.path}: {self.columns.count(name)} columns are named {name!r}. Keep one of them.")
         if name not in self.columns:
             have = ", ".join(self.columns[:20]) or "none, the file is empty"
             raise DataError(f"{self.path}: column {name!r} is missing (columns: {one_line(have)}).{self.remedy}")
         return self.columns.index(name)
 
-    def rows(self) -> Iterator[tuple[int, list[str]]]:
+    def rows(self) -> Iterator[tuple[int, tuple[str, ...]]]:
         """Line number and fields of each row after the header; empty lines are skipped.
 
         Raises:
             DataError: a row has another number of fields than the header, or the file is not CSV.
         """
-        bad: list[str] = []
-        width = len(self.columns)
-        raw = self._raw_rows()
-        next(raw, None)
-        for line, row in raw:
-            if len(row) == width:
-                yield line, row
-            elif row:
-                bad.append(f"line {line} has {len(row)}")
-        if bad:
-            raise DataError(f"{self.path}: rows need {width} fields as the header has: {first_few(bad)}.")
-
-    def _raw_rows(self) -> Iterator[tuple[int, list[str]]]:
-        reader = csv.reader(io.StringIO(self._text, newline=""), delimiter=self._delimiter, strict=True)
-        try:
-            for row in reader:
-                yield reader.line_num, row
-        except csv.Error as error:
-            raise DataError(f"{self.path}: line {reader.line_num}: not CSV ({one_line(error)}).") from error
+        table = read_table(self.path, self.columns, separator=self._separator, clean=self._clean, exact=True)
+        return zip(table.index, table.itertuples(index=False, name=None), strict=True)
 
 
 def read_annotation_json(path: Path | str) -> Any:

@@ -10,9 +10,10 @@ from bike.annotate.audit import AUDIT_NAME, Finding
 from bike.annotate.classes import readable_name
 from bike.annotate.entries import SPLITS
 from bike.errors import ParamsError
-from bike.files import atomic_write, csv_writer
+from bike.files import atomic_write
 from bike.names import leads_out, split_extension
-from bike.records import LIST_COLUMNS, Sample, write_list
+from bike.records import LIST_COLUMNS, Sample, write_labels, write_list
+from bike.tables import write_table
 
 UNANNOTATED_NAME, LABELS_NAME = "unannotated.csv", "labels.csv"
 
@@ -99,14 +100,10 @@ def _published_line(sample: Sample, videos: bool, keyed: bool, twice: set[str]) 
 
 def write_class_names(path: Path | str, names: Sequence[str], published: Sequence[str]) -> None:
     """Write ``labels.csv``: ``id,name``, and ``published`` where that differs for any class."""
-    with atomic_write(path, "w") as file:
-        writer = csv_writer(file)
-        if list(names) == list(published):
-            writer.writerow(("id", "name"))
-            writer.writerows(enumerate(names))
-        else:
-            writer.writerow(("id", "name", "published"))
-            writer.writerows((index, *pair) for index, pair in enumerate(zip(names, published, strict=True)))
+    if list(names) == list(published):
+        write_labels(path, names)
+    else:
+        write_table(path, ("id", "name", "published"), zip(range(len(names)), names, published, strict=True))
 
 
 def prompt_names(published: Sequence[str], readable: Sequence[str] | None, wanted: bool) -> list[str]:

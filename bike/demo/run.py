@@ -18,9 +18,10 @@ import numpy as np
 from bike.demo.clips import draw_clip, render_clip
 from bike.demo.scenes import CLASS_NAMES, CLASS_SLUGS
 from bike.errors import BikeError, one_line
-from bike.files import atomic_write, csv_writer
+from bike.files import atomic_write
 from bike.params import DemoData
 from bike.progress import progress
+from bike.tables import write_table
 from bike.workers.pool import num_cores
 
 SPLITS = ("train", "val", "test")
@@ -102,10 +103,7 @@ def plan_clips(params: DemoData) -> list[Clip]:
 
 def write_annotations(path: Path, clips: list[Clip]) -> None:
     """Write ``annotations.csv``."""
-    with atomic_write(path, "w") as file:
-        writer = csv_writer(file)
-        writer.writerow(COLUMNS)
-        writer.writerows((clip.path, clip.label, CLASS_NAMES[clip.label], clip.split) for clip in clips)
+    write_table(path, COLUMNS, ((clip.path, clip.label, CLASS_NAMES[clip.label], clip.split) for clip in clips))
 
 
 def clip_generator(seed: int, clip: Clip) -> np.random.Generator:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -76,12 +75,12 @@ def load_samples(path: Path | str) -> list[Sample]:
         DataError: none of the three, or a bad row.
     """
     path = existing_file(path)
-    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-        header = next(csv.reader([file.readline(65536)]), [])
-    if {"key", "status"} <= set(header):
+    with path.open(encoding="utf-8-sig", errors="surrogateescape") as file:
+        header = {word.strip('"') for word in file.readline(65536).strip().split(",")}
+    if {"key", "status"} <= header:
         accepted = [record for record in read_manifest(path) if record.status == "ok"]
         return [Sample(record.key, record.key, record.path, (), record.frames) for record in accepted]
-    if {"key", "label"} <= set(header):
+    if {"key", "label"} <= header:
         return read_list(path)
 
     samples = read_published_list(path, layout="frames")

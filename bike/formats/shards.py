@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import math
 import re
@@ -15,9 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from bike.errors import BikeError, DataError, one_line
+from bike.errors import BikeError, DataError
 from bike.files import read_json
 from bike.records import KEY, Sample
+from bike.tables import read_table
 
 FORMAT = "bike-shards-1"
 MANIFEST_NAME = "manifest.json"
@@ -26,6 +26,7 @@ INDEX_COLUMNS = ("key", "shard", "json_offset", "json_size", "data_offset", "dat
 LARGEST_JSON_BYTES = 1 << 25
 LARGEST_MANIFEST_BYTES = 1 << 27
 _REMEDY = "Write the shards again with `bike shard`."
+_NUMBER = re.compile(r"[0-9]{1,18}")
 _SHARD_NAME = re.compile(r"[A-Za-z0-9_-]{1,100}\.tar", re.ASCII)
 
 
@@ -115,20 +116,10 @@ def read_index_rows(path: Path) -> Iterator[tuple[str, str, int, int, int, int]]
     Raises:
         DataError: missing, of another form, or with impossible numbers.
     """
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            reader = csv.reader(file)
-            if tuple(next(reader, ())) != INDEX_COLUMNS:
-                raise ValueError
-            for key, shard, *numbers in reader:
-                places = tuple(map(int, numbers))
-                if len(places) != 4 or min(places) < 0 or max(places) >= 1 << 62 or not KEY.fullmatch(key):
-                    raise ValueError
-                yield key, shard, *places
-    except OSError as error:
-        raise DataError(f"{path}: can't be read ({one_line(error.strerror or error)}). {_REMEDY}") from error
-    except (ValueError, csv.Error):
-        raise DataError(f"{path}: not an index of shards, or a damaged one. {_REMEDY}") from None
+    for line, key, shard, *numbers in read_table(path, INDEX_COLUMNS, exact=True).itertuples(name=None):
+        if not KEY.fullmatch(key) or not all(map(_NUMBER.fullmatch, numbers)):
+            raise DataError(f"{path}: line {line}: not a row of an index of shards. {_REMEDY}")
+        yield key, shard, *map(int, numbers)
 
 
 class ShardIndex:

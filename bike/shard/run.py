@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import Any
 
 from bike.errors import BikeError, DataError, first_few
-from bike.files import atomic_write, csv_writer, ensure_dir, locked, read_json, sha256, write_json
+from bike.files import ensure_dir, locked, read_json, sha256, write_json
 from bike.formats.shards import FORMAT, INDEX_COLUMNS, INDEX_NAME, MANIFEST_NAME, read_index_rows, read_shard_manifest
 from bike.progress import progress
 from bike.records import MANIFEST_COLUMNS, Sample
 from bike.shard.plan import Shard, plan_shards
 from bike.shard.wanted import wanted_videos
 from bike.shard.write import WORK, ShardJob, work_file, write_shard
+from bike.tables import write_table
 from bike.workers.pool import run_tasks
 
 _OWN_TAR = re.compile(r"[0-9a-f]{5}\.tar")
@@ -231,14 +232,15 @@ def _write_all(jobs_todo: list[ShardJob], jobs: int | None) -> None:
 
 def _complete(folder: Path, shards: Sequence[Shard], options: dict[str, Any]) -> None:
     """Write the index, remove what belongs to no shard of the list, and write the manifest."""
-    listed = []
-    with atomic_write(folder / INDEX_NAME, "w") as file:
-        writer = csv_writer(file)
-        writer.writerow(INDEX_COLUMNS)
+    listed: list[dict[str, Any]] = []
+
+    def rows() -> Iterator[list[Any]]:  # of one shard at a time
         for shard in shards:
             work = read_json(work_file(folder, shard.name))
-            writer.writerows([key, shard.name, *numbers] for key, *numbers in work.pop("rows"))
+            yield from ([key, shard.name, *numbers] for key, *numbers in work.pop("rows"))
             listed.append(work)
+
+    write_table(folder / INDEX_NAME, INDEX_COLUMNS, rows())
     _clean(folder, {shard.name for shard in shards}, work=False)
     totals = {name: sum(shard[name] for shard in listed) for name in ("videos", "samples", "bytes")}
     index = {"name": INDEX_NAME, "bytes": _size(folder / INDEX_NAME), "sha256": sha256(folder / INDEX_NAME)}

@@ -197,8 +197,6 @@ def read_listing(path: Path | str, folder: Path | None, *, known: Iterable[str] 
 
     if path.suffix.lower() == ".csv":
         found = [name for name in read_table(path, ["path"])["path"] if name]
-        if any("\0" in name for name in found):
-            raise DataError(f"{path}: has a NUL byte; a list of paths is needed. Is it the right file?")
     else:
         lines = io.StringIO(read_annotation_text(path), newline=None)
         found = [_without_labels(line.rstrip("\n"), exists) for line in lines if line.strip()]

@@ -108,7 +108,7 @@ def test_no_frames_is_one_line(data: Data, tmp_path: Path) -> None:
 def test_keys_of_a_list_are_names(tmp_path: Path, field: str, value: str) -> None:
     sample = replace(Sample("a", "a", "a.mp4", (0,), 5), **{field: value})
     write_list(tmp_path / "list.csv", [sample])
-    with pytest.raises(DataError, match="a key that is none"):
+    with pytest.raises(DataError, match="a bad key or a duplicate key"):
         read_list(tmp_path / "list.csv")
 
 
@@ -176,7 +176,7 @@ def test_common_progressive_jpegs_are_read() -> None:
 @pytest.mark.parametrize("fps", [None, 5.0, 20.0])
 def test_videos_need_their_own_frames(tmp_path: Path, fps: float | None) -> None:
     make_video(tmp_path / "videos/a.mp4", 40, fps=10)
-    extract_videos(tmp_path / "videos", tmp_path / "frames", options=Extract(fps=fps, jobs=1))
+    extract_videos(tmp_path / "videos", tmp_path / "frames", options=Extract(fps=fps), jobs=1)
     place = tmp_path / "frames/manifest.csv", tmp_path / "frames", tmp_path / "shards"
     if fps is None:
         assert write_shards(*place, payload="mp4", media=tmp_path / "videos", jobs=1).videos == 1
