@@ -92,9 +92,9 @@ def test_members_that_are_no_plain_files(tmp_path: Path, info: tarfile.TarInfo) 
     assert "not a plain file" in refused(list, scan_members(tar_of(tmp_path / "x.tar", (info, b""))))
 
 
-def test_a_name_that_stands_twice(tmp_path: Path) -> None:
+def test_duplicate_names(tmp_path: Path) -> None:
     path = tar_of(tmp_path / "x.tar", (entry("a.json"), b"1"), (entry("a.json"), b"2"))
-    assert "stands twice" in refused(list, scan_members(path))
+    assert "duplicate member" in refused(list, scan_members(path))
 
 
 def with_checksum(header: bytearray) -> bytes:
@@ -104,15 +104,25 @@ def with_checksum(header: bytearray) -> bytes:
 
 
 @pytest.mark.parametrize(
-    "size",
-    [b"77777777777\0", b"00000100000\0", b"\x80" + b"\xff" * 11, b"-0000000010\0", b"00000000zz0\0", b"\xff" * 12],
+    ("size", "said"),
+    [
+        (b"77777777777\0", "claims 8589934591 bytes"),
+        (b"00000100000\0", "claims 32768 bytes"),
+        (b"\x80" + b"\xff" * 11, "claims 309485009821345068724781055 bytes"),
+        (b"-0000000010\0", "claims -8 bytes"),
+        (b"-0000001000\0", "claims -512 bytes"),  # back to the header itself
+        (b"\xff" * 12, "claims -1 bytes"),
+        (b"\xff" * 10 + b"\xfe\x00", "claims -512 bytes"),
+        (b"00000000zz0\0", "not a tar header"),
+    ],
 )
-def test_sizes_that_can_not_be(tmp_path: Path, size: bytes) -> None:
-    header = bytearray(entry("a.json").tobuf(tarfile.USTAR_FORMAT))
+@pytest.mark.parametrize("kind", [tarfile.REGTYPE, tarfile.XHDTYPE])
+def test_sizes_that_can_not_be(tmp_path: Path, size: bytes, said: str, kind: bytes) -> None:
+    header = bytearray(entry("a.json", kind).tobuf(tarfile.USTAR_FORMAT))
     header[124:136] = size
     path = tmp_path / "x.tar"
     path.write_bytes(with_checksum(header) + bytes(2048))
-    refused(list, scan_members(path))
+    assert said in refused(list, scan_members(path))
 
 
 def test_extended_headers_that_claim_a_size_or_are_huge(tmp_path: Path) -> None:
