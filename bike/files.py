@@ -125,7 +125,7 @@ def read_json(path: Path | str) -> Any:
     try:
         return json.loads(read_text(path))
     except json.JSONDecodeError as error:
-        raise BikeError(f"{path}: not valid JSON (line {error.lineno}: {error.msg}). Write the file anew.") from error
+        raise BikeError(f"{path}: not valid JSON (line {error.lineno}: {error.msg}). Write the file again.") from error
 
 
 def read_text(path: Path | str) -> str:

@@ -223,4 +223,4 @@ class _Builder:
         parts = [f"also in {first[0]}"] if first[0] != place else []
         if first[1] != labels:
             parts.append(f"also labelled {self._names(first[1])}")
-        return ", ".join(parts) or "stands twice"
+        return ", ".join(parts) or "listed again"

@@ -121,7 +121,7 @@ def read_class_file(path: Path | str) -> tuple[list[str], list[str] | None]:
         Published names, and readable ones where the file has both.
 
     Raises:
-        DataError: ids with a gap or repetition, a name that stands twice, or no names at all.
+        DataError: ids with a gap or repetition, a duplicate name, or no names at all.
     """
     lines = read_lines(path)
     header = {word.strip("\"' ").lower() for word in re.split(r"[,;\t]", lines[0][1])} if lines else set()
@@ -149,9 +149,9 @@ def _in_order(rows: Iterable[tuple[int, str, str]], path: Path | str) -> list[st
         else:
             names[index] = clean_class_name(name, f"{path}: line {line}")
     if bad:
-        raise DataError(f"{path}: ids that are no integers or stand twice: {first_few(bad)}. Number the classes anew.")
+        raise DataError(f"{path}: ids that are no integers or duplicates: {first_few(bad)}. Number the classes from 0.")
     if sorted(names) != list(range(len(names))):
-        raise DataError(f"{path}: ids must run from 0 without a gap (got {len(names)} ids). Number the classes anew.")
+        raise DataError(f"{path}: ids must run from 0 without a gap (got {len(names)} ids). Number the classes again.")
     return distinct_names([names[index] for index in range(len(names))], path)
 
 
@@ -163,9 +163,9 @@ def distinct_names(names: list[str], path: Path | str) -> list[str]:
     """
     if not names:
         raise DataError(f"{path}: no class names in it. Is it the right file?")
-    twice = [repr(name) for name, count in Counter(names).items() if count > 1]
-    if twice:
-        raise DataError(f"{path}: class names that stand twice: {first_few(twice)}. Give each class its own name.")
+    duplicates = [repr(name) for name, count in Counter(names).items() if count > 1]
+    if duplicates:
+        raise DataError(f"{path}: duplicate class names: {first_few(duplicates)}. Give each class its own name.")
     if len(names) > MAX_CLASSES:
         raise DataError(f"{path}: {len(names)} classes; at most {MAX_CLASSES} are allowed. Is it the right file?")
     return names

@@ -11,7 +11,7 @@ from bike.names import leads_out, split_extension
 from bike.records import VideoRecord
 
 _FEW = 8  # videos of one name are compared one by one up to this number
-_END = "/"  # stands where a path has no more folders
+_END = "/"  # of a path that has no more folders
 
 
 @dataclass(slots=True)

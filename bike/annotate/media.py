@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import os
-import re
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from bike.errors import DataError
 from bike.files import existing_dir
-from bike.formats.folders import frame_folder_record
+from bike.formats.folders import frame_folder_record, is_frame
 from bike.names import is_video, video_keys
 from bike.records import VideoRecord, read_manifest
-
-_FRAME_NAME = re.compile(r"(?s)(img_|image_|.*-)(\d{4,9})\.jpg")
 
 
 @dataclass
@@ -58,20 +54,25 @@ def read_media(path: Path | str | None) -> Media:
             raise DataError(f"{path}: the manifest has no videos. Extract some first.")
         accepted = next((record.key for record in records if record.status == "ok"), None)
         return Media(records, "packs", str(path), keyed=accepted is not None and (path.parent / accepted).is_dir())
-    videos, frames = scan_folder(existing_dir(path))
+    videos, frames, note = scan_folder(existing_dir(path))
     if not videos and not frames:
         raise DataError(f"{path}: no videos and no folders of frames in it. Give the folder that has them.")
-    if len(videos) > len(frames):
-        note = f"{path}: {len(frames)} folders of frames beside the videos are not looked at." if frames else ""
-        return Media(_records_of_videos(videos), "videos", str(path), note=note)
-    note = f"{path}: {len(videos)} videos beside the folders of frames are not looked at." if videos else ""
-    return Media([frame_folder_record(key, *item) for key, item in _keyed(frames)], "frames", str(path), note=note)
+    names = videos or list(frames)
+    keyed = zip(video_keys(names), names, strict=True)
+    if videos:
+        return Media([VideoRecord(key, name, "ok") for key, name in keyed], "videos", str(path), note=note)
+    records = [frame_folder_record(key, name, frames[name]) for key, name in keyed]
+    return Media(records, "frames", str(path), note=note)
 
 
-def scan_folder(root: Path) -> tuple[list[str], dict[str, list[str]]]:
-    """Videos below ``root`` (sorted relative paths), and folders of frames with the names in them.
+def scan_folder(root: Path) -> tuple[list[str], dict[str, list[str]], str]:
+    """Videos below ``root`` (sorted relative paths) or folders of frames with the names in them, whichever are more.
 
-    Hidden files and folders are passed over; links to folders are not followed.
+    Numbered JPEGs beside videos are thumbnails, not frames. Hidden files and folders are skipped; links to folders are
+    not followed.
+
+    Returns:
+        Videos and folders of frames, one of the two empty; and a remark on what was left out, or an empty string.
     """
     videos: list[str] = []
     frames: dict[str, list[str]] = {}
@@ -79,6 +80,7 @@ def scan_folder(root: Path) -> tuple[list[str], dict[str, list[str]]]:
     while waiting:
         prefix = waiting.pop()
         names: list[str] = []
+        before = len(videos)
         with os.scandir(root / prefix) as items:
             for item in items:
                 if item.name.startswith("."):
@@ -88,16 +90,12 @@ def scan_folder(root: Path) -> tuple[list[str], dict[str, list[str]]]:
                     waiting.append(relative)
                 elif is_video(item.name):
                     videos.append(relative)
-                elif _FRAME_NAME.fullmatch(item.name):
+                elif is_frame(item.name):
                     names.append(item.name)
-        if names and prefix:
+        if names and prefix and len(videos) == before:
             frames[prefix] = names
-    return sorted(videos), dict(sorted(frames.items()))
-
-
-def _records_of_videos(paths: list[str]) -> list[VideoRecord]:
-    return [VideoRecord(key, path, "ok") for key, path in zip(video_keys(paths), paths, strict=True)]
-
-
-def _keyed(frames: dict[str, list[str]]) -> Iterable[tuple[str, tuple[str, list[str]]]]:
-    return zip(video_keys(list(frames)), frames.items(), strict=True)
+    if len(videos) > len(frames):
+        note = f"{root}: {len(frames)} folders of frames beside the videos are not looked at." if frames else ""
+        return sorted(videos), {}, note
+    note = f"{root}: {len(videos)} videos beside the folders of frames are not looked at." if videos else ""
+    return [], dict(sorted(frames.items())), note

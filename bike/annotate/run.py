@@ -116,7 +116,7 @@ def _annotate(
     if not audit.annotated:
         raise DataError(f"{source}: no annotated videos. Give the folder that has the annotation of {dataset}.")
     audit.videos = len(found.records) if found.kind != "none" else None
-    audit.notes += [*annotations.notes, *([found.note] if found.note else [])]
+    audit.notes += dict.fromkeys([*annotations.notes, *([found.note] if found.note else [])])
     table = make_table(annotations, audit)
     lists, unannotated = build_lists(annotations, found, table, audit)
     fill_names(table, audit)

@@ -81,18 +81,18 @@ def write_published(path: Path | str, samples: Sequence[Sample], *, videos: bool
     means two videos without their extensions is replaced by the video's key; ``keyed`` replaces all, since
     ``bike extract --layout folders`` names the folders of frames by key.
     """
-    twice: set[str] = set()
+    shared: set[str] = set()
     if not videos and not keyed:
         stems = Counter(split_extension(name) for name in {sample.path for sample in samples})
-        twice = {stem for stem, count in stems.items() if count > 1}
+        shared = {stem for stem, count in stems.items() if count > 1}
     with atomic_write(path, "w") as file:
-        file.writelines(_published_line(sample, videos, keyed, twice) for sample in samples)
+        file.writelines(_published_line(sample, videos, keyed, shared) for sample in samples)
 
 
-def _published_line(sample: Sample, videos: bool, keyed: bool, twice: set[str]) -> str:
+def _published_line(sample: Sample, videos: bool, keyed: bool, shared: set[str]) -> str:
     name = sample.path if videos else split_extension(sample.path)
     odd = "\n" in name or "\r" in name or name != name.strip() or (".." in name and leads_out(name))
-    if keyed or odd or name in twice:
+    if keyed or odd or name in shared:
         name = sample.video
     label = ",".join(map(str, sample.labels)) or "-1"
     return f"{name} {label}\n" if videos else f"{name} {sample.frames} {label}\n"

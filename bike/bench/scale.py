@@ -9,7 +9,7 @@ from bike.bench.clips import ClipSet, link, make_clips
 from bike.bench.process import STAGES, run_stage
 from bike.bench.results import Measurement
 from bike.records import VideoRecord, read_list
-from bike.shard.plan import Entry, plan_shards
+from bike.shard.plan import PlannedVideo, plan_shards
 
 TINY = ClipSet(64, 48, 16, 4, 4)
 NUM_CLASSES = 10
@@ -81,6 +81,6 @@ def planned_shards(root: Path, bytes_a_video: int, *, max_size_mb: float = 512.0
     count = 0
     for split in ("train", "test"):
         samples = read_list(root / "lists" / f"{split}.csv")
-        entries = [Entry(VideoRecord(s.key, s.path, "ok"), (s,), s.key, bytes_a_video, "") for s in samples]
-        count += len(plan_shards(entries, int(max_size_mb * 1e6)))
+        videos = [PlannedVideo(VideoRecord(s.key, s.path, "ok"), (s,), s.key, bytes_a_video, "") for s in samples]
+        count += len(plan_shards(videos, int(max_size_mb * 1e6)))
     return count

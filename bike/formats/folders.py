@@ -1,4 +1,4 @@
-"""Folders of numbered frames: which names count, and what is missing."""
+"""Folders of numbered JPEG frames: which names count, in which order, and what is missing."""
 
 from __future__ import annotations
 
@@ -7,56 +7,63 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from bike.errors import DataError, one_line
+from bike.errors import DataError
+from bike.files import unreadable
 from bike.records import VideoRecord
-
-IMAGE_TEMPLATES = ("img_{:05d}.jpg", "image_{:06d}.jpg", "image_{:04d}.jpg", "{video}-{:06d}.jpg")
-
-
-def frame_folder_record(key: str, path: str, names: Iterable[str]) -> VideoRecord:
-    """What a folder of frames holds: rejected when its names fit none of the four templates, or a frame is missing."""
-    have = set(names)
-    video = path.rpartition("/")[2]
-    for template in IMAGE_TEMPLATES:
-        if template.format(1, video=video) in have:
-            count = 1
-            while template.format(count + 1, video=video) in have:
-                count += 1
-            if count == len(have):
-                return VideoRecord(key, path, "ok", frames=count)
-            error = f"{len(have)} frames, but {template.format(count + 1, video=video)} is missing"
-            return VideoRecord(key, path, "rejected", frames=count, error=error)
-    return VideoRecord(key, path, "rejected", error="no frame 1 under a known name, such as img_00001.jpg")
-
 
 _FRAME_NAME = re.compile(r"(?P<stem>.*?)(?P<number>\d{1,9})\.jpe?g", re.IGNORECASE | re.DOTALL)
 
 
-def frame_files(folder: Path) -> list[Path]:
-    """The frames of a published-style folder in the order of their numbers.
+def is_frame(name: str) -> bool:
+    """Whether a file's name is that of a frame: a JPEG whose name ends in a number, such as ``img_00001.jpg``."""
+    return _FRAME_NAME.fullmatch(name) is not None
 
-    Any name that ends in a number is understood (``img_00001.jpg``, ``image_0001.jpg``, ``<video>-000001.jpg``).
+
+def order_frames(names: Iterable[str]) -> list[str]:
+    """The frames among the files of a folder, in the order of their numbers.
+
+    ``img_00001.jpg``, ``image_0001.jpg``, ``<video>-000001.jpg``, ``frame0.jpg``: all names are the same up to the
+    number, and numbers run from 0 or 1 without a gap. Other files don't count.
 
     Raises:
-        DataError: no frames, several numberings in one folder, or a number missing in between.
+        DataError: no frames, several numberings in one folder, or a number is missing.
     """
-    frames: dict[int, Path] = {}
+    frames: dict[int, str] = {}
     stems: set[str] = set()
-    try:
-        names = os.listdir(folder)
-    except OSError as error:
-        raise DataError(f"{folder}: can't be read ({one_line(error.strerror or error)}).") from error
     for name in names:
-        match = _FRAME_NAME.fullmatch(name)
-        if match:
+        if match := _FRAME_NAME.fullmatch(name):
             stems.add(match["stem"])
-            frames[int(match["number"])] = folder / name
+            other = frames.setdefault(int(match["number"]), name)
+            if other != name and len(stems) == 1:
+                raise DataError(f"{other} and {name} have the same number. Keep one.")
     if not frames:
-        raise DataError(f"{folder}: no frames. Names that end in a number are read, such as img_00001.jpg.")
-    first, last = min(frames), max(frames)
+        raise DataError("no frames. Names that end in a number are read, such as img_00001.jpg.")
     if len(stems) > 1:
-        raise DataError(f"{folder}: frames of several numberings ({', '.join(sorted(stems)[:3])}). Keep one.")
-    if last - first + 1 != len(frames):
-        gap = next(number for number in range(first, last) if number not in frames)
-        raise DataError(f"{folder}: frame {gap} is missing ({len(frames)} frames from {first} to {last}).")
+        raise DataError(f"frames of several numberings ({', '.join(sorted(stems)[:3])}). Keep one.")
+    last = max(frames)
+    missing = next((number for number in range(0 if 0 in frames else 1, last) if number not in frames), None)
+    if missing is not None:
+        raise DataError(f"frame {missing} is missing ({len(frames)} frames up to {last}). Extract the video again.")
     return [frames[number] for number in sorted(frames)]
+
+
+def frame_folder_record(key: str, path: str, names: Iterable[str]) -> VideoRecord:
+    """What a folder of frames holds; rejected where :func:`order_frames` refuses it."""
+    try:
+        return VideoRecord(key, path, "ok", frames=len(order_frames(names)))
+    except DataError as error:
+        return VideoRecord(key, path, "rejected", error=str(error))
+
+
+def frame_files(folder: Path) -> list[Path]:
+    """The frames of a folder in the order of their numbers.
+
+    Raises:
+        DataError: see :func:`order_frames`; or the folder can't be read.
+    """
+    try:
+        return [folder / name for name in order_frames(os.listdir(folder))]
+    except OSError as error:
+        raise unreadable(folder, error) from error
+    except DataError as error:
+        raise DataError(f"{folder}: {error}") from error

@@ -86,8 +86,8 @@ def load_samples(path: Path | str) -> list[Sample]:
     samples = read_published_list(path, layout="frames")
     keys = Counter(sample.key for sample in samples)
     if len(keys) < len(samples):
-        twice = next(sample.path for sample in samples if keys[sample.key] > 1)
-        raise DataError(f"{path}: {twice} stands twice. Keep one line of it.")
+        duplicate = next(sample.path for sample in samples if keys[sample.key] > 1)
+        raise DataError(f"{path}: {duplicate} is listed more than once. Keep one line of it.")
     return samples
 
 

@@ -117,7 +117,7 @@ def read_frames(
     first: dict[int, int] = {}
     for place, index in enumerate(indices):
         if not 0 <= index < num_frames:
-            raise DataError(f"frame pack: no frame {index} (it has {num_frames}). Write the lists anew.")
+            raise DataError(f"frame pack: no frame {index} (it has {num_frames}). Write the lists again.")
         if frames is not None and index in first:
             frames[place] = frames[first[index]]
             continue

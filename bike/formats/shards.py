@@ -142,7 +142,7 @@ class ShardIndex:
         for key, shard, json_offset, json_size, data_offset, data_size in read_index_rows(index):
             number = numbers.get(shard)
             if number is None or key in self.keys or len(self.keys) >= manifest["videos"]:
-                raise DataError(f"{index}: {key} names an unknown shard, stands twice, or is one too many. {_REMEDY}")
+                raise DataError(f"{index}: {key} names an unknown shard, is a duplicate, or is one too many. {_REMEDY}")
             size = self.sizes[number]
             if json_offset + json_size > size or data_offset + data_size > size or json_size > LARGEST_JSON_BYTES:
                 raise DataError(f"{index}: {key} lies outside {shard} ({size} bytes). {_REMEDY}")

@@ -11,11 +11,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import simplejpeg
 
 from bike.errors import DataError, one_line
+from bike.files import unreadable
 from bike.formats.folders import frame_files
 from bike.formats.packs import PACK_SUFFIX, scan_offsets
 from bike.records import Sample, VideoRecord
@@ -44,11 +45,11 @@ def source_name(source: PayloadSource) -> str:
     return Path(source.path if isinstance(source, VideoFile) else source).name
 
 
-def content_print(source: PayloadSource) -> tuple[int, str]:
-    """Bytes of a source, and a short print of its content.
+def quick_checksum(source: PayloadSource) -> tuple[int, str]:
+    """Bytes of a source, and a checksum of a part of it.
 
-    A file's print covers its size and three pieces of 4 KB, a folder's its frames' names and sizes: enough to notice
-    that a pack was made anew, and cheap for a million of them. ``bike shard --verify`` reads everything.
+    Of a file, its size and three pieces of 4 KB; of a folder, its frames' names and sizes: enough to notice that a pack
+    was made again, and cheap for a million of them. ``bike shard --verify`` reads everything.
 
     Raises:
         DataError: there is no such file or folder, or it can't be read.
@@ -75,7 +76,7 @@ def _opened(source: PayloadSource) -> Iterator[IO[bytes]]:
     except UnreadableError as error:
         raise DataError(f"{video.path}: {error}.") from error
     except OSError as error:
-        raise DataError(f"{video.path}: can't be read ({one_line(error.strerror or error)}).") from error
+        raise unreadable(video.path, error) from error
 
 
 def kept_frames(num_frames: int, frames_per_video: int | None) -> list[int]:
@@ -117,7 +118,7 @@ def store_video(
     if len(pieces) != record.frames:
         raise DataError(
             f"{record.path}: {source_name(source)} holds {len(pieces)} frames, its record says {record.frames}. "
-            "Extract again, and write the list anew."
+            "Extract the video and write the list again."
         )
     kept = kept_frames(len(pieces), frames_per_video)
     offsets = [0]
@@ -125,9 +126,9 @@ def store_video(
         offsets.append(offsets[-1] + len(pieces[index]))
     if not (record.width and record.height):
         height, width = _shape(bytes(pieces[0]), record.path)
-        record = _changed(record, width=width, height=height)
+        record = replace(record, width=width, height=height)
     if len(kept) != record.frames:
-        record = _changed(record, frames=len(kept), fps=record.fps * len(kept) / record.frames)
+        record = replace(record, frames=len(kept), fps=record.fps * len(kept) / record.frames)
     return Stored(_describe(record, samples, names, offsets), b"".join(pieces[index] for index in kept), "mjpg")
 
 
@@ -189,10 +190,6 @@ def _shape(jpeg: bytes, path: str) -> tuple[int, int]:
 def _extension(path: str) -> str:
     suffix = Path(path).suffix[1:].lower()
     return suffix if re.fullmatch(r"[a-z0-9]{1,5}", suffix, re.ASCII) and suffix not in ("json", "mjpg") else "mp4"
-
-
-def _changed(record: VideoRecord, **values: Any) -> VideoRecord:
-    return replace(record, **values)
 
 
 def _describe(

@@ -13,7 +13,7 @@ _BITS = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class PlannedVideo:
     """A video on its way into a shard.
 
     Attributes:
@@ -21,14 +21,14 @@ class Entry:
         samples: the list's rows that use it, sorted by key.
         source: path of its frame pack or frame folder, or the video file.
         weight: bytes it will take in a tar, about.
-        print: a short print of the payload's content (size and a few pieces), to notice a changed pack.
+        checksum: of the payload's size and a few pieces, to notice a changed pack.
     """
 
     record: VideoRecord
     samples: tuple[Sample, ...]
     source: str | VideoFile
     weight: int
-    print: str
+    checksum: str
 
     @property
     def key(self) -> str:
@@ -40,7 +40,7 @@ class Shard:
     """A planned shard: its file name and its videos in the order of their keys."""
 
     name: str
-    entries: tuple[Entry, ...]
+    videos: tuple[PlannedVideo, ...]
 
 
 def hash_position(key: str) -> int:
@@ -48,7 +48,7 @@ def hash_position(key: str) -> int:
     return int.from_bytes(hashlib.sha256(key.encode()).digest()[:4]) >> (32 - _BITS)
 
 
-def plan_shards(entries: Sequence[Entry], max_bytes: int) -> list[Shard]:
+def plan_shards(videos: Sequence[PlannedVideo], max_bytes: int) -> list[Shard]:
     """Divide videos among shards of at most ``max_bytes``.
 
     The space of key hashes is halved until what lies in a part fits into one shard. Whether a part is halved depends on
@@ -59,21 +59,21 @@ def plan_shards(entries: Sequence[Entry], max_bytes: int) -> list[Shard]:
     Returns:
         Shards in the order of their names.
     """
-    ordered = sorted(entries, key=lambda entry: (hash_position(entry.key), entry.key))
-    positions = [hash_position(entry.key) for entry in ordered]
+    ordered = sorted(videos, key=lambda video: (hash_position(video.key), video.key))
+    positions = [hash_position(video.key) for video in ordered]
     return list(_halve(ordered, positions, max_bytes, depth=0, prefix=0))
 
 
 def _halve(
-    entries: Sequence[Entry], positions: Sequence[int], max_bytes: int, *, depth: int, prefix: int
+    videos: Sequence[PlannedVideo], positions: Sequence[int], max_bytes: int, *, depth: int, prefix: int
 ) -> Iterator[Shard]:
-    if not entries:
+    if not videos:
         return
-    if len(entries) == 1 or depth == _BITS or sum(entry.weight for entry in entries) <= max_bytes:
+    if len(videos) == 1 or depth == _BITS or sum(video.weight for video in videos) <= max_bytes:
         name = f"{prefix << (_BITS - depth):05x}.tar"
-        yield Shard(name, tuple(sorted(entries, key=lambda entry: entry.key)))
+        yield Shard(name, tuple(sorted(videos, key=lambda video: video.key)))
         return
     bit = 1 << (_BITS - depth - 1)
     low = sum(1 for position in positions if not position & bit)
-    yield from _halve(entries[:low], positions[:low], max_bytes, depth=depth + 1, prefix=prefix * 2)
-    yield from _halve(entries[low:], positions[low:], max_bytes, depth=depth + 1, prefix=prefix * 2 + 1)
+    yield from _halve(videos[:low], positions[:low], max_bytes, depth=depth + 1, prefix=prefix * 2)
+    yield from _halve(videos[low:], positions[low:], max_bytes, depth=depth + 1, prefix=prefix * 2 + 1)

@@ -99,7 +99,7 @@ def write_shards(
         fps=fps,
         frames_per_video=frames_per_video if payload == "mjpg" else None,
     )
-    shards = plan_shards(wanted.entries, int(max_size_mb * 1e6))
+    shards = plan_shards(wanted.videos, int(max_size_mb * 1e6))
     options = {"payload": payload, "frames_per_video": frames_per_video, "max_size_mb": float(max_size_mb)}
     destination = Path(destination)
     with locked(ensure_dir(destination), "writing shards"):
@@ -136,13 +136,13 @@ def missing_packs(samples: Sequence[Sample], frames: Path | str) -> list[str]:
 
 def _recipe(shard: Shard, options: dict[str, Any], names: tuple[str, ...] | None) -> str:
     """A hash of everything that decides a shard's bytes."""
-    used = sorted({label for entry in shard.entries for sample in entry.samples for label in sample.labels})
+    used = sorted({label for video in shard.videos for sample in video.samples for label in sample.labels})
     parts: list[Any] = [FORMAT, options["payload"], options["frames_per_video"]]
     parts.append([[label, names[label]] for label in used if names is not None and label < len(names)])
     digest = hashlib.sha256(json.dumps(parts).encode())
-    for entry in shard.entries:
-        rows = [[getattr(sample, name) for name in _SAMPLE_FIELDS] for sample in entry.samples]
-        row = [[getattr(entry.record, name) for name in MANIFEST_COLUMNS], rows, entry.print]
+    for video in shard.videos:
+        rows = [[getattr(sample, name) for name in _SAMPLE_FIELDS] for sample in video.samples]
+        row = [[getattr(video.record, name) for name in MANIFEST_COLUMNS], rows, video.checksum]
         digest.update(json.dumps(row).encode())
     return digest.hexdigest()
 
@@ -218,14 +218,14 @@ def _write_all(jobs_todo: list[ShardJob], jobs: int | None) -> None:
     problems: list[str] = []
     if not jobs_todo:
         return
-    count = sum(len(job.shard.entries) for job in jobs_todo)
+    count = sum(len(job.shard.videos) for job in jobs_todo)
     with (
         progress("shard", count, unit="videos") as shown,
         closing(run_tasks(write_shard, jobs_todo, jobs=jobs)) as done,
     ):
         for outcome in done:
             problems.extend(outcome.get())
-            shown.advance(len(outcome.task.shard.entries), f"{len(problems)} unusable" if problems else "")
+            shown.advance(len(outcome.task.shard.videos), f"{len(problems)} unusable" if problems else "")
     if problems:
         raise DataError(f"{len(problems)} videos can't be stored: {first_few(problems)}")
 

@@ -12,8 +12,8 @@ from bike.formats.lists import load_samples
 from bike.formats.packs import PACK_SUFFIX
 from bike.names import leads_out
 from bike.records import Sample, VideoRecord, read_labels, read_manifest
-from bike.shard.payload import PayloadSource, content_print, is_pack
-from bike.shard.plan import Entry
+from bike.shard.payload import PayloadSource, is_pack, quick_checksum
+from bike.shard.plan import PlannedVideo
 from bike.video.file import FoundVideo
 
 
@@ -22,11 +22,11 @@ class Wanted:
     """All videos of a list.
 
     Attributes:
-        entries: the videos, in the order in which the list names them first.
+        videos: the videos, in the order in which the list names them first.
         names: class names by label, or None.
     """
 
-    entries: list[Entry]
+    videos: list[PlannedVideo]
     names: tuple[str, ...] | None
 
 
@@ -63,30 +63,32 @@ def wanted_videos(
     groups: dict[str, list[Sample]] = {}
     for sample in samples:
         groups.setdefault(sample.video, []).append(sample)
-    del samples, sample  # what was read here goes as it is turned into entries
-    entries, bad, count = [], [], len(groups)
+    del samples, sample  # what was read here goes as it is turned into videos
+    videos, bad, count = [], [], len(groups)
     for key in list(groups):
         group = groups.pop(key)
         try:
             record = _folder_record(group, frames, fps) if known is None else _known_record(key, group, known)
             source = _place(record, frames, files, packs=known is not None)
-            entries.append(_weigh(record, group, source, frames_per_video))
+            videos.append(_weigh(record, group, source, frames_per_video))
         except DataError as error:
             bad.append(str(error))
     if bad:
         remedy = ""
         if all(problem.endswith("not in the manifest.") for problem in bad):
-            remedy = " Does the list belong to these frames? Give others, or write the list anew."
+            remedy = " Does the list belong to these frames? Give others, or write the list again."
         elif known is not None and media is None:
             remedy = " Run `bike extract` again: it makes what is missing."
         shown = first_few([problem.removesuffix(".") for problem in bad])
         raise DataError(f"{media or frames}: {len(bad)} of {count} videos of the list are not usable: {shown}.{remedy}")
-    return Wanted(entries, None if names is None else tuple(names))
+    return Wanted(videos, None if names is None else tuple(names))
 
 
-def _weigh(record: VideoRecord, samples: list[Sample], source: PayloadSource, frames_per_video: int | None) -> Entry:
+def _weigh(
+    record: VideoRecord, samples: list[Sample], source: PayloadSource, frames_per_video: int | None
+) -> PlannedVideo:
     """A video with the bytes it will take: an upper bound, or an estimate when frames are left out."""
-    size, content = content_print(source)
+    size, checksum = quick_checksum(source)
     if is_pack(source) and record.bytes not in (0, size):
         raise DataError(f"{source}: {size} bytes, the manifest says {record.bytes}.")
     if frames_per_video is not None and record.frames > frames_per_video:
@@ -94,11 +96,11 @@ def _weigh(record: VideoRecord, samples: list[Sample], source: PayloadSource, fr
     rows = sum(120 + len(sample.key) + 8 * len(sample.labels) for sample in samples)
     described = 600 + len(record.path) * 6 + 10 * record.frames + rows
     own = tuple(_sharing(sample, record) for sample in sorted(samples, key=lambda sample: sample.key))
-    return Entry(record, own, source, size + described + 4096, content)
+    return PlannedVideo(record, own, source, size + described + 4096, checksum)
 
 
 def _sharing(sample: Sample, record: VideoRecord) -> Sample:
-    """The same sample with the record's strings: a list of a million rows then needs them once."""
+    """The same sample with the record's strings, so that a list of a million rows holds them once."""
     key = record.key if sample.key == record.key else sample.key
     path = record.path if sample.path == record.path else sample.path
     return replace(sample, key=key, video=record.key, path=path)
@@ -110,15 +112,13 @@ def _known_record(key: str, group: list[Sample], known: dict[str, VideoRecord]) 
     if record is None:
         raise DataError(f"{group[0].path}: not in the manifest.")
     if record.status != "ok":
-        raise DataError(f"{group[0].path}: rejected by the extraction ({record.error}). Write the list anew.")
+        raise DataError(f"{group[0].path}: rejected by the extraction ({record.error}). Write the list again.")
     if record.frames < 1:
-        raise DataError(
-            f"{group[0].path}: 0 frames in the manifest. Extract the videos again, and write the list anew."
-        )
+        raise DataError(f"{group[0].path}: 0 frames in the manifest. Extract the videos and write the list again.")
     if group[0].frames != record.frames:
         raise DataError(
             f"{group[0].path}: {group[0].frames} frames in the list, {record.frames} in the manifest. "
-            "Write the list anew."
+            "Write the list again."
         )
     return record
 

@@ -43,16 +43,16 @@ def _write_shard(job: ShardJob) -> list[str]:
     problems: list[str] = []
     rows: list[list[Any]] = []
     path = Path(job.folder, job.shard.name)
-    samples = sum(len(entry.samples) for entry in job.shard.entries)
+    samples = sum(len(video.samples) for video in job.shard.videos)
     work_file(Path(job.folder), job.shard.name).unlink(missing_ok=True)
     with suppress(_UnusableError), atomic_write(path) as file:
         tar = TarWriter(file)
-        for entry in job.shard.entries:
+        for video in job.shard.videos:
             try:
                 stored = store_video(
-                    entry.source,
-                    entry.record,
-                    entry.samples,
+                    video.source,
+                    video.record,
+                    video.samples,
                     names=job.names,
                     frames_per_video=job.frames_per_video,
                 )
@@ -60,9 +60,9 @@ def _write_shard(job: ShardJob) -> list[str]:
                 problems.append(str(error))
                 continue
             if not problems:
-                described = tar.add(f"{entry.key}.json", stored.json)
-                payload = tar.add(f"{entry.key}.{stored.extension}", stored.payload)
-                rows.append([entry.key, described.offset, described.size, payload.offset, payload.size])
+                described = tar.add(f"{video.key}.json", stored.json)
+                payload = tar.add(f"{video.key}.{stored.extension}", stored.payload)
+                rows.append([video.key, described.offset, described.size, payload.offset, payload.size])
         if problems:
             raise _UnusableError
         digest = tar.close()

@@ -95,7 +95,7 @@ def test_the_class_folder_may_be_spelt_in_another_way_in_a_list(tmp_path: Path) 
         ("trainlist02.txt", "v_a.avi 1\n", "line 1 has no class folder"),
         ("classInd.txt", "1 A\n3 B\n", "numbers from 1"),
         ("classInd.txt", "1 A\n1 B\n", "line 2"),
-        ("classInd.txt", "1 A\n2 A\n", "stand twice"),
+        ("classInd.txt", "1 A\n2 A\n", "duplicate class names"),
         ("classInd.txt", "", "no class names"),
     ],
 )

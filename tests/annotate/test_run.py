@@ -10,7 +10,6 @@ from helpers.annotations import found, manifest, write_rows, write_text
 
 from bike.annotate.classes import readable_name
 from bike.annotate.entries import ReadOptions
-from bike.annotate.media import read_media
 from bike.annotate.run import annotate
 from bike.errors import BikeError, DataError, ParamsError
 from bike.params import Annotate
@@ -243,7 +242,7 @@ def test_a_duplicate_says_what_is_different(tmp_path: Path) -> None:
     source = write_rows(tmp_path / "a.csv", rows)
     media = manifest(tmp_path / "manifest.csv", ["x.mp4"])
     audit = annotate("csv", source, media, tmp_path / "out", policies=policies(duplicate="drop"))
-    assert [row.detail for row in audit.findings] == ["also in train, also labelled run", "stands twice"]
+    assert [row.detail for row in audit.findings] == ["also in train, also labelled run", "listed again"]
 
 
 def test_unannotated_videos_can_be_kept_for_prediction(tmp_path: Path) -> None:
@@ -439,34 +438,6 @@ def test_videos_outside_of_class_folders(tmp_path: Path) -> None:
     write_text(tmp_path / "videos" / "a.mp4", "x")
     with pytest.raises(DataError, match=r"outside of class folders: a\.mp4"):
         annotate("folders", tmp_path / "videos", None, tmp_path / "out")
-
-
-@pytest.mark.parametrize("template", ["img_{:05d}.jpg", "image_{:06d}.jpg", "image_{:04d}.jpg", "-x y-{:06d}.jpg"])
-def test_frame_folders(tmp_path: Path, template: str) -> None:
-    for number in range(1, 13):
-        write_text(tmp_path / "frames" / "run" / "-x y" / template.format(number), "x")
-    media = read_media(tmp_path / "frames")
-    assert [(r.path, r.status, r.frames) for r in media.records] == [("run/-x y", "ok", 12)]
-    source = write_rows(tmp_path / "a.csv", [("path", "label"), ("run/-x y.mp4", "run")])
-    annotate("csv", source, tmp_path / "frames", tmp_path / "out")
-    assert (tmp_path / "out" / "train.txt").read_text() == "run/-x y 12 0\n"
-
-
-@pytest.mark.parametrize(
-    ("names", "reason"),
-    [
-        (["img_00001.jpg", "img_00003.jpg"], "img_00002.jpg is missing"),
-        (["img_00002.jpg"], "no frame 1"),
-        (["img_00001.jpg", "image_0001.jpg"], "img_00002.jpg is missing"),
-        (["other-000001.jpg"], "no frame 1"),
-    ],
-)
-def test_damaged_frame_folders_are_rejected(tmp_path: Path, names: list[str], reason: str) -> None:
-    for name in names:
-        write_text(tmp_path / "run" / "a" / name, "x")
-    (record,) = read_media(tmp_path).records
-    assert record.status == "rejected"
-    assert reason in record.error
 
 
 def test_media_that_is_not_there(tmp_path: Path) -> None:

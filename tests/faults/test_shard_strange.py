@@ -69,7 +69,7 @@ def test_addresses_are_no_folders(tmp_path: Path, arguments: list[str]) -> None:
 # Damage is mended
 
 
-def test_a_damaged_index_is_written_anew(data: Data, tmp_path: Path) -> None:
+def test_a_damaged_index_is_written_again(data: Data, tmp_path: Path) -> None:
     shards = tmp_path / "shards"
     write_shards(data.list, data.frames, shards, jobs=1)
     before = contents(shards)

@@ -6,30 +6,30 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bike.records import VideoRecord
-from bike.shard.plan import Entry, Shard, hash_position, plan_shards
+from bike.shard.plan import PlannedVideo, Shard, hash_position, plan_shards
 
 LIMIT = 1000
 WEIGHTS = st.dictionaries(st.text("abcdef", min_size=1, max_size=6), st.integers(1, 1500), max_size=60)
 
 
 def plan(weights: dict[str, int]) -> list[Shard]:
-    entries = [Entry(VideoRecord(key, key, "ok"), (), "", weight, "") for key, weight in weights.items()]
-    return plan_shards(entries, LIMIT)
+    videos = [PlannedVideo(VideoRecord(key, key, "ok"), (), "", weight, "") for key, weight in weights.items()]
+    return plan_shards(videos, LIMIT)
 
 
 def as_files(shards: list[Shard]) -> dict[str, tuple[str, ...]]:
-    return {shard.name: tuple(entry.key for entry in shard.entries) for shard in shards}
+    return {shard.name: tuple(video.key for video in shard.videos) for shard in shards}
 
 
 @given(WEIGHTS)
 @settings(deadline=None, max_examples=60)
 def test_every_video_has_one_shard_of_the_right_size(weights: dict[str, int]) -> None:
     shards = plan(weights)
-    assert sorted(entry.key for shard in shards for entry in shard.entries) == sorted(weights)
+    assert sorted(video.key for shard in shards for video in shard.videos) == sorted(weights)
     assert [shard.name for shard in shards] == sorted({shard.name for shard in shards})
     for shard in shards:
-        assert len(shard.entries) == 1 or sum(entry.weight for entry in shard.entries) <= LIMIT
-        assert [entry.key for entry in shard.entries] == sorted(entry.key for entry in shard.entries)
+        assert len(shard.videos) == 1 or sum(video.weight for video in shard.videos) <= LIMIT
+        assert [video.key for video in shard.videos] == sorted(video.key for video in shard.videos)
 
 
 @given(WEIGHTS, st.integers(1, 1500))
@@ -58,7 +58,7 @@ def test_shards_are_named_after_their_first_hash() -> None:
     assert [shard.name for shard in plan({"only": 5})] == ["00000.tar"]
     for shard in plan({f"v{number}": 100 for number in range(200)}):
         first = int(shard.name.removesuffix(".tar"), 16)
-        assert all(hash_position(entry.key) >= first for entry in shard.entries)
+        assert all(hash_position(video.key) >= first for video in shard.videos)
 
 
 def test_keys_with_one_hash_stay_together() -> None:
@@ -70,4 +70,4 @@ def test_keys_with_one_hash_stay_together() -> None:
             break
         number += 1
     (shard,) = plan({other: LIMIT, f"v{number}": LIMIT})
-    assert len(shard.entries) == 2
+    assert len(shard.videos) == 2

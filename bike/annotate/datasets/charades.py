@@ -42,7 +42,7 @@ def _read_classes(path: Path) -> list[str]:
         code, _, name = text.partition(" ")
         label = class_of(code)
         if label != len(names):
-            raise DataError(f"{path}: line {line}: `c{len(names):03d} <name>` is needed. Download the file anew.")
+            raise DataError(f"{path}: line {line}: `c{len(names):03d} <name>` is needed. Download the file again.")
         names[label] = clean_class_name(name, f"{path}: line {line}")
     return distinct_names(list(names.values()), path)
 

@@ -23,8 +23,8 @@ def read_folders(source: Path, options: ReadOptions) -> Annotations:
     Raises:
         DataError: videos lie in no class folder; the first ten are named.
     """
-    videos, frames = scan_folder(existing_dir(source))
-    paths = sorted([*videos, *frames])
+    videos, frames, note = scan_folder(existing_dir(source))
+    paths = videos or list(frames)
     words = {path.split("/")[0].lower() for path in paths}
     has_splits = bool(words) and words <= _SPLITS and any(path.count("/") > 1 for path in paths)
     entries, stray = [], []
@@ -40,4 +40,4 @@ def read_folders(source: Path, options: ReadOptions) -> Annotations:
         raise DataError(
             f"{source}: videos outside of class folders: {first_few(stray)}. Put each into its class's folder."
         )
-    return Annotations({"": entries})
+    return Annotations({"": entries}, notes=[note] if note else [])

@@ -47,5 +47,5 @@ def _read_split(path: Path, label: str) -> list[Entry]:
         else:
             bad.append(f"line {line}")
     if bad:
-        raise DataError(f"{path}: `<video> <0, 1 or 2>` is needed: {first_few(bad)}. Download the file anew.")
+        raise DataError(f"{path}: `<video> <0, 1 or 2>` is needed: {first_few(bad)}. Download the file again.")
     return entries

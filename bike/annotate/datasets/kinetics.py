@@ -14,7 +14,7 @@ SIZES = (400, 600, 700)
 
 
 def read_kinetics(source: Path, options: ReadOptions, size: int) -> Annotations:
-    """Read every annotation CSV in ``source`` (those named after another Kinetics are passed over).
+    """Read every annotation CSV in ``source`` (those named after another Kinetics are skipped).
 
     Videos are named ``<youtube id>_<start, 6 digits>_<end, 6 digits>``, or by the id alone. Class ids follow
     ``label_map_k<size>.txt`` or ``kinetics_<size>_labels.csv`` where ``source`` has it, otherwise the alphabet.
