@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 if TYPE_CHECKING:
     from bike.annotate.audit import Audit
-    from bike.annotate.entries import ReadOptions
     from bike.params import Annotate
 
 app = typer.Typer(
@@ -63,11 +62,10 @@ MinFrames = Annotated[int | None, typer.Option(min=1, help="Fewer frames than th
 Names = Annotated[
     PromptNames | None, typer.Option(help="Class names for prompts: words, or as published. Default: readable.")
 ]
-Fold = Annotated[
-    int | None, typer.Option("--split", min=1, max=3, help="Official split. Default: all three, in split1 …")
-]
 
-OFFICIAL = {
+DATASETS = {
+    "ucf101": "UCF-101: classInd.txt, trainlist0N.txt, testlist0N.txt.",
+    "hmdb51": "HMDB-51: <class>_test_split{1,2,3}.txt.",
     "kinetics400": "Kinetics-400: CSVs with youtube_id, time_start, time_end.",
     "kinetics600": "Kinetics-600: CSVs with youtube_id, time_start, time_end.",
     "kinetics700": "Kinetics-700: CSVs with youtube_id, time_start, time_end.",
@@ -76,55 +74,39 @@ OFFICIAL = {
     "sthv2": "Something-Something V2: train.json, validation.json, test.json, labels.json.",
     "folders": "Your own videos in a folder for each class, perhaps below train, val and test.",
 }
-THREE_SPLITS = {
-    "ucf101": "UCF-101: classInd.txt, trainlist0N.txt, testlist0N.txt.",
-    "hmdb51": "HMDB-51: <class>_test_split{1,2,3}.txt.",
-}
-
-
-def _help(dataset: str, text: str) -> str:
-    source = "my_videos" if dataset == "folders" else f"annotations/{dataset}"
-    example = f"bike annotate {dataset} --source {source} --media frames/{dataset} --out lists/{dataset}"
-    return f"{text}\n\n\b\n{example}"
-
-
-def _register_three_splits(dataset: str, text: str) -> None:
-    @app.command(dataset, help=_help(dataset, text), short_help=text)
-    def command(
-        source: Source,
-        out: Out,
-        media: Media = None,
-        split: Fold = None,
-        policy: Policy = None,
-        params: ParamsFile = None,
-        min_frames: MinFrames = None,
-        names: Names = None,
-    ) -> None:
-        from bike.annotate.entries import ReadOptions
-
-        _run(dataset, source, media, out, ReadOptions(fold=split), _policies(policy, params, min_frames, names))
 
 
 def _register(dataset: str, text: str) -> None:
-    @app.command(dataset, help=_help(dataset, text), short_help=text)
+    """Make the command of a data set that needs no options of its own."""
+    folder = "my_videos" if dataset == "folders" else f"annotations/{dataset}"
+    example = f"bike annotate {dataset} --source {folder} --media frames/{dataset} --out lists/{dataset}"
+
+    @app.command(dataset, help=f"{text}\n\n\b\n{example}", short_help=text)
     def command(
         source: Source,
         out: Out,
         media: Media = None,
         labels: Labels = None,
+        split: Annotated[
+            int | None,
+            typer.Option(min=1, max=3, help="UCF-101, HMDB-51: official split. Default: all three, in split1 …"),
+        ] = None,
         policy: Policy = None,
         params: ParamsFile = None,
         min_frames: MinFrames = None,
         names: Names = None,
     ) -> None:
-        from bike.annotate.entries import ReadOptions
+        from bike.annotate.run import OFFICIAL_SPLITS
+        from bike.errors import ParamsError
 
-        _run(dataset, source, media, out, ReadOptions(labels=labels), _policies(policy, params, min_frames, names))
+        if split is not None and dataset not in OFFICIAL_SPLITS:
+            raise ParamsError(
+                f"--split: {dataset} has no numbered splits (only {', '.join(OFFICIAL_SPLITS)}). Omit it."
+            )
+        _run(dataset, source, media, out, _policies(policy, params, min_frames, names), labels=labels, fold=split)
 
 
-for _dataset, _text in THREE_SPLITS.items():
-    _register_three_splits(_dataset, _text)
-for _dataset, _text in OFFICIAL.items():
+for _dataset, _text in DATASETS.items():
     _register(_dataset, _text)
 
 
@@ -154,9 +136,12 @@ def annotate_csv(
     bike annotate csv --source clips.csv --media videos --out lists/mine
     bike annotate csv --source clips.csv --media videos --out lists/mine --split a=train --split b=test
     """
-    from bike.annotate.entries import ReadOptions
-
-    options = ReadOptions(
+    _run(
+        "csv",
+        source,
+        media,
+        out,
+        _policies(policy, params, min_frames, names),
         labels=labels,
         path_column=path_column,
         label_column=label_column,
@@ -165,7 +150,6 @@ def annotate_csv(
         splits=dict(_pairs("--split", split)),
         default_split=default_split,
     )
-    _run("csv", source, media, out, options, _policies(policy, params, min_frames, names))
 
 
 @app.command("published")
@@ -187,10 +171,8 @@ def annotate_published(
     \b
     bike annotate published --source k400/val.txt --labels k400/labels.csv --media frames/k400 --out lists/k400
     """
-    from bike.annotate.entries import ReadOptions
-
-    options = ReadOptions(labels=labels, layout=layout.value)
-    _run("published", source, media, out, options, _policies(policy, params, min_frames, names))
+    policies = _policies(policy, params, min_frames, names)
+    _run("published", source, media, out, policies, labels=labels, layout=layout.value)
 
 
 @app.command("few-shot")
@@ -213,10 +195,11 @@ def few_shot(
     typer.echo(f"{out}: {len(samples)} samples, {shots} videos of each of {len({s.labels for s in samples})} classes")
 
 
-def _run(dataset: str, source: Path, media: Path | None, out: Path, options: ReadOptions, policies: Annotate) -> None:
+def _run(dataset: str, source: Path, media: Path | None, out: Path, policies: Annotate, **options: Any) -> None:
+    from bike.annotate.entries import ReadOptions
     from bike.annotate.run import annotate
 
-    _show(annotate(dataset, source, media, out, policies=policies, options=options), out)
+    _show(annotate(dataset, source, media, out, policies=policies, options=ReadOptions(**options)), out)
 
 
 def _pairs(option: str, words: list[str] | None) -> list[tuple[str, str]]:

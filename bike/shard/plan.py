@@ -44,7 +44,7 @@ class Shard:
 
 
 def hash_position(key: str) -> int:
-    """Where a key lies on the circle of hashes, 20 bits."""
+    """The first 20 bits of a key's SHA-256, such as 0x4a010 for ``walk__a``."""
     return int.from_bytes(hashlib.sha256(key.encode()).digest()[:4]) >> (32 - _BITS)
 
 
@@ -55,6 +55,19 @@ def plan_shards(videos: Sequence[PlannedVideo], max_bytes: int) -> list[Shard]:
     its own videos only, so adding, changing or removing one video changes one shard, or splits one, or joins two.
     A shard is named after the first hash of its part (five hexadecimal digits), so the others keep their names, too.
     A video larger than ``max_bytes`` has a shard for itself.
+
+    Example:
+        Positions of four videos of 40 bytes each, and ``max_bytes=100``::
+
+            walk__a  4a010   } 00000 to 7ffff: 80 bytes, fits          -> 00000.tar
+            jump__b  5d949   }
+            jump__c  8320b   } 80000 to fffff: 80 bytes, fits          -> 80000.tar
+            jump__a  c5493   }
+
+        With ``walk__c`` (b4c8f) the second half has 120 bytes and is halved in turn; the first stays as it was::
+
+            jump__c, walk__c   80000 to bffff: 80 bytes, fits          -> 80000.tar
+            jump__a            c0000 to fffff: 40 bytes, fits          -> c0000.tar
 
     Returns:
         Shards in the order of their names.
@@ -73,7 +86,7 @@ def _halve(
         name = f"{prefix << (_BITS - depth):05x}.tar"
         yield Shard(name, tuple(sorted(videos, key=lambda video: video.key)))
         return
-    bit = 1 << (_BITS - depth - 1)
+    bit = 1 << (_BITS - depth - 1)  # videos are sorted by position, so those without this bit come first
     low = sum(1 for position in positions if not position & bit)
     yield from _halve(videos[:low], positions[:low], max_bytes, depth=depth + 1, prefix=prefix * 2)
     yield from _halve(videos[low:], positions[low:], max_bytes, depth=depth + 1, prefix=prefix * 2 + 1)

@@ -6,7 +6,7 @@ import hashlib
 import json
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, fields
 from itertools import groupby
@@ -104,7 +104,7 @@ def write_shards(
     destination = Path(destination)
     with locked(ensure_dir(destination), "writing shards"):
         _check_ours(destination)
-        planned = {shard.name: _recipe(shard, options, wanted.names) for shard in shards}
+        planned = {shard.name: _inputs_checksum(shard, options, wanted.names) for shard in shards}
         if _up_to_date(destination, planned, options):
             _clean(destination, planned)
             todo: list[Shard] = []
@@ -134,8 +134,8 @@ def missing_packs(samples: Sequence[Sample], frames: Path | str) -> list[str]:
     ]
 
 
-def _recipe(shard: Shard, options: dict[str, Any], names: tuple[str, ...] | None) -> str:
-    """A hash of everything that decides a shard's bytes."""
+def _inputs_checksum(shard: Shard, options: dict[str, Any], names: tuple[str, ...] | None) -> str:
+    """A hash of everything that decides a shard's bytes; its name in files is ``recipe``."""
     used = sorted({label for video in shard.videos for sample in video.samples for label in sample.labels})
     parts: list[Any] = [FORMAT, options["payload"], options["frames_per_video"]]
     parts.append([[label, names[label]] for label in used if names is not None and label < len(names)])
@@ -176,7 +176,20 @@ def _size(path: Path) -> int | None:
 
 
 def _prepare_work(folder: Path) -> None:
-    """Turn a complete folder into an unfinished one that remembers its shards, so that unchanged ones are kept."""
+    """Turn a folder of shards into an unfinished one whose notes tell which shards are whole, so that those are kept.
+
+    ========================================  ==============================================================
+    what an earlier run left                  what becomes of it
+    ========================================  ==============================================================
+    nothing                                   no notes: all shards are written
+    notes, no manifest (it was interrupted)   the notes stay as they are
+    manifest and index that agree             a note for each shard whose rows are all in the index
+    a damaged manifest, another index         no notes: where members lie isn't known, so all are written again
+    ========================================  ==============================================================
+
+    In the last two cases notes of before are removed, and the manifest goes last: a run that is killed in here leaves
+    it, and the next one begins again.
+    """
     # Helpers may outlive a run that was killed, until their shard is done. Each holds the lock of its own shard; once
     # every lock was free, nobody writes here any more: this run holds the folder, so no new helper can begin.
     for lock in ensure_dir(folder / WORK).glob("*.lock"):
@@ -187,15 +200,16 @@ def _prepare_work(folder: Path) -> None:
         return
     for note in (folder / WORK).iterdir():
         note.unlink()
-    with suppress(BikeError):
+    with suppress(BikeError):  # damaged: without notes
         content = read_shard_manifest(folder)
         if sha256(folder / INDEX_NAME) != content["index"]["sha256"]:
-            raise DataError(f"{folder / INDEX_NAME}: changed since it was written.")  # its places can't be kept
+            raise DataError(f"{folder / INDEX_NAME}: changed since it was written.")
         listed = {shard["name"]: shard for shard in content["shards"]}
         for name, group in groupby(read_index_rows(folder / INDEX_NAME), key=itemgetter(1)):
             rows = [[row[0], *row[2:]] for row in group]
             if name in listed and listed[name]["videos"] == len(rows):
                 write_json(work_file(folder, name), {**listed[name], "rows": rows})
+    # From here on the folder is unfinished: never a manifest beside shards that it doesn't describe.
     (folder / MANIFEST_NAME).unlink()
 
 
@@ -205,11 +219,11 @@ def _sweep(folder: Path) -> None:
         leftover.unlink(missing_ok=True)
 
 
-def _finished(folder: Path, name: str, recipe: str) -> bool:
-    """Whether a shard of this recipe was written whole by an earlier run."""
+def _finished(folder: Path, name: str, checksum: str) -> bool:
+    """Whether an earlier run wrote this shard whole, from inputs of this checksum."""
     try:
         work = read_json(work_file(folder, name))
-        return bool(work["recipe"] == recipe and work["bytes"] == _size(folder / name))
+        return bool(work["recipe"] == checksum and work["bytes"] == _size(folder / name))
     except (BikeError, KeyError, TypeError):
         return False
 

@@ -22,7 +22,7 @@ class ShardJob:
 
     shard: Shard
     folder: str
-    recipe: str
+    inputs_checksum: str
     names: tuple[str, ...] | None
     frames_per_video: int | None
 
@@ -68,7 +68,7 @@ def _write_shard(job: ShardJob) -> list[str]:
         digest = tar.close()
     if not problems:
         content = {"name": path.name, "bytes": tar.offset, "sha256": digest, "videos": len(rows), "samples": samples}
-        write_json(work_file(path.parent, path.name), {**content, "recipe": job.recipe, "rows": rows})
+        write_json(work_file(path.parent, path.name), {**content, "recipe": job.inputs_checksum, "rows": rows})
     return problems
 
 

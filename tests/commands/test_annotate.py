@@ -91,6 +91,11 @@ def test_a_bad_option_is_one_line(
     assert not (tmp_path / "out").exists()
 
 
+def test_only_data_sets_with_official_splits_take_a_number(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("folders", "--source", tmp_path, "--out", tmp_path / "out", "--split", 2) == 1
+    assert "--split: folders has no numbered splits (only ucf101, hmdb51)" in capsys.readouterr().err
+
+
 def test_columns_and_splits_of_a_csv(tmp_path: Path) -> None:
     rows = [("clip", "kind", "fold"), ("a.mp4", "run", "f1"), ("b.mp4", "run", "f2"), ("c.mp4", "jump", "f3")]
     source = write_rows(tmp_path / "a.csv", rows)

@@ -71,3 +71,12 @@ def test_keys_with_one_hash_stay_together() -> None:
         number += 1
     (shard,) = plan({other: LIMIT, f"v{number}": LIMIT})
     assert len(shard.videos) == 2
+
+
+def test_the_example_in_the_documentation() -> None:
+    assert hash_position("walk__a") == 0x4A010
+    videos = dict.fromkeys(("walk__a", "jump__b", "jump__c", "jump__a"), 40)
+    before = {"00000.tar": ("jump__b", "walk__a"), "80000.tar": ("jump__a", "jump__c")}
+    after = {**before, "80000.tar": ("jump__c", "walk__c"), "c0000.tar": ("jump__a",)}
+    for weights, expected in ((videos, before), ({**videos, "walk__c": 40}, after)):
+        assert as_files(plan({key: weight * LIMIT // 100 for key, weight in weights.items()})) == expected
