@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from bike.errors import DataError, first_few, one_line
-from bike.files import existing_dir, sha256
+from bike.errors import DataError, first_few
+from bike.files import existing_dir, sha256, unreadable
 from bike.formats.shards import (
     INDEX_NAME,
     MANIFEST_NAME,
@@ -97,7 +97,7 @@ def _verify_shard(check: _Check) -> list[str]:
             ]
         return [problem for problem in (_verify_samples(path, check.rows, members)) if problem]
     except OSError as error:
-        return [f"{path}: can't be read ({one_line(error.strerror or error)})."]
+        return [str(unreadable(path, error))]
     except DataError as error:
         return [str(error)]
 
