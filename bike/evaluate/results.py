@@ -108,7 +108,7 @@ class ClassResult:
 
 def read_per_class(path: Path | str) -> list[ClassResult]:
     """Read ``per_class.csv`` (label,name,videos,top1,ap), in the file's order."""
-    table = read_table(path, [field.name for field in fields(ClassResult)])
+    table = read_table(path, [field.name for field in fields(ClassResult)], exact=True)
     try:
         return [
             ClassResult(int(label), name, int(videos), *(float(text) if text else None for text in percents))

@@ -156,7 +156,10 @@ def test_expected_random_ap_is_the_mean_over_all_orders(positives: int, total: i
         ("label,name\n0,a\n", "column 'videos' is missing"),
         ("label,name,videos,top1,ap\nx,a,1,2,3\n", "not classes with their numbers .*'x'"),
         ("label,name,videos,top1,ap\n0,a,1,2,high\n", "not classes with their numbers .*'high'"),
-        ("label,name,videos,top1,ap\n0,a,1,2,3,4\n0,a,1,2,3,4,5\n", "not a CSV file"),
+        (
+            "label,name,videos,top1,ap\n0,a,1,2,3,4\n0,a,1,2,3,4,5\n",
+            "rows need 5 fields .*: line 2 has 6; line 3 has 7",
+        ),
     ],
 )
 def test_damaged_per_class_files_are_named(tmp_path: Path, text: str, message: str) -> None:
