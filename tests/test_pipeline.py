@@ -6,6 +6,7 @@ import hashlib
 import importlib.util
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -167,7 +168,7 @@ def stage_words(stage: dict[str, Any], checkout: Path) -> list[str]:
     text = stage["cmd"].replace("${demo}", "data/demo")
     for key in re.findall(r"\$\{(model\.\w+)\}", text):
         text = text.replace(f"${{{key}}}", str(params["model"][key.partition(".")[2]]))
-    return text.split()[2:]
+    return shlex.split(text)[2:]
 
 
 @pytest.mark.slow

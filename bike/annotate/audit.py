@@ -59,11 +59,14 @@ class Audit:
     classes: int = 0
     notes: list[str] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        self._actions: dict[str, Policy] = {kind: getattr(self.policies, kind) for kind in KINDS}
+
     def add(
         self, kind: str, place: str, path: str, label: str = "", detail: str = "", force: Policy | None = None
     ) -> bool:
         """Note a finding; True when the policy keeps the thing. ``force`` overrules a ``keep`` that is impossible."""
-        action: Policy = getattr(self.policies, kind)
+        action = self._actions[kind]
         if force is not None and action == "keep":
             action = force
         self.findings.append(Finding(kind, action, place, path, label, detail))
