@@ -129,8 +129,20 @@ def test_the_pipeline_runs_from_videos_to_a_table_and_then_does_nothing(checkout
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
+def test_a_lost_folder_of_packs_is_made_again(checkout: Path) -> None:
+    """The packs are no DVC output: a checkout with a manifest from the cache may lack them."""
+    hashes = data_hashes(checkout / "dvc.lock")
+    shutil.rmtree(checkout / "data/demo/shards/val")
+    for pack in (checkout / "data/demo/frames").glob("*.mjpg"):
+        pack.unlink()
+    run(checkout, "dvc", "repro", "--force", "--single-item", "shard@val")
+    assert data_hashes(checkout / "dvc.lock") == hashes
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_a_stage_declares_the_parameters_that_it_reads_and_no_others(checkout: Path) -> None:
-    """Read means: taken from the loaded params.yaml by a stage's process in the run above, down to each value."""
+    """Read means: taken from the loaded params.yaml by a stage's process in the runs above, down to each value."""
     # The report asks for all results; those that did not run are another's here, so that it has something to read.
     variants = [f"video-{temporal}-{interaction}" for temporal in ("none", "transf") for interaction in ("dp", "vcs")]
     wanted = {f"{name}/{views}" for name in (*variants, "zeroshot", "fuse") for views in ("1x1", "4x3")}
@@ -187,18 +199,6 @@ def test_what_a_machine_decides_is_not_pinned(checkout: Path) -> None:
     assert (checkout / "two.pt").is_file()
     assert (checkout / "dvc.lock").read_text(encoding="utf-8") == before
     assert {path.name.split(".")[0] for path in (checkout / "recorder/reads").glob("train_attributes.*")}
-
-
-@pytest.mark.slow
-@pytest.mark.timeout(900)
-def test_a_lost_folder_of_packs_is_made_again(checkout: Path) -> None:
-    """The packs are no DVC output: a checkout with a manifest from the cache may lack them."""
-    hashes = data_hashes(checkout / "dvc.lock")
-    shutil.rmtree(checkout / "data/demo/shards/val")
-    for pack in (checkout / "data/demo/frames").glob("*.mjpg"):
-        pack.unlink()
-    run(checkout, "dvc", "repro", "--force", "--single-item", "shard@val")
-    assert data_hashes(checkout / "dvc.lock") == hashes
 
 
 def test_dvc_tracks_few_files() -> None:
