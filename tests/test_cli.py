@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -108,3 +109,25 @@ def test_ctrl_c_in_a_command_says_that_work_is_kept(capsys: pytest.CaptureFixtur
 def test_a_caller_s_bug_keeps_its_traceback() -> None:
     with pytest.raises(ZeroDivisionError):
         guarded(lambda: raises(ZeroDivisionError()))
+
+
+def test_sigterm_ends_as_ctrl_c_does(tmp_path: Path) -> None:
+    program = (
+        "import sys, time\nfrom bike.cli import guarded\n"
+        "sys.exit(guarded(lambda: (print('on', flush=True), time.sleep(60))))"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 143
+    assert said.startswith("Stopped. Finished work is kept")
+
+
+def test_an_unknown_log_level_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("BIKE_LOG", "loud")
+    assert guarded(lambda: None) == 1
+    assert capsys.readouterr().err.startswith("Error: BIKE_LOG: unknown level (got 'LOUD')")

@@ -6,16 +6,16 @@ import os
 import re
 import subprocess
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from itertools import islice
 from typing import IO, Any
 
 from av.video.reformatter import ColorRange
 
 from bike.errors import BikeError, DataError, one_line
-from bike.extract.output import FrameOutput, add_copies
-from bike.extract.rate import RateChanger
+from bike.extract.output import FrameOutput
+from bike.extract.rate import resample
 from bike.extract.task import Task
 from bike.formats.packs import split_stream
 from bike.records import VideoRecord
@@ -24,10 +24,10 @@ from bike.video.picture import PicturePlan, color_matrix, color_range, plan_pict
 from bike.video.stream import FORMATS, MAX_PIXELS, open_video
 
 _MATRIX_NAMES = {1: "bt709", 4: "fcc", 5: "bt601", 7: "smpte240m", 9: "bt2020"}
-# What ffmpeg says where PyAV finds damage; a picture patched up is no error to it, only worth a warning.
+# What ffmpeg logs where PyAV finds damage; it only warns of a picture that it patched up.
 _TROUBLE = re.compile(rb"\[(error|fatal|panic)\]|corrupt", re.IGNORECASE)
 _PLACEHOLDER = "the video"
-_PARAMS = {"bt709": "bt709", "fcc": "fcc", "bt601": "smpte170m", "smpte240m": "smpte240m", "bt2020": "bt2020nc"}
+_SETPARAMS_NAMES = {"bt601": "smpte170m", "bt2020": "bt2020nc"}  # where setparams and scale spell a matrix differently
 _BLOCK_BYTES = 1 << 18
 
 
@@ -35,7 +35,7 @@ def ffmpeg_binary() -> str:
     """Path of the ffmpeg that imageio-ffmpeg brings (or that ``IMAGEIO_FFMPEG_EXE`` names).
 
     Raises:
-        BikeError: there is none for this machine.
+        BikeError: this machine has none.
     """
     import imageio_ffmpeg
 
@@ -86,10 +86,7 @@ def write_with_ffmpeg(task: Task, output: FrameOutput) -> VideoRecord:
     row = VideoRecord(task.key, task.path, "ok", width=plan.width, height=plan.height)
     survey = None if recipe.fps is None else _survey(task.file)  # only PyAV gives the frames' times
     with tempfile.TemporaryFile() as complaints:
-        if recipe.fps is None or survey is None:
-            count, status = _run(command, output.add, complaints)
-        else:
-            count, status = _run_at_rate(command, output, complaints, recipe.fps, survey)
+        count, status = _run(command, output, complaints, recipe.fps, survey)
         complaints.seek(0)
         text = one_line(b"".join(filter(_TROUBLE.search, complaints)).decode(errors="replace"))[-200:]
     if survey is None and not status and not text and count and count >= expected:
@@ -137,10 +134,12 @@ def _color_options(frame: Any) -> dict[str, str]:
 
 def _command(file: VideoFile, index: int, plan: PicturePlan, colors: dict[str, str], quality: int) -> list[str]:
     ffmpeg = ffmpeg_python()
+    # The same fences as in bike.video.stream: playlists must not lead to other files or addresses.
     limits = {"format_whitelist": FORMATS, "protocol_whitelist": "file,subfile", "max_pixels": MAX_PIXELS}
     stream = ffmpeg.input(_PLACEHOLDER, noautorotate=None, threads=1, reinit_filter=0, **limits)[str(index)]
     if "in_range" in colors:  # frames may state a system that the scaler does not know
-        stream = stream.filter("setparams", colorspace=_PARAMS[colors["in_color_matrix"]], range=colors["in_range"])
+        matrix = colors["in_color_matrix"]
+        stream = stream.filter("setparams", colorspace=_SETPARAMS_NAMES.get(matrix, matrix), range=colors["in_range"])
     stream = stream.filter("scale", plan.scaled_width, plan.scaled_height, flags="bicubic+bitexact", **colors)
     if plan.turn.transpose:
         stream = stream.filter("transpose", "cclock_flip")
@@ -150,6 +149,7 @@ def _command(file: VideoFile, index: int, plan: PicturePlan, colors: dict[str, s
         stream = stream.filter("vflip")
     # One frame a second: the encoder drops frames whose own times do not rise.
     stream = stream.filter("setsar", 1).filter("format", "yuvj420p").filter("setpts", "N/TB")
+    # qmin: without it, ffmpeg takes 2 for quality 1. bitexact: no version of ffmpeg in the JPEGs.
     settings = {"q:v": quality, "qmin": 1, "fps_mode": "passthrough", "threads": 1, "bitexact": None}
     stream = stream.output("pipe:1", format="mjpeg", vcodec="mjpeg", **settings)
     stream = stream.global_args("-nostdin", "-hide_banner", "-v", "level+warning")
@@ -166,16 +166,29 @@ def _address(file: VideoFile) -> str:
     return f"subfile,,start,{file.start},end,{file.start + file.num_bytes},,:{path}"
 
 
-def _run(command: list[str], add: Callable[[bytes], None], complaints: IO[bytes]) -> tuple[int, int]:
-    """Run ffmpeg; returns how many frames it gave and its exit status."""
+def _run(
+    command: list[str], output: FrameOutput, complaints: IO[bytes], fps: float | None, survey: _Survey | None
+) -> tuple[int, int]:
+    """Run ffmpeg and add its frames, at ``fps`` by the times in ``survey`` if given; how many came, and exit status."""
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=complaints)
     count = 0
+
+    def jpegs() -> Iterator[bytes]:
+        nonlocal count
+        with suppress(DataError):  # it stopped within a frame; the caller counts
+            for jpeg in split_stream(_blocks(process)):
+                count += 1
+                yield jpeg
+
     try:
-        for jpeg in split_stream(_blocks(process)):
-            add(jpeg)
-            count += 1
-    except DataError:  # it stopped within a frame; the caller counts
-        pass
+        frames: Iterable[tuple[bytes, int]]
+        if fps is None or survey is None:
+            frames = ((jpeg, 1) for jpeg in jpegs())
+        else:  # strict=False: only as many frames count as PyAV finds sound
+            frames = resample(zip(jpegs(), survey.times, strict=False), fps, survey.frame_seconds)
+        for jpeg, copies in frames:
+            for _ in range(copies):
+                output.add(jpeg)
     finally:
         process.kill()
         if process.stdout is not None:
@@ -184,27 +197,9 @@ def _run(command: list[str], add: Callable[[bytes], None], complaints: IO[bytes]
     return count, status
 
 
-def _run_at_rate(
-    command: list[str], output: FrameOutput, complaints: IO[bytes], fps: float, survey: _Survey
-) -> tuple[int, int]:
-    """Run ffmpeg and resample its sound frames by the times in ``survey``."""
-    rate: RateChanger[bytes] = RateChanger(fps, survey.frame_seconds)
-    times = iter(survey.times)
-
-    def add(jpeg: bytes) -> None:
-        for moment in islice(times, 1):
-            for kept, copies in rate.push(jpeg, moment):
-                add_copies(output, kept, copies)
-
-    counted = _run(command, add, complaints)
-    for kept, copies in rate.finish():
-        add_copies(output, kept, copies)
-    return counted
-
-
 def _blocks(process: subprocess.Popen[bytes]) -> Iterator[bytes]:
     if process.stdout is None:
         raise ValueError("no pipe")
     while block := process.stdout.read(_BLOCK_BYTES):
         yield block
-    process.wait()
+    process.wait()  # its own exit status counts, not that of the kill to come

@@ -32,12 +32,6 @@ class FrameOutput(Protocol):
         """Take back all frames but the first ``num_frames``."""
 
 
-def add_copies(output: FrameOutput, jpeg: bytes | memoryview, copies: int) -> None:
-    """Add a frame several times."""
-    for _ in range(copies):
-        output.add(jpeg)
-
-
 class _Pack:
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
@@ -93,8 +87,8 @@ def open_output(destination: Path, key: str, layout: Layout) -> Iterator[FrameOu
     try:
         temporary = Path(tempfile.mkdtemp(prefix=".bike-", suffix=".part", dir=destination))
         yield _Folder(temporary)
-        temporary.chmod(0o777 & ~current_umask())
-        remove_output(destination, key)
+        temporary.chmod(0o777 & ~current_umask())  # mkdtemp lets nobody else read
+        remove_output(destination, key)  # os.replace takes the place of an empty folder only
         os.replace(temporary, final)
     except OSError as error:
         raise unwritable(final, error) from error
@@ -128,11 +122,9 @@ def remove_output(destination: Path, key: str) -> None:
 
 def remove_leftovers(destination: Path) -> None:
     """Remove temporary files of a run that was killed."""
-    with os.scandir(destination) as entries:
-        for entry in entries:
-            if entry.name.startswith(".bike-") and entry.name.endswith(".part"):
-                if entry.is_dir(follow_symlinks=False):
-                    shutil.rmtree(entry.path, ignore_errors=True)
-                else:
-                    with suppress(OSError):
-                        os.unlink(entry.path)
+    for path in destination.glob(".bike-*.part"):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            with suppress(OSError):
+                path.unlink()

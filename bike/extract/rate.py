@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from typing import Generic, TypeVar
+from collections.abc import Iterable, Iterator
+from typing import TypeVar
 
 Item = TypeVar("Item")
 MAX_GAP_SECONDS = 3600.0  # damaged times must not fill the disk with copies
 
 
-class RateChanger(Generic[Item]):
-    """Repeats and drops frames so that they come at ``fps``.
+def resample(
+    frames: Iterable[tuple[Item, float | None]], fps: float, frame_seconds: float
+) -> Iterator[tuple[Item, int]]:
+    """Repeat and drop frames so that they come at ``fps``.
 
     A frame's slot is its time, from the first frame on, times ``fps``, rounded to the nearest; it fills its slot and
     those up to the next frame's. The last one fills the slots of its duration.
@@ -33,39 +35,31 @@ class RateChanger(Generic[Item]):
     =================  ====  ====  ====  ====
 
     Args:
+        frames: each frame with its time in seconds. A time that is missing, not later than the frame before, or hours
+            later is taken as one frame duration later.
         fps: frames per second to give out.
         frame_seconds: duration of a frame whose successor's time is not known.
+
+    Yields:
+        (frame, copies) pairs, copies ≥ 1; at least one pair for a video that has any frame.
     """
-
-    def __init__(self, fps: float, frame_seconds: float) -> None:
-        self._fps, self._frame_seconds = fps, frame_seconds
-        self._held: list[Item] = []
-        self._start: float | None = None
-        self._time = 0.0
-        self._given = 0
-
-    def push(self, item: Item, moment_seconds: float | None) -> Iterator[tuple[Item, int]]:
-        """Take the next frame; gives (frame, copies) pairs that are final now.
-
-        A time that is missing, not later than the frame before, or hours later is taken as one frame duration later.
-        """
-        if self._start is None:
-            self._start = moment_seconds or 0.0
+    held: Item
+    start: float | None = None
+    time, filled = 0.0, 0
+    for frame, moment in frames:
+        if start is None:
+            start = moment or 0.0
         else:
-            time = self._time + self._frame_seconds if moment_seconds is None else moment_seconds - self._start
-            credible = self._time < time < self._time + MAX_GAP_SECONDS
-            self._time = time if credible else self._time + self._frame_seconds
-        yield from self._fill(self._slot(self._time))
-        self._held = [item]
+            stated = math.inf if moment is None else moment - start
+            time = stated if time < stated < time + MAX_GAP_SECONDS else time + frame_seconds
+            # A frame goes out when its successor comes: only then is it known how many slots are its own.
+            if (slot := _slot(time, fps)) > filled:
+                yield held, slot - filled
+                filled = slot
+        held = frame
+    if start is not None and (end := max(1, _slot(time + frame_seconds, fps))) > filled:
+        yield held, end - filled
 
-    def finish(self) -> Iterator[tuple[Item, int]]:
-        """Give out the last frame; a video that has any frame gives at least one."""
-        yield from self._fill(max(self._slot(self._time + self._frame_seconds), 0 if self._given else 1))
 
-    def _fill(self, slot: int) -> Iterator[tuple[Item, int]]:
-        if self._held and slot > self._given:
-            yield self._held[0], slot - self._given
-            self._given = slot
-
-    def _slot(self, seconds: float) -> int:
-        return math.floor(seconds * self._fps + 0.5 + 1e-6)  # halves go up, those that rounding made smaller as well
+def _slot(seconds: float, fps: float) -> int:
+    return math.floor(seconds * fps + 0.5 + 1e-6)  # halves go up, those that rounding made smaller as well

@@ -11,13 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bike.errors import BikeError, DataError, first_few, one_line
-from bike.extract.journal import (
-    JOURNAL_NAME,
-    is_current,
-    open_journal,
-    read_journal,
-    rewrite_journal,
-)
+from bike.extract.journal import JOURNAL_NAME, is_current, open_journal, read_journal, rewrite_journal
 from bike.extract.output import output_exists, remove_leftovers, remove_output
 from bike.extract.task import Layout, Recipe, Result, Task, recipe_text, rejected
 from bike.extract.video import extract_video
@@ -96,7 +90,7 @@ def _check_manifest(path: Path, *read: Path | str | None) -> None:
         return
     if any(place is not None and os.path.realpath(place) == os.path.realpath(path) for place in read):
         raise BikeError(f"{path}: is read here, and would be replaced. Choose another folder for the frames.")
-    if not (path.parent / JOURNAL_NAME).is_file():
+    if not (path.parent / JOURNAL_NAME).is_file():  # beside our journal it is ours, however damaged
         try:
             read_manifest(path)
         except BikeError:
@@ -135,6 +129,7 @@ class _Run:
                 self._extract(left, known)
             finally:
                 remove_leftovers(self._destination)
+            # Without the voids, and one line a video; written whole, so a kill here loses nothing.
             rewrite_journal(self._destination, (known[path] for path in sorted(known)))
         records = [self._records[path] for path in self._videos]
         self._write_manifest(records)
@@ -202,6 +197,7 @@ class _Run:
         with (
             open_journal(self._destination) as journal,
             progress("extract", len(left), unit="videos") as job,
+            # Closed however this ends: helpers must not go on writing.
             closing(self._outcomes(self._task(path) for path in left)) as outcomes,
         ):
             # Before anything is replaced: what was done with other options no longer counts, however this run ends.
@@ -209,7 +205,7 @@ class _Run:
             for outcome in outcomes:
                 result = self._judge(outcome)
                 path = result.record.path
-                if not result.transient:
+                if not result.transient:  # otherwise the next run tries again
                     known[path] = result
                     journal.add(result)
                 self._records[path] = result.record
@@ -218,6 +214,7 @@ class _Run:
 
     def _task(self, path: str) -> Task:
         file = self._videos[path].file
+        # Absolute: a Dask worker has a working folder of its own.
         file = VideoFile(os.path.abspath(file.path), file.start, file.num_bytes)  # noqa: PTH100
         return Task(self._keys[path], path, file, str(self._destination), self._recipe)
 

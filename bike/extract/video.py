@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 import simplejpeg
 from av.video.frame import VideoFrame
 
-from bike.extract.output import FrameOutput, add_copies, open_output
-from bike.extract.rate import RateChanger
-from bike.extract.task import Recipe, Result, Task, jpeg_quality, rejected
+from bike.extract.output import FrameOutput, open_output
+from bike.extract.rate import resample
+from bike.extract.task import Result, Task, jpeg_quality, rejected
 from bike.records import VideoRecord
 from bike.video.file import UnreadableError
-from bike.video.picture import PictureConverter, PicturePlan, plan_picture
-from bike.video.stream import VideoStream, open_video
+from bike.video.picture import PictureConverter, plan_picture
+from bike.video.stream import open_video
 
 
 def extract_video(task: Task) -> Result:
@@ -46,7 +47,7 @@ def extract_video(task: Task) -> Result:
 
 
 def write_with_pyav(task: Task, output: FrameOutput) -> VideoRecord:
-    """Decode in this process and add each picture to ``output``.
+    """Decode in this process and add each picture to ``output``, as a baseline 4:2:0 JPEG (full range, BT.601).
 
     Returns:
         The video's row, but for what the output counts: frames, seconds and bytes.
@@ -54,44 +55,21 @@ def write_with_pyav(task: Task, output: FrameOutput) -> VideoRecord:
     Raises:
         UnreadableError: no picture decodes.
     """
+    recipe = task.recipe
+    quality = jpeg_quality(recipe.quality)
     with task.file.open() as file, open_video(file) as video:
-        encoder = FrameEncoder(video, task.recipe)
-        if task.recipe.fps is None:
-            for frame in video.frames():
-                output.add(encoder.encode(frame))
+        frames: Iterator[tuple[VideoFrame, int]]
+        if recipe.fps is None:
+            frames = ((frame, 1) for frame in video.frames())
         else:
-            rate: RateChanger[VideoFrame] = RateChanger(task.recipe.fps, video.frame_seconds())
-            for frame in video.frames():
-                for kept, copies in rate.push(frame, video.moment_seconds):
-                    add_copies(output, encoder.encode(kept), copies)
-            for kept, copies in rate.finish():
-                add_copies(output, encoder.encode(kept), copies)
-        plan = encoder.plan
-        if plan is None:
-            raise UnreadableError("no frames: the video stream is empty")
-        fps = task.recipe.fps or video.fps()
-        return VideoRecord(task.key, task.path, "ok", fps=fps, width=plan.width, height=plan.height, error=video.damage)
-
-
-class FrameEncoder:
-    """Pictures of one video to JPEGs of one size; the first picture decides it."""
-
-    def __init__(self, video: VideoStream, recipe: Recipe) -> None:
-        self._video, self._recipe = video, recipe
-        self._quality = jpeg_quality(recipe.quality)
-        self._converter: PictureConverter | None = None
-
-    @property
-    def plan(self) -> PicturePlan | None:
-        """Size and orientation, once a picture was encoded."""
-        return None if self._converter is None else self._converter.plan
-
-    def encode(self, frame: VideoFrame) -> bytes:
-        """A baseline 4:2:0 JPEG, full range, BT.601, of the picture."""
-        if self._converter is None:
-            self._converter = PictureConverter(
-                plan_picture(frame, self._video.pixel_aspect, self._recipe.short_side_px)
-            )
-        y, u, v = self._converter.yuv_planes(frame)
-        jpeg: bytes = simplejpeg.encode_jpeg_yuv_planes(y, u, v, quality=self._quality)
-        return jpeg
+            timed = ((frame, video.moment_seconds) for frame in video.frames())
+            frames = resample(timed, recipe.fps, video.frame_seconds())
+        first = next(frames)  # its picture decides the size of all
+        converter = PictureConverter(plan_picture(first[0], video.pixel_aspect, recipe.short_side_px))
+        for frame, copies in chain([first], frames):
+            y, u, v = converter.yuv_planes(frame)
+            jpeg = simplejpeg.encode_jpeg_yuv_planes(y, u, v, quality=quality)
+            for _ in range(copies):
+                output.add(jpeg)
+        size = {"width": converter.plan.width, "height": converter.plan.height}
+        return VideoRecord(task.key, task.path, "ok", fps=recipe.fps or video.fps(), error=video.damage, **size)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import IO, Any, Literal, cast, get_args
 
@@ -12,9 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bike.errors import BikeError, DataError, one_line
+from bike.names import shown
 from bike.video.file import UnreadableError, VideoFile
-from bike.video.picture import PictureConverter, PicturePlan, plan_picture
+from bike.video.picture import PictureConverter, plan_picture
 from bike.video.stream import VideoStream, open_video
+from bike.workers.pool import describe_failure
 from bike.workers.worker import DiedError, TimedOutError, has_module, thread_worker
 
 Frames = NDArray[np.uint8]
@@ -24,11 +27,11 @@ Decoder = Literal["pyav", "decord"]
 
 @dataclass(frozen=True, slots=True)
 class VideoFacts:
-    """What one pass over a video tells.
+    """What one pass over a video shows.
 
     Attributes:
         frames: pictures that decode.
-        fps: their rate, 0.0 when nothing tells.
+        fps: their rate, 0.0 when unknown.
         width, height: px of a finished picture, upright and with square pixels.
         damage: why the video ends early, or an empty string.
     """
@@ -90,15 +93,15 @@ def check_decoder(name: str) -> Decoder:
     return cast(Decoder, name)
 
 
-def probe_video(source: VideoInput, *, keep_partial: bool = False, timeout_seconds: float = 60.0) -> VideoFacts:
-    """Decode a video once and tell its true frame count, rate and size.
+def probe_video(source: VideoInput, *, timeout_seconds: float = 60.0) -> VideoFacts:
+    """Decode a video once for its true frame count, rate and size.
 
     Raises:
-        DataError: it is unreadable or, without ``keep_partial``, does not decode to its end; or it took too long.
+        DataError: it is unreadable, does not decode to its end, or took too long.
     """
     facts: VideoFacts = _call(_probe, source, timeout_seconds=timeout_seconds)
-    if facts.damage and not keep_partial:
-        raise DataError(f"{_name(source)}: {facts.damage}. Get a sound copy, or allow partial videos.")
+    if facts.damage:
+        raise DataError(f"{_name(source)}: {facts.damage}. Get a sound copy, or leave it out.")
     return facts
 
 
@@ -116,10 +119,8 @@ def _run(function: Callable[..., Any], source: VideoInput, *args: Any, timeout_s
     place = str(source) if isinstance(source, Path) else source
     try:
         return thread_worker().call(function, place, *args, timeout_seconds=timeout_seconds)
-    except TimedOutError:
-        raise UnreadableError(f"timed out after {timeout_seconds:g} s", transient=True) from None
-    except DiedError as error:
-        raise UnreadableError(f"the decoder crashed ({error})", transient=True) from None
+    except (TimedOutError, DiedError) as error:
+        raise UnreadableError(describe_failure(error, timeout_seconds), transient=True) from None
 
 
 def _call(function: Callable[..., Any], source: VideoInput, *args: Any, timeout_seconds: float) -> Any:
@@ -132,8 +133,7 @@ def _call(function: Callable[..., Any], source: VideoInput, *args: Any, timeout_
 def _name(source: VideoInput) -> str:
     if isinstance(source, bytes):
         return f"video of {len(source)} bytes"
-    name = str(source.path if isinstance(source, VideoFile) else source)
-    return one_line(name) if name.isprintable() else ascii(name)
+    return one_line(shown(str(source.path if isinstance(source, VideoFile) else source)))
 
 
 def _open(source: str | bytes | VideoFile) -> IO[bytes]:
@@ -144,11 +144,10 @@ def _open(source: str | bytes | VideoFile) -> IO[bytes]:
 
 def _probe(source: str | bytes | VideoFile) -> VideoFacts:
     with _open(source) as file, open_video(file) as video:
-        plan: PicturePlan | None = None
-        for frame in video.frames():
-            plan = plan or plan_picture(frame, video.pixel_aspect, None)
-        if plan is None:
-            raise UnreadableError("no frames: the video stream is empty")
+        frames = video.frames()
+        plan = plan_picture(next(frames), video.pixel_aspect, None)
+        for _ in frames:  # to the end: that is where counts and damage show
+            pass
         return VideoFacts(video.num_frames, video.fps(), plan.width, plan.height, video.damage)
 
 
@@ -168,13 +167,12 @@ def _pick(video: VideoStream, wanted: list[int], short_side: int | None) -> Fram
         places.setdefault(index, []).append(place)
     if min(places) < 0:
         raise UnreadableError(f"no frame {min(places)}")
-    out: Frames | None = None
-    converter: PictureConverter | None = None
-    for index, frame in enumerate(video.frames()):
-        if converter is None:
-            converter = PictureConverter(plan_picture(frame, video.pixel_aspect, short_side))
-            out = np.empty((len(wanted), converter.plan.height, converter.plan.width, 3), np.uint8)
-        if index in places and out is not None:
+    frames = video.frames()
+    first = next(frames)  # it decides the size of all
+    converter = PictureConverter(plan_picture(first, video.pixel_aspect, short_side))
+    out = np.empty((len(wanted), converter.plan.height, converter.plan.width, 3), np.uint8)
+    for index, frame in enumerate(chain([first], frames)):
+        if index in places:
             out[places.pop(index)] = converter.rgb(frame)
             if not places:
                 return out

@@ -7,48 +7,43 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bike.extract.rate import RateChanger
+from bike.extract.rate import resample
 
 
-def resample(times: list[float | None], fps: float, frame_seconds: float) -> list[int]:
-    rate: RateChanger[int] = RateChanger(fps, frame_seconds)
-    out: list[int] = []
-    for number, moment in enumerate(times):
-        for item, copies in rate.push(number, moment):
-            out += [item] * copies
-    for item, copies in rate.finish():
-        out += [item] * copies
-    return out
+def shown(times: list[float | None], fps: float, frame_seconds: float) -> list[int]:
+    """The number of the frame in each slot."""
+    pairs = resample(enumerate(times), fps, frame_seconds)
+    return [number for number, copies in pairs for _ in range(copies)]
 
 
 def test_a_rate_can_be_halved_doubled_and_kept() -> None:
     times = [number / 10 for number in range(6)]
-    assert resample(list(times), 10, 0.1) == [0, 1, 2, 3, 4, 5]
-    assert resample(list(times), 5, 0.1) == [0, 2, 4]
-    assert resample(list(times), 20, 0.1) == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5]
-    assert resample([time + 7.5 for time in times], 10, 0.1) == [0, 1, 2, 3, 4, 5]
+    assert shown(list(times), 10, 0.1) == [0, 1, 2, 3, 4, 5]
+    assert shown(list(times), 5, 0.1) == [0, 2, 4]
+    assert shown(list(times), 20, 0.1) == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5]
+    assert shown([time + 7.5 for time in times], 10, 0.1) == [0, 1, 2, 3, 4, 5]
 
 
 def test_the_last_frame_that_falls_into_a_slot_fills_it() -> None:
-    assert resample([0.0, 0.04, 0.08, 0.12], 10, 0.04) == [1, 3]
+    assert shown([0.0, 0.04, 0.08, 0.12], 10, 0.04) == [1, 3]
 
 
 def test_a_gap_is_filled_with_what_was_shown() -> None:
-    assert resample([0.0, 0.1, 0.5], 10, 0.1) == [0, 1, 1, 1, 1, 2]
+    assert shown([0.0, 0.1, 0.5], 10, 0.1) == [0, 1, 1, 1, 1, 2]
 
 
 def test_missing_and_backward_and_absurd_times() -> None:
-    assert resample([0.0, None, None], 10, 0.1) == [0, 1, 2]
-    assert resample([0.0, 0.2, 0.1, 0.4], 10, 0.1) == [0, 0, 1, 2, 3]
-    assert resample([0.0, 0.1, 1e9, 1e9 + 0.1], 10, 0.1) == [0, 1, 2, 3]
-    assert resample([None], 0.001, 0.04) == [0]
-    assert resample([], 10, 0.1) == []
+    assert shown([0.0, None, None], 10, 0.1) == [0, 1, 2]
+    assert shown([0.0, 0.2, 0.1, 0.4], 10, 0.1) == [0, 0, 1, 2, 3]
+    assert shown([0.0, 0.1, 1e9, 1e9 + 0.1], 10, 0.1) == [0, 1, 2, 3]
+    assert shown([None], 0.001, 0.04) == [0]
+    assert shown([], 10, 0.1) == []
 
 
 @settings(max_examples=60, deadline=None)
 @given(st.lists(st.floats(0.001, 2), min_size=1, max_size=40), st.floats(0.5, 60))
 def test_resampled_length_is_the_duration(gaps: list[float], fps: float) -> None:
     times = np.cumsum([0.0, *gaps]).tolist()
-    out = resample(times, fps, 0.05)
+    out = shown(times, fps, 0.05)
     assert out == sorted(out)
     assert len(out) == pytest.approx((times[-1] + 0.05) * fps, abs=1)

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import logging
 import os
 import subprocess
 import sys
-import tarfile
 from fractions import Fraction
 from pathlib import Path
 
 import pytest
 import typer
-from helpers.videos import ODD_NAMES, cut, digests, make_video, read_number, read_pack
+from helpers.videos import ODD_NAMES, cut, digests, make_tar, make_video, read_number, read_pack
 from typer.testing import CliRunner, Result
 
 from bike.cli import guarded
@@ -103,11 +101,9 @@ def test_the_number_of_jobs_changes_no_byte(videos: Path, extracted: Path, tmp_p
 
 
 def test_a_tar_gives_the_same_frames(videos: Path, extracted: Path, tmp_path: Path) -> None:
-    with tarfile.open(tmp_path / "videos.tar", "w") as tar:
-        for path in sorted(videos.rglob("*")):
-            if path.is_file():
-                tar.add(path, str(path.relative_to(videos)))
-    extract_videos(tmp_path / "videos.tar", tmp_path / "out")
+    files = [path for path in sorted(videos.rglob("*")) if path.is_file()]
+    members = [(str(path.relative_to(videos)), path.read_bytes()) for path in files]
+    extract_videos(make_tar(tmp_path / "videos.tar", members), tmp_path / "out")
     assert digests(tmp_path / "out") == digests(extracted)
 
 
@@ -193,12 +189,8 @@ def test_odd_names_round_trip(tmp_path: Path, backend: str) -> None:
 def test_odd_names_in_a_tar(tmp_path: Path) -> None:
     data = make_video(tmp_path / "one.mp4", 2).read_bytes()
     names = [*map(os.fsdecode, ODD_NAMES[:6]), "/abs.mp4", "../up.mp4"]
-    with tarfile.open(tmp_path / "a.tar", "w", errors="surrogateescape") as tar:
-        for name in names:
-            info = tarfile.TarInfo(name)
-            info.size = len(data)
-            tar.addfile(info, io.BytesIO(data))
-    records = by_path(extract_videos(tmp_path / "a.tar", tmp_path / "deep" / "out"))
+    tar = make_tar(tmp_path / "a.tar", [(name, data) for name in names])
+    records = by_path(extract_videos(tar, tmp_path / "deep" / "out"))
     assert {path for path, record in records.items() if record.status != "ok"} == {"/abs.mp4", "../up.mp4"}
     assert all("leads out" in record.error for record in records.values() if record.status != "ok")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a.tar", "deep", "one.mp4"]

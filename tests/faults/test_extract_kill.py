@@ -24,8 +24,9 @@ CODE = """
     from bike.extract.run import extract_videos
     from bike.params import Extract
 
-    source, destination, layout = sys.argv[1:]
-    sys.exit(guarded(lambda: extract_videos(source, destination, jobs=2, layout=layout)))
+    source, destination, layout, quality = sys.argv[1:]
+    options = Extract(quality=int(quality))
+    sys.exit(guarded(lambda: extract_videos(source, destination, jobs=2, options=options, layout=layout)))
 """
 
 
@@ -48,8 +49,8 @@ def whole(videos: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, d
     return found
 
 
-def start(videos: Path, destination: Path, layout: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-c", textwrap.dedent(CODE), str(videos), str(destination), layout]
+def start(videos: Path, destination: Path, layout: str = "packs", quality: int = 2) -> subprocess.Popen[str]:
+    command = [sys.executable, "-c", textwrap.dedent(CODE), str(videos), str(destination), layout, str(quality)]
     return subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
 
 
@@ -88,7 +89,7 @@ def test_killed_again_and_again(videos: Path, whole: dict[str, dict[str, str]], 
 
 def test_killed_helpers_cost_their_video_only(videos: Path, tmp_path: Path) -> None:
     """A helper process that dies (of memory, say) is named; the next run does what it was doing."""
-    process = start(videos, tmp_path, "packs")
+    process = start(videos, tmp_path)
     wait_for(tmp_path, 2, process)
     killed = 0
     for entry in Path("/proc").iterdir():
@@ -110,7 +111,7 @@ def parent_of(pid: int) -> int:
 
 
 def test_ctrl_c_ends_cleanly(videos: Path, whole: dict[str, dict[str, str]], tmp_path: Path) -> None:
-    process = start(videos, tmp_path, "packs")
+    process = start(videos, tmp_path)
     wait_for(tmp_path, 3, process)
     process.send_signal(signal.SIGINT)
     _, log = process.communicate()
@@ -125,12 +126,8 @@ def test_ctrl_c_ends_cleanly(videos: Path, whole: dict[str, dict[str, str]], tmp
 def test_an_old_manifest_does_not_outlive_its_packs(videos: Path, tmp_path: Path) -> None:
     """While packs are replaced there is no manifest that describes the old ones."""
     extract_videos(videos, tmp_path, jobs=2)
-    options = "jobs=2, options=Extract(quality=9)"
-    code = textwrap.dedent(CODE).replace("jobs=2", options)
     before = finished(tmp_path)
-    process = subprocess.Popen(
-        [sys.executable, "-c", code, str(videos), str(tmp_path), "packs"], stderr=subprocess.PIPE, text=True
-    )
+    process = start(videos, tmp_path, quality=9)
     wait_for(tmp_path, before + 3, process)
     process.kill()
     process.communicate()

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
-import signal
-import subprocess
-import sys
 import tarfile
 import threading
 from collections.abc import Iterator
@@ -15,9 +11,8 @@ from pathlib import Path
 
 import av
 import pytest
-from helpers.videos import cut, make_video, numbered_picture, read_number, read_pack
+from helpers.videos import cut, make_tar, make_video, numbered_picture, read_number, read_pack
 
-from bike.cli import guarded
 from bike.doctor import check_data, check_machine
 from bike.errors import BikeError, DataError
 from bike.extract.journal import JOURNAL_NAME, read_journal
@@ -35,12 +30,6 @@ def first_number(pack: Path) -> int:
 
 def numbered(path: Path, number: int) -> Path:
     return make_video(path, 4, pictures=[numbered_picture(number)] * 4)
-
-
-def add(tar: tarfile.TarFile, name: str, data: bytes) -> None:
-    member = tarfile.TarInfo(name)
-    member.size = len(data)
-    tar.addfile(member, io.BytesIO(data))
 
 
 # What earlier runs left
@@ -99,22 +88,6 @@ def test_an_entry_is_void_before_its_frames_are_replaced(tmp_path: Path, monkeyp
     with pytest.raises(KeyboardInterrupt):
         extract_videos(tmp_path / "videos", tmp_path / "out", jobs=1, options=Extract(quality=20))
     assert read_journal(tmp_path / "out") == {}
-
-
-def test_sigterm_ends_as_ctrl_c_does(tmp_path: Path) -> None:
-    program = (
-        "import sys, time\nfrom bike.cli import guarded\n"
-        "sys.exit(guarded(lambda: (print('on', flush=True), time.sleep(60))))"
-    )
-    process = subprocess.Popen(
-        [sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
-    assert process.stdout is not None
-    process.stdout.readline()
-    process.send_signal(signal.SIGTERM)
-    _, said = process.communicate(timeout=60)
-    assert process.returncode == 143
-    assert said.startswith("Stopped. Finished work is kept")
 
 
 # Other people's files
@@ -181,29 +154,23 @@ def test_a_tar_and_a_file_of_one_name_are_two_videos(tmp_path: Path) -> None:
     numbered(folder / "a.mp4", 5)
     numbered(folder / "t/a.mp4", 6)
     for name in ("t.tar", "u.tar"):
-        with tarfile.open(folder / name, "w") as tar:
-            add(tar, "a.mp4", data)
+        make_tar(folder / name, [("a.mp4", data)])
     records = extract_videos(folder, tmp_path / "out", jobs=1)
     assert [record.path for record in records] == ["a.mp4", "t.tar/a.mp4", "t/a.mp4", "u/a.mp4"]
     assert [first_number(tmp_path / "out" / f"{record.key}.mjpg") for record in records] == [5, 9, 6, 9]
 
 
-def test_names_that_a_json_tells_take_no_others(tmp_path: Path) -> None:
-    with tarfile.open(tmp_path / "t.tar", "w") as tar:
-        for stem, path in (("000", "b.mp4"), ("001", "c.mp4"), ("002", "c.mp4"), ("003", "\ud800x.mp4")):
-            add(tar, f"{stem}.json", json.dumps({"path": path}).encode())
-            add(tar, f"{stem}.mp4", stem.encode())
-        add(tar, "b.mp4", b"b")
-        add(tar, "._b.mp4", b"what a Mac leaves")
-    found = find_videos(tmp_path / "t.tar")
+def test_names_given_by_a_json_replace_no_others(tmp_path: Path) -> None:
+    members: list[tuple[str, bytes]] = []
+    for stem, path in (("000", "b.mp4"), ("001", "c.mp4"), ("002", "c.mp4"), ("003", "\ud800x.mp4")):
+        members += [(f"{stem}.json", json.dumps({"path": path}).encode()), (f"{stem}.mp4", stem.encode())]
+    members += [("b.mp4", b"b"), ("._b.mp4", b"what a Mac leaves")]
+    found = find_videos(make_tar(tmp_path / "t.tar", members))
     assert [video.path for video in found] == ["000.mp4", "002.mp4", "003.mp4", "b.mp4", "c.mp4"]
 
 
 def test_tars_that_go_in_circles_or_lie(tmp_path: Path) -> None:
-    with tarfile.open(tmp_path / "t.tar", "w") as tar:
-        add(tar, "a.mp4", b"x" * 100)
-        add(tar, "b.mp4", b"y" * 100)
-    data = bytearray((tmp_path / "t.tar").read_bytes())
+    data = bytearray(make_tar(tmp_path / "t.tar", [("a.mp4", b"x" * 100), ("b.mp4", b"y" * 100)]).read_bytes())
     header = slice(1024, 1536)
     block = bytearray(data[header])
     block[124:136] = (-512).to_bytes(12, "big", signed=True)
@@ -244,14 +211,13 @@ def test_lists_from_pipes_and_of_tars(tmp_path: Path) -> None:
     writer.start()
     assert read_listing(tmp_path / "pipe", tmp_path) == ["a.mp4", "b.mp4"]
     writer.join()
-    with tarfile.open(tmp_path / "t.tar", "w"):
-        pass
+    make_tar(tmp_path / "t.tar", [])
     (tmp_path / "list.txt").write_text("t.tar\n")
     assert [video.problem for video in find_videos(tmp_path / "list.txt")] == [
         "a tar; give it, or the folder it lies in, as the source"
     ]
     make_video(tmp_path / "v.mp4", 3)
-    with pytest.raises(BikeError, match="is one video; with a list"):
+    with pytest.raises(BikeError, match="is a file; with a list"):
         find_videos(tmp_path / "v.mp4", listing=tmp_path / "list.txt")
 
 
@@ -304,7 +270,7 @@ def test_an_ffmpeg_that_does_not_run(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert check.status == ("ok" if "377" in program else "bad")
 
 
-# Words
+# Addresses
 
 
 @pytest.mark.parametrize("address", ["tcp://", "tcp://[::1", "http://host:1", "tcp://host", "tcp://host:x"])
@@ -312,9 +278,3 @@ def test_addresses_that_are_none(address: str) -> None:
     pytest.importorskip("distributed")
     with pytest.raises(BikeError, match="not the address of a scheduler"):
         next(run_on_dask(abs, [1], scheduler=address, timeout_seconds=1.0))
-
-
-def test_an_unknown_log_level_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setenv("BIKE_LOG", "loud")
-    assert guarded(lambda: None) == 1
-    assert capsys.readouterr().err.startswith("Error: BIKE_LOG: unknown level (got 'LOUD')")

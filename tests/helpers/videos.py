@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+import io
+import tarfile
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -118,6 +120,16 @@ def overwrite(path: Path, target: Path, start: float, share: float) -> Path:
     data[first : first + count] = bytes(count)
     target.write_bytes(data)
     return target
+
+
+def make_tar(path: Path, members: Iterable[tuple[str, bytes]], format: int = tarfile.PAX_FORMAT) -> Path:
+    """Write a tar of plain files; names may be of any bytes, and occur more than once."""
+    with tarfile.open(path, "w", format=format, errors="surrogateescape") as tar:
+        for name, content in members:
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content))
+    return path
 
 
 def digests(folder: Path) -> dict[str, str]:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import io
 import json
 import os
 import tarfile
 from pathlib import Path
 
 import pytest
-from helpers.videos import ODD_NAMES
+from helpers.videos import ODD_NAMES, make_tar
 
 from bike.errors import BikeError, DataError
 from bike.video.find import find_videos, read_listing
@@ -112,23 +111,11 @@ def test_sources_that_are_none(tmp_path: Path) -> None:
         find_videos(tmp_path / "a.txt", listing=tmp_path / "a.txt")
 
 
-def make_tar(path: Path, members: dict[str, bytes | tarfile.TarInfo], format: int = tarfile.PAX_FORMAT) -> Path:
-    with tarfile.open(path, "w", format=format, errors="surrogateescape") as tar:
-        for name, content in members.items():
-            if isinstance(content, tarfile.TarInfo):
-                tar.addfile(content)
-                continue
-            info = tarfile.TarInfo(name)
-            info.size = len(content)
-            tar.addfile(info, io.BytesIO(content))
-    return path
-
-
 @pytest.mark.parametrize("format", [tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
 def test_tars_give_positions(tmp_path: Path, format: int) -> None:
     members = {os.fsdecode(name): name * 50 for name in ODD_NAMES}
     members["./sub//x.mp4"] = b"inner"
-    tar = make_tar(tmp_path / "videos.tar", {**members, "readme.txt": b"no video"}, format)
+    tar = make_tar(tmp_path / "videos.tar", [*members.items(), ("readme.txt", b"no video")], format)
     found = {video.path: video for video in find_videos(tar)}
     assert set(found) == {*map(os.path.normpath, members)}
     for name, content in members.items():
@@ -139,33 +126,29 @@ def test_tars_give_positions(tmp_path: Path, format: int) -> None:
 
 
 def test_members_of_tars_that_are_not_to_be_read(tmp_path: Path) -> None:
-    members: dict[str, bytes | tarfile.TarInfo] = {"/etc/a.mp4": b"x", "../b.mp4": b"x", "ok/../../c.mp4": b"x"}
-    for name, kind in (("link.mp4", tarfile.SYMTYPE), ("hard.mp4", tarfile.LNKTYPE), ("pipe.mp4", tarfile.FIFOTYPE)):
-        info = tarfile.TarInfo(name)
-        info.type, info.linkname = kind, "/etc/passwd"
-        members[name] = info
-    device = tarfile.TarInfo("device.mp4")
-    device.type, device.devmajor, device.devminor = tarfile.CHRTYPE, 1, 5
-    members["device.mp4"] = device
-    found = tar_videos(make_tar(tmp_path / "a.tar", members))
-    assert len(found) == len(members)
+    outside = ("/etc/a.mp4", "../b.mp4", "ok/../../c.mp4")
+    tar_path = make_tar(tmp_path / "a.tar", [(name, b"x") for name in outside])
+    kinds = (tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE)
+    with tarfile.open(tar_path, "a") as tar:
+        for number, kind in enumerate(kinds):
+            info = tarfile.TarInfo(f"{number}.mp4")
+            info.type, info.linkname = kind, "/etc/passwd"
+            tar.addfile(info)
+    found = tar_videos(tar_path)
+    assert len(found) == len(outside) + len(kinds)
     assert all(video.problem for video in found)
 
 
 def test_a_later_member_replaces_an_earlier_one(tmp_path: Path) -> None:
-    with tarfile.open(tmp_path / "a.tar", "w") as tar:
-        for content in (b"first", b"second one"):
-            info = tarfile.TarInfo("a.mp4")
-            info.size = len(content)
-            tar.addfile(info, io.BytesIO(content))
-    (video,) = find_videos(tmp_path / "a.tar")
+    tar = make_tar(tmp_path / "a.tar", [("a.mp4", b"first"), ("a.mp4", b"second one")])
+    (video,) = find_videos(tar)
     assert video.file.num_bytes == len(b"second one")
 
 
 def test_tars_in_a_folder(tmp_path: Path) -> None:
     write(tmp_path / "plain.mp4")
-    make_tar(tmp_path / "00000.tar", {"0.mp4": b"x", "a.mp4": b"x"})
-    make_tar(tmp_path / "00001.tar", {"1.mp4": b"x", "a.mp4": b"yy"})
+    make_tar(tmp_path / "00000.tar", [("0.mp4", b"x"), ("a.mp4", b"x")])
+    make_tar(tmp_path / "00001.tar", [("1.mp4", b"x"), ("a.mp4", b"yy")])
     assert paths(find_videos(tmp_path)) == ["0.mp4", "00000/a.mp4", "00001/a.mp4", "1.mp4", "plain.mp4"]
     listing = tmp_path / "list.txt"
     listing.write_text("1.mp4\nplain.mp4\nnone.mp4\n")
@@ -179,7 +162,7 @@ def test_damaged_tars_are_named(tmp_path: Path) -> None:
     write(tmp_path / "a.tar", b"this is no tar" * 100)
     with pytest.raises(DataError, match=r"a\.tar: not a sound"):
         find_videos(tmp_path / "a.tar")
-    whole = make_tar(tmp_path / "b.tar", {"a.mp4": bytes(3000), "b.mp4": b"1" * 3000}).read_bytes()
+    whole = make_tar(tmp_path / "b.tar", [("a.mp4", bytes(3000)), ("b.mp4", b"1" * 3000)]).read_bytes()
     write(tmp_path / "c.tar", whole[:5200])
     try:
         problems = [video.problem for video in find_videos(tmp_path / "c.tar")]
@@ -225,15 +208,15 @@ def test_lists_that_are_no_text(tmp_path: Path, name: str, data: bytes, message:
 
 def test_one_bad_name_is_a_reject(tmp_path: Path) -> None:
     write(tmp_path / "a.mp4")
-    write(tmp_path / "list.txt", b"a.mp4\n" + b"y" * 300 + b".mp4\nhttp://host/b.mp4\n")
-    sound, address, long = find_videos(tmp_path / "list.txt")
+    write(tmp_path / "list.txt", b"a.mp4\n" + b"y" * 300 + b".mp4\nhttp://host/b.mp4\ns3://bucket/c.mp4\n")
+    sound, *addresses, long = find_videos(tmp_path / "list.txt")
     assert (sound.path, sound.problem) == ("a.mp4", "")
-    assert address.problem == "an address; download it first"
+    assert [video.problem for video in addresses] == ["an address; download it first"] * 2
     assert "too long" in long.problem
 
 
 def test_one_bad_tar_of_many_is_a_reject(tmp_path: Path) -> None:
-    make_tar(tmp_path / "good.tar", {"a.mp4": b"1"})
+    make_tar(tmp_path / "good.tar", [("a.mp4", b"1")])
     write(tmp_path / "bad.tar", b"no tar" * 200)
     good, bad = find_videos(tmp_path)
     assert (good.path, good.problem) == ("a.mp4", "")
@@ -242,12 +225,11 @@ def test_one_bad_tar_of_many_is_a_reject(tmp_path: Path) -> None:
 
 
 def test_shards_of_videos_keep_the_names(tmp_path: Path) -> None:
-    told = ["run/a b.mp4", "../out.mp4", "/out.mp4", "c.txt", "run//d.mp4", 7, "run/a b.mp4"]
-    members: dict[str, bytes | tarfile.TarInfo] = {}
-    for number, path in enumerate(told):
-        members[f"k{number}.json"] = json.dumps({"path": path}).encode()
-        members[f"k{number}.mp4"] = b"x"
-    members |= {"k7.json": b"[" * 100_000, "k7.mp4": b"x", "k8.json": b'{"path": "other.mp4"}', "k9.mp4": b"x"}
+    given = ["run/a b.mp4", "../out.mp4", "/out.mp4", "c.txt", "run//d.mp4", 7, "run/a b.mp4"]
+    members: list[tuple[str, bytes]] = []
+    for number, path in enumerate(given):
+        members += [(f"k{number}.json", json.dumps({"path": path}).encode()), (f"k{number}.mp4", b"x")]
+    members += [("k7.json", b"[" * 100_000), ("k7.mp4", b"x"), ("k8.json", b'{"path": "b.mp4"}'), ("k9.mp4", b"x")]
     found = tar_videos(make_tar(tmp_path / "a.tar", members))
     assert [video.path for video in found] == ["run/a b.mp4", *(f"k{number}.mp4" for number in (*range(1, 8), 9))]
     assert not any(video.problem for video in found)
