@@ -32,6 +32,7 @@ def video_keys(paths: Sequence[str]) -> list[str]:
 def _plain_key(path: str) -> str:
     """The readable key, or an empty string where characters would be lost."""
     stem = split_extension(path)
+    # A "__" of its own: a__b.mp4 would get the key of a/b.mp4.
     fits = re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_-]*(/[A-Za-z0-9_-]+)*", stem, re.ASCII) and "__" not in stem
     key = stem.replace("/", "__")
     return key if fits and len(key) <= 120 else ""
@@ -59,7 +60,7 @@ def is_tar(name: str) -> bool:
 
 
 def leads_out(path: str) -> bool:
-    """Whether a path could leave the folder it is joined to (absolute, or with ``..`` in it), or is no path at all."""
+    """Whether a path could leave the folder it is joined to (absolute, or with ``..`` in it), or can't be a path."""
     return not path or path[0] == "/" or "\0" in path or (".." in path and ".." in path.split("/"))
 
 

@@ -23,7 +23,7 @@ class Progress:
         total: items in all, or None when unknown.
     """
 
-    def __init__(self, title: str, total: int | None, unit: str, every_seconds: float) -> None:
+    def __init__(self, title: str, total: int | None, unit: str, every_seconds: float = 10.0) -> None:
         self.title, self.total, self.unit = title, total, unit
         self.done = 0
         self.note = ""
@@ -56,16 +56,14 @@ class Progress:
 
 
 @contextmanager
-def progress(
-    title: str, total: int | None = None, *, unit: str = "items", every_seconds: float = 10.0
-) -> Iterator[Progress]:
+def progress(title: str, total: int | None, *, unit: str) -> Iterator[Progress]:
     """Show the progress of a job of ``total`` items.
 
     On a terminal a bar with rate, remaining time and the note is drawn on stderr; otherwise a log line is written every
-    ``every_seconds`` and once at the end.
+    10 seconds and once at the end.
     """
     if not sys.stderr.isatty():
-        job = Progress(title, total, unit, every_seconds)
+        job = Progress(title, total, unit)
         yield job
         log.info("%s", job.summary())
         return
@@ -89,4 +87,4 @@ def progress(
                 seconds = max(now - self._start, 1e-9)
                 bar.update(task, completed=self.done, note=f"{_short(self.done / seconds)} {self.unit}/s {self.note}")
 
-        yield Drawn(title, total, unit, every_seconds)
+        yield Drawn(title, total, unit)

@@ -17,8 +17,7 @@ WEIGHTS = {
     Colorspace.BT2020: (0.2627, 0.0593),
 }
 
-
-_BITS = 9
+_BITS = 9  # after the point; with 10, the sums of _mix could exceed 16 bits
 _HALF = np.int16(1 << (_BITS - 1))
 
 

@@ -32,12 +32,12 @@ def decode_with_decord(file: IO[bytes], wanted: list[int], short_side_px: int | 
     import decord
 
     decord.logging.set_level(decord.logging.QUIET)
-    with open_video(file) as video:  # decord does not tell the pixel aspect
+    with open_video(file) as video:  # decord does not report the pixel aspect
         first = next(iter(video.frames()))
         plan = plan_picture(first, video.pixel_aspect, short_side_px)
     file.seek(0)
     try:
-        reader = decord.VideoReader(io.BytesIO(_read_all(file)), ctx=decord.cpu(0), num_threads=1)
+        reader = decord.VideoReader(io.BytesIO(file.read()), ctx=decord.cpu(0), num_threads=1)
         if not 0 <= min(wanted) <= max(wanted) < len(reader):
             raise UnreadableError(f"no frame {max(wanted)} (decord counts {len(reader)})")
         frames = _read_in_order(reader, wanted)
@@ -61,7 +61,3 @@ def _read_in_order(reader: Any, wanted: list[int]) -> NDArray[np.uint8]:
             # Of some narrow videos decord takes the padding of a row for a fourth channel: 48 px, 144 bytes in 192.
             kept[index] = pixels.reshape(height, -1)[:, : 3 * width].reshape(height, width, 3)
     return np.stack([kept[index] for index in wanted])
-
-
-def _read_all(file: IO[bytes]) -> bytes:
-    return b"".join(iter(lambda: file.read(1 << 20), b""))

@@ -11,17 +11,19 @@ from typing import IO, Any, cast
 
 from bike.errors import one_line
 
+# What an MP4 or QuickTime file begins with: its first box has its kind in bytes 4 to 8.
 _BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot", b"styp")
 _KNOWN_STARTS = (
-    b"\x1aE\xdf\xa3",
-    b"RIFF",
+    b"\x1aE\xdf\xa3",  # Matroska, WebM
+    b"RIFF",  # AVI
     b"FLV",
     b"GIF8",
     b"OggS",
-    b"0&\xb2u",
-    b"\x00\x00\x01\xba",
-    b"\x00\x00\x01\xb3",
+    b"0&\xb2u",  # ASF, WMV
+    b"\x00\x00\x01\xba",  # MPEG program stream
+    b"\x00\x00\x01\xb3",  # bare MPEG-1 or MPEG-2 video
 )
+_MAX_INDEX_BYTES = 1 << 26  # a damaged length must not ask for all memory
 
 
 class UnreadableError(Exception):
@@ -53,6 +55,7 @@ class VideoFile:
             UnreadableError: no such file, not a regular file, or no permission.
         """
         try:
+            # Not blocking: opening a named pipe would wait for somebody to write to it.
             descriptor = os.open(self.path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0))
             if not stat.S_ISREG(os.fstat(descriptor).st_mode):
                 os.close(descriptor)
@@ -104,7 +107,7 @@ def why_not_open(file: IO[bytes]) -> str:
     with suppress(OSError):
         size = file.seek(0, os.SEEK_END)
         file.seek(0)
-        start = file.read(16) or b""
+        start = file.read(16)
         if size == 0:
             return "empty file (0 bytes)"
         if start[4:8] in _BOXES:
@@ -116,22 +119,22 @@ def why_not_open(file: IO[bytes]) -> str:
     return "not a video (no known container format)"
 
 
-def is_encrypted(file: IO[bytes], limit: int = 1 << 26) -> bool:
+def is_encrypted(file: IO[bytes]) -> bool:
     """Whether an MP4's index names an encrypted video track (sample entry ``encv``)."""
     with suppress(OSError, ValueError):
         size = file.seek(0, os.SEEK_END)
         position = 0
         while position + 8 <= size:
             file.seek(position)
-            header = file.read(16) or b""
+            header = file.read(16)
             length = int.from_bytes(header[:4], "big")
-            if length == 1:
+            if length == 1:  # the true one is in the 64 bits after the kind
                 length = int.from_bytes(header[8:16], "big")
-            elif length == 0:
+            elif length == 0:  # the box ends with the file
                 length = size - position
             if header[4:8] == b"moov":
                 file.seek(position)
-                return b"encv" in (file.read(min(length, limit)) or b"")
+                return b"encv" in file.read(min(length, _MAX_INDEX_BYTES))
             if length < 8:
                 return False
             position += length

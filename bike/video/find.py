@@ -43,19 +43,17 @@ def find_videos(
     """
     source = Path(source)
     if exclude is not None and os.path.realpath(exclude) == os.path.realpath(source):
-        exclude = None
+        exclude = None  # frames may be written beside the videos
     if not source.exists():
         raise BikeError(f"{source}: no such file or folder. Give a folder of videos, a list, a CSV or a tar.")
     if source.is_dir():
         found = _in_folder(source, listing, exclude)
-    elif listing is not None and is_video(source.name):
-        raise BikeError(f"{source}: is one video; with a list, the source is the folder or tar that the list is about.")
     elif is_tar(source.name):
         found = _picked(tar_videos(source), listing)
-    elif is_video(source.name):
-        found = [_stat_video(source.name, str(source))]
     elif listing is not None:
         raise BikeError(f"{source}: is a file; with a list, the source is the folder or tar that the list is about.")
+    elif is_video(source.name):
+        found = [_stat_video(source.name, str(source))]
     else:
         found = [_stat_video(name, _join(source.parent, name)) for name in read_listing(source, source.parent)]
     if not found:
@@ -152,6 +150,7 @@ def _walk(folder: Path, exclude: Path | str | None) -> Iterator[str]:
             folders.clear()
             continue
         seen.add((about.st_dev, about.st_ino))
+        # In order: of two links to one folder, the disk must not decide which one names its videos.
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         yield from (os.path.join(top, name) for name in files)  # noqa: PTH118
 
@@ -164,7 +163,7 @@ def _stat_video(name: str, path: str) -> FoundVideo:
     try:
         about = os.stat(path)  # noqa: PTH116 (keeps the name as it is)
     except FileNotFoundError:
-        address = "://" in name or re.match(r"https?:/", name)
+        address = re.match(r"(https?|s3):/", name)  # normpath has made one slash of two
         problem = "an address; download it first" if address else "no such file"
         return FoundVideo(name, VideoFile(path), (), problem)
     except OSError as error:
@@ -198,6 +197,7 @@ def read_listing(path: Path | str, folder: Path | None, *, known: Iterable[str] 
     if path.suffix.lower() == ".csv":
         found = [name for name in read_table(path, ["path"])["path"] if name]
     else:
+        # Not splitlines(): names may hold characters at which it splits, such as U+2028.
         lines = io.StringIO(read_annotation_text(path), newline=None)
         found = [_without_labels(line.rstrip("\n"), exists) for line in lines if line.strip()]
     if not found:

@@ -111,7 +111,7 @@ def scaled_size(width: int, height: int, pixel_aspect: Fraction | None, short_si
     return _even(shown_width * scale), round(height * scale)
 
 
-def _even(length: Fraction) -> int:
+def _even(length: Fraction) -> int:  # as ffmpeg's `scale=-2:256` rounds the side it is not given
     return max(2, 2 * round(length / 2))
 
 
@@ -126,9 +126,8 @@ def display_turn(frame: VideoFrame) -> Turn:
 
 def turn_of_matrix(matrix: list[int]) -> Turn:
     """Read a display matrix: nine 16.16 fixed-point numbers, row by row, (x, y) ↦ (a·x + c·y, b·x + d·y)."""
-    if len(matrix) != 9:
-        return UPRIGHT
     a, b, c, d = matrix[0], matrix[1], matrix[3], matrix[4]
+    # Up to 1/64, a rotation off by about a degree, counts as 0.
     small = max(abs(a), abs(b), abs(c), abs(d)) // 64
     if min(abs(a), abs(d)) > small >= max(abs(b), abs(c)):
         return Turn(False, a < 0, d < 0)
@@ -152,6 +151,7 @@ def color_matrix(frame: VideoFrame) -> Colorspace:
 def color_range(frame: VideoFrame) -> ColorRange:
     """JPEG where black is 0 and white is 255 (or the like at other depths), MPEG where they are 16 and 235."""
     stated = frame.color_range == ColorRange.JPEG
+    # Formats that the scaler takes for full range whatever they state.
     full = stated or frame.format.is_rgb or frame.format.name.startswith(("yuvj", "gray", "ya", "pal"))
     return ColorRange.JPEG if full else ColorRange.MPEG
 
@@ -186,7 +186,7 @@ class PictureConverter:
     def rgb(self, frame: VideoFrame) -> Plane:
         """RGB, uint8 (H, W, 3), contiguous."""
         out = self._reformat(frame, "rgb24", None, None, SCALING | _EXACT)
-        plane: Any = out.planes[0]
+        plane: Any = out.planes[0]  # its rows are padded to line_size bytes
         pixels = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width * 3]
         return np.ascontiguousarray(self.plan.turn.apply(pixels.reshape(plane.height, plane.width, 3)))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import deque
 from collections.abc import Iterator
@@ -45,8 +46,7 @@ class VideoStream:
         self._container, self._stream, self._file, self._logs = container, stream, file, logs
         self._num_packets = self._num_packets_left = 0
         self._short_packet = False
-        self._first_time: float | None = None
-        self._last_time: float | None = None
+        self._first_time, self._last_time = math.inf, -math.inf
         self._packet_times: deque[float] = deque()
         self.num_frames = 0
         self.moment_seconds: float | None = None
@@ -78,16 +78,16 @@ class VideoStream:
             yield frame
         self.damage = self._verdict(broken)
         if self.num_frames == 0:
-            encrypted = is_encrypted(self._file)
-            raise UnreadableError("encrypted" if encrypted else self.damage or "no frames: the video stream is empty")
+            empty = self.damage or "no frames: the video stream is empty"
+            raise UnreadableError("encrypted" if is_encrypted(self._file) else empty)
 
     def _decode(self) -> Iterator[VideoFrame | None]:
         """Each sound picture, and None at the first damage."""
         packets = self._container.demux(self._stream)
         try:
             for packet in packets:
-                self._num_packets += packet.size > 0 and not packet.is_discard
-                if packet.is_corrupt:
+                self._num_packets += packet.size > 0 and not packet.is_discard  # edit lists hide pictures: "discard"
+                if packet.is_corrupt:  # the reader got fewer bytes than the packet should have
                     self._short_packet = True
                     break
                 if packet.pts is None and (moment := self._seconds(packet.dts)) is not None:
@@ -99,9 +99,9 @@ class VideoStream:
                     break
             else:
                 return
-        except av.error.FFmpegError:
+        except av.error.FFmpegError:  # first: some of these are OSErrors as well
             pass
-        except OSError as error:
+        except OSError as error:  # from our own file: a disk or network fault, not damage of the video
             raise UnreadableError(f"can't be read ({one_line(error.strerror or error)})", transient=True) from None
         # Pictures that the decoder still holds back are let go: one before them may be missing.
         with suppress(av.error.FFmpegError, OSError):
@@ -109,12 +109,8 @@ class VideoStream:
         yield None
 
     def _note_time(self, moment: float | None) -> None:
-        if moment is None:
-            return
-        if self._first_time is None or moment < self._first_time:
-            self._first_time = moment
-        if self._last_time is None or moment > self._last_time:
-            self._last_time = moment
+        if moment is not None:
+            self._first_time, self._last_time = min(self._first_time, moment), max(self._last_time, moment)
 
     def _verdict(self, broken: bool) -> str:
         """What is wrong with the video, once it was read; an empty string for a sound one.
@@ -175,7 +171,7 @@ class VideoStream:
         stated = float(self._stream.average_rate or 0)
         # The times agree when `count` pictures at the stated rate would last as long, give or take: the first and last
         # times may be rounded or jitter by a frame or so, and a few pictures may be missing from a long video.
-        span = 0.0 if self._first_time is None or self._last_time is None else self._last_time - self._first_time
+        span = self._last_time - self._first_time
         if count > 1 and span > 0 and abs(span * stated - (count - 1)) > max(1.5, min(3.0, 0.1 * count), 0.01 * count):
             stated = (count - 1) / span
         return round(stated, 6) if 0 < stated <= MAX_FPS else 0.0
@@ -204,18 +200,18 @@ def open_video(file: IO[bytes]) -> Iterator[VideoStream]:
         file: the whole file's bytes, readable and seekable; closed by the caller.
 
     Yields:
-        Its best video stream (cover pictures are none).
+        Its best video stream; cover pictures do not count.
 
     Raises:
         UnreadableError: empty, not a video, no video stream, no decoder, or too large a picture.
     """
     av.logging.set_level(av.logging.ERROR)
-    av.logging.set_skip_repeated(False)
+    av.logging.set_skip_repeated(False)  # VideoStream's verdict needs every message
     with av.logging.Capture() as logs:
         try:
             container = av.open(
                 file,
-                metadata_errors="replace",
+                metadata_errors="replace",  # a title that is not UTF-8 does no harm
                 container_options={"format_whitelist": FORMATS, "protocol_whitelist": "file"},
             )
         except (av.error.FFmpegError, ValueError, OSError):
@@ -236,7 +232,7 @@ def _choose_stream(container: Any, file: IO[bytes]) -> Any:
         raise UnreadableError("encrypted" if is_encrypted(file) else "no decoder for this codec")
     if context.width * context.height > MAX_PIXELS:
         raise UnreadableError(f"picture too large ({context.width} x {context.height} px)")
-    context.thread_count = 1
+    context.thread_count = 1  # videos are decoded side by side, one process per core
     context.thread_type = "NONE"
     context.options = {"max_pixels": str(MAX_PIXELS)}
     return stream

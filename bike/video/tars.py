@@ -44,7 +44,7 @@ def tar_videos(path: Path | str) -> list[FoundVideo]:
                 if extension == ".json" and member.isreg() and member.size <= MAX_JSON_BYTES:
                     json_stem, json_path = stem, _json_path(tar, member)
                 if member.isdir() or not is_video(member.name) or os.path.basename(stem).startswith("."):  # noqa: PTH119
-                    continue
+                    continue  # hidden ones too, such as the ._a.mp4 that macOS adds to a.mp4
                 name = os.path.normpath(member.name)
                 other = json_path if stem == json_stem and is_video(json_path) else ""
                 stamp = (member.size, about.st_mtime_ns, member.offset_data)

@@ -29,7 +29,6 @@ def run_on_dask(
     *,
     scheduler: str,
     timeout_seconds: float,
-    patience_seconds: float = PATIENCE_SECONDS,
 ) -> Generator[Outcome[Item, Value], None, None]:
     """Run ``function(task)`` for each task on the workers of a Dask scheduler.
 
@@ -41,7 +40,6 @@ def run_on_dask(
         tasks: taken as room becomes free.
         scheduler: its address, such as ``tcp://10.0.0.1:8786``.
         timeout_seconds: for each task.
-        patience_seconds: how long to wait while the cluster has no worker at all.
 
     Yields:
         Outcomes as they come, as :func:`bike.workers.pool.run_tasks` does.
@@ -64,10 +62,11 @@ def run_on_dask(
         ) from None
     running: dict[Future[Outcome[Item, Value]], Item] = {}
     try:
-        executor = client.get_executor(pure=False)
-        cluster = _Cluster(client, scheduler, patience_seconds)
+        executor = client.get_executor(pure=False)  # Dask would give the result of one task to all equal ones
+        cluster = _Cluster(client, scheduler)
         waiting = iter(tasks)
         while True:
+            # Twice the threads: each has its next task at hand, yet memory does not grow with the number of tasks.
             while len(running) < 2 * cluster.threads() and (task := next(waiting, None)) is not None:
                 running[executor.submit(_limited, function, task, timeout_seconds)] = task
             if not running:
@@ -92,15 +91,15 @@ def _is_address(scheduler: str) -> bool:
 class _Cluster:
     """How many threads a cluster has; asked for now and then."""
 
-    def __init__(self, client: Any, name: str, patience_seconds: float) -> None:
-        self._client, self._name, self._patience_seconds = client, name, patience_seconds
+    def __init__(self, client: Any, name: str) -> None:
+        self._client, self._name = client, name
         self._threads = 0
         self._asked = float("-inf")
         self._seen = time.monotonic()
         self._said = False
 
     def threads(self) -> int:
-        """Threads of all workers; waits while there is none.
+        """Threads of all workers; waits until there is one.
 
         Raises:
             BikeError: no worker for too long, or the scheduler is gone.
@@ -115,12 +114,12 @@ class _Cluster:
             self._asked = time.monotonic()
             if self._threads:
                 self._seen = self._asked
-            elif self._asked - self._seen > self._patience_seconds:
+            elif self._asked - self._seen > PATIENCE_SECONDS:
                 raise BikeError(f"{self._name}: the Dask cluster has no worker. Start some and run the command again.")
             else:
                 if not self._said:
                     self._said = True
-                    log.info("%s: waiting for a worker, for up to %.0f s", self._name, self._patience_seconds)
+                    log.info("%s: waiting for a worker, for up to %.0f s", self._name, PATIENCE_SECONDS)
                 time.sleep(0.2)
         return self._threads
 

@@ -105,6 +105,7 @@ class Worker:
             Exception: what the function raised.
         """
         try:
+            # At most a minute at a time: the deadline moves when the task begins, and poll refuses waits of weeks.
             while not self.is_done(min(60.0, max(0.0, self.deadline - time.monotonic()))):
                 pass
         except KeyboardInterrupt:
@@ -147,9 +148,6 @@ class Worker:
     def __del__(self) -> None:
         with suppress(Exception):
             self.kill()
-
-    def __reduce__(self) -> Any:
-        return Worker, ()  # a copy in another process is a worker not started yet
 
     def _start(self) -> None:
         ours, theirs = Pipe(duplex=True)

@@ -134,9 +134,10 @@ def test_a_crash_costs_one_task_and_a_fault_of_all_stops(scheduler: str, tmp_pat
             )
 
 
-def test_no_worker_and_no_scheduler(scheduler: str, videos: Path) -> None:
+def test_no_worker_and_no_scheduler(scheduler: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bike.workers.dask.PATIENCE_SECONDS", 0.5)
     with pytest.raises(BikeError, match="has no worker"):
-        list(run_on_dask(str, [1], scheduler=scheduler, timeout_seconds=60, patience_seconds=0.5))
+        list(run_on_dask(str, [1], scheduler=scheduler, timeout_seconds=60))
     with pytest.raises(BikeError, match=r"nonsense://x: not the address of a scheduler"):
         list(run_on_dask(str, [1], scheduler="nonsense://x", timeout_seconds=60))
     with pytest.raises(BikeError, match=r"tcp://127.0.0.1:1: no Dask scheduler answers"):

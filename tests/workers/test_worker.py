@@ -125,11 +125,6 @@ def test_each_thread_has_its_own() -> None:
         assert [job.result() for job in jobs] == [None] * 3
 
 
-def test_it_pickles_as_a_worker_not_started() -> None:
-    with Worker() as worker, pickle.loads(pickle.dumps(worker)) as copy:
-        assert worker.call(os.getpid, timeout_seconds=60) != copy.call(os.getpid, timeout_seconds=60)
-
-
 def test_reasons_pickle_whole() -> None:
     error = pickle.loads(pickle.dumps(UnreadableError("cut", partial=True, transient=True)))
     assert (str(error), error.partial, error.transient) == ("cut", True, True)
