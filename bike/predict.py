@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from bike.data.spatial import test_crops
 from bike.data.temporal import test_indices
@@ -16,7 +15,7 @@ from bike.distributed import join_world
 from bike.errors import BikeError, DataError, first_few, one_line
 from bike.evaluate.views import video_scores
 from bike.files import existing_file
-from bike.model.choose import VideoModel, check_input_size, load_video_model
+from bike.model.choose import check_input_size, load_video_model
 from bike.model.scorer import Scorer
 from bike.params import Params, Views
 from bike.video.decode import Decoder, check_decoder, decode_frames, probe_video
@@ -111,22 +110,27 @@ def predict_videos(
     Raises:
         BikeError: no videos, a file that is not there, bad class names, or a model or decoder that can't be used.
     """
-    check_names(names)
+    _check_names(names)
     backend = check_decoder(decoder)
     if not videos:
         raise BikeError("No videos. Name at least one file.")
     files = [existing_file(video) for video in videos]
     model = load_video_model(checkpoint, weights or params.model.weights)
     check_input_size(params.model, model.encoder)
-    return _predict_all(params, files, names, model, views or Views(), top_k, timeout_seconds, backend, device)
+
+    def predict_all() -> Iterator[Prediction]:  # a generator of its own, so that bad input is named at the call
+        with join_world(device=device, threads=params.evaluate.threads) as world:
+            scorer = Scorer(model.encoder.to(world.device), model.head.to(world.device), names, params.model.prompt)
+            for file in files:
+                try:
+                    yield _predict(params, file, scorer, views or Views(), top_k, timeout_seconds, backend)
+                except DataError as error:
+                    yield Prediction(str(file), error=one_line(error))
+
+    return predict_all()
 
 
-def check_names(names: Sequence[str]) -> None:
-    """Check that class names differ from each other.
-
-    Raises:
-        DataError: fewer than two, an empty one, or two alike.
-    """
+def _check_names(names: Sequence[str]) -> None:
     if len(names) < 2:
         raise DataError(f"Class names: at least two are needed (got {len(names)}). Give more, such as --classes 'a,b'.")
     repeated = sorted({name for name in names if names.count(name) > 1})
@@ -136,40 +140,22 @@ def check_names(names: Sequence[str]) -> None:
         )
 
 
-def _predict_all(
-    params: Params,
-    files: Sequence[Path],
-    names: Sequence[str],
-    model: VideoModel,
-    views: Views,
-    top_k: int,
-    timeout_seconds: float,
-    decoder: Decoder,
-    device: str | None,
-) -> Iterator[Prediction]:
-    with join_world(device=device, threads=params.evaluate.threads) as world:
-        scorer = Scorer(model.encoder.to(world.device), model.head.to(world.device), names, params.model.prompt)
-        for file in files:
-            try:
-                yield _predict(params, file, scorer, views, top_k, timeout_seconds, decoder)
-            except DataError as error:
-                yield Prediction(str(file), error=one_line(error))
-
-
 def _predict(
     params: Params, file: Path, scorer: Scorer, views: Views, top_k: int, timeout_seconds: float, decoder: Decoder
 ) -> Prediction:
     facts = probe_video(file, timeout_seconds=timeout_seconds)
     indices = test_indices(facts.frames, params.model.frames, views.clips, views.dense)
     size = scorer.encoder.input_size
+    # Frames of the height that extraction stores, so that a prediction agrees with an evaluation of the same video.
     stored = max(params.extract.short_side, params.model.short_side or size)
     pictures = decode_frames(file, indices, backend=decoder, short_side=stored, timeout_seconds=timeout_seconds)
     crops = test_crops(torch.from_numpy(pictures), size, views.crops, short_side=params.model.short_side)
     features = scorer.features(crops.view(1, views.crops * views.clips, params.model.frames, 3, size, size))
     logits = scorer.logits(features)[0]
+    # Ranked by the published scores, which are too flat to be read as probabilities: those have the model's own scale.
     order = video_scores(logits, len(logits))[0].sort(descending=True, stable=True).indices[:top_k].tolist()
     probabilities = (scorer.encoder.logit_scale.detach().exp() * logits).softmax(1).mean(0).tolist()
-    # Crops are ordered so that the centre comes last among three and five, first when alone.
+    # Views are crop-major. The centre comes last of three and five crops; ten are those five, each with its mirror.
     centre = {1: 0, 3: 2, 5: 4, 10: 8}[views.crops] * views.clips
     weights = scorer.saliency(features[:, centre], torch.tensor(order[:1]))[0]
     seconds = 1 / facts.fps if facts.fps > 0 else 0.0
@@ -178,12 +164,8 @@ def _predict(
         facts.frames,
         round(facts.frames * seconds, 3),
         tuple(Guess(label, scorer.names[label], probabilities[label]) for label in order),
-        _frame_weights(indices[: params.model.frames], weights, seconds),
-    )
-
-
-def _frame_weights(indices: Sequence[int], weights: Tensor, seconds: float) -> tuple[FrameWeight, ...]:
-    return tuple(
-        FrameWeight(index, round(index * seconds, 3), weight)
-        for index, weight in zip(indices, weights.tolist(), strict=True)
+        tuple(
+            FrameWeight(index, round(index * seconds, 3), weight)
+            for index, weight in zip(indices[: params.model.frames], weights.tolist(), strict=True)
+        ),
     )

@@ -128,14 +128,12 @@ def run(*words: object) -> tuple[int, str]:
     app = typer.Typer()
     app.command()(command)
     result = CliRunner().invoke(app, [str(word) for word in words])
-    if isinstance(result.exception, BikeError):
-        return guarded(lambda: _raise(result.exception)), result.output
-    return result.exit_code, result.output
 
+    def finish() -> None:
+        if isinstance(result.exception, BikeError):
+            raise result.exception
 
-def _raise(error: BaseException | None) -> None:
-    if error is not None:
-        raise error
+    return guarded(finish) or result.exit_code, result.output
 
 
 def test_the_command_prints_a_table_and_writes_json(

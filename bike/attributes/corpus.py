@@ -29,7 +29,7 @@ def read_lexicon(path: Path | str) -> list[str]:
         BikeError: the file is missing or not text.
     """
     text = read_text(path)
-    if re.match(r"id\s*,\s*name\s*$", text.split("\n", 1)[0].strip()):
+    if re.match(r"id\s*,\s*name\s*$", text.split("\n", 1)[0].strip()):  # on a later line it is a phrase
         phrases = read_labels(path)
     else:
         phrases = [line for line in text.splitlines() if not line.startswith("#")]

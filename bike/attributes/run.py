@@ -65,7 +65,7 @@ def make_attributes(
         raise DataError(f"{lexicon}: {len(phrases)} phrases, fewer than attributes.top_k ({settings.top_k}). Add more.")
     inputs = [_read(path, frames, decoder) for path, frames in lists]
     weights = find_file(resolve(settings.weights or params.model.weights))
-    check_writable(Path(out).parent)
+    check_writable(Path(out).parent)  # now, not after hours of work
     state = state_folder(place, out)
     corpora = []
     with join_world(device=place.device, threads=settings.threads) as world:
@@ -83,7 +83,7 @@ def make_attributes(
                 title=f"attributes {path.stem}",
                 world=world,
                 place=place,
-                state=state / str(number),
+                state=state / str(number),  # by place, as two lists may have one name
                 batch_size=settings.batch_size,
                 num_segments=settings.frames,
                 input_size=encoder.input_size,
@@ -137,6 +137,7 @@ def _read(path: Path, frames: Path, decoder: str) -> Inputs:
 
 def rank_phrases(videos: Float[Tensor, "N D"], phrases: Float[Tensor, "M D"], top_k: int) -> list[list[int]]:
     """For each video the numbers of the phrases with the highest cosine, best first; equal ones in their order."""
+    # In float64, so that rounding here decides no order.
     cosines = normalize(videos.double(), dim=1) @ normalize(phrases.double(), dim=1).T
     order = cosines.sort(dim=1, descending=True, stable=True).indices[:, :top_k]
     return [[int(number) for number in row] for row in order]

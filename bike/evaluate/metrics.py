@@ -19,9 +19,11 @@ def label_ranks(scores: Float[Tensor, "N K"], labels: Int[Tensor, " N"]) -> Int6
         ValueError: scores that are not numbers, or labels outside 0 to K - 1.
     """
     _check_scores(scores)
-    _check_labels(labels, scores.shape[1])
+    if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < scores.shape[1]:
+        raise ValueError(f"labels must be from 0 to {scores.shape[1] - 1}.")
     labels = labels.long()[:, None]
     own = scores.gather(1, labels)
+    # Ties count: a model that gives all classes one score must not have every video right.
     before = torch.arange(scores.shape[1], device=scores.device) < labels
     return ((scores > own) | ((scores == own) & before)).sum(1)
 
@@ -74,10 +76,10 @@ def average_precision(scores: Float[Tensor, "N K"], targets: Targets) -> Float64
     _check_scores(scores)
     if not ((targets == 0) | (targets == 1)).all():
         raise ValueError("targets must be 0 or 1.")
-    order = scores.sort(dim=0, descending=True, stable=True).indices
+    order = scores.sort(dim=0, descending=True, stable=True).indices  # unstable, ties would differ between devices
     truth = targets.gather(0, order).double()
     places = torch.arange(1, len(scores) + 1, dtype=torch.float64, device=scores.device)[:, None]
-    return (truth.cumsum(0) / places * truth).sum(0) / truth.sum(0).clamp(min=1)
+    return (truth.cumsum(0) / places * truth).sum(0) / truth.sum(0).clamp(min=1)  # 0 / 1 where a class has no video
 
 
 def mean_average_precision(scores: Float[Tensor, "N K"], targets: Targets) -> float:
@@ -133,11 +135,6 @@ def _torchnet_meter() -> Any:
     except ImportError:
         return None
     return mAPMeter()
-
-
-def _check_labels(labels: Tensor, num_classes: int) -> None:
-    if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < num_classes:
-        raise ValueError(f"labels must be from 0 to {num_classes - 1}.")
 
 
 def _check_scores(scores: Tensor) -> None:

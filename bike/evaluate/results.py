@@ -46,6 +46,7 @@ def write_results(
     write_table(out / "per_class.csv", ("label", "name", "videos", "top1", "ap"), _class_rows(scores))
     best = scores.scores.argmax(1).tolist()
     shown = [row.nonzero()[:, 0].tolist() for row in scores.targets]
+    # With several labels the actual class is the predicted one where that is right, otherwise the first.
     pairs = [(b if b in labels else labels[0], b) for labels, b in zip(shown, best, strict=True) if labels]
     names = scores.names
     write_table(out / "confusion.csv", ("actual", "predicted"), ((names[a], names[p]) for a, p in pairs))
@@ -56,7 +57,7 @@ def write_results(
         ((key, " ".join(map(str, labels)), b, f"{score:.6g}") for key, labels, b, score in rows),
     )
     write_scores(out / SCORES_NAME, scores)
-    write_json(out / "timing.json", {"seconds": round(seconds, 3)})
+    write_json(out / "timing.json", {"seconds": round(seconds, 3)})  # apart: the other files have equal bytes each time
     write_json(out / "metrics.json", metrics)
     return metrics
 

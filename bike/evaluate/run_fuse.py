@@ -36,10 +36,10 @@ def fuse_results(
     first, second = read_scores(video), read_scores(attributes)
     for name, one, other in (("video", first, second), ("attribute", second, first)):
         there = set(other.keys)
-        lacking = [one_line(key) for key in one.keys if key not in there]
-        if lacking:
+        alone = [one_line(key) for key in one.keys if key not in there]
+        if alone:
             raise DataError(
-                f"{len(lacking)} videos have scores of the {name} branch only: {first_few(lacking)}. "
+                f"{len(alone)} videos have scores of the {name} branch only: {first_few(alone)}. "
                 "Evaluate both on the same list."
             )
     if first.names != second.names:
@@ -49,6 +49,7 @@ def fuse_results(
     if not torch.equal(first.targets, second.targets[order]):
         raise DataError(f"{attributes}: other labels than {video}. Evaluate both on the same list.")
     check_writable(out)
+    # From the logits: the scores in the files are softmaxed twice, and BIKE weighs probabilities of one softmax.
     fused = fuse_scores(_softmaxed_once(first, video), _softmaxed_once(second, attributes)[order], video_weight)
     return write_results(out, Scores(first.keys, first.names, fused, first.targets), seconds=time.monotonic() - start)
 

@@ -46,7 +46,7 @@ def evaluate_video(
         views: clips and crops.
         temporal: None, or what the checkpoint's head must be.
         interaction: None for the checkpoint's own.
-        published_map_batch: also report ``map_published``, the running mean that the published code prints for batches
+        published_map_batch: also report ``map_published``, the published code's running mean over batches
             of so many videos; for comparison only.
         decoder: ``pyav`` or ``decord``, where frames are decoded from videos.
         place: where the run happens; without a state folder, ``.<name>.state`` beside ``out``.
@@ -59,7 +59,7 @@ def evaluate_video(
         KeyboardInterrupt: a stop was asked for; finished videos are kept.
     """
     start = time.monotonic()
-    inputs = read_inputs(samples, labels, frames, decoder=decoder)
+    inputs = read_inputs(samples, labels, frames, decoder=decoder)  # before the weights: a bad list is found at once
     model = load_video_model(checkpoint, temporal=temporal, interaction=interaction)
 
     def finish(_: Scorer, logits: Tensor) -> tuple[Scores, dict[str, float]]:

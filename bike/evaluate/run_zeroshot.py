@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,12 +17,11 @@ from bike.evaluate.metrics import top_k_accuracy
 from bike.evaluate.score_list import score_list
 from bike.evaluate.scores import Scores
 from bike.evaluate.views import score_views, video_scores
-from bike.evaluate.zeroshot import half_class_accuracy, half_classes, mean_and_std, read_class_split
+from bike.evaluate.zeroshot import half_classes, mean_and_std, read_class_split, split_accuracy
 from bike.model.choose import load_video_model
 from bike.model.scorer import Scorer
 from bike.params import Params, Views
-
-log = logging.getLogger("bike")
+from bike.progress import log
 
 VIDEOS_AT_ONCE = 64
 
@@ -70,9 +68,10 @@ def evaluate_zeroshot(
     def finish(scorer: Scorer, features: Tensor) -> tuple[Scores, dict[str, float]]:
         device = scorer.encoder.device
         parts = [scorer.logits(part.to(device)).cpu() for part in torch.split(features, VIDEOS_AT_ONCE)]
-        scores = score_views(inputs.samples, inputs.names, torch.cat(parts))
+        logits = torch.cat(parts)
+        scores = score_views(inputs.samples, inputs.names, logits)
         halves = _halves(scorer, features, scores, params.zeroshot.half_class_repeats)
-        return scores, halves | _splits(scores, splits)
+        return scores, halves | _splits(scores, logits, splits)
 
     return score_list(
         Scorer.features, finish, params, model, inputs, views=views, out=out, place=place, kind="zero-shot", start=start
@@ -86,29 +85,22 @@ def _halves(scorer: Scorer, features: Tensor, scores: Scores, repeats: int) -> d
         return {}
     labels = scores.targets[labelled].long().argmax(1)
     present = set(labels.tolist())
-    empty = [seed for seed in range(repeats) if present.isdisjoint(half_classes(len(scores.names), seed))]
+    halves = [half_classes(len(scores.names), seed) for seed in range(repeats)]
+    empty = [seed for seed, half in enumerate(halves) if present.isdisjoint(half)]
     if empty:
         log.warning("no half-class results: the half of seed %d has no video in this list", empty[0])
         return {}
-    found = half_class_accuracy(features[labelled].flatten(1, 2), scorer.classes.cpu(), labels, repeats)
-    result: dict[str, float] = {}
-    for name in ("half_top1", "half_top5"):
-        values = found[name]
-        if isinstance(values, list):
-            mean, std = mean_and_std(values)
-            result |= {f"{name}_mean": round(mean, 4), f"{name}_std": round(std, 4)}
-    return result
+    # The protocol has no views: all frames of a video count alike.
+    found = split_accuracy(features[labelled].flatten(1, 2), scorer.classes.cpu(), labels, halves)
+    return _mean_and_std("half_top1", found["top1"]) | _mean_and_std("half_top5", found["top5"])
 
 
-def _splits(scores: Scores, splits: Sequence[Sequence[int]]) -> dict[str, float]:
+def _splits(scores: Scores, logits: Tensor, splits: Sequence[Sequence[int]]) -> dict[str, float]:
     """Given splits of the classes: videos of each against its classes only."""
     if not splits:
         return {}
     if scores.is_multi_label:
         raise DataError("--split: videos with several labels have no accuracy over a split. Leave it out, or use mAP.")
-    if scores.logits is None:
-        raise ValueError("logits are needed")
-    logits = scores.logits.view(len(scores.keys), scores.num_views, -1)
     result: dict[str, float] = {}
     for k in (1, 5):
         values = []
@@ -118,9 +110,14 @@ def _splits(scores: Scores, splits: Sequence[Sequence[int]]) -> dict[str, float]
             if not rows.any():
                 raise DataError(f"split {number}: none of its {len(split)} classes has a video in the list.")
             truth = scores.targets[rows][:, columns].long().argmax(1)
+            # Softmaxed again among the split's classes: columns of the finished scores would still compete with all.
             found = video_scores(logits[rows][:, :, columns].flatten(0, 1), scores.num_views)
             values.append(top_k_accuracy(found, truth, k))
             result[f"split{number}_top{k}"] = round(values[-1], 4)
-        mean, std = mean_and_std(values)
-        result |= {f"split_top{k}_mean": round(mean, 4), f"split_top{k}_std": round(std, 4)}
+        result |= _mean_and_std(f"split_top{k}", values)
     return result
+
+
+def _mean_and_std(name: str, values: Sequence[float]) -> dict[str, float]:
+    mean, std = mean_and_std(values)
+    return {f"{name}_mean": round(mean, 4), f"{name}_std": round(std, 4)}

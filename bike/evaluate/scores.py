@@ -15,7 +15,7 @@ from safetensors.torch import save as to_safetensors
 from torch import Tensor
 
 from bike.errors import DataError, one_line
-from bike.evaluate.metrics import label_ranks, mean_average_precision, mean_class_accuracy
+from bike.evaluate.metrics import mean_average_precision, mean_class_accuracy, top_k_accuracy
 from bike.files import atomic_write, existing_file
 from bike.records import Sample
 
@@ -64,8 +64,7 @@ def summarize(scores: Scores) -> dict[str, float | int | None]:
         mean_class = None
     else:
         labels = targets.long().argmax(1)
-        ranks = label_ranks(found, labels)
-        top1, top5 = (float((ranks < k).double().mean()) * 100 for k in (1, 5))
+        top1, top5 = (top_k_accuracy(found, labels, k) for k in (1, 5))
         mean_class = round(mean_class_accuracy(found, labels), 4)
     return {
         "top1": round(top1, 4),
@@ -81,6 +80,7 @@ def write_scores(path: Path | str, scores: Scores) -> None:
     tensors = {"scores": scores.scores.float().contiguous(), "labels": scores.targets.contiguous()}
     if scores.logits is not None:
         tensors["logits"] = scores.logits.float().contiguous()
+    # One entry, since safetensors writes several in an order that differs from run to run.
     header = {"keys": scores.keys, "names": scores.names, "num_views": scores.num_views}
     with atomic_write(path) as file:
         file.write(to_safetensors(tensors, {HEADER: json.dumps(header)}))

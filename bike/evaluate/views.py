@@ -28,7 +28,7 @@ def mean_scores(logits: Float[Tensor, "NV K"], num_views: int) -> Float[Tensor, 
     rows, classes = logits.shape
     if num_views < 1 or rows % num_views:
         raise ValueError(f"{rows} rows can't be divided into videos of {num_views} views.")
-    return logits.float().softmax(1).view(-1, num_views, classes).mean(1)
+    return logits.float().softmax(1).view(-1, num_views, classes).mean(1)  # float: fp16 would tie classes and videos
 
 
 def video_scores(logits: Float[Tensor, "NV K"], num_views: int) -> Float[Tensor, "N K"]:

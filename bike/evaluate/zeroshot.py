@@ -44,6 +44,7 @@ def half_classes(num_classes: int, seed: int) -> list[int]:
     """
     if num_classes < 2:
         raise ValueError(f"at least 2 classes are needed to take half of them (got {num_classes}).")
+    # RandomState, not the newer default_rng: the published halves are those of the legacy generator.
     return [int(label) for label in np.random.RandomState(seed).permutation(num_classes)[: num_classes // 2]]
 
 
@@ -106,7 +107,7 @@ def split_accuracy(
         if not videos.any():
             raise ValueError(f"split {number}: none of its {len(split)} classes has a video.")
         scores = frame_scores(frame_features[videos], class_features[classes])
-        places = matches[videos].to(torch.uint8).argmax(1)
+        places = matches[videos].to(torch.uint8).argmax(1)  # of a video's class in the split; argmax takes no bool
         result["top1"].append(top_k_accuracy(scores, places, 1))
         result["top5"].append(top_k_accuracy(scores, places, 5))
     return result

@@ -23,7 +23,7 @@ def choose_model(model: Model, *, temporal: str | None = None, interaction: str 
     Raises:
         ParamsError: an unknown name.
     """
-    _check_choice(temporal, interaction)
+    _check_choice(temporal, interaction)  # model_copy checks nothing
     chosen = {"temporal": temporal or model.temporal, "interaction": interaction or model.interaction}
     return model.model_copy(update=chosen)
 

@@ -73,7 +73,7 @@ class Encoder(nn.Module):
         self.positional_embedding = nn.Parameter(torch.empty(architecture.context_length, width))
         self.ln_final = nn.LayerNorm(width)
         self.text_projection = nn.Parameter(torch.empty(width, architecture.embed_dim))
-        self.logit_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))
+        self.logit_scale = nn.Parameter(torch.tensor(math.log(1 / 0.07)))  # a fresh CLIP's temperature is 0.07
         self._initialize_text()
 
     def _initialize_text(self) -> None:
@@ -82,6 +82,7 @@ class Encoder(nn.Module):
         nn.init.normal_(self.token_embedding.weight, std=0.02)
         nn.init.normal_(self.positional_embedding, std=0.01)
         nn.init.normal_(self.text_projection, std=width**-0.5)
+        # Each of the 2 · layers branches adds to one residual stream: the smaller start keeps the sum's size.
         output_std = width**-0.5 * (2 * max(layers, 1)) ** -0.5
         for name, weight in self.transformer.named_parameters():
             if name.endswith("attn.in_proj_weight"):
@@ -138,10 +139,6 @@ class Encoder(nn.Module):
         length = int(ends.max()) + 1 if len(ids) else ids.shape[1]
         states = self._text_states(ids[:, :length])
         return states[torch.arange(len(ids), device=ids.device), ends] @ self.text_projection
-
-    def forward(self, frames: Float[Tensor, "N 3 H W"]) -> Float[Tensor, "N D"]:
-        """The same as :meth:`encode_image`, for wrappers such as DistributedDataParallel."""
-        return self.encode_image(frames)
 
     def set_checkpointing(self, enabled: bool = True) -> Encoder:
         """Recompute activations in the backward pass: less memory, about a third more time. Returns itself."""

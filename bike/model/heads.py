@@ -17,7 +17,7 @@ from bike.model.layers.linear import Linear, linear
 Temporal = Literal["transf", "none"]
 Interaction = Literal["vcs", "dp"]
 
-MAX_FRAMES = 77  # rows of the position table
+MAX_FRAMES = 77  # rows of the position table, as released checkpoints have them
 TEMPERATURE = 0.01  # of the softmax over frames
 CHUNK_ELEMENTS = 2**22  # similarities held at once while spotting concepts (16 MiB in fp32)
 
@@ -47,10 +47,10 @@ class VideoHead(nn.Module):
             raise ValueError(f"temporal: unknown {temporal!r}; 'transf' or 'none'")
         if interaction not in ("vcs", "dp"):
             raise ValueError(f"interaction: unknown {interaction!r}; 'vcs' or 'dp'")
-        self.width, self.temporal, self.interaction = width, temporal, interaction
+        self.temporal, self.interaction = temporal, interaction
         if temporal == "transf":
             self.frame_position_embeddings = nn.Embedding(MAX_FRAMES, width)
-            self.transformer = Transformer(width, num_layers, num_heads, eps=1e-12)
+            self.transformer = Transformer(width, num_layers, num_heads, eps=1e-12)  # CLIP's own have 1e-5
             _initialize(self)
 
     def forward(
@@ -96,11 +96,7 @@ class VideoHead(nn.Module):
             return torch.cat(parts, dim=2).transpose(1, 2)
 
     def mix_frames(self, frames: Float[Tensor, "B T D"]) -> Float[Tensor, "B T D"]:
-        """The temporal head alone: frames attend to each other, and the result is added to them.
-
-        Raises:
-            ValueError: more frames than the position table has rows.
-        """
+        """The temporal head alone: frames attend to each other, and the result is added to them."""
         if self.temporal == "none":
             return frames
         length = frames.shape[1]
@@ -119,7 +115,6 @@ class AttributeHead(nn.Module):
 
     def __init__(self, width: int) -> None:
         super().__init__()
-        self.width = width
         self.query_fc = nn.Sequential(Linear(width, width), nn.ReLU(), Linear(width, width))
         self.sentence_fc = nn.Sequential(Linear(width, width), nn.ReLU(), Linear(width, width))
         _initialize(self)
@@ -150,7 +145,7 @@ def _initialize(head: nn.Module) -> None:
 def _chunk_size(frames: Tensor, tokens: Tensor) -> int:
     """How many classes may be compared with all frames at once."""
     per_class = frames.shape[0] * frames.shape[1] * tokens.shape[1]
-    return max(1, CHUNK_ELEMENTS // max(1, per_class))
+    return max(1, CHUNK_ELEMENTS // max(1, per_class))  # a batch without videos has nothing per class
 
 
 def _spot(frames: Tensor, tokens: Tensor, classes: Tensor) -> Tensor:

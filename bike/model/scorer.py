@@ -15,6 +15,11 @@ from bike.model.heads import VideoHead
 from bike.text.prompts import class_prompts
 from bike.text.tokenizer import tokenize
 
+# Pixels that go through the encoder at once: 128 frames of 224 px, and fewer on a CPU, whose caches are smaller.
+PIXELS_AT_ONCE = 128 * 224 * 224
+PIXELS_AT_ONCE_CPU = 32 * 224 * 224
+TEXTS_AT_ONCE = 256
+
 
 class Scorer:
     """A video model with the classes it tells apart, whose texts are encoded once.
@@ -60,6 +65,7 @@ class Scorer:
     def saliency(self, features: Float32[Tensor, "B T D"], labels: Int64[Tensor, " B"]) -> Float32[Tensor, "B T"]:
         """Weight of each frame in one class's view of each clip; sums to 1 over frames."""
         labels = labels.to(features.device)
+        # One clip with its one class at a time: of all B · B pairs only the diagonal is asked for.
         rows = [
             self.head.saliency(clip[None], self.tokens[label][None], self.classes[label][None])[0, 0]
             for clip, label in zip(features, labels, strict=True)
@@ -71,26 +77,17 @@ def encode_captions(encoder: Encoder, captions: Sequence[str]) -> tuple[Float[Te
     """Class embeddings and token features of texts, each distinct one encoded once."""
     distinct = {caption: row for row, caption in enumerate(dict.fromkeys(captions))}
     classes, tokens = encode_prompts(encoder, tokenize(list(distinct)))
-    if len(distinct) == len(captions):
-        return classes, tokens
     rows = torch.tensor([distinct[caption] for caption in captions], device=classes.device)
     return classes[rows], tokens[rows]
 
 
 @torch.no_grad()
-def encode_sentences(encoder: Encoder, texts: Sequence[str], *, chunk: int = 256) -> Float32[Tensor, "M D"]:
+def encode_sentences(encoder: Encoder, texts: Sequence[str]) -> Float32[Tensor, "M D"]:
     """Class embeddings only, each distinct text encoded once; on the encoder's device."""
     distinct = {text: row for row, text in enumerate(dict.fromkeys(texts))}
-    parts = torch.split(tokenize(list(distinct)), chunk)
+    parts = torch.split(tokenize(list(distinct)), TEXTS_AT_ONCE)
     embedded = torch.cat([encoder.embed_text(part.to(encoder.device)).float() for part in parts])
     return embedded[torch.tensor([distinct[text] for text in texts], device=embedded.device)]
-
-
-# Pixels that go through the encoder at once: 128 frames of 224 px, and fewer on a CPU, whose caches are smaller.
-PIXELS_AT_ONCE = 128 * 224 * 224
-
-
-PIXELS_AT_ONCE_CPU = 32 * 224 * 224
 
 
 @torch.no_grad()
@@ -105,9 +102,10 @@ def encode_frames(
         working_type: for ``autocast``; None for fp32.
     """
     pictures = frames.flatten(0, 2)
-    rows, places = distinct_pictures(pictures) if frames.shape[1] > 1 else (None, None)
-    if rows is not None:
-        pictures = pictures.permute(0, 2, 3, 1)[rows].permute(0, 3, 1, 2)
+    copies = distinct_pictures(pictures) if frames.shape[1] > 1 else None  # little repeats in one view
+    if copies is not None:
+        # Picked in the order of the memory (channels last), so that the pictures keep it.
+        pictures = pictures.permute(0, 2, 3, 1)[copies[0]].permute(0, 3, 1, 2)
     at_once = PIXELS_AT_ONCE_CPU if encoder.device.type == "cpu" else PIXELS_AT_ONCE
     size = max(1, at_once // (frames.shape[-1] * frames.shape[-2]))
     parts = []
@@ -115,8 +113,8 @@ def encode_frames(
         with autocast(encoder.device, working_type):
             parts.append(encoder.encode_image(normalize(part.to(encoder.device))).float())
     features = torch.cat(parts)
-    if places is not None:
-        features = features[places.to(features.device)]
+    if copies is not None:
+        features = features[copies[1].to(features.device)]
     return features.view(*frames.shape[:3], -1)
 
 
@@ -127,15 +125,15 @@ def autocast(device: torch.device, working_type: torch.dtype | None) -> Abstract
 
 def distinct_pictures(
     pictures: UInt8[Tensor, "N 3 H W"],
-) -> tuple[Int64[Tensor, " M"], Int64[Tensor, " N"]] | tuple[None, None]:
+) -> tuple[Int64[Tensor, " M"], Int64[Tensor, " N"]] | None:
     """Find pictures that occur more than once.
 
     Returns:
-        Rows of one copy of each picture, and for every picture the place of its copy among them; None, None when
-        there is little to gain (fewer than one in eight is a copy).
+        Rows of one copy of each picture, and for every picture the place of its copy among them; None when there is
+        little to gain (fewer than one in eight is a copy).
     """
     flat = pictures.permute(0, 2, 3, 1).flatten(1)  # in the order of the memory
-    if flat.shape[1] % 8:
+    if flat.shape[1] % 8:  # to be read as words of 8 bytes
         flat = torch.nn.functional.pad(flat, (0, 8 - flat.shape[1] % 8))
     # `torch.unique(dim=0)` would sort whole pictures. A random linear hash of 64 bits sorts numbers instead; should two
     # different pictures ever share one, the comparison at the end finds out.
@@ -146,5 +144,5 @@ def distinct_pictures(
     first = torch.full((int(places.max()) + 1,), len(pictures), device=places.device)
     first.scatter_reduce_(0, places, numbers, "amin")
     if len(first) * 8 > len(pictures) * 7 or not torch.equal(pictures[first[places]], pictures):
-        return None, None
+        return None
     return first, places

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -40,21 +41,13 @@ def load_clip(path: Path | str) -> Encoder:
     """
     path = find_file(path)
     state = read_state(path)
-    encoder = build_encoder(openai_keys(state), path)
+    encoder = _build_encoder(openai_keys(state), path)
     check_config(path, encoder.architecture, hugging_face=is_hugging_face(state))
     return encoder
 
 
-def build_encoder(state: Mapping[str, Tensor], source: object) -> Encoder:
-    """The encoder that a state dict with OpenAI's key names holds, in eval mode and fp32.
-
-    Args:
-        state: the tensors; fp32 ones are taken over without a copy.
-        source: names them in errors.
-
-    Raises:
-        WeightsError: the keys or shapes fit no CLIP.
-    """
+def _build_encoder(state: Mapping[str, Tensor], source: object) -> Encoder:
+    """The encoder that a state dict with OpenAI's key names holds; its fp32 tensors are taken over without a copy."""
     encoder = empty_encoder(state, source)
     load_fitting(encoder, _as_fp32(state), source)
     return encoder.eval()
@@ -73,10 +66,10 @@ VALID_KEY = re.compile(
 )
 
 
-def missing_keys_message(state: Mapping[str, Tensor], key: str) -> str:
+def _missing_keys_message(state: Mapping[str, Tensor], key: str) -> str:
     """Says that ``key`` and any others of the defining keys are missing, each with the nearest name in ``state``."""
     absent = [name for name in DEFINING_KEYS if name not in state] or [key]
-    # Don't suggest a key that is already a valid key.
+    # A valid key is no misspelling: visual.positional_embedding must not be suggested for positional_embedding.
     unknown = [name for name in list(state)[:1000] if not VALID_KEY.fullmatch(name)]
     parts = []
     for name in absent:
@@ -86,15 +79,26 @@ def missing_keys_message(state: Mapping[str, Tensor], key: str) -> str:
 
 
 def empty_encoder(state: Mapping[str, Tensor], source: object) -> Encoder:
-    """An encoder of the architecture given by the tensors' shapes, on the meta device."""
+    """An encoder of the architecture given by the tensors' shapes, on the meta device.
+
+    Raises:
+        WeightsError: the shapes fit no CLIP.
+    """
     try:
-        architecture = read_architecture(state)
+        with _empty_modules(source):
+            return Encoder(read_architecture(state))
     except KeyError as error:
-        raise WeightsError(f"{source}: {missing_keys_message(state, str(error.args[0]))}") from error
+        raise WeightsError(f"{source}: {_missing_keys_message(state, str(error.args[0]))}") from error
+
+
+@contextmanager
+def _empty_modules(source: object) -> Iterator[None]:
+    """Modules get no values inside; a ``ValueError`` of theirs (heads that don't divide the width) is the file's."""
+    try:
+        with WithoutValues():
+            yield
     except ValueError as error:
         raise WeightsError(f"{source}: not the weights of a CLIP: {one_line(error)}.") from error
-    with WithoutValues():
-        return Encoder(architecture)
 
 
 def load_released(path: Path | str) -> tuple[Encoder, Head, int]:
@@ -108,9 +112,10 @@ def load_released(path: Path | str) -> tuple[Encoder, Head, int]:
         WeightsError: not such a file, or keys or shapes do not fit.
     """
     checkpoint = read_checkpoint(path)
-    encoder = build_encoder(openai_keys(read_entry(checkpoint, "model_state_dict", path)), f"{path} (model_state_dict)")
+    state = openai_keys(read_entry(checkpoint, "model_state_dict", path))
+    encoder = _build_encoder(state, f"{path} (model_state_dict)")
     state = strip_prefix(read_entry(checkpoint, "fusion_model_state_dict", path))
-    head = empty_head(state, encoder, checkpoint.get("interaction", "vcs"))
+    head = empty_head(state, encoder, path, checkpoint.get("interaction", "vcs"))
     load_fitting(head, _as_fp32(state), f"{path} (fusion_model_state_dict)")
     epoch = checkpoint.get("epoch", 0)
     return encoder, head.eval(), epoch if isinstance(epoch, int) else 0
@@ -158,7 +163,7 @@ def save_released(path: Path | str, encoder: Encoder, head: Head, epoch: int) ->
 def save_safetensors(path: Path | str, module: nn.Module) -> None:
     """Write a module's weights as safetensors, atomically; the bytes depend on the weights only."""
     with atomic_write(path) as file:
-        file.write(to_safetensors(_plain(module)))
+        file.write(to_safetensors(_plain(module)))  # its own save_file would leave half a file when it is stopped
 
 
 def _plain(module: nn.Module) -> dict[str, Tensor]:
@@ -169,10 +174,10 @@ def _as_fp32(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {key: value.float() if value.is_floating_point() else value for key, value in state.items()}
 
 
-def empty_head(state: Mapping[str, Tensor], encoder: Encoder, interaction: object = "vcs") -> Head:
+def empty_head(state: Mapping[str, Tensor], encoder: Encoder, source: object, interaction: object = "vcs") -> Head:
     """A head of the kind that the keys of its state dict show, on the meta device."""
     layers = {key.split(".")[2] for key in state if key.startswith("transformer.resblocks.")}
-    with WithoutValues():
+    with _empty_modules(source):
         if any(key.startswith(("query_fc.", "sentence_fc.")) for key in state):
             return AttributeHead(encoder.embed_dim)
         return VideoHead(

@@ -13,12 +13,11 @@ from jaxtyping import Int64
 from torch import Tensor
 
 CONTEXT_LENGTH = 77
-VOCABULARY_SIZE = 49408
 START_OF_TEXT = 49406
-END_OF_TEXT = 49407
+END_OF_TEXT = 49407  # the highest id of all: the text tower finds the end of a text by it
 
 
-def clean_text(text: str) -> str:
+def _clean(text: str) -> str:
     """Mend what CLIP's authors mend before tokenizing: mojibake and curly quotes, HTML entities (twice), white space.
 
     Undecodable bytes of a file name (surrogates) become U+FFFD.
@@ -43,7 +42,7 @@ def tokenize(texts: Sequence[str]) -> Int64[Tensor, "M 77"]:
         raise ValueError("texts is one string; give a list of strings.")
     ids = torch.zeros(len(texts), CONTEXT_LENGTH, dtype=torch.int64)
     for row, text in zip(ids, texts, strict=True):
-        words = _encoder().encode(clean_text(text).lower())[: CONTEXT_LENGTH - 2]
+        words = _encoder().encode(_clean(text).lower())[: CONTEXT_LENGTH - 2]
         row[: len(words) + 2] = torch.tensor([START_OF_TEXT, *words, END_OF_TEXT])
     return ids
 

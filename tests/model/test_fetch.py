@@ -24,6 +24,7 @@ FILE = OfficialFile("Small", "small.pt", SHA256)
 def server(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     monkeypatch.setenv("no_proxy", "127.0.0.1")
     monkeypatch.delenv("BIKE_WEIGHTS_MIRROR", raising=False)
+    monkeypatch.setattr(weights_fetch, "PAUSE_SECONDS", 0.001)
     folder = tmp_path_factory.mktemp("served")
     (folder / "small.pt").write_bytes(CONTENT)
     server = Server(folder)
@@ -31,98 +32,103 @@ def server(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFac
     server.close()
 
 
-def get(server: Server, folder: Path, file: OfficialFile = FILE, **options: object) -> Path:
-    return fetch(file, folder=folder, mirrors=[server.url], wait_seconds=0.001, **options)  # type: ignore[arg-type]
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The cache folder, not made yet."""
+    monkeypatch.setenv("BIKE_WEIGHTS", str(tmp_path / "a" / "weights"))
+    return tmp_path / "a" / "weights"
+
+
+def get(server: Server) -> Path:
+    return fetch(FILE, mirrors=[server.url])
 
 
 def names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir() if not path.name.endswith(".lock")}
 
 
-def test_fetch_once(server: Server, tmp_path: Path) -> None:
-    path = get(server, tmp_path / "a" / "b")
-    assert path == tmp_path / "a" / "b" / "small.pt"
-    assert path.read_bytes() == CONTENT
-    assert names(path.parent) == {"small.pt"}
-    assert get(server, path.parent) == path
+def test_fetch_once(server: Server, folder: Path) -> None:
+    assert get(server) == folder / "small.pt"
+    assert (folder / "small.pt").read_bytes() == CONTENT
+    assert names(folder) == {"small.pt"}
+    assert get(server) == folder / "small.pt"
     assert server.requests == [("small.pt", None)]
 
 
-def test_interrupted_process_goes_on_later(server: Server, tmp_path: Path) -> None:
-    (tmp_path / "small.pt.part").write_bytes(CONTENT[:12_345])
-    get(server, tmp_path)
+def test_interrupted_process_goes_on_later(server: Server, folder: Path) -> None:
+    folder.mkdir(parents=True)
+    (folder / "small.pt.part").write_bytes(CONTENT[:12_345])
+    get(server)
     assert server.requests == [("small.pt", "bytes=12345-")]
-    assert names(tmp_path) == {"small.pt"}
+    assert names(folder) == {"small.pt"}
 
 
-def test_wrong_file(server: Server, tmp_path: Path) -> None:
+def test_wrong_file(server: Server, folder: Path) -> None:
     (server.folder / "small.pt").write_bytes(b"<html>not here</html>")
     with pytest.raises(WeightsError, match=r"Small: http://.*/small.pt: sent another file \(SHA-256 ") as error:
-        get(server, tmp_path)
+        get(server)
     assert "\n" not in str(error.value)
     assert "put small.pt into" in str(error.value)
-    assert names(tmp_path) <= {"small.pt.part"}
+    assert names(folder) <= {"small.pt.part"}
 
 
-def test_wrong_file_in_the_folder_is_replaced(server: Server, tmp_path: Path) -> None:
-    (tmp_path / "small.pt").write_bytes(b"old")
-    assert get(server, tmp_path).read_bytes() == CONTENT
+def test_wrong_file_in_the_folder_is_replaced(server: Server, folder: Path) -> None:
+    folder.mkdir(parents=True)
+    (folder / "small.pt").write_bytes(b"old")
+    assert get(server).read_bytes() == CONTENT
 
 
-def test_server_in_trouble_is_asked_again(server: Server, tmp_path: Path) -> None:
+def test_server_in_trouble_is_asked_again(server: Server, folder: Path) -> None:
     server.fault = lambda name, number: ("503", "429", "cut")[number] if number < 3 else None
-    assert get(server, tmp_path, attempts=4).read_bytes() == CONTENT
-    (tmp_path / "small.pt").unlink()
+    assert get(server).read_bytes() == CONTENT
+    (folder / "small.pt").unlink()
     server.fault = lambda name, number: "503"
     with pytest.raises(WeightsError, match="HTTP status 503"):
-        get(server, tmp_path, attempts=2)
+        get(server)
 
 
-def test_mirrors_in_turn_and_their_placeholders(server: Server, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("folder")
+def test_mirrors_in_turn_and_their_placeholders(server: Server) -> None:
     server.fault = lambda name, number: "404" if number == 0 else None
-    urls = [f"{server.url}/first/", f"{server.url}/{{sha256}}/{{file}}"]
-    fetch(FILE, folder=tmp_path, mirrors=urls, wait_seconds=0.001)
+    fetch(FILE, mirrors=[f"{server.url}/first/", f"{server.url}/{{sha256}}/{{file}}"])
     assert [path.split("/shards")[1] for path in server.paths] == ["/first/small.pt", f"/{SHA256}/small.pt"]
 
 
-def test_mirror_by_environment(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("folder")
+def test_mirror_by_environment(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BIKE_WEIGHTS_MIRROR", f"{server.url}/mine")
-    fetch(FILE, folder=tmp_path)
+    fetch(FILE)
     assert server.paths[0].endswith("/mine/small.pt")
 
 
+@pytest.mark.usefixtures("folder")
 @pytest.mark.parametrize("url", ["file:///etc", "ftp://example.org", "example.org"])
-def test_mirror_of_another_kind(url: str, tmp_path: Path) -> None:
+def test_mirror_of_another_kind(url: str) -> None:
     with pytest.raises(WeightsError, match="not a mirror's URL"):
-        fetch(FILE, folder=tmp_path, mirrors=[url])
+        fetch(FILE, mirrors=[url])
 
 
-def test_too_large_files(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.usefixtures("folder")
+def test_too_large_files(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(weights_fetch, "MAX_BYTES", 2_000_000)
     with pytest.raises(WeightsError, match="more than the 2000000 bytes that are accepted"):
-        get(server, tmp_path)
+        get(server)
 
 
-def test_folder_that_can_t_be_made(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
+def test_folder_that_can_t_be_made(folder: Path) -> None:
+    folder.parent.write_text("")
     with pytest.raises(BikeError, match="can't be written"):
-        fetch(FILE, folder=tmp_path / "file" / "sub")
+        fetch(FILE)
 
 
-def test_two_at_once_fetch_once(server: Server, tmp_path: Path) -> None:
-    threads = [threading.Thread(target=get, args=(server, tmp_path)) for _ in range(3)]
+def test_two_at_once_fetch_once(server: Server, folder: Path) -> None:
+    threads = [threading.Thread(target=get, args=(server,)) for _ in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
     assert len(server.requests) == 1
-    assert (tmp_path / "small.pt").read_bytes() == CONTENT
-
-
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("BIKE_WEIGHTS", str(tmp_path / "weights"))
-    return tmp_path / "weights"
+    assert (folder / "small.pt").read_bytes() == CONTENT
 
 
 def test_cache_folder(folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -152,7 +158,7 @@ def test_resolve_paths(folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFi
     (tmp_path / "mine.pt").write_bytes(b"")
     assert resolve(tmp_path / "mine.pt") == tmp_path / "mine.pt"
     assert resolve(str(tmp_path)) == tmp_path
-    folder.mkdir()
+    folder.mkdir(parents=True)
     (folder / "ViT-B-32.pt").write_bytes(b"put here by hand")
     assert resolve("ViT-B/32") == folder / "ViT-B-32.pt"
     assert "not OpenAI's file for ViT-B/32" in caplog.text

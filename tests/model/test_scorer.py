@@ -14,16 +14,13 @@ def test_equal_frames_are_encoded_once() -> None:
     generator = torch.Generator().manual_seed(0)
     pictures = torch.randint(256, (6, 3, 16, 16), generator=generator, dtype=torch.uint8)
     order = torch.tensor([0, 1, 2, 2, 1, 0, 3, 3])
-    rows, places = distinct_pictures(pictures[order])
-    assert rows is not None
-    assert places is not None
-    assert len(rows) == 4
-    assert torch.equal(pictures[order][rows][places], pictures[order])
-    assert distinct_pictures(pictures) == (None, None)
-    odd = pictures[:, :, :15, :13][order]
-    rows, places = distinct_pictures(odd)
-    assert rows is not None
-    assert torch.equal(odd[rows][places], odd)
+    for repeated in (pictures[order], pictures[:, :, :15, :13][order]):
+        found = distinct_pictures(repeated)
+        assert found is not None
+        rows, places = found
+        assert len(rows) == 4
+        assert torch.equal(repeated[rows][places], repeated)
+    assert distinct_pictures(pictures) is None
     views = pictures[order].view(1, 2, 4, 3, 16, 16)
     separate = encode_frames(encoder, views.view(8, 1, 1, 3, 16, 16)).view(1, 2, 4, 16)
     torch.testing.assert_close(encode_frames(encoder, views), separate, rtol=1e-4, atol=1e-5)

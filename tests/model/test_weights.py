@@ -1,9 +1,10 @@
-"""Every format of weights gives the same encoder; what does not fit is told in full."""
+"""Every format of weights gives the same encoder; everything that does not fit is named."""
 
 from __future__ import annotations
 
 import json
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -22,7 +23,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from bike.errors import BikeError, WeightsError
-from bike.model.encoders import Encoder
+from bike.model.encoders import Encoder, build
 from bike.model.formats.read import detect_format, read_state
 from bike.model.heads import AttributeHead, VideoHead
 from bike.model.layers.architecture import Architecture
@@ -215,6 +216,20 @@ def test_not_a_clip(tmp_path: Path) -> None:
     torch.save([torch.zeros(3)], tmp_path / "x.pt")
     with pytest.raises(WeightsError, match=r"holds no tensors by name \(got list\)"):
         load_clip(tmp_path / "x.pt")
+
+
+def test_widths_that_no_heads_divide(tmp_path: Path, encoder: Encoder) -> None:
+    """Towers of 3 heads and 200 channels, and a temporal head of 3 heads and 25 channels."""
+    state = {**encoder.state_dict(), "text_projection": torch.zeros(200, 24)}
+    save_file(state, tmp_path / "clip.safetensors")
+    with pytest.raises(
+        WeightsError, match=r"clip\.safetensors: not the weights of a CLIP: width: 200 is not a multiple"
+    ):
+        load_clip(tmp_path / "clip.safetensors")
+    odd = build(replace(VIT, embed_dim=25, text_width=192))
+    save_released(tmp_path / "odd.pt", odd, VideoHead(25, 1), 1)
+    with pytest.raises(WeightsError, match=r"odd\.pt: not the weights of a CLIP: width: 25 is not a multiple"):
+        load_released(tmp_path / "odd.pt")
 
 
 def test_no_such_file_and_folder_without_weights(tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ def is_torchscript(archive: zipfile.ZipFile) -> bool:
 
 
 def check_archive(archive: zipfile.ZipFile, path: Path) -> None:
-    """Refuse packed or overlapping entries, so that nothing grows on reading; torch stores all but code as it is.
+    """Refuse compressed or overlapping entries, so that nothing grows on reading; torch compresses code at most.
 
     Raises:
         WeightsError: the archive is not as torch writes it.
@@ -122,6 +122,7 @@ def _inspect(program: bytes, path: Path) -> None:
                 raise WeightsError(
                     f"{path}: refused, it would call {called}; only tensors are read. Don't use the file."
                 )
+        # The unpickler would make its memo as long as the number asks: 2^31 places, for a file of ten bytes.
         if opcode.name in ("LONG_BINPUT", "PUT") and int(argument or 0) > len(program):
             raise WeightsError(f"{path}: refused, its pickle numbers a value {argument}, more than it can hold.")
 
@@ -191,7 +192,7 @@ class _Reader(pickle.Unpickler):
         if module == "__torch__" or module.startswith("__torch__."):
             return type("_Module", (_Module,), {"__slots__": ()})
         if module == "torch" and name in STORAGES:
-            return name
+            return name  # persistent_load looks it up in STORAGES
         if _is_known(module, name):
             calls: dict[str, Callable[..., Any]] = {"_rebuild_tensor_v2": _rebuild, "OrderedDict": dict}
             return _Call(calls.get(name, _plain))
@@ -223,6 +224,7 @@ def _rebuild(storage: Any, offset: Any, size: Any, stride: Any, *_: Any) -> _Hel
         type(number) is int and number >= 0 for number in (offset, *size, *stride)
     ):
         raise ValueError("a tensor's shape is damaged")
+    # as_strided itself refuses a view that ends outside of its storage.
     if math.prod(size) > len(storage.values):
         raise ValueError("a tensor is larger than its storage")
     return _Held(storage.values.as_strided(size, stride, offset))

@@ -27,9 +27,9 @@ def load_fitting(module: nn.Module, state: Mapping[str, Tensor], source: object)
             several layers in one word with a ``*``, each with its nearest match.
     """
     check_fit(module, state, source)
-    wanted = module.state_dict()
+    wanted = module.state_dict()  # after the check, batch counters are all that may be missing
     counters = {key: value.new_zeros((), device="cpu") for key, value in wanted.items() if key not in state}
-    module.load_state_dict({**state, **counters}, assign=True)
+    module.load_state_dict({**state, **counters}, assign=True)  # copying would leave them on the meta device
 
 
 def check_fit(module: nn.Module, state: Mapping[str, Tensor], source: object) -> None:

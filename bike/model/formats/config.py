@@ -13,8 +13,6 @@ from bike.errors import WeightsError, first_few, one_line
 from bike.files import read_json
 from bike.model.layers.architecture import Architecture
 
-LAYER_NORM_EPS = 1e-5
-
 
 def check_config(path: Path, architecture: Architecture, *, hugging_face: bool) -> None:
     """Compare the configuration beside a weight file with the architecture read from its tensors.
@@ -45,7 +43,7 @@ def _compare_hugging_face(content: dict[str, Any], architecture: Architecture) -
     for tower, heads in (("text_config", architecture.text_heads), ("vision_config", architecture.vision_heads)):
         section = content.get(tower)
         section = section if isinstance(section, dict) else {}
-        wanted = {"hidden_act": "quick_gelu", "num_attention_heads": heads, "layer_norm_eps": LAYER_NORM_EPS}
+        wanted = {"hidden_act": "quick_gelu", "num_attention_heads": heads, "layer_norm_eps": 1e-5}
         if tower == "vision_config":
             wanted["image_size"] = architecture.input_size
         differences += [
@@ -62,8 +60,8 @@ def _compare_open_clip(content: dict[str, Any]) -> list[str]:
     vision = model.get("vision_cfg")
     vision = vision if isinstance(vision, dict) else {}
     differences = []
-    if model.get("quick_gelu", False) is not True:
+    if model.get("quick_gelu", False) is not True:  # open_clip's own default is the exact GELU
         differences.append("quick_gelu is not set, the encoder has QuickGELU")
-    if vision.get("head_width", 64) != 64:
+    if vision.get("head_width", 64) != 64:  # such as ViT-H's 80
         differences.append(f"vision_cfg.head_width is {one_line(vision['head_width'])[:40]}, the encoder has 64")
     return differences

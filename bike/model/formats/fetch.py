@@ -15,6 +15,7 @@ from bike.progress import log
 
 MAX_BYTES = 8 * 2**30  # more than any published file has
 TIMEOUT_SECONDS = 30.0
+PAUSE_SECONDS = 1.0
 
 
 def resolve(name_or_path: Path | str) -> Path:
@@ -40,6 +41,7 @@ def resolve(name_or_path: Path | str) -> Path:
     if not path.is_file():
         return fetch(official)
     about = path.stat()
+    # A file that a user put there by hand is theirs to choose: it is never replaced behind their back.
     if _checksum(path, about.st_size, about.st_mtime_ns) != official.sha256:
         log.warning(
             "%s: not OpenAI's file for %s (another checksum), used as it is. `bike weights fetch %s` gets that one.",
@@ -50,28 +52,18 @@ def resolve(name_or_path: Path | str) -> Path:
     return path
 
 
-@cache
+@cache  # a second for a large file; size and time are there for the cache alone
 def _checksum(path: Path, _size: int, _mtime_ns: int) -> str:
     return sha256(path)
 
 
-def fetch(
-    official: OfficialFile,
-    *,
-    folder: Path | None = None,
-    mirrors: Sequence[str] = (),
-    attempts: int = 5,
-    wait_seconds: float = 1.0,
-) -> Path:
+def fetch(official: OfficialFile, *, mirrors: Sequence[str] = ()) -> Path:
     """Bring a file into the cache folder. One that is there already is checked, and replaced when it is not right.
 
     Args:
         official: which file.
-        folder: where to; None is :func:`cache_folder`.
         mirrors: URLs to try in turn in place of OpenAI's: of the file itself, or of the folder it lies in; ``{sha256}``
             and ``{file}`` in them are filled in. ``$BIKE_WEIGHTS_MIRROR`` is used when none is given.
-        attempts: how often in a row a server may fail without sending anything.
-        wait_seconds: pause after the first failure; doubles each time.
 
     Returns:
         The file, whose checksum is right. It appears under its name only then; what came before a cut stays in a
@@ -81,7 +73,7 @@ def fetch(
         WeightsError: no server had the right file.
         BikeError: the folder can't be written, or the disk is full.
     """
-    path = (folder or cache_folder()) / official.file
+    path = cache_folder() / official.file
     chosen = list(mirrors) or [url for url in [os.environ.get("BIKE_WEIGHTS_MIRROR")] if url] or [OFFICIAL_URL]
     urls = [_file_url(url, official) for url in chosen]
     part = path.with_name(f"{path.name}.part")
@@ -89,7 +81,7 @@ def fetch(
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with locked(path.with_name(f".{path.name}.lock"), "fetching weights", wait=True):
-            if path.is_file():
+            if path.is_file():  # looked at under the lock: another process may just have fetched it
                 if sha256(path) == official.sha256:
                     return path
                 log.warning("%s: not the published file of %s; fetched again", path, official.name)
@@ -102,9 +94,8 @@ def fetch(
                         sha256=official.sha256,
                         resume=True,
                         title=f"fetch {official.name}",
-                        attempts=attempts,
                         timeout_seconds=TIMEOUT_SECONDS,
-                        pause_seconds=wait_seconds,
+                        pause_seconds=PAUSE_SECONDS,
                     )
                 except BikeError as error:
                     failures.append(one_line(error))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -18,8 +18,8 @@ from bike.model.formats.config import check_config
 from bike.model.formats.keys import is_hugging_face, openai_keys, strip_prefix
 from bike.model.formats.official import OFFICIAL_FILES
 from bike.model.formats.read import Format, detect_format, find_file, read_checkpoint, read_state
-from bike.model.layers.architecture import OFFICIAL, Architecture, read_architecture
-from bike.model.weights import empty_encoder, empty_head, missing_keys_message, read_entry
+from bike.model.layers.architecture import OFFICIAL, Architecture
+from bike.model.weights import empty_encoder, empty_head, read_entry
 
 Part = Literal["encoder", "head"]
 
@@ -58,7 +58,7 @@ class Inspection:
     like: list[str]
     head: str | None
     epoch: int | None
-    problems: list[str] = field(default_factory=list)
+    problems: list[str]
 
 
 def inspect_weights(path: Path | str) -> Inspection:
@@ -71,21 +71,19 @@ def inspect_weights(path: Path | str) -> Inspection:
     raw, head_state, epoch = _read_parts(path)
     state = openai_keys(raw)
     problems: list[str] = []
-    architecture, head, num_parameters = None, None, 0
+    architecture, head, num_parameters = None, None, 0  # what stays so where the shapes fit no CLIP
     try:
-        architecture = read_architecture(state)
         encoder = empty_encoder(state, path)
+        architecture = encoder.architecture
         num_parameters = sum(parameter.numel() for parameter in encoder.parameters())
         problems += list_problems(encoder.state_dict(), state)
         check_config(path, architecture, hugging_face=is_hugging_face(raw))
         if head_state is not None:
-            module = empty_head(head_state, encoder)
+            module = empty_head(head_state, encoder, path)
             head = f"{type(module).__name__} ({getattr(module, 'temporal', 'two MLPs')})"
             problems += [f"head: {problem}" for problem in list_problems(module.state_dict(), head_state)]
-    except KeyError as error:
-        problems.append(missing_keys_message(state, str(error.args[0])))
-    except (ValueError, WeightsError) as error:
-        problems.append(str(error))
+    except WeightsError as error:
+        problems.append(str(error).removeprefix(f"{path}: "))  # the path is one of the lines above
     tensors = [*raw.values(), *(head_state or {}).values()]
     digest = sha256(path)
     return Inspection(
@@ -132,9 +130,10 @@ def convert(source: Path | str, target: Path | str, *, part: Part = "encoder", d
         check_config(source, encoder.architecture, hugging_face=is_hugging_face(raw))
     elif head_state:
         state = head_state
-        check_fit(empty_head(state, encoder), state, source)
+        check_fit(empty_head(state, encoder, source), state, source)
     else:
         raise WeightsError(f"{source}: holds no head's weights. Convert its encoder.")
+    # Cloned: safetensors refuses tensors that share memory, as those of one torch.save file may.
     written = {
         key: value.to(dtype if value.is_floating_point() else None).clone().contiguous() for key, value in state.items()
     }
@@ -148,11 +147,8 @@ def _read_parts(path: Path) -> tuple[dict[str, Tensor], dict[str, Tensor] | None
     if detect_format(path) in ("torch", "torch-legacy"):
         checkpoint = read_checkpoint(path)
         if "fusion_model_state_dict" in checkpoint:
+            encoder = read_entry(checkpoint, "model_state_dict", path)
             head = strip_prefix(read_entry(checkpoint, "fusion_model_state_dict", path))
             epoch = checkpoint.get("epoch")
-            return (
-                read_entry(checkpoint, "model_state_dict", path),
-                head,
-                epoch if isinstance(epoch, int) else None,
-            )
+            return encoder, head, epoch if isinstance(epoch, int) else None
     return read_state(path), None, None

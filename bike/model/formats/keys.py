@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-# No weights: numbers beside the weights in OpenAI's archives, causal masks, Hugging Face's row numbers.
+# Not weights: numbers beside the weights in OpenAI's archives, causal masks, Hugging Face's row numbers.
 NO_WEIGHTS = re.compile(r"(?:^|\.)(?:input_resolution|context_length|vocab_size|attn_mask|position_ids)$")
 
 # Hugging Face's CLIPModel; q_proj, k_proj and v_proj, which OpenAI keeps as one, are joined below.
@@ -20,7 +20,7 @@ HUGGING_FACE: tuple[tuple[str, str], ...] = (
     (r"vision_model\.embeddings\.class_embedding", "visual.class_embedding"),
     (r"vision_model\.embeddings\.patch_embedding\.weight", "visual.conv1.weight"),
     (r"vision_model\.embeddings\.position_embedding\.weight", "visual.positional_embedding"),
-    (r"vision_model\.pre_layrnorm\.(weight|bias)", r"visual.ln_pre.\1"),  # sic
+    (r"vision_model\.pre_layrnorm\.(weight|bias)", r"visual.ln_pre.\1"),  # spelt so there
     (r"vision_model\.post_layernorm\.(weight|bias)", r"visual.ln_post.\1"),
     (r"vision_model\.encoder\.layers\.(\d+)\.(.+)", r"visual.transformer.resblocks.\1.\2"),
 )
@@ -52,10 +52,10 @@ def is_hugging_face(state: Mapping[str, Tensor]) -> bool:
     return "text_model.embeddings.token_embedding.weight" in state
 
 
-def strip_prefix(state: Mapping[str, Tensor], prefix: str = "module.") -> dict[str, Tensor]:
-    """Remove the prefix that DistributedDataParallel puts before every key."""
-    if state and all(key.startswith(prefix) for key in state):
-        return {key.removeprefix(prefix): value for key, value in state.items()}
+def strip_prefix(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Remove the prefix ``module.``, where DistributedDataParallel has put it before every key."""
+    if all(key.startswith("module.") for key in state):
+        return {key.removeprefix("module."): value for key, value in state.items()}
     return dict(state)
 
 
@@ -64,6 +64,7 @@ def _from_hugging_face(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     parts: dict[str, dict[str, Tensor]] = {}
     for key, value in state.items():
         if key in ("text_projection.weight", "visual_projection.weight") and value.ndim == 2:
+            # Hugging Face has linear layers here, whose weights are (out, in); OpenAI multiplies by a matrix (in, out).
             found["text_projection" if key.startswith("text") else "visual.proj"] = value.T.contiguous()
             continue
         name = _rename(key)
@@ -74,7 +75,7 @@ def _from_hugging_face(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
             found[name] = value
     for name, of in parts.items():
         shapes = {tuple(value.shape) for value in of.values()}
-        if len(of) == 3 and len(shapes) == 1 and () not in shapes:
+        if len(of) == 3 and len(shapes) == 1 and () not in shapes:  # torch.cat takes no scalars
             found[name] = torch.cat([of["q"], of["k"], of["v"]])
         else:  # left as they are, to be named as unexpected
             found.update({f"{name} ({part})": value for part, value in of.items()})
@@ -83,9 +84,9 @@ def _from_hugging_face(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 def _rename(key: str) -> str:
     for pattern, replacement in HUGGING_FACE:
-        if re.fullmatch(pattern, key):
-            key = re.sub(pattern, replacement, key)
+        if match := re.fullmatch(pattern, key):
+            name = match.expand(replacement)
             for old, new in HUGGING_FACE_BLOCK:
-                key = key.replace(old, new)
-            break
+                name = name.replace(old, new)
+            return name
     return key

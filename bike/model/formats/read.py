@@ -26,7 +26,7 @@ Format = Literal["torchscript", "torch", "torch-legacy", "safetensors"]
 
 # What Hugging Face and open_clip call the file in a model's folder, best first.
 FOLDER_FILES = ("model.safetensors", "open_clip_model.safetensors", "pytorch_model.bin", "open_clip_pytorch_model.bin")
-NESTED = ("model_state_dict", "state_dict")  # where training checkpoints keep the model
+NESTED = ("model_state_dict", "state_dict")  # where checkpoints of BIKE and open_clip keep the model
 
 
 def find_file(path: Path | str) -> Path:
@@ -159,7 +159,10 @@ def _read_pickle(path: Path) -> dict[Any, Any]:
 
 
 def _called_at_once(path: Path) -> str | None:
-    """What the first pickle of a file would import; torch writes nothing but a number there. None for zip archives."""
+    """What the first pickle of a file would import; torch writes nothing but a number there. None for zip archives.
+
+    ``torch.load`` refuses such a file as well, but calls it damaged.
+    """
     with path.open("rb") as file:
         head = file.read(1 << 20)
     texts: list[str] = []

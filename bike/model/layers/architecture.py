@@ -8,10 +8,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from bike.model.layers.blocks import count_heads
-
-CONTEXT_LENGTH = 77
-VOCAB_SIZE = 49408
+HEAD_WIDTH = 64  # channels of one attention head, everywhere in CLIP; no state dict says it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,18 +34,22 @@ class Architecture:
     patch_size: int | None
     text_width: int
     text_layers: int
-    context_length: int = CONTEXT_LENGTH
-    vocab_size: int = VOCAB_SIZE
+    context_length: int = 77
+    vocab_size: int = 49408
 
     @property
     def vision_heads(self) -> int:
         """Heads of the vision tower; a ResNet's are those of its attention pooling."""
-        return count_heads(self.vision_width * (1 if self.patch_size else 32))
+        return _count_heads(self.vision_width * (1 if self.patch_size else 32))
 
     @property
     def text_heads(self) -> int:
         """Heads of the text tower, and of the temporal head."""
-        return count_heads(self.text_width)
+        return _count_heads(self.text_width)
+
+
+def _count_heads(width: int) -> int:
+    return max(1, width // HEAD_WIDTH)  # narrow towers, as tests have them, still need one
 
 
 def read_architecture(state: Mapping[str, Tensor]) -> Architecture:
@@ -66,13 +67,14 @@ def read_architecture(state: Mapping[str, Tensor]) -> Architecture:
     if "visual.attnpool.positional_embedding" in state:
         stages = [_count(state, rf"visual\.layer{stage}\.(\d+)\.") for stage in (1, 2, 3, 4)]
         vision_layers = (stages[0], stages[1], stages[2], stages[3])
+        # Four stages of bottlenecks end at 32 times the first stage's channels and a 32nd of the pictures' side.
         positions, pooled = _shape(state, "visual.attnpool.positional_embedding", 2)
         patch_size, vision_width, scale = None, pooled // 32, 32
     else:
         positions, vision_width = _shape(state, "visual.positional_embedding", 2)
         vision_layers = _count(state, r"visual\.transformer\.resblocks\.(\d+)\.")
         patch_size = scale = stem[-1]
-    grid = round(max(positions - 1, 0) ** 0.5)
+    grid = round(max(positions - 1, 0) ** 0.5)  # one position is the class token's, or the mean's
     if grid < 1 or grid * grid + 1 != positions:
         raise ValueError(f"visual positional embedding has {positions} rows, not a square number and one")
     return Architecture(
@@ -100,41 +102,26 @@ def _count(keys: Iterable[str], pattern: str) -> int:
     return len({match[1] for match in (re.match(pattern, key) for key in keys) if match})
 
 
-def _vit(input_size: int, patch_size: int, vision_width: int, layers: int, text_width: int) -> Architecture:
-    return Architecture(
-        embed_dim=text_width,
+OFFICIAL: dict[str, Architecture] = {
+    name: Architecture(
+        embed_dim=embed_dim,
         input_size=input_size,
-        vision_layers=layers,
+        vision_layers=vision_layers,
         vision_width=vision_width,
         patch_size=patch_size,
         text_width=text_width,
         text_layers=12,
     )
-
-
-def _resnet(
-    input_size: int, layers: tuple[int, int, int, int], width: int, text_width: int, embed_dim: int
-) -> Architecture:
-    return Architecture(
-        embed_dim=embed_dim,
-        input_size=input_size,
-        vision_layers=layers,
-        vision_width=width,
-        patch_size=None,
-        text_width=text_width,
-        text_layers=12,
+    for name, input_size, patch_size, vision_layers, vision_width, text_width, embed_dim in (
+        ("ViT-B/32", 224, 32, 12, 768, 512, 512),
+        ("ViT-B/16", 224, 16, 12, 768, 512, 512),
+        ("ViT-L/14", 224, 14, 24, 1024, 768, 768),
+        ("ViT-L/14-336px", 336, 14, 24, 1024, 768, 768),
+        ("RN50", 224, None, (3, 4, 6, 3), 64, 512, 1024),
+        ("RN101", 224, None, (3, 4, 23, 3), 64, 512, 512),
+        ("RN50x4", 288, None, (4, 6, 10, 6), 80, 640, 640),
+        ("RN50x16", 384, None, (6, 8, 18, 8), 96, 768, 768),
+        ("RN50x64", 448, None, (3, 15, 36, 10), 128, 1024, 1024),
     )
-
-
-OFFICIAL: dict[str, Architecture] = {
-    "ViT-B/32": _vit(224, 32, 768, 12, 512),
-    "ViT-B/16": _vit(224, 16, 768, 12, 512),
-    "ViT-L/14": _vit(224, 14, 1024, 24, 768),
-    "ViT-L/14-336px": _vit(336, 14, 1024, 24, 768),
-    "RN50": _resnet(224, (3, 4, 6, 3), 64, 512, 1024),
-    "RN101": _resnet(224, (3, 4, 23, 3), 64, 512, 512),
-    "RN50x4": _resnet(288, (4, 6, 10, 6), 80, 640, 640),
-    "RN50x16": _resnet(384, (6, 8, 18, 8), 96, 768, 768),
-    "RN50x64": _resnet(448, (3, 15, 36, 10), 128, 1024, 1024),
 }
 """The architectures that OpenAI published, by their official names."""

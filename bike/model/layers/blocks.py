@@ -13,8 +13,6 @@ from torch.utils.checkpoint import checkpoint
 
 from bike.model.layers.linear import Linear, linear
 
-HEAD_WIDTH = 64  # channels of one attention head, everywhere in CLIP
-
 
 class Attention(nn.Module):
     """Multi-head self-attention: one fused projection, then ``scaled_dot_product_attention``.
@@ -62,6 +60,7 @@ def quick_gelu(x: Float[Tensor, "*N"]) -> Float[Tensor, "*N"]:
     if torch.is_grad_enabled():
         out: Tensor = _QuickGelu.apply(x)  # type: ignore[no-untyped-call]
         return out
+    # x is the first layer's own result, which nothing else reads: no second tensor of 4 W numbers a position.
     return F.silu(x.mul_(1.702), inplace=True).mul_(1 / 1.702)
 
 
@@ -83,7 +82,7 @@ class _QuickGelu(torch.autograd.Function):
 
 
 class Mlp(nn.Module):
-    """Two linear layers with QuickGELU, ``x * sigmoid(1.702 x)``, between them."""
+    """Two linear layers with QuickGELU between them."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -111,7 +110,7 @@ class Block(nn.Module):
     ) -> Float[Tensor, "N Q W"]:
         """One step of the residual stream, of all positions or of the first alone (Q is 1)."""
         mixed = self.attn(self.ln_1(x), causal, first_only)
-        x = (x[:, :1] if first_only else x) + mixed
+        x = (x[:, :1] if first_only else x) + mixed  # not in place: the caller's x stays as it was
         out: Tensor = x + self.mlp(self.ln_2(x))
         return out
 
@@ -145,8 +144,3 @@ class Transformer(nn.Module):
             else:
                 x = block(x, self.causal, alone)
         return x
-
-
-def count_heads(width: int) -> int:
-    """Attention heads of a tower of this width: one for each 64 channels, at least one."""
-    return max(1, width // HEAD_WIDTH)

@@ -22,6 +22,7 @@ class WithoutValues(TorchFunctionMode):
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         kwargs = kwargs or {}
+        # An initialiser returns its tensor, and callers such as nn.Parameter(nn.init.normal_(…)) use that.
         if getattr(func, "__module__", "") == "torch.nn.init":
             return kwargs["tensor"] if "tensor" in kwargs else args[0]
         if func in _FACTORIES:

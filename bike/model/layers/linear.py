@@ -22,14 +22,15 @@ def _mkl_is_slow_here() -> bool:
     if not (torch.backends.mkl.is_available() and torch.backends.mkldnn.is_available()):  # type: ignore[no-untyped-call]
         return False
     try:
-        text = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")[:2000]
+        text = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")[:2000]  # the first core says enough
     except OSError:
         return False
+    # The operator is private to torch, and may go with any release: then MKL does the work.
     return "AuthenticAMD" in text and hasattr(torch.ops.mkldnn, "_linear_pointwise")
 
 
 USE_ONEDNN = _mkl_is_slow_here()
-LEAST_PRODUCTS = 2**22  # below so many multiplications oneDNN's preparation outweighs what it saves
+LEAST_PRODUCTS = 2**22  # multiplications; for fewer, oneDNN's preparation costs more than it saves
 
 
 class Linear(nn.Linear):

@@ -28,7 +28,7 @@ class Bottleneck(nn.Module):
         self.bn2 = nn.BatchNorm2d(channels)
         self.conv3 = nn.Conv2d(channels, channels_out, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(channels_out)
-        nn.init.zeros_(self.bn3.weight)
+        nn.init.zeros_(self.bn3.weight)  # a fresh block passes its input on, so that deep towers start to learn
         self.downsample: nn.ModuleDict | None = None
         if stride > 1 or channels_in != channels_out:
             # The state dict names these 0 and 1; the average pool before them has no weights.
@@ -65,7 +65,7 @@ class AttentionPool(nn.Module):
     def forward(self, x: Float[Tensor, "N W h w"]) -> Float[Tensor, "N D"]:
         """Pool all places."""
         places = x.flatten(2).transpose(1, 2)
-        places = torch.cat([places.mean(dim=1, keepdim=True), places], dim=1)
+        places = torch.cat([places.mean(dim=1, keepdim=True), places], dim=1)  # the mean first: only it asks
         places = places + self.positional_embedding.to(places.dtype)
         query, key, value = (
             part.unflatten(-1, (self.num_heads, -1)).transpose(1, 2)
@@ -132,7 +132,7 @@ def _still_statistics(block: nn.Module) -> Iterator[None]:
     norms = [module for module in block.modules() if isinstance(module, nn.BatchNorm2d)]
     kept = [(norm, norm.momentum, norm.num_batches_tracked) for norm in norms]
     for norm in norms:
-        norm.momentum, norm.num_batches_tracked = 0.0, None
+        norm.momentum, norm.num_batches_tracked = 0.0, None  # in training mode still: the same activations
     try:
         yield
     finally:
