@@ -64,6 +64,7 @@ def load_state(path: Path | str) -> dict[str, Any] | None:
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
     except (RuntimeError, EOFError, OSError, ValueError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
+        # Only torch's first sentence: the others advise weights_only=False, which would run what the file holds.
         reason = one_line(error).split(". ")[0][:160]
         raise BikeError(f"{path}: not a saved state ({reason}). Delete it to start from scratch.") from error
     if not isinstance(state, dict):
@@ -72,7 +73,7 @@ def load_state(path: Path | str) -> dict[str, Any] | None:
 
 
 def discard_state(folder: Path | str) -> None:
-    """Remove a folder of saved states, once the result it led to stands in its place."""
+    """Remove a folder of saved states, once the result they led to is written."""
     shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -110,8 +111,7 @@ def fingerprint(**settings: Any) -> str:
     Args:
         **settings: what JSON can write; anything else counts as its text.
     """
-    text = json.dumps(settings, sort_keys=True, default=str)
-    return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()
+    return hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()
 
 
 class PartialRows:
@@ -131,7 +131,7 @@ class PartialRows:
         self._waiting: list[tuple[Tensor, Tensor]] = []
 
     def load(self) -> list[tuple[Tensor, Tensor]]:
-        """Pairs of items' numbers (n,) int64 and their rows (n, …), from all processes; no item twice."""
+        """Pairs of items' numbers (n,) int64 and their rows (n, …), from all processes; each item once."""
         found: list[tuple[Tensor, Tensor]] = []
         seen: set[int] = set()
         for path in sorted(self._folder.glob("rows-*.pt")) if self._folder is not None else []:
@@ -158,6 +158,7 @@ class PartialRows:
         if self._folder is None or not self._waiting:
             return
         index, rows = (torch.cat(parts) for parts in zip(*self._waiting, strict=True))
+        # Numbered on from the files that are there: those of an earlier part of this job hold other rows.
         number = len(list(self._folder.glob(f"rows-{self._rank}-*.pt")))
         state = {"job": self._job, "index": index, "rows": rows}
         save_state(self._folder / f"rows-{self._rank}-{number:06d}.pt", state)

@@ -21,6 +21,8 @@ from bike.progress import Progress, progress
 
 log = logging.getLogger("bike")
 
+_MESSAGE_BYTES = 64 * 2**20  # about so much is added up at once: few messages, and no copy of all gradients
+
 
 @dataclass(frozen=True, slots=True)
 class World:
@@ -41,12 +43,13 @@ class World:
         """Whether this process writes files and logs."""
         return self.rank == 0
 
-    def share(self, count: int) -> range:
-        """The part of ``count`` items that falls to this process: neighbours, in order of rank.
 
-        Parts differ by one item at most: 7 items among 3 processes are 0-1, 2-3 and 4-6.
-        """
-        return range(count * self.rank // self.size, count * (self.rank + 1) // self.size)
+def rank_part(count: int, rank: int, world_size: int) -> slice:
+    """Which of ``count`` items fall to a process: neighbours, in order of rank.
+
+    Parts differ by one item at most: 7 items among 3 processes are 0-1, 2-3 and 4-6.
+    """
+    return slice(count * rank // world_size, count * (rank + 1) // world_size)
 
 
 @contextmanager
@@ -73,6 +76,7 @@ def join_world(*, device: str | None = None, threads: int | None = None) -> Iter
         torch.set_num_threads(threads)
     started = size > 1 and not distributed.is_initialized()
     if started:
+        # Both backends on a GPU: rows and gradients travel from there, labels and flags from the CPU.
         distributed.init_process_group("cpu:gloo,cuda:nccl" if chosen.type == "cuda" else "gloo")
     world = World(rank, size, chosen)
     if not world.is_main:
@@ -91,6 +95,7 @@ def join_world(*, device: str | None = None, threads: int | None = None) -> Iter
 
 
 _LAUNCHER = (("RANK", "0"), ("WORLD_SIZE", "1"), ("LOCAL_RANK", "0"))
+# gloo raises plain RuntimeErrors: only their text tells a lost peer from a bug.
 _PEER_IS_GONE = ("Connection closed by peer", "Connection reset by peer", "Socket closed", "Broken pipe")
 
 
@@ -98,7 +103,7 @@ def _choose_device(name: str | None, local_rank: int) -> torch.device:
     if name is None:
         if not torch.cuda.is_available():
             return torch.device("cpu")
-        name = f"cuda:{local_rank % torch.cuda.device_count()}"
+        name = f"cuda:{local_rank % torch.cuda.device_count()}"  # more processes than GPUs share them
     try:
         device = torch.device(name)
     except RuntimeError:
@@ -129,7 +134,7 @@ def gather_rows(world: World, rows: Tensor, counts: Sequence[int]) -> Tensor:
         return rows
     longest = max(counts)
     padded = rows.contiguous()
-    if len(rows) < longest:
+    if len(rows) < longest:  # all_gather needs the same shape from every process
         padded = torch.cat([padded, padded.new_zeros(longest - len(rows), *rows.shape[1:])])
     parts = [torch.empty_like(padded) for _ in range(world.size)]
     distributed.all_gather(parts, padded)
@@ -151,6 +156,7 @@ def collect_rows(world: World, rows: Tensor | None, dtype: torch.dtype = torch.f
     """
     if world.size == 1:
         return rows
+    # Line r: the shape of rank r's rows, padded with -1. Others leave it at -1, so the maximum is what r wrote.
     shape = torch.full((world.size, 9), -1, dtype=torch.int64)
     if rows is not None:
         shape[world.rank, : rows.ndim] = torch.tensor(rows.shape)
@@ -158,7 +164,7 @@ def collect_rows(world: World, rows: Tensor | None, dtype: torch.dtype = torch.f
     counts = [max(0, int(count)) for count in shape[:, 0]]
     if not any(counts):
         return None
-    owner = shape[counts.index(max(counts))]
+    owner = shape[counts.index(max(counts))]  # a process without rows learns here how wide a row is
     padded = torch.zeros([int(side) for side in owner if side >= 0], dtype=dtype)
     if rows is not None:
         padded[: len(rows)] = rows
@@ -188,24 +194,23 @@ def wait_for_all(world: World) -> None:
     any_of(world, False)
 
 
-def sum_gradients(world: World, parameters: Iterable[Tensor], *, bucket_mb: float = 64.0) -> None:
+def sum_gradients(world: World, parameters: Iterable[Tensor]) -> None:
     """Replace each gradient by its sum over all processes, in few large messages.
 
     Args:
         world: this process.
         parameters: the same ones in the same order everywhere; all of them are meant to be trained.
-        bucket_mb: size of a message.
     """
     if world.size == 1:
         return
     bucket: list[Tensor] = []
-    size = 0.0
+    size = 0
     for parameter in parameters:
-        if parameter.grad is None:  # a process without samples in this step
+        if parameter.grad is None:  # a process without samples in this step still has to take part
             parameter.grad = torch.zeros_like(parameter)
-        if bucket and (parameter.grad.dtype != bucket[0].dtype or size > bucket_mb * 2**20):
+        if bucket and (parameter.grad.dtype != bucket[0].dtype or size > _MESSAGE_BYTES):
             _sum_in_place(bucket)
-            bucket, size = [], 0.0
+            bucket, size = [], 0
         bucket.append(parameter.grad)
         size += parameter.grad.nbytes
     if bucket:

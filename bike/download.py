@@ -7,7 +7,6 @@ event loop in a thread of its own, retries S3 by its own rules and hides the sto
 from __future__ import annotations
 
 import errno
-import hashlib
 import http.client
 import logging
 import os
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from bike.errors import BikeError, DataError, one_line
+from bike.files import sha256 as sha256_of
 from bike.progress import progress
 
 log = logging.getLogger("bike")
@@ -79,7 +79,7 @@ def download(
             if resume and path.stat().st_size >= before + _PROGRESS_BYTES:
                 failed = 0
         else:
-            found = _sha256(path)
+            found = sha256_of(path)
             if sha256 in (None, found):
                 return
             problem = f"sent another file (SHA-256 {found[:16]}…; {sha256:.16}… is right)"
@@ -97,11 +97,6 @@ def download(
         time.sleep(pause_seconds * 2 ** (failed - 1))
 
 
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 # A stream of a file's bytes, the position of its first one, and where it should end (None: not stated).
 _Reply = tuple[Any, int, int | None]
 
@@ -111,21 +106,21 @@ def _try(
 ) -> None:
     """Fetch the bytes from ``start`` on once (all of them where the server can't do that)."""
     reply = (_open_s3 if url.startswith("s3://") else _open_http)(url, start, timeout_seconds)
-    if reply is None:  # nothing comes after ``start``: whole already, or another file; the checksum tells
+    if reply is None:  # nothing comes after ``start``: whole already, or another file: see the checksum
         return
     stream, first, end = reply
     position = first
     with closing(stream), path.open("r+b") as file:
         if end is not None and end - first > (free := shutil.disk_usage(path.parent).free):
             raise OSError(errno.ENOSPC, f"{end - first} bytes are needed and {free} are free")
-        file.truncate(first if size is None else size)
+        file.truncate(first if size is None else size)  # from 0 again where the server ignored the range
         file.seek(first)
         begin = time.monotonic()
         with progress(title, end and end // _BLOCK_BYTES, unit="MiB") if title else nullcontext() as shown:
             for block in _blocks(stream):
                 position += len(block)
                 seconds = time.monotonic() - begin
-                if max(position, end or 0) > largest:
+                if max(position, end or 0) > largest:  # at once where the server states the length
                     raise DataError(f"{url}: more than the {largest} bytes that are accepted. Is it the right file?")
                 if seconds > timeout_seconds and position - first < _LEAST_BYTES_A_SECOND * seconds:
                     raise TransientError(f"{position - first} bytes in {seconds:.0f} s")
@@ -152,12 +147,13 @@ def _refuse(url: str, start: int, status: int, reason: str) -> None:
     """Raise what an HTTP status means; 416 (no such range) means that nothing comes after ``start``."""
     if status == 416 and start:
         return
-    if status >= 500 or status in (408, 425, 429):
+    if status >= 500 or status in (408, 425, 429):  # timeout, too early, too many requests
         raise TransientError(reason)
     raise DataError(f"{url}: {reason}. Check the address, and whether you have access.")
 
 
 def _open_http(url: str, start: int, timeout_seconds: float) -> _Reply | None:
+    # Compressed on the way, the body would have another length, other ranges and another checksum than the file.
     headers = {"User-Agent": "bike", "Accept-Encoding": "identity"}
     if start:
         headers["Range"] = f"bytes={start}-"
@@ -170,7 +166,7 @@ def _open_http(url: str, start: int, timeout_seconds: float) -> _Reply | None:
         return None
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise TransientError(getattr(error, "reason", error)) from error
-    first = start if reply.status == 206 else 0
+    first = start if reply.status == 206 else 0  # 200: the whole file, whatever was asked for
     if first and not reply.headers.get("Content-Range", "").startswith(f"bytes {first}-"):
         reply.close()
         raise TransientError(f"the server sent another range than the one from byte {first} on")

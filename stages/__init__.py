@@ -63,6 +63,7 @@ def check_is_dep(key: str, file: str | None) -> None:
     Raises:
         ParamsError: it does not.
     """
+    # Without DVC (a stage run by hand) nothing is recorded, so nothing can go stale.
     stage = os.environ.get("DVC_STAGE", "").rpartition(":")[2].partition("@")[0]  # such as train@none-dp
     if not file or not stage:
         return
@@ -90,6 +91,7 @@ def run_launched(main: Callable[[], object]) -> None:
 
 def _launch(main: Callable[[], object]) -> None:
     words = shlex.split(machine().launch)
+    # The variables are the launcher's: this is one of the processes that it started.
     if words in ([], ["python"]) or "TORCHELASTIC_RUN_ID" in os.environ or "RANK" in os.environ:
         _run(main)
         return
@@ -107,7 +109,7 @@ def _run(main: Callable[[], object]) -> None:
 
 
 def other_versions(pins: Path) -> list[str]:
-    """One line for each package that is not installed as pinned: dvc.lock would tell of versions that did not run.
+    """One line for each package that is not installed as pinned: dvc.lock would vouch for versions that did not run.
 
     Args:
         pins: lines ``name==version``; a file that is not there pins nothing.
@@ -119,6 +121,6 @@ def other_versions(pins: Path) -> list[str]:
             installed = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             installed = "none"
-        if installed.partition("+")[0] != version:
+        if installed.partition("+")[0] != version:  # 2.13.0+cpu is the pinned torch 2.13.0
             found.append(f"{name}: {installed} is installed, {pins} pins {version}. Results may differ from dvc.lock.")
     return found

@@ -11,7 +11,7 @@ import torch
 from helpers.fit import ALONE, CASES, gradients_of, meet, run_processes, save_gradients
 from safetensors.torch import load_file
 
-from bike.distributed import World, any_of, collect_rows, gather_rows, join_world, sum_gradients, working_type
+from bike.distributed import any_of, collect_rows, gather_rows, join_world, rank_part, sum_gradients, working_type
 from bike.errors import BikeError
 
 
@@ -42,12 +42,13 @@ def test_processes_agree_and_say_so_when_one_is_gone(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "1.json").read_text()) == [True, False, True, False, False, rows]
 
 
-def test_shares_cover_everything_once_and_evenly() -> None:
-    for count in (0, 1, 5, 12):
+def test_parts_of_ranks_cover_everything_once_and_evenly() -> None:
+    for count in (0, 1, 5, 7, 12):
         for size in (1, 2, 3, 7):
-            parts = [World(rank, size, ALONE.device).share(count) for rank in range(size)]
+            parts = [list(range(count))[rank_part(count, rank, size)] for rank in range(size)]
             assert [item for part in parts for item in part] == list(range(count))
             assert max(map(len, parts)) - min(map(len, parts)) <= 1
+    assert [list(range(7))[rank_part(7, rank, 3)] for rank in range(3)] == [[0, 1], [2, 3], [4, 5, 6]]
 
 
 def test_alone_nothing_is_sent(caplog: pytest.LogCaptureFixture) -> None:

@@ -24,12 +24,13 @@ from webdataset.utils import pytorch_worker_info
 from bike.data.order import sample_generator
 from bike.data.spatial import draw_train_crop, test_crops, train_views
 from bike.data.temporal import training_indices, validation_indices
+from bike.data.views import sample_span
 from bike.errors import DataError, one_line
 from bike.files import existing_dir, open_regular
 from bike.formats.packs import read_frames
 from bike.formats.shards import StoredVideo, parse_stored, read_shard_manifest
 from bike.frames.remote import RemoteFolder, remote_url
-from bike.records import Sample, instance_range
+from bike.records import Sample
 
 
 class VideoShards(IterableDataset[dict[str, Any]]):
@@ -102,7 +103,9 @@ class VideoShards(IterableDataset[dict[str, Any]]):
             )
         stages: list[Any] = []
         if self.shuffle > 0:
-            random.Random(f"{self.seed} {epoch}").shuffle(names)  # the same on every rank, for split_by_node
+            # Seeds are texts, which Random hashes the same in every process. The order of shards is the same on every
+            # rank, since split_by_node deals them out by their places in it.
+            random.Random(f"{self.seed} {epoch}").shuffle(names)
             mixed = random.Random(f"{self.seed} {epoch} {rank} {worker}")
             stages = [webdataset.shuffle(self.shuffle, initial=self.shuffle, rng=mixed)]
         return iter(
@@ -129,13 +132,14 @@ class VideoShards(IterableDataset[dict[str, Any]]):
                     f"{self.name}/{name}: can't be opened ({one_line(error.strerror or error)})."
                 ) from error
             with os.fdopen(opened, "rb") as stream:
+                # tarfile takes a tar that was cut off between two members for a whole one.
                 if (size := os.fstat(opened).st_size) != sizes[name]:
                     raise DataError(f"{self.name}/{name}: {size} bytes, the manifest says {sizes[name]}.")
                 yield {"url": name, "stream": stream}
 
     def _clips(self, videos: Iterator[dict[str, Any]], epoch: int) -> Iterator[dict[str, Any]]:
         while True:
-            try:
+            try:  # around the reading alone: what goes wrong in a clip is no fault of the tar
                 video = next(videos, None)
             except (TarError, OSError, EOFError, ValueError) as error:
                 raise DataError(
@@ -156,11 +160,8 @@ class VideoShards(IterableDataset[dict[str, Any]]):
         """Choose, decode and cut the frames of a sample: uint8 (T, 3, S, S)."""
         if stored.offsets is None:
             raise DataError("a video file, in shards of frames. Write the shards again with `bike shard`.")
-        span = range(stored.frames)
-        if sample.start_seconds is not None or sample.end_seconds is not None:
-            if stored.fps <= 0:
-                raise DataError("trimmed, but the frames per second are not known. Write the shards with --fps.")
-            span = instance_range(stored.frames, stored.fps, sample.start_seconds, sample.end_seconds)
+        span = sample_span(sample, stored.frames, stored.fps)
+        # Samples have no row here, and hash() of a text differs from process to process.
         generator = sample_generator(self.seed, epoch, zlib.crc32(sample.key.encode("utf-8", "surrogateescape")))
         if self.train:
             indices = training_indices(len(span), self.num_segments, generator, first_frame=span.start)

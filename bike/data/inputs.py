@@ -35,6 +35,7 @@ def read_inputs(
         DataError: no rows, no labels at all, or labels without a name.
     """
     listing = read_listing(samples_path, labels_path)
+    # With the decoder, since both round colours differently: rows of one must not be completed with the other.
     checksums = {**listing.checksums, "frames": frames_checksum(Path(place)), "decoder": decoder}
     return Inputs(listing.samples, listing.names, checksums, open_source(place, listing.samples, decoder=decoder))
 
@@ -44,4 +45,4 @@ def frames_checksum(place: Path) -> str:
     for name in ("manifest.json", "manifest.csv"):
         if (place / name).is_file():
             return sha256(place / name)
-    return str(place.resolve())
+    return str(place.resolve())  # hashing all frames would take longer than reading them for the run

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bike.data.order import epoch_order, rank_part
+from bike.data.order import epoch_order
 from bike.data.reader import Batch, BatchReader
 from bike.data.views import EvaluationViews, TrainingViews
+from bike.distributed import rank_part
 from bike.errors import DataError
 from bike.frames.source import FrameSource
 from bike.params import Sampling
@@ -17,7 +18,7 @@ from bike.records import Sample
 
 __all__ = ["Batch", "EvaluationBatches", "TrainingBatches", "evaluation_batches", "training_batches"]
 
-PUBLISHED = Sampling()  # the published augmentation
+PUBLISHED = Sampling()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ class TrainingBatches:
         plans = []
         for step in range(first_step, len(self)):
             rows = order[step * self.batch_size : (step + 1) * self.batch_size]
-            plans.append((epoch, rank_part(rows, self.rank, self.world_size)))
+            plans.append((epoch, rows[rank_part(len(rows), self.rank, self.world_size)]))
         # Every rank fetches for the batches of all: their parts of a batch lie in the same window of shards.
         rest = [samples[row].video for row in order[first_step * self.batch_size :]]
         with source.prefetch(rest, self.window) as ahead:
@@ -78,6 +79,7 @@ class EvaluationBatches:
     """Batches of one rank, every sample of the list exactly once over all ranks; made by :func:`evaluation_batches`."""
 
     def __init__(self, reader: BatchReader, *, batch_size: int, rank: int, world_size: int) -> None:
+        # No padding to equal numbers, as DistributedSampler does it: a repeated sample would count in the metrics.
         rows = np.arange(rank, len(reader.samples), world_size)
         if reader.source.window is not None:  # a shard after the other, so that each is fetched once
             shards = [reader.source.shard_of(reader.samples[row].video) for row in rows.tolist()]
@@ -127,12 +129,13 @@ def training_batches(
         input_size: S, pixels.
         short_side: pixels of the short side before the centre crop, used when ``sampling.augment`` is off; None: 256
             for 224, otherwise S. The random window is scaled once, from the stored frame.
-        sampling: which frames and pixels a sample draws; section ``train`` of ``params.yaml`` is one, too.
+        sampling: which frames and pixels a sample draws, by default as published; section ``train`` of ``params.yaml``
+            is one, too.
         seed: of the order, the frames and the crops.
         rank, world_size: this process among all.
         workers: processes that read ahead; 0 reads in this process.
         window: shards whose samples are mixed at a time, which keeps remote reading in order; None: as the source asks
-            (remote shards: 4 unless told otherwise; any other source: all are mixed).
+            (remote shards: 4 by default; any other source: all are mixed).
         drop_last: leave out the last batch of an epoch when it is not full.
         pin_memory: hand over page-locked memory, for copies to a CUDA device.
 

@@ -79,10 +79,10 @@ def map_samples(
                 rows = compute(batch.frames).cpu()
                 mine.append((todo[batch.index], rows))
                 partial.add(*mine[-1])
-                bar.advance(len(batch) * world.size)
+                bar.advance(len(batch) * world.size)  # the others are about as far
                 if stop.requested:
                     raise KeyboardInterrupt
-        except BaseException:
+        except BaseException:  # also Ctrl-C: what is done needn't be done again
             partial.save()
             raise
         finally:

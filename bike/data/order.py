@@ -1,4 +1,4 @@
-"""The order of an epoch, and each rank's part of a batch.
+"""The order of an epoch, and what each sample draws in it.
 
 Nothing here counts what was drawn before: epoch 7 can be asked for first, and a run that stopped goes on with the
 very order it had. Everything is drawn from (seed, epoch), and what one sample draws from (seed, epoch, row).
@@ -54,11 +54,3 @@ def epoch_order(
     # A stable sort keeps the mixed order inside a group.
     order: Rows = mixed[np.argsort(group[shards[mixed]], kind="stable")]
     return order
-
-
-def rank_part(rows: Rows, rank: int, world_size: int) -> Rows:
-    """A rank's neighbouring rows of a batch; parts differ by at most one row and make up the batch in order.
-
-    Rows 10 to 16 on three ranks: 10, 11 · 12, 13 · 14, 15, 16.
-    """
-    return rows[rank * len(rows) // world_size : (rank + 1) * len(rows) // world_size]

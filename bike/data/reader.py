@@ -91,7 +91,7 @@ class BatchReader(Dataset[Batch | _Failure]):
                 view = self.views(sample, self.source, epoch, int(row))
             except DataError as error:
                 raise DataError(f"sample {sample.key} ({sample.path}): {error}") from error
-            if frames is None:  # the first view tells the size; channels stay last in memory, as they come
+            if frames is None:  # the first view decides the size; channels stay last in memory, as they come
                 frames = view.new_empty((len(rows), *view.movedim(2, -1).shape)).movedim(-1, 3)
             frames[place] = view
         return Batch(
@@ -114,22 +114,16 @@ class BatchReader(Dataset[Batch | _Failure]):
                 batch = self.read(*plan)
                 yield batch.pin_memory() if self._pin_memory else batch
             return
-        items = self._read_ahead(plans)
-        while True:
-            try:
-                item = next(items)
-            except StopIteration:
-                return
-            except RuntimeError as error:
-                if "DataLoader worker" not in str(error):
-                    raise
-                raise BikeError(
-                    "A loader process was killed, perhaps for want of memory. Use fewer workers."
-                ) from error
-            if isinstance(item, _Failure):
-                self.close()
-                raise item.kind(item.message)
-            yield item
+        try:
+            for item in self._read_ahead(plans):
+                if isinstance(item, _Failure):
+                    self.close()
+                    raise item.kind(item.message)
+                yield item
+        except RuntimeError as error:
+            if "DataLoader worker" not in str(error):  # torch has no class of its own for this
+                raise
+            raise BikeError("A loader process was killed, perhaps for want of memory. Use fewer workers.") from error
 
     def _read_ahead(self, plans: list[Plan]) -> Iterator[Batch | _Failure]:
         self._plans[:] = plans  # the very list that the DataLoader, kept with its workers, goes through again
@@ -158,4 +152,5 @@ def _leave_signals(_worker: int) -> None:
 
 
 def _as_it_is(batch: Any) -> Any:
+    """Batches are made already; a lambda could not be sent to workers that are spawned."""
     return batch

@@ -6,7 +6,6 @@ view of that memory ("channels last"), since turning it around takes as long as 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
 
@@ -19,6 +18,7 @@ from torch.nn.functional import interpolate
 CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 NUM_CROPS = (1, 3, 5, 10)
+ASPECTS = (3 / 4, 4 / 3)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,11 +37,6 @@ class TrainCrop:
     width: int
     flip: bool = False
     grayscale: bool = False
-
-
-def default_short_side(input_size: int) -> int:
-    """Pixels the short side is scaled to before cropping: 256 for 224, otherwise the input size itself."""
-    return 256 if input_size == 224 else input_size
 
 
 def resize_short_side(frames: UInt8[Tensor, "T H W 3"], short_side: int) -> UInt8[Tensor, "T H2 W2 3"]:
@@ -80,7 +75,8 @@ def test_crops(
     """
     if num_crops not in NUM_CROPS:
         raise ValueError(f"num_crops must be one of {NUM_CROPS} (got {num_crops}).")
-    short_side = default_short_side(input_size) if short_side is None else short_side
+    if short_side is None:
+        short_side = 256 if input_size == 224 else input_size  # as published
     if not 1 <= input_size <= short_side:
         raise ValueError(f"input_size must be from 1 to short_side (got {input_size}, {short_side}).")
     images = resize_short_side(frames, short_side)
@@ -101,6 +97,7 @@ test_crops.__test__ = False  # type: ignore[attr-defined]  # the name is public;
 
 def _test_offsets(height: int, width: int, size: int, num_crops: int) -> list[tuple[int, int]]:
     """Top and left of each window, mirror images not counted."""
+    # As published: a single crop is centred to the pixel, several lie on quarters of what is left over.
     if num_crops == 1:
         return [(round((height - size) / 2), round((width - size) / 2))]
     down, right = (height - size) // 4, (width - size) // 4
@@ -116,20 +113,18 @@ def draw_train_crop(
     width: int,
     *,
     min_area: float | int = 0.08,
-    aspect: tuple[float, float] = (3 / 4, 4 / 3),
     flip: float | int = 0.5,
     grayscale: bool = False,
 ) -> TrainCrop:
     """Draw a random window of a clip, and whether it is mirrored.
 
-    Up to ten tries: an area between ``min_area`` and 1 of the frame, a ratio of sides, the sides swapped half of the
-    time; the first window that fits is placed uniformly. If none fits, the largest square, placed uniformly.
+    Up to ten tries: an area between ``min_area`` and 1 of the frame, a width of 3/4 to 4/3 of the height, the sides
+    swapped half of the time; the first window that fits is placed uniformly. If none fits, the largest square is.
 
     Args:
         generator: the only source of randomness.
         height, width: of the frames, pixels, at least 1.
         min_area: smallest area as a share of the frame, above 0 up to 1.
-        aspect: lowest and highest width / height.
         flip: probability.
         grayscale: take the colour away; drawn before (:func:`draw_gray`).
 
@@ -141,7 +136,7 @@ def draw_train_crop(
     crop_height = crop_width = min(height, width)
     for _ in range(10):
         area = height * width * generator.uniform(min_area, 1.0)
-        ratio = generator.uniform(*aspect)
+        ratio = generator.uniform(*ASPECTS)
         sides = (max(1, round(sqrt(area / ratio))), max(1, round(sqrt(area * ratio))))
         if generator.random() < 0.5:
             sides = sides[::-1]
@@ -206,32 +201,25 @@ def _resize(frames: Tensor, size: tuple[int, int], mode: str) -> Tensor:
 def _to_gray(frames: UInt8[Tensor, "T H W 3"]) -> UInt8[Tensor, "T H W 3"]:
     """ITU-R 601 luma in 16-bit fixed point, as PIL's ``convert("L")``, in three equal channels."""
     red, green, blue = frames.unbind(3)
+    # 0.299, 0.587 and 0.114 times 65536; 0x8000 is a half of it, for rounding.
     luma = red.to(torch.int32).mul_(19595).add_(green, alpha=38470).add_(blue, alpha=7471).add_(0x8000)
     luma = luma.bitwise_right_shift_(16).to(torch.uint8)
     return torch.stack([luma, luma, luma], 3)  # three times as fast as a copy of an expanded view
 
 
-def normalize(
-    images: UInt8[Tensor, "*batch 3 H W"],
-    *,
-    mean: Sequence[float] = CLIP_MEAN,
-    std: Sequence[float] = CLIP_STD,
-    dtype: torch.dtype = torch.float32,
-) -> Float[Tensor, "*batch 3 H W"]:
-    """Bytes to the encoder's input: ``(images / 255 - mean) / std`` per channel, computed in fp32 where the bytes lie.
+def normalize(images: UInt8[Tensor, "*batch 3 H W"]) -> Float[Tensor, "*batch 3 H W"]:
+    """Bytes to the encoder's input: ``(images / 255 - CLIP_MEAN) / CLIP_STD`` per channel, in fp32.
 
     Args:
-        images: uint8 (..., 3, H, W) on any device.
-        mean, std: per channel, of values from 0 to 1.
-        dtype: of the result, whose memory has the order of ``images``.
+        images: uint8 (..., 3, H, W) on any device, where the result stays; its memory has the same order.
     """
-    scale = torch.tensor([1 / (255 * s) for s in std], device=images.device)
-    shift = torch.tensor([-m / s for m, s in zip(mean, std, strict=True)], device=images.device)
+    scale = torch.tensor([1 / (255 * std) for std in CLIP_STD], device=images.device)
+    shift = torch.tensor([-m / s for m, s in zip(CLIP_MEAN, CLIP_STD, strict=True)], device=images.device)
     by_pixel = images.movedim(-3, -1)
     if by_pixel.is_contiguous():
         # Whole lines of pixels at a time: three numbers are too few for the innermost loop.
         width = by_pixel.shape[-2]
         lines = by_pixel.flatten(-2).to(torch.float32)
         torch.addcmul(shift.repeat(width), lines, scale.repeat(width), out=lines)
-        return lines.to(dtype).view(by_pixel.shape).movedim(-1, -3)
-    return images.to(torch.float32).mul_(scale.view(3, 1, 1)).add_(shift.view(3, 1, 1)).to(dtype)
+        return lines.view(by_pixel.shape).movedim(-1, -3)
+    return images.to(torch.float32).mul_(scale.view(3, 1, 1)).add_(shift.view(3, 1, 1))

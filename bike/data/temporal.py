@@ -138,7 +138,7 @@ def training_indices(
 
 
 def _dense_stride(num_segments: int) -> int:
-    return max(1, DENSE_WINDOW_FRAMES // num_segments)
+    return max(1, DENSE_WINDOW_FRAMES // num_segments)  # 1: more segments than the window has frames
 
 
 def _check_counts(num_frames: int, num_segments: int, first_frame: int) -> None:

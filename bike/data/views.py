@@ -26,16 +26,19 @@ from bike.params import Sampling
 from bike.records import Sample, instance_range
 
 
-def sample_span(sample: Sample, source: FrameSource) -> range:
-    """Frames of the source that a sample means: all, or those between its start and end (at least one of its frames).
+def sample_span(sample: Sample, num_frames: int, fps: float) -> range:
+    """Frames of its video that a sample means: all, or those between its start and end (at least one).
+
+    Args:
+        sample: may be trimmed.
+        num_frames: of the video.
+        fps: their number per second; 0 when not known, which is fine for samples that are not trimmed.
 
     Raises:
-        DataError: a trimmed sample of a source without times.
+        DataError: a trimmed sample of a video without times.
     """
-    num_frames = source.num_frames(sample.video)
     if sample.start_seconds is None and sample.end_seconds is None:
         return range(num_frames)
-    fps = source.fps(sample.video)
     if fps <= 0:
         raise DataError("trimmed, but the frames per second are not known. Write the shards with --fps.")
     return instance_range(num_frames, fps, sample.start_seconds, sample.end_seconds)
@@ -55,12 +58,12 @@ class TrainingViews:
         """Uint8 (1, T, 3, S, S)."""
         # The order of the draws (frames, grayscale, crop) is fixed: another one would change every training.
         generator, chosen = sample_generator(self.seed, epoch, row), self.sampling
-        span = sample_span(sample, source)
+        span = sample_span(sample, source.num_frames(sample.video), source.fps(sample.video))
         indices = training_indices(len(span), self.num_segments, generator, dense=chosen.dense, first_frame=span.start)
         if not chosen.augment:
             frames = torch.from_numpy(source.read(sample.video, indices))
             return test_crops(frames, self.input_size, 1, short_side=self.short_side)[None]
-        gray = draw_gray(generator, chosen.grayscale)
+        gray = draw_gray(generator, chosen.grayscale)  # before reading: decoders give the luma alone in less time
         frames = torch.from_numpy(source.read(sample.video, indices, gray=gray))
         height, width = frames.shape[1:3]
         crop = draw_train_crop(generator, height, width, grayscale=gray, min_area=chosen.min_area, flip=chosen.flip)
@@ -80,7 +83,7 @@ class EvaluationViews:
 
     def __call__(self, sample: Sample, source: FrameSource, epoch: int, row: int) -> Tensor:
         """Uint8 (crops · clips, T, 3, S, S), crop-major; ``epoch`` and ``row`` change nothing."""
-        span = sample_span(sample, source)
+        span = sample_span(sample, source.num_frames(sample.video), source.fps(sample.video))
         indices = test_indices(len(span), self.num_segments, self.clips, self.dense, first_frame=span.start)
         needed = list(dict.fromkeys(indices))  # clips overlap, and short videos repeat frames: each is decoded once
         frames = torch.from_numpy(source.read(sample.video, needed))

@@ -26,7 +26,7 @@ class PackSource(FrameSource):
         self.folder = existing_dir(folder)
         records = read_manifest(self.folder / "manifest.csv")
         self._known = {record.key: (record.frames, record.fps) for record in records if record.status == "ok"}
-        self._offsets: Recent[list[int]] = Recent(256)
+        self._offsets: Recent[list[int]] = Recent(256)  # packs have no index: a whole one is read to find its frames
 
     def num_frames(self, video: str) -> int:
         """Frames of a video."""
@@ -64,6 +64,16 @@ class PackSource(FrameSource):
             raise DataError(f"{unreadable(path, error)} Run `bike extract` again.") from error
 
 
+class _FileEach:
+    """Files of one frame each, sliced like a frame pack whose frames are a byte long."""
+
+    def __init__(self, files: Sequence[Path]) -> None:
+        self._files = files
+
+    def __getitem__(self, part: slice) -> bytes:
+        return read_regular(self._files[part.start])
+
+
 class FolderSource(FrameSource):
     """Frames out of folders of JPEGs: published-style ones, or those of ``bike extract --layout folders``.
 
@@ -71,7 +81,7 @@ class FolderSource(FrameSource):
 
     Args:
         folder: where the frame folders lie.
-        samples: tell the ``path`` of each video.
+        samples: rows of the list, which give the ``path`` of each video.
         fps: frames per second of all videos; 0 when not known. An extraction's ``manifest.csv`` in ``folder`` knows.
     """
 
@@ -94,21 +104,13 @@ class FolderSource(FrameSource):
     def read(self, video: str, frame_indices: Sequence[int], *, gray: bool = False) -> Frames:
         """Decode chosen frames; see :class:`bike.frames.source.FrameSource`."""
         files = self._files.get(video, self._list)
-        wanted = sorted(set(frame_indices))
-        if wanted and not 0 <= wanted[0] <= wanted[-1] < len(files):
-            raise DataError(f"{self.folder / self._paths[video]}: no frame {wanted[-1]} (it has {len(files)}).")
         try:
-            pieces = [read_regular(files[index]) for index in wanted]
-        except OSError as error:
-            raise unreadable(error.filename, error) from error
-        offsets = [0]
-        for piece in pieces:
-            offsets.append(offsets[-1] + len(piece))
-        place = {index: position for position, index in enumerate(wanted)}
-        try:
-            return read_frames(b"".join(pieces), offsets, [place[index] for index in frame_indices], gray=gray)
+            data, offsets = _FileEach(files), range(len(files) + 1)
+            return read_frames(data, offsets, frame_indices, gray=gray)  # type: ignore[arg-type]
         except DataError as error:
             raise DataError(f"{self.folder / self._paths[video]}: {error}") from error
+        except OSError as error:
+            raise unreadable(error.filename, error) from error
 
     def _list(self, video: str) -> list[Path]:
         if video not in self._paths:

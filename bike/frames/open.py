@@ -1,8 +1,8 @@
-"""Where frames come from: a place to its source, by a table of kinds. The loader treats all sources alike."""
+"""Where frames come from: a place to its source. The loader treats all sources alike."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from bike.errors import DataError
@@ -15,7 +15,7 @@ from bike.frames.shards import RemoteShardSource, ShardSource
 from bike.frames.source import Frames, FrameSource
 from bike.frames.videos import VideoSource
 from bike.records import Sample
-from bike.video.decode import Decoder, check_decoder
+from bike.video.decode import check_decoder
 
 __all__ = [
     "FolderSource",
@@ -28,8 +28,6 @@ __all__ = [
     "open_source",
 ]
 
-_Place = Path | str
-_Samples = Sequence[Sample]
 _NUM_TRIED = 10  # samples of the list that are looked for in a folder
 
 
@@ -46,67 +44,25 @@ def open_source(place: Path | str, samples: Sequence[Sample], *, decoder: str = 
         BikeError: no such place, an unknown decoder, or one that is not installed.
         DataError: the place is none of these.
     """
-    chosen = check_decoder(decoder)
-    for fits, source in _KINDS:
-        if fits(place, samples):
-            return source(place, samples, chosen)
+    chosen, folder = check_decoder(decoder), Path(place)
+    if remote_url(place) is not None:
+        return RemoteShardSource(str(place), decoder=chosen)
+    if folder.is_file():
+        return VideoSource(place, samples, decoder=chosen)
+    # Shards come first: a folder that was extracted into, and then sharded into, holds both.
+    if (folder / MANIFEST_NAME).is_file():
+        return ShardSource(place, decoder=chosen)
+    if (folder / "manifest.csv").is_file() and any(folder.glob(f"*{PACK_SUFFIX}")):
+        return PackSource(place)
+    tried = samples[:_NUM_TRIED]
+    paths = [folder / sample.path for sample in tried if not Path(sample.path).is_absolute()]
+    if any(path.is_dir() for path in (*paths, *(folder / sample.video for sample in tried))):
+        return FolderSource(place, samples)
+    if any(path.is_file() for path in paths):
+        return VideoSource(place, samples, decoder=chosen)
+    if any(folder.glob("*.tar")):
+        return ShardSource(place, decoder=chosen)  # which says that their manifest is missing
     raise DataError(
         f"{existing_dir(place)}: no shards, frame packs, frame folders or videos of the list. "
         "Run `bike shard` or `bike extract`."
     )
-
-
-def _is_address(place: _Place, _: _Samples) -> bool:
-    return remote_url(place) is not None
-
-
-def _is_file(place: _Place, _: _Samples) -> bool:
-    return Path(place).is_file()
-
-
-def _has_shards(place: _Place, _: _Samples) -> bool:
-    return Path(place, MANIFEST_NAME).is_file()
-
-
-def _has_packs(place: _Place, _: _Samples) -> bool:
-    return Path(place, "manifest.csv").is_file() and any(Path(place).glob(f"*{PACK_SUFFIX}"))
-
-
-def _has_frame_folders(place: _Place, samples: _Samples) -> bool:
-    by_key = (Path(place, sample.video) for sample in samples[:_NUM_TRIED])
-    return any(path.is_dir() for path in (*_paths(place, samples), *by_key))
-
-
-def _has_videos(place: _Place, samples: _Samples) -> bool:
-    return any(path.is_file() for path in _paths(place, samples))
-
-
-def _has_tars(place: _Place, _: _Samples) -> bool:
-    return any(Path(place).glob("*.tar"))
-
-
-def _paths(place: _Place, samples: _Samples) -> Iterator[Path]:
-    return (Path(place, sample.path) for sample in samples[:_NUM_TRIED] if not Path(sample.path).is_absolute())
-
-
-def _shards(place: _Place, _: _Samples, decoder: Decoder) -> FrameSource:
-    return ShardSource(place, decoder=decoder)
-
-
-def _videos(place: _Place, samples: _Samples, decoder: Decoder) -> FrameSource:
-    return VideoSource(place, samples, decoder=decoder)
-
-
-# The first kind that fits is taken: an extraction's folder with a manifest of shards in it holds shards.
-_KINDS: tuple[
-    tuple[Callable[[_Place, _Samples], bool], Callable[[_Place, _Samples, Decoder], FrameSource]],
-    ...,
-] = (
-    (_is_address, lambda place, _, decoder: RemoteShardSource(str(place), decoder=decoder)),
-    (_is_file, _videos),
-    (_has_shards, _shards),
-    (_has_packs, lambda place, _samples, _decoder: PackSource(place)),
-    (_has_frame_folders, lambda place, samples, _: FolderSource(place, samples)),
-    (_has_videos, _videos),
-    (_has_tars, _shards),  # which says that their manifest is missing
-)

@@ -21,16 +21,15 @@ class ShardsAhead(Prefetch):
     """
 
     def __init__(self, shards: Sequence[int], fetch: Callable[[int], object], lookahead: int) -> None:
+        # Backwards, so that the earliest position of a shard is the one that stays.
         first = {shard: position for position, shard in reversed(list(enumerate(shards)))}
         self._turns = sorted((position, shard) for shard, position in first.items())
         self._fetch, self._lookahead = fetch, lookahead
         self._position = 0
         self._stopped = False
         self._changed = threading.Condition()
+        # A daemon: a fetch that hangs must not keep the program from ending.
         self._thread = threading.Thread(target=self._run, name="bike-shards-ahead", daemon=True)
-
-    def __enter__(self) -> ShardsAhead:
-        return self
 
     def __exit__(self, *_: object) -> None:
         with self._changed:
@@ -59,5 +58,5 @@ class ShardsAhead(Prefetch):
                     return
             try:
                 self._fetch(shard)
-            except BikeError:
+            except BikeError:  # the reader meets it too, and can say which sample it concerns
                 return

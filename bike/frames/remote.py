@@ -20,7 +20,7 @@ from bike.formats.shards import INDEX_NAME, LARGEST_MANIFEST_BYTES, MANIFEST_NAM
 _URL = re.compile(r"(s3|https?):/+(.+)", re.DOTALL)
 # What fetched files and downloads are called; other files in the folder are not ours.
 _CACHED_NAME = re.compile(r"[^/]*-[0-9a-f]{24}\.(tar|csv)(\.part)?", re.DOTALL)
-_LEFT_SECONDS = 600.0  # a download that grows no more for so long was left, also where locks can't tell
+_LEFT_SECONDS = 600.0  # a download that grows no more for so long was left, also on disks without locks
 _DEFAULT_CACHE_MB = 20_000.0
 
 
@@ -134,7 +134,7 @@ class RemoteFolder:
                 "Allow a larger cache ($BIKE_CACHE_GB), or write smaller shards."
             )
         try:
-            while not _is_there(path, size):
+            while not _is_there(path, size):  # another process may fetch it, or remove it again, at any time
                 with self._reserved(path, size) as partial:
                     if partial is None:
                         time.sleep(0.05)
@@ -163,7 +163,7 @@ class RemoteFolder:
                 if not _is_there(path, size):
                     held.enter_context(locked(partial, "downloading"))
                     reserved = self._make_room(partial, size)
-                    os.truncate(partial, size if reserved else 0)
+                    os.truncate(partial, size if reserved else 0)  # takes its room before the lock is given back
             if not reserved:
                 yield None
                 return
@@ -187,7 +187,7 @@ class RemoteFolder:
                 if _CACHED_NAME.fullmatch(path.name) and path != partial and path.is_file():
                     files.append((path.stat().st_mtime_ns, path.stat().st_size, path))
         used = sum(count for _, count, _ in files)
-        for _, count, path in sorted(files):
+        for _, count, path in sorted(files):  # oldest use first: fetching touches a file
             if used + size <= self.max_cache_bytes:
                 break
             if path.suffix != ".part" or _is_left(path):

@@ -20,8 +20,8 @@ from bike.records import Sample
 from bike.video.decode import Decoder, decode_frames
 from bike.video.file import VideoFile
 
-_OPEN_FILES = 64
-_KEPT_JSONS = 4096
+_OPEN_FILES = 64  # each process of the loader has its own, of the 1024 that are usually allowed
+_KEPT_JSONS = 4096  # parsed, with their offsets
 _HAS_PROC = Path("/proc/self/fd").is_dir()  # Linux
 
 
@@ -59,10 +59,10 @@ class ShardSource(FrameSource):
         self._stored: Recent[StoredVideo] = Recent(_KEPT_JSONS)
 
     def __getstate__(self) -> dict[str, object]:
-        return {**self.__dict__, "_open_files": OrderedDict()}
+        return {**self.__dict__, "_open_files": OrderedDict()}  # descriptors mean nothing in another process
 
     def __del__(self) -> None:
-        for descriptor in getattr(self, "_open_files", {}).values():
+        for descriptor in getattr(self, "_open_files", {}).values():  # none where the constructor failed
             os.close(descriptor)
 
     def samples(self) -> list[Sample]:

@@ -6,7 +6,7 @@ import os
 from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
-from typing import Generic, TypeVar
+from typing import Generic, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +18,7 @@ Value = TypeVar("Value")
 class Prefetch:
     """What is fetched ahead of an epoch: nothing, where frames lie near at hand. Use as a context around the epoch."""
 
-    def __enter__(self) -> Prefetch:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:

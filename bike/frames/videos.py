@@ -10,6 +10,7 @@ from bike.frames.source import Frames, FrameSource, Recent
 from bike.records import Sample, read_manifest
 from bike.video.decode import Decoder, VideoFacts, decode_frames, probe_video
 from bike.video.file import VideoFile
+from bike.video.find import find_videos
 
 
 class VideoSource(FrameSource):
@@ -40,14 +41,12 @@ class VideoSource(FrameSource):
         decoder: Decoder = "pyav",
         timeout_seconds: float = 60.0,
     ) -> None:
-        from bike.video.find import find_videos
-
         found = {video.path: video.file for video in find_videos(media) if not video.problem}
         records = [] if manifest is None else read_manifest(manifest)
         self._files = {sample.video: found[sample.path] for sample in samples if sample.path in found}
         self._facts = {record.key: (record.frames, record.fps) for record in records if record.status == "ok"}
         self._short_side, self._decoder, self._timeout_seconds = short_side, decoder, timeout_seconds
-        self._probed: Recent[VideoFacts] = Recent(1 << 20)
+        self._probed: Recent[VideoFacts] = Recent(1 << 20)  # small, and each cost the decoding of a whole video
 
     def num_frames(self, video: str) -> int:
         """Frames that decode."""

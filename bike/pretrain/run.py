@@ -72,7 +72,7 @@ def pretrain_clip(destination: Path | str, params: Pretrain, *, place: Place = P
             check_places(destination, place)
         stills = render_stills(params.num_images + CHECKED_STILLS, params.resolution, params.seed)
         data, encoder = Captioned(stills, CHECKED_STILLS), build_small_clip(params)
-        whole = shrink_vocabulary(encoder, data.used)
+        whole = shrink_vocabulary(encoder, data.used)  # before the optimiser, which holds on to the parameters it gets
         branch = CaptionBranch(encoder.to(world.device), data)
         pictures = hashlib.sha256(data.pictures.numpy().tobytes()).hexdigest()
         job = Job(

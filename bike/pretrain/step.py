@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bike.data.spatial import normalize
-from bike.distributed import World
+from bike.distributed import World, rank_part
 from bike.model.encoders import Encoder, VisionTransformer
 from bike.params import Pretrain
 from bike.pretrain.stills import Stills
@@ -45,7 +45,7 @@ class Captioned:
     def __init__(self, stills: Stills, num_held_out: int) -> None:
         captions, which = np.unique(np.array(stills.captions), return_inverse=True)
         ids = tokenize([str(caption) for caption in captions])
-        length = int(ids.argmax(dim=1).max()) + 1
+        length = int(ids.argmax(dim=1).max()) + 1  # end-of-text has the highest id
         self.pictures = torch.from_numpy(stills.pictures)
         self.which = torch.from_numpy(which.reshape(-1))
         self.used, self.ids = torch.unique(ids[:, :length], return_inverse=True)
@@ -86,6 +86,7 @@ def batch_rows(step: int, number: int, params: Pretrain) -> Tensor:
     """Which of ``number`` stills step ``step`` sees: each once an epoch, in an order of the epoch's own."""
     per_epoch = max(number // params.batch_size, 1)
     epoch, place = divmod(step, per_epoch)
+    # 78, since the stills themselves are drawn from 77: the same seed must not give related numbers.
     order = np.random.default_rng([params.seed, 78, epoch]).permutation(number)
     return torch.from_numpy(order[place * params.batch_size : (place + 1) * params.batch_size])
 
@@ -138,8 +139,7 @@ class StillBatches:
         """This process's pictures, and the numbers of their captions."""
         for step in range(first_step, self._params.steps):
             rows = batch_rows(step, self._data.num_train, self._params)
-            mine = self._world.share(len(rows))
-            rows = rows[mine.start : mine.stop]
+            rows = rows[rank_part(len(rows), self._world.rank, self._world.size)]
             yield self._data.pictures[rows], self._data.which[rows]
 
 
@@ -153,6 +153,7 @@ class ClipUpdater:
         matrices: list[nn.Parameter] = []
         others: list[nn.Parameter] = []
         for name, parameter in branch.encoder.named_parameters():
+            # Fewer than two dimensions have the biases, the gains of norms and the logit scale.
             (matrices if parameter.ndim >= 2 and "embedding" not in name else others).append(parameter)
         groups = [{"params": matrices, "weight_decay": params.weight_decay}, {"params": others, "weight_decay": 0.0}]
         self.optimizer: torch.optim.Optimizer = torch.optim.AdamW(groups, lr=params.lr, betas=(0.9, 0.98), eps=1e-6)
@@ -179,7 +180,8 @@ class ClipUpdater:
             "pretrain/logit_scale": float(encoder.logit_scale.detach().exp()),
         }
         from_check, from_point = max(1, steps // CHECKS), max(1, steps // POINTS)
-        if step == steps or step // from_check > (step - from_point) // from_check:  # a check fell due since the last
+        # Points needn't fall on the steps of checks: the first point at or after one has it.
+        if step == steps or step // from_check > (step - from_point) // from_check:
             values["pretrain/caption_top1"] = caption_accuracy(encoder, self._branch.data)
         return values
 

@@ -43,7 +43,7 @@ class Stills:
 def render_stills(number: int, side_px: int, seed: int) -> Stills:
     """Draw ``number`` pictures of ``side_px`` squared with a caption each; equal arguments give equal stills."""
     rng = np.random.default_rng([seed, 77])
-    backdrops = []
+    backdrops = []  # painted once and used by many stills
     for index in range(min(NUM_BACKDROPS, number)):
         setting = list(SETTINGS)[index % len(SETTINGS)]
         largest = max(max(size) for size in SIZES_PX) + 2 * MARGIN_PX
@@ -70,7 +70,7 @@ def _draw_still(rng: np.random.Generator, setting: str, backdrop: Image.Image) -
         pair = PAIRS[rng.integers(len(PAIRS))]
         colour = str(rng.choice(list(COLOURS)))
         shape = draw_shape(rng, pair, colour)
-        u = float(np.clip(rng.uniform(-0.2, 1.2), 0, 1))
+        u = float(np.clip(rng.uniform(-0.2, 1.2), 0, 1))  # both ends of a motion in a seventh of the stills each
         items = pair.pose(shape, u)
         words = pair.words(replace(shape, colour="") if rng.random() < PLAIN_SHARE else shape, u)
         others = draw_bystanders(rng, number)

@@ -58,7 +58,7 @@ def saliency_strips(checkpoint: Path, frames: Path, lists: Path, *, params: Para
 
 
 def _strip(sample: Sample, source: FrameSource, scorer: Scorer, size: int, params: Params) -> SaliencyStrip:
-    span = sample_span(sample, source)
+    span = sample_span(sample, source.num_frames(sample.video), source.fps(sample.video))
     pictures = source.read(sample.video, validation_indices(len(span), params.model.frames, first_frame=span.start))
     crops = test_crops(torch.from_numpy(pictures), size, 1, short_side=params.model.short_side)
     features = scorer.features(crops[None, None])

@@ -49,12 +49,14 @@ class VideoBranch:
 
     def embed(self, inputs: UInt8[Tensor, "B T 3 S S"]) -> Float[Tensor, "B T D"]:
         """Frame features of B clips."""
+        # Bytes travel, a quarter of what floats would be; page-locked ones while the GPU still computes.
         frames = normalize(inputs.to(self.encoder.device, non_blocking=True).flatten(0, 1))
         features = self.encoder.encode_image(frames)
         return features.view(*inputs.shape[:2], -1)
 
     def logits(self, embeddings: Float[Tensor, "B T D"], labels: Int64[Tensor, " B"]) -> Float[Tensor, "B B"]:
         """Scaled logits of B clips with the captions of their own classes; each distinct caption is compared once."""
+        # With vcs each clip is compared with every token of a caption: a repeated one would cost as much again.
         present, places = torch.unique(labels, return_inverse=True)
         present, places = present.to(self.ids.device), places.to(self.ids.device)
         if self.captions is None:

@@ -21,7 +21,7 @@ class Curves:
     """Writes ``metrics.json`` and ``plots/metrics/*.tsv``; remembers every point, so that a state can hold them.
 
     DVCLive's own resuming appends to whatever lies in the folder, points after the last saved state included. Here the
-    folder is written again from the saved points instead, so that no step appears in it twice.
+    folder is written again from the saved points instead, so that every step appears in it once.
 
     Args:
         folder: wiped at the start; None writes nothing.
@@ -32,6 +32,7 @@ class Curves:
         self.points: list[Point] = []
         self._live: Any = None
         if folder is not None:
+            # Imported here, since it brings all of DVC along, which takes seconds.
             from dvclive.live import Live
             from scmrepo.exceptions import SCMError
 

@@ -93,8 +93,8 @@ class _Moment:
     """Where a run is: the step to do next, and the losses since the last point of the curve."""
 
     epoch: int = 0
-    step: int = 0
-    loss_sum: float | Tensor = 0.0
+    step: int = 0  # may be one past the last: a run stopped there goes on with the validation
+    loss_sum: float | Tensor = 0.0  # a tensor once a loss was added, so that no step waits for the device
     loss_count: int = 0
 
 
@@ -131,6 +131,7 @@ class _Fit:
         self.save_every_seconds = SAVE_EVERY_SECONDS if every is None else every
         self.now = _Moment()
         points = self._restore()
+        # One process with another state would wait for ever for peers in a step that they don't do.
         if not is_same_everywhere(world, self.now.epoch, self.now.step):
             raise BikeError(f"{folder}: some processes see another state. Put it where all machines read it.")
         self.curves = Curves(job.place.live_dir if world.is_main else None, points)
@@ -142,7 +143,7 @@ class _Fit:
         with StopRequest() as stop, main_progress(self.world, self.job.title, todo, unit="steps") as bar:
             while self.now.epoch < epochs:
                 self._train_epoch(stop, bar)
-                self._end_epoch()
+                self._end_epoch()  # before the save: a state of a new epoch holds the validation of the last
                 self.now = _Moment(self.now.epoch + 1)
                 self._save()
                 if any_of(self.world, stop.requested):
@@ -155,6 +156,7 @@ class _Fit:
         every = max(1, steps // self.job.points)
         for inputs, labels in self.batches.epoch(now.epoch, now.step):
             self.updater.set_rates(now.epoch, now.step)
+            # The wish to stop travels with the labels: all processes leave after the same step, at no extra message.
             everyone, counts, stopping = _gather_labels(self.world, labels, stop.requested)
             loss = compute_gradients(self.branch, inputs, everyone, counts, self.world, self.updater.options)
             self.updater.update()
@@ -207,7 +209,6 @@ class _Fit:
             "step": now.step,
             "loss_sum": float(now.loss_sum),
             "loss_count": now.loss_count,
-            "rng": torch.get_rng_state(),
             "points": self.curves.points,
         }
         save_state(self.state_path, state)
@@ -226,7 +227,6 @@ class _Fit:
         self.updater.optimizer.load_state_dict(state["optimizer"])
         if self.updater.options.scaler is not None:
             self.updater.options.scaler.load_state_dict(state["scaler"])
-        torch.set_rng_state(state["rng"])
         self.now = _Moment(state["epoch"], state["step"], state["loss_sum"], state["loss_count"])
         log.info("going on after epoch %d, step %d", self.now.epoch, self.now.step)
         return [(step, values) for step, values in state["points"]]
@@ -242,7 +242,7 @@ def _gather_labels(world: World, labels: Tensor, stop: bool) -> tuple[Tensor, li
 
 
 def finish(job: Job, world: World) -> None:
-    """Remove the state once the result stands in its place."""
+    """Remove the state, once the result is written."""
     if job.place.state_dir is not None and world.is_main:
         discard_state(job.place.state_dir)
     wait_for_all(world)

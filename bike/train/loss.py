@@ -39,6 +39,7 @@ def contrastive_loss(
     with torch.autocast(logits.device.type, enabled=False):
         logits = logits.float()
         targets = torch.softmax(TARGET_SHARPNESS * (labels[:, None] == labels[None, :]).float(), dim=1)
+        # G is symmetric, so the same targets serve both directions.
         return (_divergence(logits, targets, kind) + _divergence(logits.T, targets, kind)) / 2
 
 
@@ -46,6 +47,7 @@ def _divergence(logits: Tensor, targets: Tensor, kind: str) -> Tensor:
     """KL(targets ‖ softmax(logits)) summed over columns, mean over rows."""
     if kind == "ds":
         logits = logits * torch.softmax(logits / DUAL_SOFTMAX_TEMPERATURE, dim=0) * len(logits)
+    # cross_entropy takes soft targets and averages over rows; less their entropy it is the divergence.
     entropy = torch.special.entr(targets).sum(1).mean()
     divergence: Tensor = cross_entropy(logits, targets) - entropy
     return divergence

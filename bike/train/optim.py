@@ -112,6 +112,7 @@ class PublishedUpdater:
             **parts, lr=settings.lr, clip_ratio=settings.clip_ratio, weight_decay=settings.weight_decay
         )
         dtype = working_type(settings.precision, device)
+        # bf16 reaches as far as fp32; of fp16 small gradients would vanish.
         scaler = GradScaler(device.type) if dtype == torch.float16 else None
         self.options = StepOptions(partial(contrastive_loss, kind=settings.loss), settings.accumulate, dtype, scaler)
 

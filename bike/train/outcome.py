@@ -55,6 +55,7 @@ def check_trainable(samples: list[Sample], place: Path | str) -> None:
 
 def validation_metrics(scores: Float[Tensor, "N K"], targets: UInt8[Tensor, "N K"]) -> dict[str, float]:
     """``val/top1`` in percent, and ``val/map`` where samples have several labels, both as evaluation reports them."""
+    # Neither keys nor class names enter the metrics.
     found = summarize(Scores([""] * len(scores), [""] * scores.shape[1], scores, targets))
     names = ("top1", "map") if bool((targets.sum(1) > 1).any()) else ("top1",)
     return {f"val/{name}": float(found[name] or 0.0) for name in names}

@@ -12,12 +12,11 @@ from torch import Tensor
 
 from bike.attributes.corpus import read_corpus, sentences_of
 from bike.checkpoint import Place, check_places, fingerprint
-from bike.distributed import World, join_world
+from bike.distributed import World, join_world, rank_part
 from bike.errors import DataError, ParamsError
 from bike.evaluate.scores import targets_of
 from bike.files import sha256
 from bike.formats.lists import read_listing
-from bike.model.encoders import Encoder
 from bike.model.formats.fetch import resolve
 from bike.model.formats.read import find_file
 from bike.model.heads import AttributeHead
@@ -69,9 +68,10 @@ def train_attributes(
     with join_world(device=place.device, threads=settings.threads) as world:
         if world.is_main:
             check_places(out, place)
-        encoder, head = _start_model(weights, settings.seed)
+        encoder = load_clip(weights).to(world.device)
+        torch.manual_seed(settings.seed)  # right before the head: what loading draws must not matter
+        head = AttributeHead(encoder.embed_dim).eval().to(world.device)
         choose_trained(encoder, vision=False, text=False)
-        encoder, head = encoder.to(world.device), head.to(world.device)
         classes = encode_sentences(encoder, class_prompts(lists[0].names, params.model.prompt))
         embedded = [encode_sentences(encoder, texts) for texts in sentences]
         branch = AttributeBranch(encoder, head, classes, embedded[0])
@@ -104,12 +104,6 @@ def train_attributes(
     return Trained(out, points if world.is_main else [])
 
 
-def _start_model(weights: Path, seed: int) -> tuple[Encoder, AttributeHead]:
-    encoder = load_clip(weights)
-    torch.manual_seed(seed)
-    return encoder, AttributeHead(encoder.embed_dim).eval()
-
-
 class _RowBatches:
     """Rows of the list in an order drawn from (seed, epoch), each process taking its part of every batch."""
 
@@ -129,10 +123,9 @@ class _RowBatches:
         """The rows and labels of this process."""
         generator = np.random.default_rng(np.random.SeedSequence(self._seed, spawn_key=(epoch,)))
         order = torch.from_numpy(generator.permutation(len(self._labels)))
-        mine = self._world.share(self._batch_size)
+        mine = rank_part(self._batch_size, self._world.rank, self._world.size)
         for step in range(first_step, len(self)):
-            start = step * self._batch_size
-            rows = order[start + mine.start : start + mine.stop]
+            rows = order[step * self._batch_size : (step + 1) * self._batch_size][mine]
             yield rows, self._labels[rows]
 
 
@@ -143,7 +136,7 @@ def _validation(
 
     @torch.no_grad()
     def validate() -> dict[str, float]:
-        scores = branch.head(branch.classes, sentences).cpu()[known]
+        scores = branch.head(branch.classes, sentences).cpu()[known]  # unscaled: the scale changes no ranking
         return validation_metrics(scores, targets[known])
 
     return validate

@@ -88,6 +88,8 @@ def train_video(
             place=place,
             fingerprint=fingerprint(
                 kind="video",
+                # Weights count by their checksum, wherever they lie; threads and parts only round differently, so a
+                # run that is short of memory may go on with more parts.
                 model=model.model_dump(exclude={"weights", "start_from"}),
                 train=settings.model_dump(exclude={"threads", "accumulate"}),
                 weights=sha256(weights),
@@ -104,7 +106,7 @@ def train_video(
             batches.close()
         if world.is_main:
             save_released(out, branch.encoder, branch.head, settings.epochs)
-        finish(job, world)
+        finish(job, world)  # after the checkpoint: a run killed between the two goes on from its state
     return Trained(out, points if world.is_main else [])
 
 
@@ -121,7 +123,7 @@ def _build_branch(
     encoder.set_checkpointing(settings.checkpointing)
     encoder, head = encoder.to(world.device), head.to(world.device)
     if settings.compile:
-        encoder.visual.compile()
+        encoder.visual.compile()  # in place: a module that torch.compile wraps has other names in checkpoints
     ids = tokenize(class_prompts(training.names, model.prompt))
     return VideoBranch(encoder, head, ids, train_text=not settings.fix_text), size
 

@@ -57,7 +57,7 @@ def compute_gradients(
     for parameter in parameters:
         parameter.grad = None
     parts = [part for part in inputs.chunk(options.parts) if len(part)]
-    keep = options.parts == 1
+    keep = options.parts == 1  # the graph of the only part is kept, which saves the second pass
     with torch.set_grad_enabled(keep), _autocast(world, options):
         outputs = [branch.embed(part) for part in parts]
     everything = gather_rows(world, _joined(outputs, branch, inputs), counts).requires_grad_()

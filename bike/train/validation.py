@@ -56,7 +56,7 @@ class Validation:
 
     def __call__(self) -> dict[str, float]:
         branch = self._branch
-        scorer = Scorer(
+        scorer = Scorer(  # a new one each time: where the text tower is trained, it encodes the captions again
             branch.encoder,
             branch.head,
             self._names,

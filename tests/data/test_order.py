@@ -1,14 +1,13 @@
-"""The order of an epoch and the parts of a batch."""
+"""The order of an epoch."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
-import numpy as np
 import pytest
 
-from bike.data.order import epoch_order, rank_part
+from bike.data.order import epoch_order
 from bike.frames.files import FolderSource
 from bike.frames.open import Frames, FrameSource
 from bike.records import Sample
@@ -56,11 +55,3 @@ def test_without_shards_a_window_is_the_whole_list(tmp_path: Path) -> None:
     source = FolderSource(tmp_path, samples(9))
     orders = [epoch_order(samples(9), source, seed=3, epoch=2, window=window).tolist() for window in (None, 1, 4)]
     assert orders[0] == orders[1] == orders[2] != list(range(9))
-
-
-def test_parts_of_ranks_make_up_a_batch() -> None:
-    rows = np.arange(11)
-    for world_size in (1, 2, 3, 4, 11):
-        parts = [rank_part(rows, rank, world_size) for rank in range(world_size)]
-        assert np.concatenate(parts).tolist() == rows.tolist()
-        assert max(map(len, parts)) - min(map(len, parts)) <= 1

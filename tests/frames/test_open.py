@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 import shutil
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -71,11 +72,13 @@ def test_folders_of_keys_and_addresses_are_found(
     server.close()
 
 
-def test_files_and_folders_of_videos_are_found(tmp_path: Path) -> None:
+def test_folders_and_tars_of_videos_are_found(tmp_path: Path) -> None:
     sample = Sample("a", "a", "some class/a.mp4", (0,), 1)
     (tmp_path / "some class").mkdir()
     (tmp_path / "some class/a.mp4").write_bytes(b"not looked into")
-    for place in (tmp_path, tmp_path / "some class/a.mp4"):
+    with tarfile.open(tmp_path / "videos.tar", "w") as tar:
+        tar.add(tmp_path / "some class/a.mp4", sample.path)
+    for place in (tmp_path, tmp_path / "videos.tar", tmp_path / "some class/a.mp4"):
         assert type(open_source(place, [sample])) is VideoSource
 
 

@@ -80,15 +80,6 @@ def test_each_shard_is_fetched_once(server: Server, data: Data, tmp_path: Path) 
     assert not list(tmp_path.glob("*.part"))
 
 
-def test_open_source_takes_addresses(
-    server: Server, data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("BIKE_SHARD_CACHE", str(tmp_path))
-    source = open_source(Path(server.url), data.samples)
-    assert isinstance(source, RemoteShardSource)
-    assert frame_numbers(source.read(data.samples[3].video, [2])) == [2]
-
-
 @pytest.mark.parametrize("fault", ["503", "cut", "other bytes"])
 def test_a_server_that_fails_now_and_then(server: Server, data: Data, tmp_path: Path, fault: str) -> None:
     server.fault = lambda name, number: fault if number == 0 and name != "manifest.json" else None

@@ -167,13 +167,6 @@ def test_broken_and_missing_videos_are_named(root: Path, samples: list[Sample], 
         list(evaluation_batches(samples[:1], source, **VIEWS))
 
 
-def test_open_source_finds_videos(root: Path, samples: list[Sample]) -> None:
-    for place in (root / "media", root / "videos.tar"):
-        source = open_source(place, samples)
-        assert isinstance(source, VideoSource)
-        assert source.num_frames(samples[2].video) == 21
-
-
 def test_frame_folders_of_an_extraction_do_as_well(root: Path, samples: list[Sample], tmp_path: Path) -> None:
     extract_videos(root / "media", tmp_path / "frames", options=Extract(short_side=64), jobs=1, layout="folders")
     packs = PackSource(root / "frames")

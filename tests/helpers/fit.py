@@ -26,6 +26,7 @@ from bike.distributed import (
     gather_rows,
     is_same_everywhere,
     join_world,
+    rank_part,
     wait_for_all,
 )
 from bike.errors import DataError
@@ -88,10 +89,10 @@ def gradients_of(kind: str, rows: int, world: World, options: StepOptions) -> di
     train_text = kind == "text"
     branch = tiny_attribute_branch(rows) if kind == "attributes" else tiny_video_branch(train_text=train_text)
     inputs, labels = batch_of(rows, kind)
-    counts = [len(replace(world, rank=rank).share(rows)) for rank in range(world.size)]
-    mine = world.share(rows)
-    labels = gather_rows(world, labels[mine.start : mine.stop], counts)
-    loss = compute_gradients(branch, inputs[mine.start : mine.stop], labels, counts, world, options)
+    counts = [len(labels[rank_part(rows, rank, world.size)]) for rank in range(world.size)]
+    mine = rank_part(rows, world.rank, world.size)
+    labels = gather_rows(world, labels[mine], counts)
+    loss = compute_gradients(branch, inputs[mine], labels, counts, world, options)
     found = {str(number): p.grad for number, p in enumerate(trained_parameters(branch)) if p.grad is not None}
     return {"loss": loss, **found}
 

@@ -202,22 +202,9 @@ def test_a_state_of_another_job_is_left_aside(tmp_path: Path, monkeypatch: pytes
     assert (tmp_path / "resumed.safetensors").read_bytes() == (tmp_path / "fresh.safetensors").read_bytes()
 
 
-def test_a_damaged_state_is_named(tmp_path: Path) -> None:
-    (tmp_path / "state").mkdir()
-    (tmp_path / "state" / "state.pt").write_bytes(b"nothing")
-    with pytest.raises(BikeError, match=r"state\.pt: not a saved state"):
-        pretrain_clip(tmp_path / "clip.safetensors", TINY, place=Place(state_dir=tmp_path / "state"))
-
-
 def test_a_loss_that_is_no_number_is_one_line(tmp_path: Path) -> None:
     with pytest.raises(BikeError, match=r"no longer a number.*Lower pretrain.lr"):
         pretrain_clip(tmp_path / "clip.safetensors", TINY.model_copy(update={"lr": 1e30, "warmup_steps": 0}))
-
-
-def test_threads_are_put_back(tmp_path: Path) -> None:
-    before = torch.get_num_threads()
-    pretrain_clip(tmp_path / "clip.safetensors", TINY.model_copy(update={"threads": before + 1, "steps": 1}))
-    assert torch.get_num_threads() == before
 
 
 def test_the_command_pretrains(tmp_path: Path) -> None:

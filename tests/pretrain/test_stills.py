@@ -13,26 +13,16 @@ from bike.demo.scenes import CLASS_NAMES, PAIRS, Shape
 from bike.pretrain.stills import TEMPLATES, Stills, render_stills
 from bike.text.tokenizer import tokenize
 
-MOTIONS = {
-    *("rolling", "climbing", "sinking", "growing", "shrinking", "joining", "splitting", "meeting", "driving"),
-    *("filling", "draining", "swinging", "falling", "moving", "opening", "closing", "rising", "parting", "until"),
-    *("roll", "climb", "sink", "grow", "shrink", "join", "split", "meet", "drive", "fill", "drain", "swing", "fall"),
-    *(
-        "move",
-        "rise",
-        "part",
-        "rolls",
-        "climbs",
-        "into",
-        "becoming",
-        "becomes",
-        "up",
-        "down",
-        "then",
-        "before",
-        "after",
-    ),
-}
+MOTIONS = set(
+    re.findall(
+        "[a-z]+",
+        """
+    rolling climbing sinking growing shrinking joining splitting meeting driving filling draining swinging falling
+    moving opening closing rising parting until roll climb sink grow shrink join split meet drive fill drain swing
+    fall move rise part rolls climbs into becoming becomes up down then before after
+        """,
+    )
+)
 ALLOWED = {"close up", "very close up"}  # a place, as in "two cars close up"
 LEXICON = ROOT / "lists" / "demo-lexicon.txt"
 

@@ -296,16 +296,6 @@ def test_several_labels(data: DataSet, tmp_path: Path, caplog: pytest.LogCapture
     for path in (data.train, data.val):
         lists[path] = tmp_path / path.name
         write_list(lists[path], [replace(sample, labels=every) for sample in read_list(path)])
-    params = load_params(data.params)
-    done = train_video(
-        params,
-        train_list=lists[data.train],
-        train_frames=data.frames,
-        labels=data.labels,
-        out=tmp_path / "a.pt",
-        val_list=lists[data.val],
-        val_frames=data.frames,
-        place=CPU,
-    )
+    done = train(data, train_list=lists[data.train], val_list=lists[data.val], out=tmp_path / "a.pt")
     assert "12 of 12 samples have several labels" in caplog.text
     assert (done.latest("val/top1"), done.latest("val/map")) == (100.0, 100.0)
