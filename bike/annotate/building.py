@@ -54,7 +54,7 @@ def build_lists(annotations: Annotations, media: Media, table: ClassTable, audit
         audit.notes.append(
             f"{len(builder.other_counts)} videos have another number of frames than the annotation says."
         )
-    builder.add_unannotated(matches.used())  # only now: a video may be annotated in one fold and not in another
+    builder.add_unannotated(matches.used())  # over all folds: a video may be in one and not in another
     return lists, list(builder.unannotated.values())
 
 
@@ -97,7 +97,7 @@ class _Builder:
                 continue
             times = WHOLE
             if entry.start_seconds is not None:
-                numbers[record.key] += 1  # dropped parts count, so that keys don't depend on policies
+                numbers[record.key] += 1  # before times are checked: a dropped part renames no other
                 inside = self._times(entry, record, place)
                 if inside is None:
                     continue
@@ -194,7 +194,7 @@ class _Builder:
         start, end = entry.start_seconds or 0.0, math.inf if entry.end_seconds is None else entry.end_seconds
         fps = record.fps or self.annotations.fps or (record.frames / entry.seconds if entry.seconds > 0 else 0.0)
         length = record.frames / fps if fps and record.frames else entry.seconds or math.inf
-        # Annotators' durations are rounded: what ends less than a frame past the end is no finding.
+        # Annotated times are rounded: what ends less than a frame past the end is no finding.
         slack = 1 / fps if fps else 0.04
         if start < 0 or (end > length + slack and end < math.inf) or end <= start or start >= length:
             detail = f"{start:g} to {end:g} s of {length:.2f} s"

@@ -127,7 +127,7 @@ def _repeat(samples: list[Sample], length: int) -> list[Sample]:
     while len(repeated) < length:
         round_number += 1
         for sample in samples[: length - len(repeated)]:
-            key = f"{sample.key}-r{round_number}"  # keys are unique in a list, and a loader tells rows apart by them
+            key = f"{sample.key}-r{round_number}"  # keys are unique in a list
             while key in taken:
                 key += "-x"
             taken.add(key)

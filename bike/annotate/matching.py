@@ -104,6 +104,7 @@ class _NameIndex:
             return group
         wanted = _folders(folder, self.folded)[::-1]
         ended: list[int] = []
+        # Videos whose folders end at this depth stay candidates: the shorter path decides.
         for depth, name in enumerate(wanted):
             if len(group) <= _FEW:
                 break
@@ -161,7 +162,7 @@ def _choose(
     if len(candidates) == 1 and (any_folder or not folder):
         return candidates
     wanted = _folders(folder, folded)
-    best, chosen = -1, []
+    best, chosen = -1, []  # -1 is a contradiction, so only 0 and more are accepted
     for index in candidates:
         shared = _shared_folders(wanted, _folders(records[index].path.rpartition("/")[0], folded))
         if shared > best:

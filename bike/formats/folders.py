@@ -40,7 +40,7 @@ def order_frames(names: Iterable[str]) -> list[str]:
         raise DataError("no frames. Names that end in a number are read, such as img_00001.jpg.")
     if len(stems) > 1:
         raise DataError(f"frames of several numberings ({', '.join(sorted(stems)[:3])}). Keep one.")
-    # A gap would shift every later frame in time, and a copy that was cut short looks just like this.
+    # A gap would shift every later frame in time.
     last = max(frames)
     missing = next((number for number in range(0 if 0 in frames else 1, last) if number not in frames), None)
     if missing is not None:

@@ -102,6 +102,7 @@ def write_shards(
     shards = plan_shards(videos, int(max_size_mb * 1e6))
     options = {"payload": payload, "frames_per_video": frames_per_video, "max_size_mb": float(max_size_mb)}
     destination = Path(destination)
+    # Planned before the lock: mistakes in the list end the run without a folder being made.
     with locked(ensure_dir(destination), "writing shards"):
         _check_ours(destination)
         planned = {shard.name: _inputs_checksum(shard, options, class_names) for shard in shards}
@@ -114,6 +115,7 @@ def write_shards(
             packed = [
                 ShardJob(shard, str(destination), planned[shard.name], class_names, frames_per_video) for shard in todo
             ]
+            # The notes of shards that were written stay when one fails, so the next run goes on from there.
             try:
                 _write_all(packed, jobs)
             finally:
@@ -258,6 +260,7 @@ def _complete(folder: Path, shards: Sequence[Shard], options: dict[str, Any]) ->
             listed.append(work)
 
     write_table(folder / INDEX_NAME, INDEX_COLUMNS, rows())
+    # Before the manifest: it must never lie beside shards that it does not list.
     _clean(folder, {shard.name for shard in shards})
     totals = {name: sum(shard[name] for shard in listed) for name in ("videos", "samples", "bytes")}
     index = {"name": INDEX_NAME, "bytes": _size(folder / INDEX_NAME), "sha256": sha256(folder / INDEX_NAME)}

@@ -86,7 +86,7 @@ def _weigh(
         raise DataError(f"{source}: {size} bytes, the manifest says {record.bytes}.")
     if frames_per_video is not None and record.frames > frames_per_video:
         size = size * frames_per_video // record.frames
-    # Never too little: JSON escapes a letter by six characters, offsets have ten at most; 4096 are headers and padding.
+    # Rather too much: JSON may escape a letter by six characters, an offset takes up to ten; 4096 for tar headers.
     rows = sum(120 + len(sample.key) + 8 * len(sample.labels) for sample in samples)
     described = 600 + len(record.path) * 6 + 10 * record.frames + rows
     own = tuple(_sharing(sample, record) for sample in sorted(samples, key=lambda sample: sample.key))
@@ -133,6 +133,7 @@ def _place(record: VideoRecord, frames: Path, files: dict[str, FoundVideo] | Non
         if found is None or found.problem:
             raise DataError(f"{record.path}: {found.problem if found else 'not among the source videos'}.")
         return found.file
+    # With a manifest the key says where frames lie; without one it is a published layout, in which the path does.
     pack = frames / f"{record.key}{PACK_SUFFIX}"
     if packs or pack.is_file():
         folder = frames / record.key  # of an extraction with folders as its layout

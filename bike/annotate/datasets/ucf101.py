@@ -27,7 +27,7 @@ def read_ucf101(source: Path, options: ReadOptions) -> Annotations:
     for fold, number in chosen_folds(options):
         lists = {split: source / f"{split}list{number:02d}.txt" for split in ("train", "test")}
         present = {split: path for split, path in lists.items() if path.is_file()}
-        if present or options.fold:
+        if present or options.fold:  # of three splits one may be absent; of the one asked for, it is noted
             notes += [f"{path.name} is not there." for path in lists.values() if not path.is_file()]
             folds[fold] = [entry for split, path in present.items() for entry in _read_list(path, split, table)]
     if not any(folds.values()):
