@@ -65,7 +65,7 @@ def read_shard_manifest(folder: Path, *, source: str | None = None) -> dict[str,
     if path.stat().st_size > LARGEST_MANIFEST_BYTES:
         raise DataError(f"{path}: {path.stat().st_size} bytes; no manifest is that large. {_REMEDY}")
     try:
-        return check_manifest(read_json(path), source or str(path))
+        return _check_manifest(read_json(path), source or str(path))
     except RecursionError:  # a megabyte of `[`
         raise DataError(f"{source or path}: nested too deeply. {_REMEDY}") from None
     except DataError:
@@ -74,12 +74,7 @@ def read_shard_manifest(folder: Path, *, source: str | None = None) -> dict[str,
         raise DataError(str(error).replace(str(path), source or str(path))) from error
 
 
-def check_manifest(content: Any, source: str) -> dict[str, Any]:
-    """Check the form of a shard manifest; ``source`` names it in errors.
-
-    Raises:
-        DataError: something is missing, of another type, or unsafe (a shard's name with a path in it).
-    """
+def _check_manifest(content: Any, source: str) -> dict[str, Any]:
     try:
         if content["format"] != FORMAT:
             raise DataError(f"{source}: format {content['format']!r:.60} is not {FORMAT!r}. {_REMEDY}")
