@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, locks, checksums, and safe names."""
+"""Files that appear whole or not at all, locks, checksums, and text of unknown origin."""
 
 from __future__ import annotations
 
@@ -38,16 +38,18 @@ def atomic_write(path: Path | str, mode: str = "wb") -> Iterator[IO[Any]]:
     temporary: str | None = None
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
+        # In the same folder: a rename is atomic only within a file system.
         descriptor, temporary = tempfile.mkstemp(prefix=".bike-", suffix=".part", dir=path.parent)
         with os.fdopen(descriptor, mode, _BUFFER_BYTES, **text) as file:  # type: ignore[call-overload]
             yield file
+        # mkstemp gives the owner alone access; others in a shared folder expect what open() would have given.
         os.chmod(temporary, 0o666 & ~current_umask())
         os.replace(temporary, path)
     except OSError as error:
         raise unwritable(path, error) from error
     finally:
         if temporary is not None:
-            with suppress(OSError):
+            with suppress(OSError):  # renamed already
                 os.unlink(temporary)
 
 
@@ -128,15 +130,17 @@ def read_json(path: Path | str) -> Any:
         raise BikeError(f"{path}: not valid JSON (line {error.lineno}: {error.msg}). Write the file again.") from error
 
 
-def read_text(path: Path | str) -> str:
-    """Read UTF-8 text (a byte order mark is dropped).
+def read_text(path: Path | str, *, exact: bool = False) -> str:
+    """Read UTF-8 text; ``exact`` keeps line ends as they are, and a byte order mark, which is dropped otherwise.
 
     Raises:
         BikeError: the file is missing, unreadable or not UTF-8.
     """
     path = existing_file(path)
+    encoding, newline = ("utf-8", "") if exact else ("utf-8-sig", None)
     try:
-        return path.read_text(encoding="utf-8-sig")
+        with path.open(encoding=encoding, newline=newline) as file:
+            return file.read()
     except UnicodeDecodeError as error:
         raise BikeError(f"{path}: not UTF-8 text (byte {error.start}). Is it the right file?") from error
     except OSError as error:
@@ -175,12 +179,7 @@ def write_between(path: Path | str, start: str, end: str, block: str) -> bool:
 
 
 def _split_at_marks(path: Path | str, start: str, end: str) -> tuple[str, str, str]:
-    try:
-        text = read_regular(existing_file(path)).decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise BikeError(f"{path}: not UTF-8 text (byte {error.start}). Is it the right file?") from error
-    except OSError as error:
-        raise unreadable(path, error) from error
+    text = read_text(path, exact=True)
     counts = text.count(start), text.count(end)
     if counts != (1, 1) or text.index(start) > text.index(end):
         raise BikeError(
@@ -198,6 +197,7 @@ def open_regular(path: Path | str) -> int:
     Raises:
         OSError: as ``os.open``; or it is no plain file.
     """
+    # Not to block: opening a pipe would wait for its writer before its kind can be asked for.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         os.close(descriptor)

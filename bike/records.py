@@ -64,6 +64,7 @@ class Sample:
     end_seconds: float | None = None
 
 
+# Files of packs and members of tars are named by keys: nothing in them can lead out of a folder.
 KEY = re.compile(r"[A-Za-z0-9_-]{1,200}", re.ASCII)
 MANIFEST_COLUMNS = tuple(field.name for field in fields(VideoRecord))
 LIST_COLUMNS = ("key", "video", "path", "label", "frames", "start_seconds", "end_seconds")
@@ -84,7 +85,7 @@ def read_manifest(path: Path | str) -> list[VideoRecord]:
     table = read_table(path, MANIFEST_COLUMNS[:4], MANIFEST_COLUMNS[4:])
     for line, key, source, status, frames, fps, width, height, seconds, size, error in table.itertuples(name=None):
         try:
-            rate = float(fps or 0)
+            rate = float(fps or 0)  # rejected videos have empty fields
             if not KEY.fullmatch(key) or not 0 <= rate < math.inf or not 0 <= int(frames or 0) < 1 << 31:
                 raise ValueError
             records.append(
@@ -117,6 +118,7 @@ def write_list(path: Path | str, samples: Iterable[Sample]) -> None:
             sample.path,
             " ".join(map(str, sample.labels)),
             sample.frames,
+            # As floats, so that whole seconds of an integer look the same: 5.0, never 5.
             None if sample.start_seconds is None else float(sample.start_seconds),
             None if sample.end_seconds is None else float(sample.end_seconds),
         )
@@ -143,10 +145,13 @@ def read_list(path: Path | str) -> list[Sample]:
             labels = tuple(map(int, words.split()))
             if any(label < 0 for label in labels):
                 raise ValueError
-            times = [float(text) if text else None for text in (start, end)]
-            if (start or end) and not _is_span(*times):
+            first, last = (float(text) if text else None for text in (start, end))
+            # Comparisons with NaN are false, so each is written to be true for what is allowed.
+            if first is not None and not -math.inf < first < math.inf:
                 raise ValueError
-            samples.append(Sample(key, video or key, source or key, labels, int(frames), *times))
+            if last is not None and not (first or 0.0) <= last < math.inf:
+                raise ValueError
+            samples.append(Sample(key, video or key, source or key, labels, int(frames), first, last))
         except ValueError:
             bad.append(f"line {line}")
     if bad:
@@ -157,12 +162,6 @@ def read_list(path: Path | str) -> list[Sample]:
 def write_labels(path: Path | str, names: Sequence[str]) -> None:
     """Write class names as ``id,name``, ids counted from 0."""
     write_table(path, ("id", "name"), enumerate(names))
-
-
-def _is_span(start: float | None, end: float | None) -> bool:
-    """Whether two times can be the start and end of a part of a video."""
-    first, last = 0.0 if start is None else start, math.inf if end is None else end
-    return math.isfinite(first) and (end is None or math.isfinite(last)) and first <= last
 
 
 def labels_of(listing: Path, labels: Path | None) -> Path:

@@ -71,14 +71,14 @@ def read_table(
         shown = [f"line {line} ends before column {header[last]!r}" for line in lines[bad]]
         raise DataError(f"{path}: {first_few(shown)}. Complete them.")
     table = pd.DataFrame(index=lines)
-    if header:
+    if header:  # pandas refuses an empty file
         table = pd.read_csv(
             io.BytesIO(raw),
             sep=separator,
             header=0,
-            names=range(len(header)),
+            names=range(len(header)),  # by position: a header may name a column twice
             usecols=sorted({place for place in places if place < len(header)}),  # the others need no memory
-            index_col=False,
+            index_col=False,  # otherwise a row with one field more than the header would shift the columns
             dtype=object,
             na_filter=False,  # `nan` and `NA` are names like others
             skip_blank_lines=False,  # so that rows and lines go together
@@ -124,11 +124,13 @@ def _shape(raw: bytes, path: Path | str, separator: str) -> tuple[list[str], NDA
     """
     rows = _rows(raw, path, separator)
     _, header = next(rows, (0, []))
+    # Numbers alone: lists of rows would take several times the memory of the file.
     shape = np.fromiter((number for line, row in rows for number in (line, len(row))), np.int64)
     return header, shape[::2], shape[1::2]
 
 
 def _rows(raw: bytes, path: Path | str, separator: str) -> Iterator[tuple[int, list[str]]]:
+    # No translation of line ends (`newline=""`): those in quoted fields belong to the data.
     text = io.TextIOWrapper(io.BytesIO(raw), "utf-8-sig", "surrogateescape", newline="")
     reader = csv.reader(text, delimiter=separator, strict=True)
     try:

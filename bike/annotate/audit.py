@@ -92,7 +92,9 @@ class Audit:
         if not errors:
             return
         problems = [
-            one_line(f"{row.finding} {row.path or row.label}"[:200] + f" ({row.detail})"[:200]) for row in errors
+            # Cut, since paths and labels are as long as a stranger's file likes.
+            one_line(f"{row.finding} {row.path or row.label}"[:200] + f" ({row.detail})"[:200])
+            for row in errors
         ]
         kinds = ", ".join(sorted({row.finding for row in errors}))
         raise DataError(

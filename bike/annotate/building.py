@@ -54,7 +54,7 @@ def build_lists(annotations: Annotations, media: Media, table: ClassTable, audit
         audit.notes.append(
             f"{len(builder.other_counts)} videos have another number of frames than the annotation says."
         )
-    builder.add_unannotated(matches.used())
+    builder.add_unannotated(matches.used())  # over all folds: a video may be in one and not in another
     return lists, list(builder.unannotated.values())
 
 
@@ -76,6 +76,7 @@ class _Builder:
         lists: dict[str, list[Sample]] = {split: [] for split in SPLITS}
         places = {split: f"{fold}/{split}" if fold else split for split in SPLITS}
         known = self.media.records
+        # Looked up once for the fold: there are hundreds of thousands of entries, most of them without a finding.
         missing = self._stand_ins(entries)
         index_of = self.matches.index
         odd = self.matches.spelling.keys() | self.matches.others.keys()
@@ -84,7 +85,7 @@ class _Builder:
         numbers: dict[str, int] = defaultdict(int)
         keys: set[str] = set()
         for entry in entries:
-            if not entry.split:
+            if not entry.split:  # annotated, but in no list: its video is not a finding
                 continue
             path, place = entry.path, places[entry.split]
             index = index_of.get(path)
@@ -96,7 +97,7 @@ class _Builder:
                 continue
             times = WHOLE
             if entry.start_seconds is not None:
-                numbers[record.key] += 1
+                numbers[record.key] += 1  # before times are checked: a dropped part renames no other
                 inside = self._times(entry, record, place)
                 if inside is None:
                     continue
@@ -105,6 +106,7 @@ class _Builder:
                 if self.audit.add("unannotated", place, path, "", "no label"):
                     self.unannotated[record.key] = Sample(record.key, record.key, record.path, (), record.frames)
                 continue
+            # Times as annotated, not as moved: two parts that end past the video's end are still two.
             identity: object = record.path
             if times is not WHOLE:
                 identity = (record.path, entry.start_seconds, entry.end_seconds, labels)
@@ -118,7 +120,7 @@ class _Builder:
             key = record.key
             if times is not WHOLE or key in keys:
                 key = f"{key}-{numbers[key]}"
-            while key in keys:
+            while key in keys:  # `a-1.mp4` has the key that the first part of `a.mp4` would get
                 key += "-x"
             keys.add(key)
             lists[entry.split].append(Sample(key, record.key, record.path, labels, record.frames, *times))
@@ -134,7 +136,7 @@ class _Builder:
                     self.unannotated[record.key] = Sample(record.key, record.key, record.path, (), record.frames)
 
     def _stand_ins(self, entries: Sequence[Entry]) -> dict[str, VideoRecord]:
-        """Annotated path -> a record that stands for the video that is not there."""
+        """Annotated path -> a record that stands for the missing video."""
         missing = {entry.path: entry.frames for entry in entries if entry.path not in self.matches.index}
         keys = video_keys(list(missing))
         return {
@@ -192,6 +194,7 @@ class _Builder:
         start, end = entry.start_seconds or 0.0, math.inf if entry.end_seconds is None else entry.end_seconds
         fps = record.fps or self.annotations.fps or (record.frames / entry.seconds if entry.seconds > 0 else 0.0)
         length = record.frames / fps if fps and record.frames else entry.seconds or math.inf
+        # Annotated times are rounded: what ends less than a frame past the end is no finding.
         slack = 1 / fps if fps else 0.04
         if start < 0 or (end > length + slack and end < math.inf) or end <= start or start >= length:
             detail = f"{start:g} to {end:g} s of {length:.2f} s"

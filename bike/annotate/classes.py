@@ -33,16 +33,23 @@ def fold(text: str) -> str:
     Separators between digits stay (``1_12`` is not ``11_2``), and so does a sign.
     """
     folded = unicodedata.normalize("NFC", text).casefold()
+    # A mark that no name can hold keeps digits apart until the other separators are gone.
     folded = re.sub(r"(?<=\d)[\s_-]+(?=\d)", "\0", folded)
     return re.sub(r"(?!^-\d)[\s_-]+", "", folded) or text
 
 
 class ClassTable:
-    """Published class names in order of their ids, and lookup by name, variant or id."""
+    """Published class names in order of their ids, and lookup by name, variant or id.
+
+    Args:
+        names: all names; an empty one for an id without a name.
+        variants: another spelling and the name it stands for.
+    """
 
     def __init__(self, names: Sequence[str], variants: Iterable[tuple[str, str]] = ()) -> None:
         self.names = list(names)
         self._ids: dict[str, int] = {name: index for index, name in enumerate(self.names)}
+        # Two names that differ only in separators are both classes: then only the exact spelling finds them.
         folds = Counter(fold(name) for name in self.names)
         self._folded = {fold(name): index for index, name in enumerate(self.names) if folds[fold(name)] == 1}
         self._variants = {variant: self._ids[name] for variant, name in variants}
@@ -85,7 +92,7 @@ def derive_classes(labels: Iterable[str | int]) -> ClassTable:
     """
     counts = Counter(label for label in labels if isinstance(label, str))
     groups: dict[str, list[str]] = defaultdict(list)
-    for name in sorted(counts, key=lambda name: (-counts[name], name)):
+    for name in sorted(counts, key=lambda name: (-counts[name], name)):  # so the commonest leads its group
         groups[fold(name)].append(name)
     names = sorted(group[0] for group in groups.values())
     return ClassTable(names, [(variant, group[0]) for group in groups.values() for variant in group[1:]])
@@ -109,11 +116,6 @@ def clean_class_name(name: str, where: str) -> str:
     return name
 
 
-def read_class_names(path: Path | str) -> list[str]:
-    """Published class names in order of their ids, see :func:`read_class_file`."""
-    return read_class_file(path)[0]
-
-
 def read_class_file(path: Path | str) -> tuple[list[str], list[str] | None]:
     """Class names in order of their ids, from a CSV ``id,name[,published]`` or a text file with one name a line.
 
@@ -128,31 +130,43 @@ def read_class_file(path: Path | str) -> tuple[list[str], list[str] | None]:
     if not {"id", "name"} <= header:
         if Path(path).suffix.lower() == ".csv" and len(header) > 1:
             raise DataError(f"{path}: columns id and name are needed. A list of names alone is a .txt, one a line.")
-        return _in_order([(line, str(index), text) for index, (line, text) in enumerate(lines)], path), None
+        return names_by_id(((f"line {line}", str(index), text) for index, (line, text) in enumerate(lines)), path), None
     table = Table(path, any_case=True)
     number, name = table.index("id"), table.index("name")
-    rows = list(table.rows())
-    names = _in_order([(line, row[number], row[name]) for line, row in rows], path)
+    rows = [(f"line {line}", row) for line, row in table.rows()]
+    names = names_by_id(((where, row[number], row[name]) for where, row in rows), path)
     if "published" not in table.columns:
         return names, None
     published = table.index("published")
-    return _in_order([(line, row[number], row[published] or row[name]) for line, row in rows], path), names
+    return names_by_id(((where, row[number], row[published] or row[name]) for where, row in rows), path), names
 
 
-def _in_order(rows: Iterable[tuple[int, str, str]], path: Path | str) -> list[str]:
+def names_by_id(rows: Iterable[tuple[str, str, str]], path: Path | str, *, first: int = 0) -> list[str]:
+    """Class names in order of their ids.
+
+    Args:
+        rows: where it is said (``line 3``), an id, and its name; in any order.
+        path: the file, for errors.
+        first: the lowest id.
+
+    Raises:
+        DataError: ids with a gap or repetition, a duplicate name, or no names at all.
+    """
     names: dict[int, str] = {}
     bad = []
-    for line, word, name in rows:
+    for where, word, name in rows:
+        # `²` is a digit to Python and no number to int(); longer ones than any data set has would take long to convert.
         index = int(word) if word.isascii() and word.strip().isdigit() and len(word) < 10 else -1
         if index < 0 or index in names:
-            bad.append(f"line {line} (id {one_line(word)[:40]!r})")
+            bad.append(f"{where} (id {one_line(word)[:40]!r})")
         else:
-            names[index] = clean_class_name(name, f"{path}: line {line}")
+            names[index] = clean_class_name(name, f"{path}: {where}")
+    remedy = f"Number the classes from {first}."
     if bad:
-        raise DataError(f"{path}: ids that are no integers or duplicates: {first_few(bad)}. Number the classes from 0.")
-    if sorted(names) != list(range(len(names))):
-        raise DataError(f"{path}: ids must run from 0 without a gap (got {len(names)} ids). Number the classes again.")
-    return distinct_names([names[index] for index in range(len(names))], path)
+        raise DataError(f"{path}: ids that are no integers or duplicates: {first_few(bad)}. {remedy}")
+    if sorted(names) != list(range(first, first + len(names))):
+        raise DataError(f"{path}: ids must run from {first} without a gap (got {len(names)} ids). {remedy}")
+    return distinct_names([names[index] for index in sorted(names)], path)
 
 
 def distinct_names(names: list[str], path: Path | str) -> list[str]:

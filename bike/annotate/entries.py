@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -119,11 +119,6 @@ def split_of_name(name: str) -> str:
     """``train``, ``val`` or ``test`` where a file's name speaks of it, best at the start of a word; or empty."""
     words = re.findall(r"(?<![a-z])(train|val|test)", name.lower()) or re.findall(r"train|val|test", name.lower())
     return str(words[-1]) if words else ""
-
-
-def count_entries(folds: Mapping[str, Sequence[Entry]]) -> int:
-    """Entries over all folds."""
-    return sum(len(entries) for entries in folds.values())
 
 
 def chosen_folds(options: ReadOptions) -> list[tuple[str, int]]:

@@ -52,6 +52,7 @@ def choose_shots(
     if few:
         named = [f"{_name(label, names)} has {len(groups[label])}" for label in few]
         raise DataError(f"few-shot: {shots} videos of each class are needed: {first_few(named)}. Ask for fewer shots.")
+    # By video, then one sample of each: K parts of a single video would be one shot, not K.
     chosen: set[str] = set()
     for label in labels:
         videos = sorted(groups[label], key=lambda video: _rank(seed, video))[:shots]
@@ -98,6 +99,7 @@ def write_few_shot(
 
 def _write_lines(published: Path, out: Path, full: Sequence[Sample], chosen: Sequence[Sample]) -> None:
     """Write the lines of a published list that mean the chosen samples; nothing where it is not that of ``full``."""
+    # The list's own lines rather than new ones: they may name frame folders by key, or video files.
     lines = [text for _, text in read_lines(published)] if published.is_file() else []
     labels = [",".join(map(str, sample.labels)) or "-1" for sample in full]
     if len(lines) != len(full) or any(line.split()[-1:] != [ids] for line, ids in zip(lines, labels, strict=True)):
@@ -125,7 +127,7 @@ def _repeat(samples: list[Sample], length: int) -> list[Sample]:
     while len(repeated) < length:
         round_number += 1
         for sample in samples[: length - len(repeated)]:
-            key = f"{sample.key}-r{round_number}"
+            key = f"{sample.key}-r{round_number}"  # keys are unique in a list
             while key in taken:
                 key += "-x"
             taken.add(key)

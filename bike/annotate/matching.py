@@ -51,6 +51,7 @@ def match_entries(
     matches = Matches()
     by_path: dict[str, int] = {}
     for index, record in enumerate(records):
+        # A manifest of two extractions may have a video twice, rejected and accepted.
         if record.path not in by_path or records[by_path[record.path]].status != "ok":
             by_path[record.path] = index
     by_stem = _NameIndex(records, range(len(records)))
@@ -59,7 +60,7 @@ def match_entries(
         path = entry.path
         if path in matches.index or path in waiting:
             continue
-        if ".." in path and leads_out(path):
+        if ".." in path and leads_out(path):  # `..` is looked for first since that is quick, for every entry
             waiting[path] = entry
         elif path in by_path:
             matches.index[path] = by_path[path]
@@ -69,6 +70,7 @@ def match_entries(
         by_key = {record.key: index for index, record in enumerate(records)}
         matches.index.update({path: by_key[path] for path in waiting if path in by_key})
         waiting = {path: entry for path, entry in waiting.items() if path not in by_key}
+    # Last, among videos that nothing else means: a fuzzy match never takes a video from an exact one.
     if waiting and fold_names:
         _match_folded(waiting.values(), records, matches, by_name)
     return matches
@@ -98,10 +100,11 @@ class _NameIndex:
     def candidates(self, stem: str, folder: str) -> list[int]:
         """Videos of this name, without most of those whose folders can't be the end of ``folder``, or the reverse."""
         group = self._groups.get(stem, [])
-        if len(group) <= _FEW:
+        if len(group) <= _FEW:  # otherwise `<id>/video.mp4` would compare every entry with every video
             return group
         wanted = _folders(folder, self.folded)[::-1]
         ended: list[int] = []
+        # Videos whose folders end at this depth stay candidates: the shorter path decides.
         for depth, name in enumerate(wanted):
             if len(group) <= _FEW:
                 break
@@ -133,6 +136,7 @@ def _find(entry: Entry, records: Sequence[VideoRecord], by_stem: _NameIndex, by_
 
 def _match_folded(waiting: Iterable[Entry], records: Sequence[VideoRecord], matches: Matches, by_name: bool) -> None:
     used = matches.used()
+    # Names are folded here and not for all videos before, since most data sets never come here.
     by_stem = _NameIndex(records, (index for index in range(len(records)) if index not in used), folded=True)
     for entry in waiting:
         folder, _, name = entry.path.rpartition("/")
@@ -158,7 +162,7 @@ def _choose(
     if len(candidates) == 1 and (any_folder or not folder):
         return candidates
     wanted = _folders(folder, folded)
-    best, chosen = -1, []
+    best, chosen = -1, []  # -1 is a contradiction, so only 0 and more are accepted
     for index in candidates:
         shared = _shared_folders(wanted, _folders(records[index].path.rpartition("/")[0], folded))
         if shared > best:

@@ -9,7 +9,7 @@ from typing import Literal
 
 from bike.errors import DataError
 from bike.files import existing_dir
-from bike.formats.folders import frame_folder_record, is_frame
+from bike.formats.folders import is_frame, order_frames
 from bike.names import is_video, video_keys
 from bike.records import VideoRecord, read_manifest
 
@@ -20,16 +20,14 @@ class Media:
 
     Attributes:
         records: one for each video; ``frames`` is 0 and ``fps`` 0 where they are not known without decoding.
-        kind: ``packs`` (a manifest), ``videos`` (files, frames not counted), ``frames`` (folders of
-            JPEGs) or ``none`` (lists are made without looking).
-        place: where they were found, for messages.
+        kind: ``packs`` (a manifest), ``videos`` (files, frames not counted), ``frames`` (folders of JPEGs) or ``none``
+            (lists are made without looking).
         keyed: frames lie in folders named by the videos' keys (``bike extract --layout folders``).
         note: a remark for the summary, or an empty string.
     """
 
     records: list[VideoRecord]
     kind: Literal["packs", "videos", "frames", "none"]
-    place: str
     keyed: bool = False
     note: str = ""
 
@@ -44,7 +42,7 @@ def read_media(path: Path | str | None) -> Media:
         BikeError: there is no such file or folder.
     """
     if path is None:
-        return Media([], "none", "")
+        return Media([], "none")
     path = Path(path)
     if path.is_dir() and (path / "manifest.csv").is_file():
         path = path / "manifest.csv"
@@ -52,17 +50,23 @@ def read_media(path: Path | str | None) -> Media:
         records = read_manifest(path)
         if not records:
             raise DataError(f"{path}: the manifest has no videos. Extract some first.")
+        # The manifest does not say in which layout it was extracted; the first video's frames do.
         accepted = next((record.key for record in records if record.status == "ok"), None)
-        return Media(records, "packs", str(path), keyed=accepted is not None and (path.parent / accepted).is_dir())
+        return Media(records, "packs", keyed=accepted is not None and (path.parent / accepted).is_dir())
     videos, frames, note = scan_folder(existing_dir(path))
     if not videos and not frames:
         raise DataError(f"{path}: no videos and no folders of frames in it. Give the folder that has them.")
     names = videos or list(frames)
     keyed = zip(video_keys(names), names, strict=True)
     if videos:
-        return Media([VideoRecord(key, name, "ok") for key, name in keyed], "videos", str(path), note=note)
-    records = [frame_folder_record(key, name, frames[name]) for key, name in keyed]
-    return Media(records, "frames", str(path), note=note)
+        return Media([VideoRecord(key, name, "ok") for key, name in keyed], "videos", note=note)
+    records = []
+    for key, name in keyed:
+        try:
+            records.append(VideoRecord(key, name, "ok", frames=len(order_frames(frames[name]))))
+        except DataError as error:
+            records.append(VideoRecord(key, name, "rejected", error=str(error)))
+    return Media(records, "frames", note=note)
 
 
 def scan_folder(root: Path) -> tuple[list[str], dict[str, list[str]], str]:
@@ -92,7 +96,7 @@ def scan_folder(root: Path) -> tuple[list[str], dict[str, list[str]], str]:
                     videos.append(relative)
                 elif is_frame(item.name):
                     names.append(item.name)
-        if names and prefix and len(videos) == before:
+        if names and prefix and len(videos) == before:  # no video in this folder; those below it come later
             frames[prefix] = names
     if len(videos) > len(frames):
         note = f"{root}: {len(frames)} folders of frames beside the videos are not looked at." if frames else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,18 @@ from typing import Any
 from bike.errors import DataError, one_line
 from bike.files import existing_dir, read_annotation_text
 from bike.tables import read_header, read_table
+
+
+def seconds(text: str) -> float:
+    """A time in a CSV field.
+
+    Raises:
+        ValueError: no number, or not a finite one.
+    """
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"time {text[:20]!r}")
+    return value
 
 
 def is_text(value: str) -> bool:
@@ -33,6 +46,7 @@ class Table:
     def __init__(self, path: Path | str, *, any_case: bool = False) -> None:
         self.path = Path(path)
         self.remedy = ""
+        # From the header alone: in rows, any of the marks may be part of a name.
         first = read_annotation_text(path).partition("\n")[0]
         self._separator = next((mark for mark in ",;\t" if mark in first), ",")
         self._clean = (lambda word: word.strip().lower()) if any_case else str.strip

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from bike.annotate.datasets.published import read_published
 from bike.annotate.datasets.sthv2 import read_sthv2
 from bike.annotate.datasets.table import read_csv
 from bike.annotate.datasets.ucf101 import read_ucf101
-from bike.annotate.entries import FOLDS, Annotations, ReadOptions, count_entries
+from bike.annotate.entries import FOLDS, Annotations, ReadOptions
 from bike.annotate.few_shot import choose_shots
 from bike.annotate.media import Media, read_media
 from bike.annotate.writing import (
@@ -85,17 +84,10 @@ def annotate(
         ParamsError: unknown data set, or lists in ``out`` would replace files that are read.
         DataError: the annotation is damaged, or a finding has the policy ``error`` (``audit.csv`` is written first).
     """
-    with _collector_paused():
-        return _annotate(dataset, Path(source), media, Path(out), policies or Annotate(), options or ReadOptions())
-
-
-@contextmanager
-def _collector_paused() -> Iterator[None]:
-    """Keep the cycle collector from walking over millions of plain rows again and again (a third of the time)."""
     enabled = gc.isenabled()
-    gc.disable()
+    gc.disable()  # a third of the time goes into walking over millions of rows in search of cycles, which have none
     try:
-        yield
+        return _annotate(dataset, Path(source), media, Path(out), policies or Annotate(), options or ReadOptions())
     finally:
         if enabled:
             gc.enable()
@@ -112,14 +104,14 @@ def _annotate(
     annotations = DATASETS[dataset](source, options)
     if options.labels is not None:
         annotations.classes, annotations.readable = read_class_file(options.labels)
-    audit.annotated = count_entries(annotations.folds)
+    audit.annotated = sum(map(len, annotations.folds.values()))
     if not audit.annotated:
         raise DataError(f"{source}: no annotated videos. Give the folder that has the annotation of {dataset}.")
     audit.videos = len(found.records) if found.kind != "none" else None
     audit.notes += dict.fromkeys([*annotations.notes, *([found.note] if found.note else [])])
     table = make_table(annotations, audit)
     lists, unannotated = build_lists(annotations, found, table, audit)
-    fill_names(table, audit)
+    fill_names(table, audit)  # after the lists: until then such ids are labels without a name
     audit.classes = len(table.names)
     if any(row.action == "error" for row in audit.findings):
         audit.write(out / AUDIT_NAME)

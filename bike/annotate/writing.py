@@ -30,11 +30,12 @@ def check_out(dataset: str, out: Path, source: Path, others: Sequence[Path | Non
     Raises:
         ParamsError: ``out`` is the folder of the annotation, or has a file that is read under the name of a list.
     """
-    place = out.resolve()
+    place = out.resolve()  # links followed: the same file under two names would be read and replaced
     written = {place / f"{split}{suffix}" for split in SPLITS for suffix in (".csv", ".txt")}
     written |= {place / name for name in (LABELS_NAME, UNANNOTATED_NAME, AUDIT_NAME)}
     read = {path.resolve() for path in (source, *others) if path is not None and path.is_file()}
     beside = place in {path.parent for path in read} and not all(map(_is_ours, filter(Path.exists, written)))
+    # A folder of videos by class may hold its lists; other sources are searched for *.csv and *.txt by the next run.
     inside = dataset != "folders" and source.is_dir() and source.resolve() == place
     if read & written or beside or inside:
         raise ParamsError(f"{out}: has files that are read here, and lists would replace them. Give another --out.")
@@ -82,7 +83,7 @@ def write_published(path: Path | str, samples: Sequence[Sample], *, videos: bool
     ``bike extract --layout folders`` names the folders of frames by key.
     """
     shared: set[str] = set()
-    if not videos and not keyed:
+    if not videos and not keyed:  # `a.mp4` and `a.avi` would be one folder of frames
         stems = Counter(split_extension(name) for name in {sample.path for sample in samples})
         shared = {stem for stem, count in stems.items() if count > 1}
     with atomic_write(path, "w") as file:
@@ -91,6 +92,7 @@ def write_published(path: Path | str, samples: Sequence[Sample], *, videos: bool
 
 def _published_line(sample: Sample, videos: bool, keyed: bool, shared: set[str]) -> str:
     name = sample.path if videos else split_extension(sample.path)
+    # Lines are split at line ends and trimmed where they are read.
     odd = "\n" in name or "\r" in name or name != name.strip() or (".." in name and leads_out(name))
     if keyed or odd or name in shared:
         name = sample.video

@@ -106,6 +106,7 @@ def _register(dataset: str, text: str) -> None:
         _run(dataset, source, media, out, _policies(policy, params, min_frames, names), labels=labels, fold=split)
 
 
+# Not from the readers' table in bike.annotate.run: that would import all readers for `bike --help`.
 for _dataset, _text in DATASETS.items():
     _register(_dataset, _text)
 
@@ -218,6 +219,7 @@ def _policies(
     from bike.params import load_params, parse_params
 
     section = (load_params(params) if params is not None else parse_params({}, "")).annotate.model_dump()
+    # Through the same schema as params.yaml, so that a mistyped finding gets the same message.
     section.update(_pairs("--policy", policy))
     if min_frames is not None:
         section["min_frames"] = min_frames
@@ -233,7 +235,7 @@ def _show(audit: Audit, out: Path) -> None:
 
     from bike.annotate.audit import KINDS
 
-    console = Console(soft_wrap=True)
+    console = Console(soft_wrap=True)  # paths stay whole for those who copy them
     videos = "videos not looked at" if audit.videos is None else f"{audit.videos} videos"
     console.print(f"{escape(audit.dataset)}: {audit.annotated} annotated, {videos}, {audit.classes} classes")
     counts = audit.counts()

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from bike.errors import DataError
 from bike.files import unreadable
-from bike.records import VideoRecord
 
 _FRAME_NAME = re.compile(r"(?P<stem>.*?)(?P<number>\d{1,9})\.jpe?g", re.IGNORECASE | re.DOTALL)
 
@@ -34,25 +33,19 @@ def order_frames(names: Iterable[str]) -> list[str]:
         if match := _FRAME_NAME.fullmatch(name):
             stems.add(match["stem"])
             other = frames.setdefault(int(match["number"]), name)
+            # With several stems, equal numbers are no surprise: the error below says what is wrong.
             if other != name and len(stems) == 1:
                 raise DataError(f"{other} and {name} have the same number. Keep one.")
     if not frames:
         raise DataError("no frames. Names that end in a number are read, such as img_00001.jpg.")
     if len(stems) > 1:
         raise DataError(f"frames of several numberings ({', '.join(sorted(stems)[:3])}). Keep one.")
+    # A gap would shift every later frame in time.
     last = max(frames)
     missing = next((number for number in range(0 if 0 in frames else 1, last) if number not in frames), None)
     if missing is not None:
         raise DataError(f"frame {missing} is missing ({len(frames)} frames up to {last}). Extract the video again.")
     return [frames[number] for number in sorted(frames)]
-
-
-def frame_folder_record(key: str, path: str, names: Iterable[str]) -> VideoRecord:
-    """What a folder of frames holds; rejected where :func:`order_frames` refuses it."""
-    try:
-        return VideoRecord(key, path, "ok", frames=len(order_frames(names)))
-    except DataError as error:
-        return VideoRecord(key, path, "rejected", error=str(error))
 
 
 def frame_files(folder: Path) -> list[Path]:

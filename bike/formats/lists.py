@@ -43,13 +43,12 @@ class Listing:
     checksums: dict[str, str]
 
 
-def read_listing(samples_path: Path | str, labels_path: Path | str, *, need_labels: bool = True) -> Listing:
+def read_listing(samples_path: Path | str, labels_path: Path | str) -> Listing:
     """Read a list and its class names.
 
     Args:
         samples_path: list CSV, or a published-style list of frame folders.
         labels_path: CSV ``id,name``.
-        need_labels: at least one sample must have a label.
 
     Raises:
         DataError: no rows, no labels at all, or labels without a name.
@@ -63,7 +62,7 @@ def read_listing(samples_path: Path | str, labels_path: Path | str, *, need_labe
             f"{samples_path}: classes without a name in {labels_path} (it has {len(names)}): {first_few(unnamed)}. "
             "Give the labels file that belongs to the list."
         )
-    if need_labels and not any(sample.labels for sample in samples):
+    if not any(sample.labels for sample in samples):
         raise DataError(f"{samples_path}: no sample has a label. Use `bike predict` for unlabelled videos.")
     return Listing(samples, names, {"list": sha256(samples_path), "labels": sha256(labels_path)})
 
@@ -75,6 +74,7 @@ def load_samples(path: Path | str) -> list[Sample]:
         DataError: none of the three, or a bad row.
     """
     path = existing_file(path)
+    # By its header: a published list has none, whatever its name ends in.
     with path.open(encoding="utf-8-sig", errors="surrogateescape") as file:
         header = {word.strip('"') for word in file.readline(65536).strip().split(",")}
     if {"key", "status"} <= header:
@@ -83,24 +83,10 @@ def load_samples(path: Path | str) -> list[Sample]:
     if {"key", "label"} <= header:
         return read_list(path)
 
-    samples = read_published_list(path, layout="frames")
-    keys = Counter(sample.key for sample in samples)
-    if len(keys) < len(samples):
-        duplicate = next(sample.path for sample in samples if keys[sample.key] > 1)
-        raise DataError(f"{path}: {duplicate} is listed more than once. Keep one line of it.")
-    return samples
-
-
-def read_published_list(path: Path | str, *, layout: str = "auto") -> list[Sample]:
-    """Read one published list as it is, without looking at videos or class names.
-
-    ``Sample.path`` is the folder of frames or the video file relative to the media folder, ``frames`` is 0 for video
-    lists, label ``-1`` means none.
-
-    Raises:
-        DataError: lines that can't be read; the first ten are named.
-    """
-    rows = read_rows(Path(path), layout)
+    rows = read_rows(path, "frames")
+    duplicates = [name for name, count in Counter(row.path for row in rows).items() if count > 1]
+    if duplicates:
+        raise DataError(f"{path}: {duplicates[0]} is listed more than once. Keep one line of it.")
     keys = video_keys([row.path for row in rows])
     return [Sample(key, key, row.path, row.labels, row.frames) for row, key in zip(rows, keys, strict=True)]
 
@@ -116,33 +102,30 @@ def read_rows(path: Path, layout: str = "auto") -> list[PublishedRow]:
     """
     lines = read_lines(path)
     if layout == "auto":
-        layout = guess_layout([text for _, text in lines[:1000]])
+        # By majority: one odd line must end as a bad line, not turn the frame counts of all others into names.
+        layout = _guess_layout([text for _, text in lines[:1000]])
     rows, bad = [], []
     for line, text in lines:
         words = text.rsplit(None, 2 if layout == "frames" else 1)
         labels = read_label_ids(words[-1])
-        if (
-            len(words) != (3 if layout == "frames" else 2)
-            or labels is None
-            or (layout == "frames" and not is_id(words[1]))
-        ):
+        if layout == "videos":
+            words.insert(1, "0")  # the number of frames, which these lists do not state
+        if len(words) != 3 or labels is None or not _is_id(words[1]):
             bad.append(f"line {line}")
             continue
-        frames = int(words[1]) if layout == "frames" else 0
-        rows.append(PublishedRow(tidy_path(words[0]), labels, frames))
+        rows.append(PublishedRow(tidy_path(words[0]), labels, int(words[1])))
     if bad:
         form = "<dir> <frames> <label>" if layout == "frames" else "<file> <label>"
         raise DataError(f"{path}: `{form}` is needed: {first_few(bad)}. Correct them, or name the layout.")
     return rows
 
 
-def guess_layout(lines: Sequence[str]) -> str:
-    """``frames`` or ``videos``, see :func:`read_rows`."""
+def _guess_layout(lines: Sequence[str]) -> str:
     frames = 0
     for line in lines:
         words = line.rsplit(None, 2)
         before = line.rsplit(None, 1)[0]
-        frames += len(words) == 3 and is_id(words[1]) and split_extension(before) == before
+        frames += len(words) == 3 and _is_id(words[1]) and split_extension(before) == before
     return "frames" if 2 * frames > len(lines) else "videos"
 
 
@@ -151,9 +134,9 @@ def read_label_ids(word: str) -> tuple[int, ...] | None:
     if word == "-1":
         return ()
     parts = word.split(",")
-    return tuple(int(part) for part in parts) if all(is_id(part) for part in parts) else None
+    return tuple(int(part) for part in parts) if all(_is_id(part) for part in parts) else None
 
 
-def is_id(word: str) -> bool:
+def _is_id(word: str) -> bool:
     """Whether ``word`` is a plain integer of reasonable length."""
     return word.isascii() and word.isdigit() and len(word) < 10

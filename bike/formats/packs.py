@@ -20,7 +20,7 @@ MAX_READ_PIXELS = 1 << 30  # of all frames read at once
 _MAX_RATIO = 512  # of the sides: scaled up for a crop, the long one would be endless; extraction lets pass half of it
 _MAX_SCANS = 64  # a progressive JPEG takes time for each of its scans, however few bytes they have
 _LONG_WORK = 1 << 34  # bytes x samples; below, as many scans as fit in take a second at most
-_SCANS = re.compile(rb"\xff\xda")
+_SCANS = re.compile(rb"\xff\xda")  # an expression, since a memoryview can't count
 _START, _END, _SCAN = b"\xff\xd8", 0xD9, 0xDA
 # A marker inside entropy-coded data: 0xFF not followed by a stuffed zero, a restart marker or a fill byte.
 _NEXT_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
@@ -56,7 +56,7 @@ def split_stream(blocks: Iterable[bytes]) -> Iterator[bytes]:
     Raises:
         DataError: as :func:`scan_offsets`.
     """
-    held = b""
+    held = b""  # the beginning of a JPEG whose end has not come yet
     for block in blocks:
         held += block
         start = 0
@@ -91,7 +91,7 @@ def _end_of_jpeg(view: memoryview, start: int) -> int:
             found = _NEXT_MARKER.search(view, position)
             if found is None:
                 break
-            position = found.start()
+            position = found.start()  # the next scan's tables, or the end
     return -1
 
 
@@ -113,6 +113,7 @@ def read_frames(
         DataError: a frame number past the end, a damaged JPEG, or frames of different sizes.
     """
     num_frames = len(offsets) - 1
+    # Allocated when the first header is read; the decoder writes into it, which saves a copy of every frame.
     frames: NDArray[np.uint8] | None = None
     first: dict[int, int] = {}
     for place, index in enumerate(indices):
@@ -125,6 +126,7 @@ def read_frames(
         jpeg = data[offsets[index] : offsets[index + 1]]
         try:
             if frames is None:
+                # Sizes are checked on the header alone, before any memory is asked for.
                 height, width, _, _ = simplejpeg.decode_jpeg_header(jpeg)
                 if height * width > MAX_FRAME_PIXELS or max(height, width) > _MAX_RATIO * min(height, width):
                     raise ValueError(f"its header claims {width}×{height} pixels")

@@ -23,10 +23,10 @@ FORMAT = "bike-shards-1"
 MANIFEST_NAME = "manifest.json"
 INDEX_NAME = "index.csv"
 INDEX_COLUMNS = ("key", "shard", "json_offset", "json_size", "data_offset", "data_size")
-LARGEST_JSON_BYTES = 1 << 25
-LARGEST_MANIFEST_BYTES = 1 << 27
+LARGEST_JSON_BYTES = 1 << 25  # 32 MB: offsets of three million frames
+LARGEST_MANIFEST_BYTES = 1 << 27  # 128 MB: some 500,000 shards
 _REMEDY = "Write the shards again with `bike shard`."
-_NUMBER = re.compile(r"[0-9]{1,18}")
+_NUMBER = re.compile(r"[0-9]{1,18}")  # always fits into 63 bits
 _SHARD_NAME = re.compile(r"[A-Za-z0-9_-]{1,100}\.tar", re.ASCII)
 
 
@@ -65,8 +65,8 @@ def read_shard_manifest(folder: Path, *, source: str | None = None) -> dict[str,
     if path.stat().st_size > LARGEST_MANIFEST_BYTES:
         raise DataError(f"{path}: {path.stat().st_size} bytes; no manifest is that large. {_REMEDY}")
     try:
-        return check_manifest(read_json(path), source or str(path))
-    except RecursionError:
+        return _check_manifest(read_json(path), source or str(path))
+    except RecursionError:  # a megabyte of `[`
         raise DataError(f"{source or path}: nested too deeply. {_REMEDY}") from None
     except DataError:
         raise
@@ -74,12 +74,7 @@ def read_shard_manifest(folder: Path, *, source: str | None = None) -> dict[str,
         raise DataError(str(error).replace(str(path), source or str(path))) from error
 
 
-def check_manifest(content: Any, source: str) -> dict[str, Any]:
-    """Check the form of a shard manifest; ``source`` names it in errors.
-
-    Raises:
-        DataError: something is missing, of another type, or unsafe (a shard's name with a path in it).
-    """
+def _check_manifest(content: Any, source: str) -> dict[str, Any]:
     try:
         if content["format"] != FORMAT:
             raise DataError(f"{source}: format {content['format']!r:.60} is not {FORMAT!r}. {_REMEDY}")
@@ -88,6 +83,7 @@ def check_manifest(content: Any, source: str) -> dict[str, Any]:
         _whole(content["index"]["bytes"])
         names = set()
         for shard in content["shards"]:
+            # The name is joined to a folder, or to a URL.
             if not _SHARD_NAME.fullmatch(shard["name"]) or shard["name"] in names:
                 raise ValueError
             names.add(shard["name"])
@@ -105,6 +101,7 @@ def check_manifest(content: Any, source: str) -> dict[str, Any]:
 
 
 def _whole(value: Any) -> int:
+    # `true` is an int to Python; beyond 62 bits, sums of sizes would leave the 64 of arrays and seeks.
     if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value < 1 << 62:
         raise ValueError
     return value
@@ -137,7 +134,7 @@ class ShardIndex:
         self.sizes: list[int] = [shard["bytes"] for shard in manifest["shards"]]
         self.payload: str = manifest["payload"]
         numbers = {name: number for number, name in enumerate(self.shards)}
-        places = array("q")
+        places = array("q")  # 40 bytes a video instead of a tuple's 200: an index can have millions of rows
         self.keys: dict[str, int] = {}
         for key, shard, json_offset, json_size, data_offset, data_size in read_index_rows(index):
             number = numbers.get(shard)
@@ -187,6 +184,7 @@ def parse_stored(data: bytes, key: str, payload_size: int, source: str) -> Store
         if frames < 1 or not math.isfinite(fps) or fps < 0:
             raise ValueError
         if offsets is not None:
+            # Kept as an array by every worker for thousands of videos: 8 bytes a frame.
             offsets = array("q", (_whole(offset) for offset in offsets))
             rising = all(low < high for low, high in pairwise(offsets))
             if len(offsets) != frames + 1 or offsets[0] != 0 or offsets[-1] != payload_size or not rising:

@@ -19,7 +19,7 @@ from bike.files import unreadable
 
 MEMBER_NAME = re.compile(r"[A-Za-z0-9_-]{1,200}\.[a-z0-9]{1,10}", re.ASCII)
 _LARGEST_MEMBER_BYTES = 8**11 - 1  # of a plain header; beyond, readers disagree
-_LONGEST_EXTENDED_BYTES = 1 << 16
+_LONGEST_EXTENDED_BYTES = 1 << 16  # it holds a name; a larger one would only fill the memory
 _REMEDY = "Fetch the shard again, or write it with `bike shard`."
 
 
@@ -63,6 +63,7 @@ class TarWriter:
     def close(self) -> str:
         """Write the end of the archive; returns the SHA-256 of the whole tar in hex."""
         self._write(bytes(2 * tarfile.BLOCKSIZE))
+        # Filled up to a record of 10 kB, as tar writes archives.
         self._write(bytes(-self.offset % tarfile.RECORDSIZE))
         return self._hash.hexdigest()
 
@@ -100,6 +101,7 @@ def _walk(descriptor: int, path: Path) -> Iterator[Member]:
     total, position, long_name = os.fstat(descriptor).st_size, 0, ""
     while (block := os.pread(descriptor, tarfile.BLOCKSIZE, position)) != bytes(tarfile.BLOCKSIZE):
         try:
+            # Replaced, not refused: a name that is not UTF-8 is then one that no shard uses, and is reported as such.
             header = tarfile.TarInfo.frombuf(block, "utf-8", "replace")
         except tarfile.HeaderError as error:
             raise DataError(f"{path}: not a tar header at byte {position} ({error}). {_REMEDY}") from error
@@ -117,7 +119,7 @@ def _walk(descriptor: int, path: Path) -> Iterator[Member]:
             long_name = _long_name(os.pread(descriptor, header.size, start), path)
         elif header.type in (tarfile.REGTYPE, tarfile.AREGTYPE):
             yield Member(long_name or header.name, start, header.size)
-            long_name = ""
+            long_name = ""  # an extended header counts for the next member only
         else:
             raise DataError(
                 f"{path}: a member at byte {position} is not a plain file (type {header.type!r}). {_REMEDY}"

@@ -18,12 +18,12 @@ import simplejpeg
 from bike.errors import DataError, one_line
 from bike.files import unreadable
 from bike.formats.folders import frame_files
-from bike.formats.packs import PACK_SUFFIX, scan_offsets
+from bike.formats.packs import scan_offsets
 from bike.records import Sample, VideoRecord
 from bike.video.file import UnreadableError, VideoFile
 
 PayloadSource = str | VideoFile
-_PIECE_BYTES = 4096
+_PIECE_BYTES = 4096  # a page, which a disk reads anyway
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,16 +33,6 @@ class Stored:
     json: bytes
     payload: bytes
     extension: str
-
-
-def is_pack(source: PayloadSource) -> bool:
-    """Whether a source is a frame pack."""
-    return isinstance(source, str) and source.endswith(PACK_SUFFIX)
-
-
-def source_name(source: PayloadSource) -> str:
-    """A short name of a source for messages."""
-    return Path(source.path if isinstance(source, VideoFile) else source).name
 
 
 def quick_checksum(source: PayloadSource) -> tuple[int, str]:
@@ -60,6 +50,7 @@ def quick_checksum(source: PayloadSource) -> tuple[int, str]:
     with _opened(source) as file:
         size = file.seek(0, os.SEEK_END)
         crc = zlib.crc32(str(size).encode())
+        # JPEGs that were made again differ nearly everywhere, so the beginning, middle and end will do.
         for position in (0, max(0, size // 2 - _PIECE_BYTES // 2), max(0, size - _PIECE_BYTES)):
             file.seek(position)
             crc = zlib.crc32(file.read(_PIECE_BYTES), crc)
@@ -117,16 +108,17 @@ def store_video(
     pieces = list(_jpegs(source))
     if len(pieces) != record.frames:
         raise DataError(
-            f"{record.path}: {source_name(source)} holds {len(pieces)} frames, its record says {record.frames}. "
+            f"{record.path}: {Path(source).name} holds {len(pieces)} frames, its record says {record.frames}. "
             "Extract the video and write the list again."
         )
     kept = kept_frames(len(pieces), frames_per_video)
     offsets = [0]
     for index in kept:
         offsets.append(offsets[-1] + len(pieces[index]))
-    if not (record.width and record.height):
+    if not (record.width and record.height):  # of a frame folder: no manifest knows its pictures
         height, width = _shape(bytes(pieces[0]), record.path)
         record = replace(record, width=width, height=height)
+    # The same seconds in fewer frames: the rate falls, and times of trimmed samples still point at the same pictures.
     if len(kept) != record.frames:
         record = replace(record, frames=len(kept), fps=record.fps * len(kept) / record.frames)
     return Stored(_describe(record, samples, names, offsets), b"".join(pieces[index] for index in kept), "mjpg")
@@ -169,13 +161,15 @@ def _read(source: PayloadSource) -> bytes:
     with _opened(source) as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(0)
+        # Into one buffer: the file is unbuffered and may come in pieces, and a video can have gigabytes.
         data = bytearray(size)
         view, done = memoryview(data), 0
         while done < size and (count := file.readinto(view[done:])):  # type: ignore[attr-defined]
             done += count
         view.release()
     if done < size:
-        raise DataError(f"{source_name(source)}: became shorter while it was read.")
+        name = source.path if isinstance(source, VideoFile) else source
+        raise DataError(f"{name}: became shorter while it was read.")
     return bytes(data)
 
 
@@ -188,6 +182,7 @@ def _shape(jpeg: bytes, path: str) -> tuple[int, int]:
 
 
 def _extension(path: str) -> str:
+    # `json` and `mjpg` mean something else in a shard.
     suffix = Path(path).suffix[1:].lower()
     return suffix if re.fullmatch(r"[a-z0-9]{1,5}", suffix, re.ASCII) and suffix not in ("json", "mjpg") else "mp4"
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from bike.records import Sample, VideoRecord
 from bike.video.file import VideoFile
 
-_BITS = 20
+_BITS = 20  # five hexadecimal digits in a shard's name; a million shards at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +82,7 @@ def _halve(
 ) -> Iterator[Shard]:
     if not videos:
         return
+    # At the last bit the videos share a hash, and nothing can part them: the shard is larger than asked for.
     if len(videos) == 1 or depth == _BITS or sum(video.weight for video in videos) <= max_bytes:
         name = f"{prefix << (_BITS - depth):05x}.tar"
         yield Shard(name, tuple(sorted(videos, key=lambda video: video.key)))

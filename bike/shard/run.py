@@ -90,7 +90,7 @@ def write_shards(
         raise ValueError(f"payload must be mjpg or mp4 (got {payload!r})")
     if payload == "mp4" and media is None:
         raise DataError("payload mp4: the source videos are needed. Give --media.")
-    wanted = wanted_videos(
+    videos, class_names = wanted_videos(
         samples,
         Path(frames),
         manifest=manifest,
@@ -99,12 +99,13 @@ def write_shards(
         fps=fps,
         frames_per_video=frames_per_video if payload == "mjpg" else None,
     )
-    shards = plan_shards(wanted.videos, int(max_size_mb * 1e6))
+    shards = plan_shards(videos, int(max_size_mb * 1e6))
     options = {"payload": payload, "frames_per_video": frames_per_video, "max_size_mb": float(max_size_mb)}
     destination = Path(destination)
+    # Planned before the lock: mistakes in the list end the run without a folder being made.
     with locked(ensure_dir(destination), "writing shards"):
         _check_ours(destination)
-        planned = {shard.name: _inputs_checksum(shard, options, wanted.names) for shard in shards}
+        planned = {shard.name: _inputs_checksum(shard, options, class_names) for shard in shards}
         if _up_to_date(destination, planned, options):
             _clean(destination, planned)
             todo: list[Shard] = []
@@ -112,13 +113,15 @@ def write_shards(
             _prepare_work(destination)
             todo = [shard for shard in shards if not _finished(destination, shard.name, planned[shard.name])]
             packed = [
-                ShardJob(shard, str(destination), planned[shard.name], wanted.names, frames_per_video) for shard in todo
+                ShardJob(shard, str(destination), planned[shard.name], class_names, frames_per_video) for shard in todo
             ]
+            # The notes of shards that were written stay when one fails, so the next run goes on from there.
             try:
                 _write_all(packed, jobs)
             finally:
                 _sweep(destination)
             _complete(destination, shards, options)
+        shutil.rmtree(destination / WORK, ignore_errors=True)
         content = read_shard_manifest(destination)
     return ShardSummary(content["videos"], content["samples"], len(shards), len(todo), content["bytes"])
 
@@ -136,6 +139,7 @@ def missing_packs(samples: Sequence[Sample], frames: Path | str) -> list[str]:
 
 def _inputs_checksum(shard: Shard, options: dict[str, Any], names: tuple[str, ...] | None) -> str:
     """A hash of everything that decides a shard's bytes; its name in files is ``recipe``."""
+    # Names of the labels used, not all: a class that is added elsewhere must not make every shard again.
     used = sorted({label for video in shard.videos for sample in video.samples for label in sample.labels})
     parts: list[Any] = [FORMAT, options["payload"], options["frames_per_video"]]
     parts.append([[label, names[label]] for label in used if names is not None and label < len(names)])
@@ -162,6 +166,7 @@ def _up_to_date(folder: Path, planned: dict[str, str], options: dict[str, Any]) 
         content = read_shard_manifest(folder)
     except BikeError:
         return False
+    # By sizes and not by checksums, which would read every byte; that is what --verify does.
     there = {shard["name"]: shard["recipe"] for shard in content["shards"]}
     sizes_right = all(_size(folder / shard["name"]) == shard["bytes"] for shard in content["shards"])
     same = there == planned and sizes_right and all(content[name] == value for name, value in options.items())
@@ -255,16 +260,15 @@ def _complete(folder: Path, shards: Sequence[Shard], options: dict[str, Any]) ->
             listed.append(work)
 
     write_table(folder / INDEX_NAME, INDEX_COLUMNS, rows())
-    _clean(folder, {shard.name for shard in shards}, work=False)
+    # Before the manifest: it must never lie beside shards that it does not list.
+    _clean(folder, {shard.name for shard in shards})
     totals = {name: sum(shard[name] for shard in listed) for name in ("videos", "samples", "bytes")}
     index = {"name": INDEX_NAME, "bytes": _size(folder / INDEX_NAME), "sha256": sha256(folder / INDEX_NAME)}
     write_json(folder / MANIFEST_NAME, {"format": FORMAT, **options, **totals, "index": index, "shards": listed})
-    _clean(folder, {shard.name for shard in shards})
 
 
-def _clean(folder: Path, names: set[str] | dict[str, str], *, work: bool = True) -> None:
+def _clean(folder: Path, names: set[str] | dict[str, str]) -> None:
+    """Remove shards of earlier lists; other tars in the folder are somebody's."""
     for path in folder.glob("*.tar"):
         if path.name not in names and _OWN_TAR.fullmatch(path.name):
             path.unlink(missing_ok=True)
-    if work:
-        shutil.rmtree(folder / WORK, ignore_errors=True)

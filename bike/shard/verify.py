@@ -13,7 +13,6 @@ from bike.formats.shards import (
     MANIFEST_NAME,
     ShardIndex,
     parse_stored,
-    read_index_rows,
     read_shard_manifest,
 )
 from bike.formats.tar import Member, scan_members
@@ -59,20 +58,21 @@ def verify_shards(folder: Path | str, *, jobs: int | None = None) -> VerifySumma
     problems: list[str] = []
     if not index.is_file() or sha256(index) != manifest["index"]["sha256"]:
         raise DataError(f"{index}: missing or changed since it was written. Write the shards again with `bike shard`.")
-    ShardIndex(manifest, index)
+    listed = ShardIndex(manifest, index)
     for name in ("videos", "samples", "bytes"):
         if manifest[name] != sum(shard[name] for shard in manifest["shards"]):
             problems.append(f"{folder / MANIFEST_NAME}: {name} are not the sum of those of the shards.")
     if manifest["payload"] not in ("mjpg", "mp4"):
         problems.append(f"{folder / MANIFEST_NAME}: payload is neither mjpg nor mp4.")
-    rows: dict[str, list[_Row]] = {shard["name"]: [] for shard in manifest["shards"]}
-    for key, name, *numbers in read_index_rows(index):
-        rows[name].append((key, numbers[0], numbers[1], numbers[2], numbers[3]))
-    listed = set(rows)
-    problems += [f"{path}: not in the manifest." for path in sorted(folder.glob("*.tar")) if path.name not in listed]
+    rows: list[list[_Row]] = [[] for _ in listed.shards]
+    for key in listed.keys:
+        place = listed.place(key)
+        rows[place[0]].append((key, *place[1:]))
+    unlisted = sorted(path for path in folder.glob("*.tar") if path.name not in listed.shards)
+    problems += [f"{path}: not in the manifest." for path in unlisted]
     checks = [
-        _Check(str(folder / shard["name"]), shard["sha256"], shard["bytes"], tuple(rows[shard["name"]]))
-        for shard in manifest["shards"]
+        _Check(str(folder / shard["name"]), shard["sha256"], shard["bytes"], tuple(own))
+        for shard, own in zip(manifest["shards"], rows, strict=True)
     ]
     with progress("verify", len(checks), unit="shards") as shown:
         for outcome in run_tasks(_verify_shard, checks, jobs=jobs):
@@ -88,6 +88,7 @@ def _verify_shard(check: _Check) -> list[str]:
     try:
         if path.stat().st_size != check.bytes:
             return [f"{path}: {path.stat().st_size} bytes, the manifest says {check.bytes}."]
+        # The cheap checks first, and members before the checksum: they say what changed, not only that something did.
         members = list(scan_members(path))
         if [place for row in check.rows for place in (row[1:3], row[3:5])] != [(m.offset, m.size) for m in members]:
             return [f"{path}: its members do not lie where the index says."]
@@ -95,7 +96,7 @@ def _verify_shard(check: _Check) -> list[str]:
             return [
                 f"{path}: changed since it was written (its SHA-256 differs). Delete it, and run `bike shard` again."
             ]
-        return [problem for problem in (_verify_samples(path, check.rows, members)) if problem]
+        return _verify_samples(path, check.rows, members)
     except OSError as error:
         return [str(unreadable(path, error))]
     except DataError as error:

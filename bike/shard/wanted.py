@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from bike.errors import DataError, first_few
@@ -12,22 +12,10 @@ from bike.formats.lists import load_samples
 from bike.formats.packs import PACK_SUFFIX
 from bike.names import leads_out
 from bike.records import Sample, VideoRecord, read_labels, read_manifest
-from bike.shard.payload import PayloadSource, is_pack, quick_checksum
+from bike.shard.payload import PayloadSource, quick_checksum
 from bike.shard.plan import PlannedVideo
 from bike.video.file import FoundVideo
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """All videos of a list.
-
-    Attributes:
-        videos: the videos, in the order in which the list names them first.
-        names: class names by label, or None.
-    """
-
-    videos: list[PlannedVideo]
-    names: tuple[str, ...] | None
+from bike.video.find import find_videos
 
 
 def wanted_videos(
@@ -39,8 +27,11 @@ def wanted_videos(
     media: Path | str | None,
     fps: float | None,
     frames_per_video: int | None,
-) -> Wanted:
+) -> tuple[list[PlannedVideo], tuple[str, ...] | None]:
     """Group a list's samples by video and find each one's record and source; see :func:`bike.shard.run.write_shards`.
+
+    Returns:
+        The videos, in the order in which the list names them first; and class names by label, or None.
 
     Raises:
         DataError: videos without a record or a source, rejected ones, or files that contradict each other.
@@ -59,7 +50,7 @@ def wanted_videos(
     known = {record.key: record for record in read_manifest(manifest)} if manifest is not None else None
     if media is not None and known is None:
         raise DataError("payload mp4: true frame counts are needed. Give the --manifest that `bike extract` wrote.")
-    files = None if media is None else _media_files(media)
+    files = None if media is None else {video.path: video for video in find_videos(media)}
     groups: dict[str, list[Sample]] = {}
     for sample in samples:
         groups.setdefault(sample.video, []).append(sample)
@@ -75,13 +66,14 @@ def wanted_videos(
             bad.append(str(error))
     if bad:
         remedy = ""
+        # All of them: another folder's list. Some of them: an extraction that is behind its list.
         if all(problem.endswith("not in the manifest.") for problem in bad):
             remedy = " Does the list belong to these frames? Give others, or write the list again."
         elif known is not None and media is None:
             remedy = " Run `bike extract` again: it makes what is missing."
         shown = first_few([problem.removesuffix(".") for problem in bad])
         raise DataError(f"{media or frames}: {len(bad)} of {count} videos of the list are not usable: {shown}.{remedy}")
-    return Wanted(videos, None if names is None else tuple(names))
+    return videos, None if names is None else tuple(names)
 
 
 def _weigh(
@@ -89,10 +81,12 @@ def _weigh(
 ) -> PlannedVideo:
     """A video with the bytes it will take: an upper bound, or an estimate when frames are left out."""
     size, checksum = quick_checksum(source)
-    if is_pack(source) and record.bytes not in (0, size):
+    is_pack = isinstance(source, str) and source.endswith(PACK_SUFFIX)  # the manifest says sizes of packs only
+    if is_pack and record.bytes not in (0, size):
         raise DataError(f"{source}: {size} bytes, the manifest says {record.bytes}.")
     if frames_per_video is not None and record.frames > frames_per_video:
         size = size * frames_per_video // record.frames
+    # Rather too much: JSON may escape a letter by six characters, an offset takes up to ten; 4096 for tar headers.
     rows = sum(120 + len(sample.key) + 8 * len(sample.labels) for sample in samples)
     described = 600 + len(record.path) * 6 + 10 * record.frames + rows
     own = tuple(_sharing(sample, record) for sample in sorted(samples, key=lambda sample: sample.key))
@@ -133,18 +127,13 @@ def _folder_record(group: list[Sample], frames: Path, fps: float | None) -> Vide
     return VideoRecord(sample.video, sample.path, "ok", sample.frames, fps=rate, seconds=seconds)
 
 
-def _media_files(media: Path | str) -> dict[str, FoundVideo]:
-    from bike.video.find import find_videos
-
-    return {video.path: video for video in find_videos(media)}
-
-
 def _place(record: VideoRecord, frames: Path, files: dict[str, FoundVideo] | None, *, packs: bool) -> PayloadSource:
     if files is not None:
         found = files.get(record.path)
         if found is None or found.problem:
             raise DataError(f"{record.path}: {found.problem if found else 'not among the source videos'}.")
         return found.file
+    # With a manifest the key says where frames lie; without one it is a published layout, in which the path does.
     pack = frames / f"{record.key}{PACK_SUFFIX}"
     if packs or pack.is_file():
         folder = frames / record.key  # of an extraction with folders as its layout

@@ -44,6 +44,7 @@ def _write_shard(job: ShardJob) -> list[str]:
     rows: list[list[Any]] = []
     path = Path(job.folder, job.shard.name)
     samples = sum(len(video.samples) for video in job.shard.videos)
+    # Before the tar is replaced: the old note would call the new tar whole.
     work_file(Path(job.folder), job.shard.name).unlink(missing_ok=True)
     with suppress(_UnusableError), atomic_write(path) as file:
         tar = TarWriter(file)
@@ -59,7 +60,7 @@ def _write_shard(job: ShardJob) -> list[str]:
             except DataError as error:
                 problems.append(str(error))
                 continue
-            if not problems:
+            if not problems:  # after the first problem videos are only checked, to name all that are bad at once
                 described = tar.add(f"{video.key}.json", stored.json)
                 payload = tar.add(f"{video.key}.{stored.extension}", stored.payload)
                 rows.append([video.key, described.offset, described.size, payload.offset, payload.size])

@@ -93,8 +93,8 @@ def test_the_class_folder_may_be_spelt_in_another_way_in_a_list(tmp_path: Path) 
     [
         ("trainlist01.txt", "YoYo/v_a.avi 1\n", "line 1: class 1 is not YoYo"),
         ("trainlist02.txt", "v_a.avi 1\n", "line 1 has no class folder"),
-        ("classInd.txt", "1 A\n3 B\n", "numbers from 1"),
-        ("classInd.txt", "1 A\n1 B\n", "line 2"),
+        ("classInd.txt", "1 A\n3 B\n", "ids must run from 1 without a gap"),
+        ("classInd.txt", "1 A\n1 B\n", "no integers or duplicates: line 2 .* from 1"),
         ("classInd.txt", "1 A\n2 A\n", "duplicate class names"),
         ("classInd.txt", "", "no class names"),
     ],

@@ -126,7 +126,7 @@ def test_every_finding_is_found_once_and_dropped(tmp_path: Path, messy: tuple[Pa
     assert keys(tmp_path / "out") == {"train": ["good__run1", "good__twice"], "test": ["good__run2"]}
 
 
-def test_everything_is_kept_when_told(tmp_path: Path, messy: tuple[Path, Path, ReadOptions]) -> None:
+def test_every_policy_can_keep(tmp_path: Path, messy: tuple[Path, Path, ReadOptions]) -> None:
     source, media, options = messy
     audit = annotate("csv", source, media, tmp_path / "out", policies=policies(**KEEP), options=options)
     assert audit.counts() == {(finding, "keep"): 1 for finding in FINDINGS}

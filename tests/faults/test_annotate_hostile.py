@@ -6,11 +6,11 @@ import json
 from pathlib import Path
 
 import pytest
-from helpers.annotations import manifest, write_rows, write_text
+from helpers.annotations import write_rows, write_text
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bike.annotate.classes import read_class_names
+from bike.annotate.classes import read_class_file
 from bike.annotate.entries import ReadOptions
 from bike.annotate.run import DATASETS, annotate
 from bike.errors import BikeError, DataError
@@ -100,14 +100,6 @@ def test_ids_that_try_to_leave(tmp_path: Path, identifier: str) -> None:
         assert len(sample.key) < 200
 
 
-def test_a_manifest_of_strangers(tmp_path: Path) -> None:
-    media = manifest(tmp_path / "m.csv", ["../../etc/passwd", "/etc/shadow", "ok.mp4"])
-    rows = [("path", "label"), ("../../etc/passwd", "run"), ("/etc/shadow", "run"), ("ok.mp4", "run")]
-    source = write_rows(tmp_path / "a.csv", rows)
-    annotate("csv", source, media, tmp_path / "out", policies=Annotate(missing="keep"))
-    assert "../../etc/passwd" not in [s.path for s in read_list(tmp_path / "out" / "train.csv")]
-
-
 def test_links_to_folders_are_not_followed(tmp_path: Path) -> None:
     write_text(tmp_path / "videos" / "run" / "a.mp4", "x")
     (tmp_path / "videos" / "run" / "loop").symlink_to(tmp_path / "videos", target_is_directory=True)
@@ -131,7 +123,7 @@ def test_links_to_folders_are_not_followed(tmp_path: Path) -> None:
 )
 def test_damaged_class_files(tmp_path: Path, text: str, said: str) -> None:
     with pytest.raises(DataError, match=said):
-        read_class_names(write_text(tmp_path / "names.csv", text))
+        read_class_file(write_text(tmp_path / "names.csv", text))
 
 
 def test_an_integer_label_of_absurd_size(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ from bike.files import locked
 from bike.formats.shards import read_shard_manifest
 from bike.shard import write as shard_write
 from bike.shard.run import write_shards
+from bike.shard.verify import verify_shards
 
 RUN = """
 import sys
@@ -123,9 +124,13 @@ def test_lost_or_cut_files_are_written_again(tmp_path: Path, damage: str) -> Non
         path = sorted(out.glob("*.tar"))[0]
         path.write_bytes(path.read_bytes()[:1000])
     elif damage == "index":
-        (out / "index.csv").write_text("key\n")
+        # One digit: the rows still read well, but a checksum doesn't fit.
+        text = (out / "index.csv").read_text()
+        (out / "index.csv").write_text(text[:-2] + str((int(text[-2]) + 1) % 10) + "\n")
     else:
         (out / "manifest.json").write_text(json.dumps(read_shard_manifest(out))[:50])
+    with pytest.raises(DataError):
+        verify_shards(out, jobs=1)
     write_shards(data.list, data.frames, out, max_size_mb=0.05, jobs=1)
     assert contents(out) == whole
 

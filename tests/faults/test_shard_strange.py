@@ -66,23 +66,6 @@ def test_addresses_are_no_folders(tmp_path: Path, arguments: list[str]) -> None:
     assert not (tmp_path / "s3:").exists()
 
 
-# Damage is mended
-
-
-def test_a_damaged_index_is_written_again(data: Data, tmp_path: Path) -> None:
-    shards = tmp_path / "shards"
-    write_shards(data.list, data.frames, shards, jobs=1)
-    before = contents(shards)
-    lines = before["index.csv"].decode().splitlines()
-    fields = lines[1].split(",")
-    fields[4] = str(int(fields[4]) + 512)
-    (shards / "index.csv").write_text("\n".join([lines[0], ",".join(fields), *lines[2:]]) + "\n")
-    with pytest.raises(DataError, match="changed since it was written"):
-        verify_shards(shards, jobs=1)
-    write_shards(data.list, data.frames, shards, jobs=1)
-    assert contents(shards) == before
-
-
 @pytest.mark.parametrize(("name", "value"), [("videos", 5), ("bytes", 7), ("payload", "mp3")])
 def test_a_manifest_that_contradicts_itself(data: Data, tmp_path: Path, name: str, value: object) -> None:
     shards = tmp_path / "shards"

@@ -30,7 +30,7 @@ def write_rows(path: Path, rows: Iterable[Iterable[object]]) -> Path:
 
 
 def manifest(path: Path, videos: Iterable[str], rejected: Iterable[str] = (), **values: Any) -> Path:
-    """A manifest of accepted and rejected videos; 60 frames at 10 per second unless told."""
+    """A manifest of accepted and rejected videos; 60 frames at 10 per second by default."""
     accepted, refused = list(videos), list(rejected)
     keys = video_keys([*accepted, *refused])
     frames, fps = values.get("frames", 60), values.get("fps", 10.0)

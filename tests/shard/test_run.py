@@ -280,7 +280,7 @@ def test_video_files_can_be_the_payload(tmp_path: Path) -> None:
     assert ShardSource(tmp_path / "out").num_frames(data.samples[1].key) == 4
 
 
-def test_missing_packs_are_counted_and_the_way_out_is_told(tmp_path: Path) -> None:
+def test_missing_packs_are_counted_and_the_remedy_is_named(tmp_path: Path) -> None:
     data = make_data(tmp_path, [3] * 14)
     assert missing_packs(data.samples, data.frames) == []
     for sample in data.samples[1:13]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bike.annotate.classes import clean_class_name, read_class_names
+from bike.annotate.classes import clean_class_name, read_class_file
 from bike.annotate.entries import Annotations, Entry, ReadOptions, split_of
 from bike.annotate.reading import find_file, find_files, is_text, read_annotation_json
 from bike.errors import DataError, first_few, one_line
@@ -43,7 +43,7 @@ def read_activitynet(source: Path, options: ReadOptions) -> Annotations:
         raise DataError(f"{path}: videos that can't be read: {first_few(bad)}.")
     labels = find_files(source, ("label_map.txt",)) if source.is_dir() else []
     if labels:
-        return Annotations({"": entries}, read_class_names(labels[0]), by_name=True, fold_names=False)
+        return Annotations({"": entries}, read_class_file(labels[0])[0], by_name=True, fold_names=False)
     notes = [] if options.labels is not None else [ALPHABETICAL]
     classes = sorted({str(label) for entry in entries for label in entry.labels})
     return Annotations({"": entries}, classes, by_name=True, fold_names=False, notes=notes)
@@ -62,6 +62,7 @@ def _read_video(name: str, video: dict[str, Any], options: ReadOptions, path: Pa
         if not isinstance(item["label"], str):
             raise TypeError("a label is no text")
         parts.append((clean_class_name(item["label"], f"{path}: {name[:40]}"), start, end))
+    # Training clips are cut out of a video; evaluation sees it whole and counts any of its classes.
     if split == "train" and parts:
         for label, start, end in parts:
             yield Entry(f"v_{name}", (label,), split, start, end, seconds, (name,))

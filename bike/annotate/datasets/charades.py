@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
 from pathlib import Path
 
 from bike.annotate.classes import clean_class_name, distinct_names
 from bike.annotate.entries import Annotations, Entry, ReadOptions
-from bike.annotate.reading import Table, find_file, find_files
+from bike.annotate.reading import Table, find_file, find_files, seconds
 from bike.errors import DataError, first_few
 from bike.files import existing_dir, read_lines
 
@@ -41,14 +40,14 @@ def _read_classes(path: Path) -> list[str]:
     for line, text in read_lines(path):
         code, _, name = text.partition(" ")
         label = class_of(code)
-        if label != len(names):
+        if label != len(names):  # the official file is in order: a line out of it is a damaged one
             raise DataError(f"{path}: line {line}: `c{len(names):03d} <name>` is needed. Download the file again.")
         names[label] = clean_class_name(name, f"{path}: line {line}")
     return distinct_names(list(names.values()), path)
 
 
 def class_of(code: str) -> int:
-    """The class id in ``c092``; -1 when it is none."""
+    """The class id in ``c092``; -1 for a bad code."""
     digits = code[1:]
     return int(digits) if code[:1] == "c" and digits.isascii() and digits.isdigit() and len(digits) < 7 else -1
 
@@ -58,7 +57,7 @@ def _read_table(table: Table, split: str) -> Iterator[Entry]:
     bad = []
     for line, row in table.rows():
         try:
-            seconds = _seconds(row[length] or "0")
+            duration = seconds(row[length] or "0")
             parts = [_read_action(text) for text in row[actions].split(";") if text.strip()]
             if not row[identifier]:
                 raise ValueError("no id")
@@ -67,10 +66,10 @@ def _read_table(table: Table, split: str) -> Iterator[Entry]:
             continue
         if split == "train" and parts:
             for label, start, end in parts:
-                yield Entry(row[identifier], (label,), split, start, end, seconds)
+                yield Entry(row[identifier], (label,), split, start, end, duration)
         else:
             labels = tuple(dict.fromkeys(label for label, _, _ in parts))
-            yield Entry(row[identifier], labels, split, None, None, seconds)
+            yield Entry(row[identifier], labels, split, None, None, duration)
     if bad:
         raise DataError(f"{table.path}: rows that can't be read: {first_few(bad)}.")
 
@@ -79,11 +78,4 @@ def _read_action(text: str) -> tuple[int, float, float]:
     words = text.split()
     if len(words) != 3 or class_of(words[0]) < 0:
         raise ValueError(f"action {text.strip()[:30]!r}")
-    return class_of(words[0]), _seconds(words[1]), _seconds(words[2])
-
-
-def _seconds(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value):
-        raise ValueError(f"time {text[:20]!r}")
-    return value
+    return class_of(words[0]), seconds(words[1]), seconds(words[2])

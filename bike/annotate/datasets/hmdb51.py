@@ -19,22 +19,23 @@ def read_hmdb51(source: Path, options: ReadOptions) -> Annotations:
     """Read the official split files. Classes come in alphabetical order; flag 0 means unused in this split.
 
     Raises:
-        DataError: no split files, a class that lacks one of them, or lines that can't be read.
+        DataError: no split files, one of them missing, or lines that can't be read.
     """
     files = {path.name: path for path in find_files(source, ("*_test_split[123].txt",))}
     names = sorted({re.sub(r"_test_split[123]\.txt$", "", name) for name in files})
     if not names:
         raise DataError(f"{source}: no <class>_test_split1.txt. Give the folder of the official split files.")
     folds: dict[str, list[Entry]] = {}
-    lacking = []
+    missing = []
     for fold, number in chosen_folds(options):
+        # Without any of its files a split was not downloaded; with some of them the folder is damaged.
         paths = {name: files.get(f"{name}_test_split{number}.txt") for name in names}
         if not any(paths.values()) and not options.fold:
             continue
-        lacking += [f"{name}_test_split{number}.txt" for name, path in paths.items() if path is None]
+        missing += [f"{name}_test_split{number}.txt" for name, path in paths.items() if path is None]
         folds[fold] = [entry for name, path in paths.items() if path for entry in _read_split(path, name)]
-    if lacking:
-        raise DataError(f"{source}: split files are missing: {first_few(lacking)}. Complete the folder.")
+    if missing:
+        raise DataError(f"{source}: split files are missing: {first_few(missing)}. Complete the folder.")
     return Annotations(folds, [clean_class_name(name, str(source)) for name in names], by_name=True)
 
 

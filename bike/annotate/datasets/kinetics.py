@@ -23,8 +23,9 @@ def read_kinetics(source: Path, options: ReadOptions, size: int) -> Annotations:
         DataError: no such CSV, or rows with bad values; the first ten are named.
     """
     tables = _find_tables(source, size)
-    labels = next(iter(_label_files(source, size)), None)
-    classes, readable = read_class_file(labels) if labels is not None else (None, None)
+    names = (f"label_map_k{size}.txt", f"kinetics_{size}_labels.csv", f"kinetics{size}_labels.csv", "label_map.txt")
+    labels = find_files(source, (*names, "labels.csv")) if source.is_dir() else []
+    classes, readable = read_class_file(labels[0]) if labels else (None, None)
     entries = [entry for table in tables for entry in _read_table(table, options)]
     notes = []
     if classes is None:
@@ -44,6 +45,7 @@ def _find_tables(source: Path, size: int) -> list[Table]:
     for path in paths:
         if str(size) not in path.name and any(other in path.name for other in others):
             continue
+        # Class lists beside the annotation may be CSVs too; the header shows which is which.
         with path.open("rb") as file:
             header = file.readline(10_000)
         if b"youtube_id" in header:
@@ -53,17 +55,13 @@ def _find_tables(source: Path, size: int) -> list[Table]:
     return tables
 
 
-def _label_files(source: Path, size: int) -> list[Path]:
-    names = (f"label_map_k{size}.txt", f"kinetics_{size}_labels.csv", f"kinetics{size}_labels.csv", "label_map.txt")
-    return find_files(source, (*names, "labels.csv")) if source.is_dir() else []
-
-
 def _read_table(table: Table, options: ReadOptions) -> Iterable[Entry]:
     identifier, start, end = (table.index(name) for name in ("youtube_id", "time_start", "time_end"))
     label = table.index("label") if "label" in table.columns else -1
     split = table.index("split") if "split" in table.columns else -1
     word = split_of_name(table.path.stem)
     of_file = split_of(word, options) if word else options.default_split
+    # Hundreds of thousands of rows have a few splits and 700 labels at most: each is worked out once.
     splits: dict[str, str | None] = {}
     labels: dict[str, tuple[str, ...]] = {"": ()}
     bad = []

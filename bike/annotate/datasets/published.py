@@ -36,6 +36,7 @@ def read_published(source: Path, options: ReadOptions) -> Annotations:
                 lists[split] = path
         if not lists:
             raise DataError(f"{source}: no .txt list whose name says train, val or test. Give a list file.")
+    # No names (an empty list, not None, which would take them from the labels) makes every label a finding.
     labels = find_files(folder, ("*label*.csv",))
     classes, readable = read_class_file(labels[0]) if labels and options.labels is None else ([], None)
     entries = [

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bike.annotate.classes import clean_class_name, distinct_names, read_class_names
+from bike.annotate.classes import clean_class_name, names_by_id, read_class_file
 from bike.annotate.entries import Annotations, Entry, ReadOptions
 from bike.annotate.reading import find_file, find_files, is_text, read_annotation_json
 from bike.errors import DataError, first_few
@@ -28,7 +28,7 @@ def read_sthv2(source: Path, options: ReadOptions) -> Annotations:
     answers = _read_answers(source)
     entries: list[Entry] = []
     for word, split in FILES.items():
-        for path in find_files(source, (f"{word}.json", f"*-{word}.json"))[:1]:
+        for path in find_files(source, (f"{word}.json", f"*-{word}.json"))[:1]:  # one list for each split
             entries.extend(_read_split(path, split, answers))
     if not entries:
         raise DataError(f"{source}: no train.json, validation.json or test.json. Give the annotation's folder.")
@@ -38,19 +38,11 @@ def read_sthv2(source: Path, options: ReadOptions) -> Annotations:
 def _read_labels(source: Path) -> list[str]:
     path = find_file(source, ("labels.json", "*-labels.json", "label_map.txt"), "class names of Something-Something")
     if path.suffix == ".txt":
-        return read_class_names(path)
+        return read_class_file(path)[0]
     tree = read_annotation_json(path)
-    names: dict[int, str] = {}
-    bad = []
-    for name, index in tree.items() if isinstance(tree, dict) else ():
-        word = str(index)
-        if word.isascii() and word.isdigit() and len(word) < 6 and int(word) not in names:
-            names[int(word)] = clean_class_name(name, str(path))
-        else:
-            bad.append(ascii(name)[:60])
-    if bad or not names or sorted(names) != list(range(len(names))):
-        raise DataError(f"{path}: {{name: id}} with ids from 0 is needed: {first_few(bad) or 'a gap, or nothing'}.")
-    return distinct_names([names[index] for index in range(len(names))], path)
+    if not isinstance(tree, dict):
+        raise DataError(f"{path}: {{name: id}} is needed. Is it the official file?")
+    return names_by_id(((ascii(name)[:60], str(index), name) for name, index in tree.items()), path)
 
 
 def _read_answers(source: Path) -> dict[str, str]:
@@ -64,7 +56,7 @@ def _read_split(path: Path, split: str, answers: dict[str, str]) -> Iterator[Ent
     if not isinstance(tree, list):
         raise DataError(f"{path}: a list of videos is needed. Is it the official file?")
     bad = []
-    labels: dict[str, tuple[str, ...]] = {"": ()}
+    labels: dict[str, tuple[str, ...]] = {"": ()}  # few templates, many videos: each is cleaned once
     for number, item in enumerate(tree):
         try:
             identifier, template = _read_item(item)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from bike.annotate.classes import MAX_CLASSES, clean_class_name, distinct_names, fold
 from bike.annotate.entries import Annotations, Entry, ReadOptions, split_of
-from bike.annotate.reading import Table, find_file
+from bike.annotate.reading import Table, find_file, seconds
 from bike.errors import DataError, first_few, one_line
 from bike.names import tidy_path
 
@@ -98,17 +97,15 @@ class _TableReader:
         if not any(words):
             return None, None
         try:
-            start, end = float(words[0] or 0), float(words[1]) if words[1] else None
-            if math.isfinite(start) and (end is None or math.isfinite(end)):
-                return start, end
+            return seconds(words[0] or "0"), seconds(words[1]) if words[1] else None
         except ValueError:
-            pass
-        self.bad.append(f"line {line}: start and end are no times (got {one_line(', '.join(words))[:40]!r})")
-        return None, None
+            self.bad.append(f"line {line}: start and end are no times (got {one_line(', '.join(words))[:40]!r})")
+            return None, None
 
     def _classes(self, names: dict[int, str], numbers: bool) -> list[str] | None:
         if not numbers or self.options.labels is not None:
             return None
+        # Ids between others have no name yet: the policy for `no_name` decides about them later.
         ordered = [names.get(index, "") for index in range(max(names, default=-1) + 1)]
         if names:
             distinct_names([name for name in ordered if name], self.table.path)

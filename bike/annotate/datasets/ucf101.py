@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bike.annotate.classes import ClassTable, clean_class_name, distinct_names
+from bike.annotate.classes import ClassTable, names_by_id
 from bike.annotate.entries import Annotations, Entry, ReadOptions, chosen_folds
 from bike.annotate.reading import find_file
 from bike.errors import DataError, first_few
@@ -18,14 +18,16 @@ def read_ucf101(source: Path, options: ReadOptions) -> Annotations:
     Raises:
         DataError: a line that can't be read, or a class number that contradicts the folder.
     """
-    names = _read_class_index(find_file(existing_dir(source), ("classInd.txt",), "UCF-101 class list"))
+    index = find_file(existing_dir(source), ("classInd.txt",), "UCF-101 class list")
+    rows = ((f"line {line}", *text.partition(" ")[::2]) for line, text in read_lines(index))
+    names = names_by_id(rows, index, first=1)
     table = ClassTable(names)
     folds = {}
     notes = []
     for fold, number in chosen_folds(options):
         lists = {split: source / f"{split}list{number:02d}.txt" for split in ("train", "test")}
         present = {split: path for split, path in lists.items() if path.is_file()}
-        if present or options.fold:
+        if present or options.fold:  # of three splits one may be absent; of the one asked for, it is noted
             notes += [f"{path.name} is not there." for path in lists.values() if not path.is_file()]
             folds[fold] = [entry for split, path in present.items() for entry in _read_list(path, split, table)]
     if not any(folds.values()):
@@ -33,23 +35,10 @@ def read_ucf101(source: Path, options: ReadOptions) -> Annotations:
     return Annotations(folds, names, by_name=True, notes=notes)
 
 
-def _read_class_index(path: Path) -> list[str]:
-    names: dict[int, str] = {}
-    bad = []
-    for line, text in read_lines(path):
-        number, _, name = text.partition(" ")
-        if number.isascii() and number.isdigit() and len(number) < 6 and int(number) not in names:
-            names[int(number)] = clean_class_name(name, f"{path}: line {line}")
-        else:
-            bad.append(f"line {line}")
-    if bad or sorted(names) != list(range(1, len(names) + 1)):
-        raise DataError(f"{path}: `<number> <class>` with numbers from 1 is needed: {first_few(bad) or 'a gap'}.")
-    return distinct_names([names[number] for number in sorted(names)], path)
-
-
 def _read_list(path: Path, split: str, table: ClassTable) -> list[Entry]:
     entries, bad = [], []
     for line, text in read_lines(path):
+        # Train lists say the number, test lists don't; names with blanks in them are taken whole.
         name, _, number = text.rpartition(" ")
         if not (number.isascii() and number.isdigit()):
             name, number = text, ""
