@@ -13,7 +13,7 @@ from typing import Any
 
 import typer
 
-from bike.errors import BikeError, ParamsError, one_line
+from bike.errors import BikeError, ParamsError, one_line, reason_of
 
 # Command -> (module under bike.commands, attribute). The order is the order of `bike --help`.
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -98,7 +98,7 @@ def _guarded(run: Any) -> int:
         return 0
     except OSError as error:
         name = one_line(error.filename or "operating system")
-        sys.stderr.write(f"Error: {name}: {one_line(error.strerror or error)}.\n")
+        sys.stderr.write(f"Error: {name}: {reason_of(error)}.\n")
         return 1
     return 0
 

@@ -34,6 +34,11 @@ def one_line(text: object) -> str:
     return "".join(char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in line)
 
 
+def reason_of(error: OSError) -> str:
+    """What the system says of an error, without number and path: ``No space left on device``."""
+    return one_line(error.strerror or error)
+
+
 def first_few(problems: Sequence[str], limit: int = 10) -> str:
     """Join at most ``limit`` problems and count the rest: ``a; b; and 3 more``."""
     shown = "; ".join(problems[:limit])

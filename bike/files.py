@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
-from bike.errors import BikeError, BusyError, DataError, one_line
+from bike.errors import BikeError, BusyError, DataError, reason_of
 
 _BUFFER_BYTES = 1 << 20  # few system calls, however small the pieces
 
@@ -95,13 +95,13 @@ def locked(path: Path | str, doing: str, *, wait: bool = False) -> Iterator[bool
 
 def unwritable(path: Path | str, error: OSError) -> BikeError:
     """The error to raise when ``path`` can't be written: says why and what to do."""
-    reason = one_line(error.strerror or error)
+    reason = reason_of(error)
     return BikeError(f"{path}: can't be written ({reason}). Free space or choose another place.")
 
 
 def unreadable(path: Path | str, error: OSError) -> DataError:
     """The error to raise when ``path`` can't be read: says why."""
-    return DataError(f"{path}: can't be read ({one_line(error.strerror or error)}).")
+    return DataError(f"{path}: can't be read ({reason_of(error)}).")
 
 
 def current_umask() -> int:

@@ -37,7 +37,7 @@ class Finding(NamedTuple):
 
 @dataclass
 class Audit:
-    """The result of :func:`bike.annotate.annotate`.
+    """The result of :func:`bike.annotate.run.annotate`.
 
     Attributes:
         dataset: its name.

@@ -90,7 +90,7 @@ def read_annotation_json(path: Path | str) -> Any:
         raise DataError(f"{path}: not an annotation file (nested too deeply, or a number of absurd length).") from error
 
 
-def find_file(source: Path | str, names: tuple[str, ...], what: str) -> Path:
+def find_annotation(source: Path | str, names: tuple[str, ...], what: str) -> Path:
     """The first of ``names`` (may be patterns) in the folder ``source``; ``source`` itself where it is a file.
 
     Raises:

@@ -53,7 +53,8 @@ def shard(
         typer.Option(min=0.001, help="Rate of published-style frame folders, which do not say it.", show_default=False),
     ] = None,
     jobs: Annotated[
-        int | None, typer.Option(min=1, help="Processes. Default: one per core.", show_default=False)
+        int | None,
+        typer.Option(min=1, envvar="BIKE_JOBS", help="Processes. Default: one per core.", show_default=False),
     ] = None,
     verify: Annotated[bool, typer.Option("--verify", help="Check every byte of the shards in SRC.")] = False,
 ) -> None:

@@ -36,9 +36,9 @@ def list_weights() -> None:
     \b
     bike weights list
     """
-    from bike.model.formats.official import OFFICIAL_FILES, cache_folder
+    from bike.model.formats.official import OFFICIAL_FILES, weights_folder
 
-    folder = cache_folder()
+    folder = weights_folder()
     for official in OFFICIAL_FILES.values():
         here = "here" if (folder / official.file).is_file() else "-"
         typer.echo(f"{official.name:15}  {here:4}  {official.file:18}  {official.sha256}")

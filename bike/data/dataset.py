@@ -25,7 +25,7 @@ from bike.data.order import sample_generator
 from bike.data.spatial import draw_train_crop, test_crops, train_views
 from bike.data.temporal import training_indices, validation_indices
 from bike.data.views import sample_span
-from bike.errors import DataError, one_line
+from bike.errors import DataError, one_line, reason_of
 from bike.files import existing_dir, open_regular
 from bike.formats.packs import read_frames
 from bike.formats.shards import StoredVideo, parse_stored, read_shard_manifest
@@ -128,9 +128,7 @@ class VideoShards(IterableDataset[dict[str, Any]]):
             try:
                 opened = self._remote.open(name) if self._remote else open_regular(self._folder / name)
             except OSError as error:
-                raise DataError(
-                    f"{self.name}/{name}: can't be opened ({one_line(error.strerror or error)})."
-                ) from error
+                raise DataError(f"{self.name}/{name}: can't be opened ({reason_of(error)}).") from error
             with os.fdopen(opened, "rb") as stream:
                 # tarfile takes a tar that was cut off between two members for a whole one.
                 if (size := os.fstat(opened).st_size) != sizes[name]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import IO
 
 from bike.extract.output import output_exists
-from bike.extract.task import FORMAT, Result, Task, recipe_text
+from bike.extract.task import JOURNAL_FORMAT, Result, Task, recipe_text
 from bike.files import atomic_write, unwritable
 from bike.records import KEY, VideoRecord
 
@@ -27,7 +27,7 @@ def is_current(result: Result, task: Task, stamp: tuple[int, ...], timeout_secon
         return False
     if record.status != "ok":  # the size and quality of pictures matter only where there are any
         made = json.loads(result.recipe)
-        return (made.get("backend"), made.get("format")) == (recipe.backend, FORMAT)
+        return (made.get("backend"), made.get("format")) == (recipe.backend, JOURNAL_FORMAT)
     there = output_exists(Path(task.destination), task.key, recipe.layout, record.frames, record.bytes)
     return there and result.recipe == recipe_text(recipe)
 

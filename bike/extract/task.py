@@ -10,7 +10,7 @@ from typing import Literal
 from bike.records import VideoRecord
 from bike.video.file import VideoFile
 
-FORMAT = 1  # raise when the same options give other frames
+JOURNAL_FORMAT = 1  # raise when the same options give other frames
 Layout = Literal["packs", "folders"]
 Backend = Literal["pyav", "ffmpeg"]
 
@@ -80,7 +80,7 @@ def rejected(
 @functools.lru_cache(maxsize=8)
 def recipe_text(recipe: Recipe) -> str:
     """The options that decide the frames of a sound video, as JSON; one string for all videos of a run."""
-    options = {"format": FORMAT, **asdict(recipe)}
+    options = {"format": JOURNAL_FORMAT, **asdict(recipe)}
     del options["keep_partial"]
     return json.dumps(options, sort_keys=True)
 

@@ -39,7 +39,7 @@ def existing_place(place: Path) -> Path:
     return place if remote_url(place) is not None else existing_dir(place)
 
 
-def cache_folder() -> Path:
+def shard_cache() -> Path:
     """Where fetched shards are kept: ``$BIKE_SHARD_CACHE``, or ``bike/shards`` in the user's cache folder."""
     from platformdirs import user_cache_path
 
@@ -70,7 +70,7 @@ class RemoteFolder:
 
     Args:
         url: of the folder.
-        cache: folder for fetched files; None: :func:`cache_folder`. Processes on one machine share it.
+        cache: folder for fetched files; None: :func:`shard_cache`. Processes on one machine share it.
         max_cache_mb: most that is kept there, in 10^6 bytes; None: :func:`cache_mb`. What was not used for longest goes
             first.
         **options: ``attempts``, ``timeout_seconds``, ``pause_seconds`` of :func:`bike.download.download`.
@@ -87,7 +87,7 @@ class RemoteFolder:
         if address is None:
             raise ValueError(f"not an address of shards: {url!r}")
         self.url = address
-        self.cache = ensure_dir(cache_folder() if cache is None else cache).absolute()
+        self.cache = ensure_dir(shard_cache() if cache is None else cache).absolute()
         self.max_cache_bytes = int((cache_mb() if max_cache_mb is None else max_cache_mb) * 1e6)
         self._options = options
         self.manifest = self._read_manifest()

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from bike.errors import DataError, one_line
+from bike.errors import DataError, reason_of
 from bike.files import existing_dir, open_regular
 from bike.formats.packs import read_frames
 from bike.formats.shards import INDEX_NAME, ShardIndex, StoredVideo, parse_stored, read_shard_manifest
@@ -98,7 +98,7 @@ class ShardSource(FrameSource):
             except DataError as error:
                 raise DataError(f"{self._place(number)}: {video}: {error}") from error
             except OSError as error:
-                raise DataError(f"{self._place(number)}: {video}: {one_line(error.strerror or error)}.") from error
+                raise DataError(f"{self._place(number)}: {video}: {reason_of(error)}.") from error
 
     def _decode(self, descriptor: int, offset: int, size: int, frame_indices: Sequence[int]) -> Frames:
         # A helper process decodes. By its path it might miss the shard, which the cache may give up meanwhile; through
@@ -121,7 +121,7 @@ class ShardSource(FrameSource):
             try:
                 data = os.pread(descriptor, size, offset)
             except OSError as error:
-                raise DataError(f"{self._place(number)}: {video}: {one_line(error.strerror or error)}.") from error
+                raise DataError(f"{self._place(number)}: {video}: {reason_of(error)}.") from error
         return parse_stored(data, video, payload_size, self._place(number))
 
     def _place(self, number: int) -> str:
@@ -142,7 +142,7 @@ class ShardSource(FrameSource):
             descriptor = open_regular(path)
         except OSError as error:
             raise DataError(
-                f"{self._place(number)}: can't be opened ({one_line(error.strerror or error)}). Run `bike shard` again."
+                f"{self._place(number)}: can't be opened ({reason_of(error)}). Run `bike shard` again."
             ) from error
         size = os.fstat(descriptor).st_size
         if size != self.index.sizes[number]:

@@ -36,7 +36,7 @@ class PlannedVideo:
 
 
 @dataclass(frozen=True, slots=True)
-class Shard:
+class PlannedShard:
     """A planned shard: its file name and its videos in the order of their keys."""
 
     name: str
@@ -48,7 +48,7 @@ def hash_position(key: str) -> int:
     return int.from_bytes(hashlib.sha256(key.encode()).digest()[:4]) >> (32 - _BITS)
 
 
-def plan_shards(videos: Sequence[PlannedVideo], max_bytes: int) -> list[Shard]:
+def plan_shards(videos: Sequence[PlannedVideo], max_bytes: int) -> list[PlannedShard]:
     """Divide videos among shards of at most ``max_bytes``.
 
     The space of key hashes is halved until what lies in a part fits into one shard. Whether a part is halved depends on
@@ -79,13 +79,13 @@ def plan_shards(videos: Sequence[PlannedVideo], max_bytes: int) -> list[Shard]:
 
 def _halve(
     videos: Sequence[PlannedVideo], positions: Sequence[int], max_bytes: int, *, depth: int, prefix: int
-) -> Iterator[Shard]:
+) -> Iterator[PlannedShard]:
     if not videos:
         return
     # At the last bit the videos share a hash, and nothing can part them: the shard is larger than asked for.
     if len(videos) == 1 or depth == _BITS or sum(video.weight for video in videos) <= max_bytes:
         name = f"{prefix << (_BITS - depth):05x}.tar"
-        yield Shard(name, tuple(sorted(videos, key=lambda video: video.key)))
+        yield PlannedShard(name, tuple(sorted(videos, key=lambda video: video.key)))
         return
     bit = 1 << (_BITS - depth - 1)  # videos are sorted by position, so those without this bit come first
     low = sum(1 for position in positions if not position & bit)

@@ -19,7 +19,7 @@ from bike.files import ensure_dir, locked, read_json, sha256, write_json
 from bike.formats.shards import FORMAT, INDEX_COLUMNS, INDEX_NAME, MANIFEST_NAME, read_index_rows, read_shard_manifest
 from bike.progress import progress
 from bike.records import MANIFEST_COLUMNS, Sample
-from bike.shard.plan import Shard, plan_shards
+from bike.shard.plan import PlannedShard, plan_shards
 from bike.shard.wanted import wanted_videos
 from bike.shard.write import WORK, ShardJob, work_file, write_shard
 from bike.tables import write_table
@@ -108,7 +108,7 @@ def write_shards(
         planned = {shard.name: _inputs_checksum(shard, options, class_names) for shard in shards}
         if _up_to_date(destination, planned, options):
             _clean(destination, planned)
-            todo: list[Shard] = []
+            todo: list[PlannedShard] = []
         else:
             _prepare_work(destination)
             todo = [shard for shard in shards if not _finished(destination, shard.name, planned[shard.name])]
@@ -137,7 +137,7 @@ def missing_packs(samples: Sequence[Sample], frames: Path | str) -> list[str]:
     ]
 
 
-def _inputs_checksum(shard: Shard, options: dict[str, Any], names: tuple[str, ...] | None) -> str:
+def _inputs_checksum(shard: PlannedShard, options: dict[str, Any], names: tuple[str, ...] | None) -> str:
     """A hash of everything that decides a shard's bytes; its name in files is ``recipe``."""
     # Names of the labels used, not all: a class that is added elsewhere must not make every shard again.
     used = sorted({label for video in shard.videos for sample in video.samples for label in sample.labels})
@@ -249,7 +249,7 @@ def _write_all(jobs_todo: list[ShardJob], jobs: int | None) -> None:
         raise DataError(f"{len(problems)} videos can't be stored: {first_few(problems)}")
 
 
-def _complete(folder: Path, shards: Sequence[Shard], options: dict[str, Any]) -> None:
+def _complete(folder: Path, shards: Sequence[PlannedShard], options: dict[str, Any]) -> None:
     """Write the index, remove what belongs to no shard of the list, and write the manifest."""
     listed: list[dict[str, Any]] = []
 

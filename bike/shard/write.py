@@ -11,7 +11,7 @@ from bike.errors import DataError
 from bike.files import atomic_write, ensure_dir, locked, write_json
 from bike.formats.tar import TarWriter
 from bike.shard.payload import store_video
-from bike.shard.plan import Shard
+from bike.shard.plan import PlannedShard
 
 WORK = ".bike-work"
 
@@ -20,7 +20,7 @@ WORK = ".bike-work"
 class ShardJob:
     """All that a process needs to write one shard."""
 
-    shard: Shard
+    shard: PlannedShard
     folder: str
     inputs_checksum: str
     names: tuple[str, ...] | None

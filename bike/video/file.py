@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO, Any, cast
 
-from bike.errors import one_line
+from bike.errors import reason_of
 
 # What an MP4 or QuickTime file begins with: its first box has its kind in bytes 4 to 8.
 _BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot", b"styp")
@@ -63,7 +63,7 @@ class VideoFile:
         except FileNotFoundError:
             raise UnreadableError("no such file", transient=True) from None
         except OSError as error:
-            raise UnreadableError(f"can't be read ({one_line(error.strerror or error)})", transient=True) from None
+            raise UnreadableError(f"can't be read ({reason_of(error)})", transient=True) from None
         size = os.fstat(descriptor).st_size if self.num_bytes is None else self.num_bytes
         return cast(IO[bytes], _Window(os.fdopen(descriptor, "rb", buffering=0), self.start, size))
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from bike.errors import BikeError, DataError, one_line
+from bike.errors import BikeError, DataError, one_line, reason_of
 from bike.files import read_annotation_text, unreadable
 from bike.names import is_tar, is_video, leads_out
 from bike.tables import read_table
@@ -55,7 +55,7 @@ def find_videos(
     elif is_video(source.name):
         found = [_stat_video(source.name, str(source))]
     else:
-        found = [_stat_video(name, _join(source.parent, name)) for name in read_listing(source, source.parent)]
+        found = [_stat_video(name, _join(source.parent, name)) for name in read_paths(source, source.parent)]
     if not found:
         raise DataError(f"{source}: no videos (files ending in .mp4, .avi, .webm and the like). Check the folder.")
     return sorted(found, key=lambda video: video.path)
@@ -67,7 +67,7 @@ def _is_hidden(path: str) -> bool:
 
 def _in_folder(source: Path, listing: Path | str | None, exclude: Path | str | None) -> list[FoundVideo]:
     if listing is not None:
-        names = [_inside(name, source) for name in read_listing(listing, source)]
+        names = [_inside(name, source) for name in read_paths(listing, source)]
         direct = [_stat_video(name, _join(source, name)) if not leads_out(name) else _outside(name) for name in names]
         if not any(video.problem for video in direct):
             return direct
@@ -132,7 +132,7 @@ def _picked(videos: list[FoundVideo], listing: Path | str | None) -> list[FoundV
     if listing is None:
         return videos
     inside = {video.path: video for video in videos}
-    names = read_listing(listing, None, known=inside)
+    names = read_paths(listing, None, known=inside)
     return [inside.get(name) or FoundVideo(name, VideoFile(""), (), "not in the tar") for name in names]
 
 
@@ -167,14 +167,14 @@ def _stat_video(name: str, path: str) -> FoundVideo:
         problem = "an address; download it first" if address else "no such file"
         return FoundVideo(name, VideoFile(path), (), problem)
     except OSError as error:
-        return FoundVideo(name, VideoFile(path), (), f"can't be read ({one_line(error.strerror or error)})")
+        return FoundVideo(name, VideoFile(path), (), f"can't be read ({reason_of(error)})")
     problem = "" if stat.S_ISREG(about.st_mode) else "not a regular file"
     if not problem and is_tar(name):
         problem = "a tar; give it, or the folder it lies in, as the source"
     return FoundVideo(name, VideoFile(path), (about.st_size, about.st_mtime_ns), problem)
 
 
-def read_listing(path: Path | str, folder: Path | None, *, known: Iterable[str] | None = None) -> list[str]:
+def read_paths(path: Path | str, folder: Path | None, *, known: Iterable[str] | None = None) -> list[str]:
     """Paths named by a text list (one a line, label numbers after it are ignored) or by a CSV's ``path`` column.
 
     Args:

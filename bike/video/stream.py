@@ -16,7 +16,7 @@ import av.logging
 from av.stream import Disposition
 from av.video.frame import VideoFrame
 
-from bike.errors import one_line
+from bike.errors import reason_of
 from bike.video.file import UnreadableError, is_encrypted, why_not_open
 
 # Containers that are read. Left out on purpose: playlists and scripts that name other files or addresses (hls, concat,
@@ -102,7 +102,7 @@ class VideoStream:
         except av.error.FFmpegError:  # first: some of these are OSErrors as well
             pass
         except OSError as error:  # from our own file: a disk or network fault, not damage of the video
-            raise UnreadableError(f"can't be read ({one_line(error.strerror or error)})", transient=True) from None
+            raise UnreadableError(f"can't be read ({reason_of(error)})", transient=True) from None
         # Pictures that the decoder still holds back are let go: one before them may be missing.
         with suppress(av.error.FFmpegError, OSError):
             self._num_packets_left = sum(1 for packet in packets if packet.size > 0)

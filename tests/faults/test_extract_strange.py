@@ -18,7 +18,7 @@ from bike.errors import BikeError, DataError
 from bike.extract.journal import JOURNAL_NAME, read_journal
 from bike.extract.run import extract_videos
 from bike.params import Extract
-from bike.video.find import find_videos, read_listing
+from bike.video.find import find_videos, read_paths
 from bike.workers.dask import run_on_dask
 
 
@@ -209,7 +209,7 @@ def test_lists_from_pipes_and_of_tars(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     writer = threading.Thread(target=lambda: (tmp_path / "pipe").write_text("a.mp4\nb.mp4\n"), daemon=True)
     writer.start()
-    assert read_listing(tmp_path / "pipe", tmp_path) == ["a.mp4", "b.mp4"]
+    assert read_paths(tmp_path / "pipe", tmp_path) == ["a.mp4", "b.mp4"]
     writer.join()
     make_tar(tmp_path / "t.tar", [])
     (tmp_path / "list.txt").write_text("t.tar\n")

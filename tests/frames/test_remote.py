@@ -19,7 +19,7 @@ from bike.data.loader import evaluation_batches, training_batches
 from bike.errors import BikeError, DataError
 from bike.formats.shards import read_shard_manifest
 from bike.frames.open import RemoteShardSource, ShardSource, open_source
-from bike.frames.remote import RemoteFolder, _cached_name, cache_folder, cache_mb, remote_url
+from bike.frames.remote import RemoteFolder, _cached_name, cache_mb, remote_url, shard_cache
 from bike.shard.run import write_shards
 
 
@@ -66,9 +66,9 @@ def test_addresses(place: Path | str, url: str | None) -> None:
 
 def test_the_cache_folder_can_be_chosen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("BIKE_SHARD_CACHE", str(tmp_path))
-    assert cache_folder() == tmp_path
+    assert shard_cache() == tmp_path
     monkeypatch.delenv("BIKE_SHARD_CACHE")
-    assert cache_folder().parts[-2:] == ("bike", "shards")
+    assert shard_cache().parts[-2:] == ("bike", "shards")
 
 
 def test_each_shard_is_fetched_once(server: Server, data: Data, tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from helpers.servers import Server
 from bike.errors import BikeError, WeightsError
 from bike.model.formats import fetch as weights_fetch
 from bike.model.formats.fetch import fetch, resolve
-from bike.model.formats.official import OFFICIAL_FILES, OfficialFile, cache_folder, find_official
+from bike.model.formats.official import OFFICIAL_FILES, OfficialFile, find_official, weights_folder
 
 CONTENT = bytes(range(256)) * 12_000  # 3 MB
 SHA256 = hashlib.sha256(CONTENT).hexdigest()
@@ -132,10 +132,10 @@ def test_two_at_once_fetch_once(server: Server, folder: Path) -> None:
 
 
 def test_cache_folder(folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    assert cache_folder() == folder
+    assert weights_folder() == folder
     monkeypatch.delenv("BIKE_WEIGHTS")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    assert cache_folder().parts[-2:] == ("bike", "weights")
+    assert weights_folder().parts[-2:] == ("bike", "weights")
 
 
 def test_official_names() -> None:

@@ -6,18 +6,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bike.records import VideoRecord
-from bike.shard.plan import PlannedVideo, Shard, hash_position, plan_shards
+from bike.shard.plan import PlannedShard, PlannedVideo, hash_position, plan_shards
 
 LIMIT = 1000
 WEIGHTS = st.dictionaries(st.text("abcdef", min_size=1, max_size=6), st.integers(1, 1500), max_size=60)
 
 
-def plan(weights: dict[str, int]) -> list[Shard]:
+def plan(weights: dict[str, int]) -> list[PlannedShard]:
     videos = [PlannedVideo(VideoRecord(key, key, "ok"), (), "", weight, "") for key, weight in weights.items()]
     return plan_shards(videos, LIMIT)
 
 
-def as_files(shards: list[Shard]) -> dict[str, tuple[str, ...]]:
+def as_files(shards: list[PlannedShard]) -> dict[str, tuple[str, ...]]:
     return {shard.name: tuple(video.key for video in shard.videos) for shard in shards}
 
 

@@ -11,7 +11,7 @@ import pytest
 from helpers.videos import ODD_NAMES, make_tar
 
 from bike.errors import BikeError, DataError
-from bike.video.find import find_videos, read_listing
+from bike.video.find import find_videos, read_paths
 from bike.video.tars import tar_videos
 
 
@@ -98,7 +98,7 @@ def test_a_list_may_hold_any_bytes_and_a_byte_order_mark(tmp_path: Path) -> None
 def test_lists_that_name_nothing(tmp_path: Path, name: str, text: str, message: str) -> None:
     (tmp_path / name).write_text(text)
     with pytest.raises(DataError, match=message):
-        read_listing(tmp_path / name, tmp_path)
+        read_paths(tmp_path / name, tmp_path)
 
 
 def test_sources_that_are_none(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from bike.annotate.classes import clean_class_name, read_class_file
 from bike.annotate.entries import Annotations, Entry, ReadOptions, split_of
-from bike.annotate.reading import find_file, find_files, is_text, read_annotation_json
+from bike.annotate.reading import find_annotation, find_files, is_text, read_annotation_json
 from bike.errors import DataError, first_few, one_line
 
 ALPHABETICAL = (
@@ -27,7 +27,7 @@ def read_activitynet(source: Path, options: ReadOptions) -> Annotations:
     Raises:
         DataError: not ActivityNet's layout, or videos with bad values; the first ten are named.
     """
-    path = find_file(source, ("activity_net*.json", "*.json"), "ActivityNet JSON")
+    path = find_annotation(source, ("activity_net*.json", "*.json"), "ActivityNet JSON")
     tree = read_annotation_json(path)
     database = tree.get("database") if isinstance(tree, dict) else None
     if not isinstance(database, dict):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bike.annotate.classes import clean_class_name, distinct_names
 from bike.annotate.entries import Annotations, Entry, ReadOptions
-from bike.annotate.reading import Table, find_file, find_files, seconds
+from bike.annotate.reading import Table, find_annotation, find_files, seconds
 from bike.errors import DataError, first_few
 from bike.files import existing_dir, read_lines
 
@@ -24,7 +24,7 @@ def read_charades(source: Path, options: ReadOptions) -> Annotations:
         DataError: a file is missing, or rows have bad values; the first ten are named.
     """
     classes = _read_classes(
-        find_file(existing_dir(source), ("Charades_v1_classes.txt", "*classes.txt"), "Charades class list")
+        find_annotation(existing_dir(source), ("Charades_v1_classes.txt", "*classes.txt"), "Charades class list")
     )
     entries: list[Entry] = []
     for split in ("train", "test"):

@@ -8,7 +8,7 @@ from typing import Any
 
 from bike.annotate.classes import clean_class_name, names_by_id, read_class_file
 from bike.annotate.entries import Annotations, Entry, ReadOptions
-from bike.annotate.reading import find_file, find_files, is_text, read_annotation_json
+from bike.annotate.reading import find_annotation, find_files, is_text, read_annotation_json
 from bike.errors import DataError, first_few
 from bike.files import read_lines
 
@@ -36,7 +36,9 @@ def read_sthv2(source: Path, options: ReadOptions) -> Annotations:
 
 
 def _read_labels(source: Path) -> list[str]:
-    path = find_file(source, ("labels.json", "*-labels.json", "label_map.txt"), "class names of Something-Something")
+    path = find_annotation(
+        source, ("labels.json", "*-labels.json", "label_map.txt"), "class names of Something-Something"
+    )
     if path.suffix == ".txt":
         return read_class_file(path)[0]
     tree = read_annotation_json(path)

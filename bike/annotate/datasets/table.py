@@ -8,7 +8,7 @@ from pathlib import Path
 
 from bike.annotate.classes import MAX_CLASSES, clean_class_name, distinct_names, fold
 from bike.annotate.entries import Annotations, Entry, ReadOptions, split_of
-from bike.annotate.reading import Table, find_file, seconds
+from bike.annotate.reading import Table, find_annotation, seconds
 from bike.errors import DataError, first_few, one_line
 from bike.names import tidy_path
 
@@ -33,7 +33,7 @@ def read_csv(source: Path, options: ReadOptions) -> Annotations:
     Raises:
         DataError: a column is missing, or rows have bad values; the first ten are named.
     """
-    table = Table(find_file(source, ("annotations.csv", "labels.csv", "*.csv"), "annotation CSV"))
+    table = Table(find_annotation(source, ("annotations.csv", "labels.csv", "*.csv"), "annotation CSV"))
     table.remedy = " Name it with --path-column, --label-column and the like."
     return _TableReader(table, options).read()
 

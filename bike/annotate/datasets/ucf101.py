@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bike.annotate.classes import ClassTable, names_by_id
 from bike.annotate.entries import Annotations, Entry, ReadOptions, chosen_folds
-from bike.annotate.reading import find_file
+from bike.annotate.reading import find_annotation
 from bike.errors import DataError, first_few
 from bike.files import existing_dir, read_lines
 from bike.names import tidy_path
@@ -18,7 +18,7 @@ def read_ucf101(source: Path, options: ReadOptions) -> Annotations:
     Raises:
         DataError: a line that can't be read, or a class number that contradicts the folder.
     """
-    index = find_file(existing_dir(source), ("classInd.txt",), "UCF-101 class list")
+    index = find_annotation(existing_dir(source), ("classInd.txt",), "UCF-101 class list")
     rows = ((f"line {line}", *text.partition(" ")[::2]) for line, text in read_lines(index))
     names = names_by_id(rows, index, first=1)
     table = ClassTable(names)

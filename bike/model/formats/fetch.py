@@ -10,7 +10,7 @@ from pathlib import Path
 from bike.download import download
 from bike.errors import BikeError, WeightsError, nearest, one_line
 from bike.files import locked, sha256, unwritable
-from bike.model.formats.official import OFFICIAL_FILES, OFFICIAL_URL, OfficialFile, cache_folder, find_official
+from bike.model.formats.official import OFFICIAL_FILES, OFFICIAL_URL, OfficialFile, find_official, weights_folder
 from bike.progress import log
 
 MAX_BYTES = 8 * 2**30  # more than any published file has
@@ -37,7 +37,7 @@ def resolve(name_or_path: Path | str) -> Path:
             f"{one_line(text)}: no such file, and no official name.{nearest(text, OFFICIAL_FILES)} "
             f"Official are: {', '.join(OFFICIAL_FILES)}."
         )
-    path = cache_folder() / official.file
+    path = weights_folder() / official.file
     if not path.is_file():
         return fetch(official)
     about = path.stat()
@@ -73,7 +73,7 @@ def fetch(official: OfficialFile, *, mirrors: Sequence[str] = ()) -> Path:
         WeightsError: no server had the right file.
         BikeError: the folder can't be written, or the disk is full.
     """
-    path = cache_folder() / official.file
+    path = weights_folder() / official.file
     chosen = list(mirrors) or [url for url in [os.environ.get("BIKE_WEIGHTS_MIRROR")] if url] or [OFFICIAL_URL]
     urls = [_file_url(url, official) for url in chosen]
     part = path.with_name(f"{path.name}.part")

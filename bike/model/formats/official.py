@@ -49,7 +49,7 @@ def find_official(name: str) -> OfficialFile | None:
     return OFFICIAL_FILES.get(name) or folded.get(_fold(name))
 
 
-def cache_folder() -> Path:
+def weights_folder() -> Path:
     """Where fetched files are kept: ``$BIKE_WEIGHTS``, or ``bike/weights`` in the user's cache folder."""
     chosen = os.environ.get("BIKE_WEIGHTS")
     return Path(chosen).expanduser() if chosen else user_cache_path("bike") / "weights"
