@@ -15,25 +15,32 @@ import typer
 
 from bike.errors import BikeError, ParamsError, one_line, reason_of
 
-# Command -> (module under bike.commands, attribute). The order is the order of `bike --help`.
-COMMANDS: dict[str, tuple[str, str]] = {
-    "demo-data": ("demo_data", "demo_data"),
-    "extract": ("extract", "extract"),
-    "annotate": ("annotate", "app"),
-    "shard": ("shard", "shard"),
-    "pretrain": ("pretrain", "pretrain"),
-    "attributes": ("attributes", "attributes"),
-    "train": ("train", "train"),
-    "eval": ("evaluate", "evaluate"),
-    "zeroshot": ("zeroshot", "zeroshot"),
-    "fuse": ("fuse", "fuse"),
-    "predict": ("predict", "predict"),
-    "report": ("report", "report"),
-    "weights": ("weights", "app"),
-    "zoo": ("zoo", "app"),
-    "bench": ("bench", "app"),
-    "doctor": ("doctor", "doctor"),
+# Command -> module under bike.commands, which has a Typer `app` or a function of its own name. `bike --help` keeps the
+# order: that of the pipeline, then what looks at it.
+COMMANDS = {
+    "demo-data": "demo_data",
+    "extract": "extract",
+    "annotate": "annotate",
+    "shard": "shard",
+    "pretrain": "pretrain",
+    "attributes": "attributes",
+    "train": "train",
+    "eval": "evaluate",
+    "zeroshot": "zeroshot",
+    "fuse": "fuse",
+    "predict": "predict",
+    "report": "report",
+    "weights": "weights",
+    "zoo": "zoo",
+    "bench": "bench",
+    "doctor": "doctor",
 }
+
+
+def find_command(name: str) -> Any:
+    """The Typer application or the function behind a name in :data:`COMMANDS`."""
+    module = importlib.import_module(f"bike.commands.{COMMANDS[name]}")
+    return getattr(module, "app", None) or getattr(module, COMMANDS[name])
 
 
 def build_app() -> typer.Typer:
@@ -45,12 +52,12 @@ def build_app() -> typer.Typer:
         pretty_exceptions_enable=False,
         help="Video recognition with CLIP: from raw videos to pinned benchmark numbers.",
     )
-    for name, (module_name, attribute) in COMMANDS.items():
-        command: Any = getattr(importlib.import_module(f"bike.commands.{module_name}"), attribute)
+    for name in COMMANDS:
+        command = find_command(name)
         if isinstance(command, typer.Typer):
             app.add_typer(command, name=name)
         else:
-            app.command(name, no_args_is_help=False)(command)
+            app.command(name)(command)
     return app
 
 
@@ -63,12 +70,13 @@ def guarded(run: Any) -> int:
     """
     terminated = False
 
+    # Left alone, SIGTERM ends Python at once; as Ctrl-C it removes temporary files and ends helper processes first.
     def interrupt(_number: int, _frame: FrameType | None) -> None:
         nonlocal terminated
         terminated = True
         raise KeyboardInterrupt
 
-    main = threading.current_thread() is threading.main_thread()
+    main = threading.current_thread() is threading.main_thread()  # no other thread may set a handler
     before = signal.signal(signal.SIGTERM, interrupt) if main else None
     try:
         status = _guarded(run)
@@ -81,7 +89,7 @@ def guarded(run: Any) -> int:
 def _guarded(run: Any) -> int:
     try:
         logging.basicConfig(level=_log_level(), format="%(message)s", stream=sys.stderr)
-        for library in ("botocore", "boto3", "urllib3", "distributed"):  # what they tell in passing is not for users
+        for library in ("botocore", "boto3", "urllib3", "distributed"):  # their routine messages are not for users
             logging.getLogger(library).setLevel(logging.WARNING)
         run()
     except BikeError as error:
@@ -93,8 +101,8 @@ def _guarded(run: Any) -> int:
         if end.code == 130:  # Typer's answer to Ctrl-C
             return _say_stopped()
         raise
-    except BrokenPipeError:
-        sys.stderr.close()
+    except BrokenPipeError:  # of `bike … | head`, say: whoever reads has seen enough
+        sys.stderr.close()  # or Python complains of the pipe once more at its end
         return 0
     except OSError as error:
         name = one_line(error.filename or "operating system")

@@ -5,6 +5,7 @@ What is looked at is imported where it is looked at: a package that is missing o
 
 from __future__ import annotations
 
+import importlib
 import importlib.metadata
 import os
 import platform
@@ -46,7 +47,7 @@ def check_machine() -> list[Check]:
         _try("ffmpeg-python", _ffmpeg_python),
         _try("decoder pyav", _pyav),
         _optional("decoder decord", "decord", "decord"),
-        _try("jpeg", _jpeg),
+        _try("jpeg", lambda: _package("simplejpeg")),
         _try("torch", _torch),
         _try("device", _devices),
         _optional("dask", "distributed", "dask"),
@@ -65,8 +66,6 @@ def check_data(path: Path | str, *, samples: int = 20) -> list[Check]:
         The findings; the first says what the data set was taken for.
     """
     path = Path(path)
-    if not path.exists():
-        return [Check("data", "bad", f"{path}: no such file or folder. Check the name.")]
     look = _shards if (path / "manifest.json").is_file() else _packs if (path / "manifest.csv").is_file() else _videos
     try:
         return list(look(path, samples))
@@ -124,6 +123,7 @@ def _packs(folder: Path, samples: int) -> Iterator[Check]:
 
 
 def _bytes_there(folder: Path, record: VideoRecord) -> int:
+    """Bytes of a video's pack or, where there is none, of its frame folder; 0 for neither."""
     pack = folder / f"{record.key}.mjpg"
     files = [pack] if pack.is_file() else (folder / record.key).glob("img_*.jpg")
     return sum(file.stat().st_size for file in files)
@@ -182,6 +182,11 @@ def _version(package: str) -> str:
         return "of unknown version"
 
 
+def _package(module: str) -> str:
+    importlib.import_module(module)  # installed is not enough: a binary may not fit this machine
+    return f"{module} {_version(module)}"
+
+
 def _optional(subject: str, module: str, extra: str) -> Check:
     if has_module(module):
         return Check(subject, "ok", f"{module} {_version(module)}")
@@ -218,12 +223,6 @@ def _pyav() -> str:
     libraries = ".".join(map(str, av.library_versions["libavcodec"]))
     codecs = [name for name in ("h264", "hevc", "vp9", "libdav1d", "av1") if name in av.codecs_available]
     return f"PyAV {av.__version__}, libavcodec {libraries}; {', '.join(codecs)}"
-
-
-def _jpeg() -> str:
-    import simplejpeg
-
-    return f"{simplejpeg.__name__} {_version('simplejpeg')}"
 
 
 def _torch() -> str:

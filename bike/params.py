@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -73,7 +73,7 @@ class Shard(Section):
 
 
 class Pretrain(Section):
-    """The small CLIP that stands where OpenAI's weights stand for a real user."""
+    """The small CLIP of the demo, in place of OpenAI's weights."""
 
     seed: int = Field(0, ge=0)
     threads: int = Field(2, ge=1)
@@ -290,10 +290,9 @@ def _explain(schema: type[Section], item: Any) -> str:
     place = ".".join(str(part) for part in item["loc"])
     if item["type"] == "extra_forbidden":
         model: Any = schema
-        for part in item["loc"][:-1]:
-            field = getattr(model, "model_fields", {}).get(part)
-            model = field.annotation if field is not None else schema
-        allowed = getattr(model, "model_fields", {})
+        for part in item["loc"][:-1]:  # sections, and names of views: keys of a dict whose values are sections
+            model = get_args(model)[-1] if get_origin(model) is dict else model.model_fields[part].annotation
+        allowed = model.model_fields
         return f"{place}: unknown key.{nearest(str(item['loc'][-1]), allowed)} Known: {', '.join(allowed)}"
     if item["type"] == "value_error":  # of our own validators, which say what they got
         return f"{place}: {one_line(item['msg']).removeprefix('Value error, ')}"

@@ -216,7 +216,7 @@ def expected_hours(preset: Preset, *, gpus: int = 8, tflops: float = 60.0) -> fl
     num_train, num_test = NUM_VIDEOS[preset.dataset]
     protocol = next(iter(params.evaluate.views.values()))
     total = num_test * protocol.clips * protocol.crops * flops
-    if preset.task != "zeroshot":
+    if preset.task != "zeroshot":  # a backward pass costs about two forward ones
         total += 3 * params.train.epochs * num_train * flops
     return total / (gpus * tflops * 1e12) / 3600
 

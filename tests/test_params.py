@@ -15,6 +15,7 @@ from bike.params import load_params, load_params_or_defaults, parse_params
     [
         ({"train": {"lrr": 1e-3}}, ["train.lrr: unknown key", "Did you mean 'lr'?"]),
         ({"modle": {}}, ["modle: unknown key", "Did you mean 'model'?"]),
+        ({"evaluate": {"views": {"4x3": {"crop": 3}}}}, ["4x3.crop: unknown key", "Known: clips, crops, dense"]),
         ({"train": {"lr": 5}}, ["train.lr", "less than 1", "got 5"]),
         ({"train": {"epochs": 0}}, ["train.epochs", "greater than or equal to 1"]),
         ({"train": {"loss": "mse"}}, ["train.loss", "'nce' or 'ds'", "'mse'"]),

@@ -77,13 +77,13 @@ def _render(clips: ClipSet, numbered: tuple[int, Path]) -> Path:
     with av.open(str(path), "w") as container:
         stream = container.add_stream("libx264", rate=FPS)
         stream.width, stream.height, stream.pix_fmt = clips.width, clips.height, "yuv420p"
-        stream.codec_context.thread_count = 1
+        stream.codec_context.thread_count = 1  # x264 writes other bytes with another number of threads
         stream.codec_context.options = {"preset": "fast", "crf": "23"}
         for number, planes in enumerate(_pictures(clips, seed)):
             frame = av.VideoFrame.from_ndarray(planes, format="yuv420p")
             frame.pts = number
             container.mux(stream.encode(frame))
-        container.mux(stream.encode(None))
+        container.mux(stream.encode(None))  # what the encoder still holds back for B-frames
     return path
 
 

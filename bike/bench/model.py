@@ -129,6 +129,7 @@ class Runner:
         if not variant.ours:
             groups = [{"params": group["params"], "lr": group["lr"]} for group in self.optimizer.param_groups]
             self.optimizer = torch.optim.AdamW(groups, weight_decay=0.2)
+        # Small gradients vanish in fp16; bf16 has the range of fp32 and needs no scaling.
         self.scaler = torch.amp.GradScaler(device.type, enabled=variant.dtype == torch.float16)
 
     def use(self, variant: Variant) -> None:
@@ -226,7 +227,7 @@ def _seconds(run: Callable[[], object], device: torch.device) -> float:
 
 
 def _wait(device: torch.device) -> None:
-    if device.type == "cuda":
+    if device.type == "cuda":  # calls only queue work on a GPU
         torch.cuda.synchronize(device)
 
 
@@ -246,7 +247,7 @@ def _peak_mib(variant: Variant, work: Workload) -> float:
         torch.set_num_threads(work.threads)
     before = process_mib("VmRSS")
     runner = Runner(variant, work)
-    for _ in range(2):
+    for _ in range(2):  # the first step makes the optimiser's state, which the second one has beside its activations
         runner.train_step()
     if work.device == "cuda":
         return torch.cuda.max_memory_allocated() / 2**20

@@ -30,6 +30,7 @@ def run_stage(stage: str, root: Path, *, jobs: int, repeats: int = 1) -> tuple[f
         Seconds of the fastest run, with the start of its helper processes, without imports; and the highest resident
         memory of the process and of each helper, added up, in MiB.
     """
+    # A fresh process: the kernel's peak never falls, so what an earlier stage took would count for this one.
     with Worker() as worker:
         result: tuple[float, float] = worker.call(
             _measure_stage, stage, root, jobs, repeats, timeout_seconds=_LIMIT_SECONDS

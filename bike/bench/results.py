@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
 from statistics import median
 from typing import TypeVar
 
-from bike.errors import BikeError
-from bike.files import atomic_write, read_text
+from bike.files import atomic_write, read_text, write_between
 from bike.tables import write_table
 
 Item = TypeVar("Item")
@@ -104,7 +102,7 @@ def verdicts(rows: Sequence[Measurement], targets: Sequence[Target]) -> list[Ver
     return result
 
 
-def write_rows(path: Path | str, rows: Sequence[Measurement]) -> None:
+def write_rows(path: Path, rows: Sequence[Measurement]) -> None:
     """Write all measurements as CSV, atomically."""
     write_table(path, [field.name for field in fields(Measurement)], map(astuple, rows))
 
@@ -139,17 +137,15 @@ def _short(value: float) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:.3g}"
 
 
-def draw(path: Path | str, found: Sequence[Verdict]) -> None:
+def draw(path: Path, found: Sequence[Verdict]) -> None:
     """Draw the promised speeds as bars, the ratio wanted as a mark on each, as SVG with the same bytes every time."""
     import matplotlib as mpl
-    from matplotlib.backends.backend_svg import FigureCanvasSVG
     from matplotlib.figure import Figure
 
     speeds = [verdict for verdict in found if not verdict.target.at_most]
     places = range(len(speeds))
     with mpl.rc_context({"svg.hashsalt": "bike", "svg.fonttype": "none", "font.size": 8}):
         figure = Figure(figsize=(9.0, 1.0 + 0.35 * len(speeds)), layout="constrained")
-        FigureCanvasSVG(figure)
         axes = figure.subplots()
         bars = axes.barh(places, [verdict.value for verdict in speeds], color="#4878a8", height=0.6)
         axes.bar_label(bars, fmt="%.2f", padding=3)
@@ -160,27 +156,19 @@ def draw(path: Path | str, found: Sequence[Verdict]) -> None:
         axes.set_yticks(places, [f"{verdict.target.what}\nagainst {verdict.target.theirs}" for verdict in speeds])
         axes.invert_yaxis()
         axes.set_title("times as fast as the baseline (red: at least wanted)")
-        out = io.BytesIO()
-        figure.savefig(out, format="svg", metadata={"Date": None})
-    with atomic_write(path) as file:
-        file.write(out.getvalue())
+        with atomic_write(path) as file:
+            figure.savefig(file, format="svg", metadata={"Date": None})
 
 
-def write_section(path: Path | str, name: str, lines: Sequence[str]) -> None:
+def write_section(path: Path, name: str, lines: Sequence[str]) -> None:
     """Put ``lines`` between ``<!-- name -->`` and ``<!-- /name -->`` of a page, or at its end if these are missing.
 
     Raises:
         BikeError: the page can't be read or written, or only one of the two marks is there.
     """
-    path = Path(path)
     begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
     text = read_text(path) if path.exists() else "# Benchmarks\n"
-    block = "\n".join([begin, *lines, end])
-    if text.count(begin) == text.count(end) == 1 and text.index(begin) < text.index(end):
-        text = text[: text.index(begin)] + block + text[text.index(end) + len(end) :]
-    elif begin in text or end in text:
-        raise BikeError(f"{path}: needs {begin} and after it {end}, once each. Mend or delete the marks.")
-    else:
-        text = f"{text.rstrip()}\n\n{block}\n"
-    with atomic_write(path, "w") as file:
-        file.write(text)
+    if begin not in text and end not in text:  # a page may be anyone's: what it has is kept
+        with atomic_write(path, "w") as file:
+            file.write(f"{text.rstrip()}\n\n{begin}\n{end}\n")
+    write_between(path, begin, end, "".join(f"{line}\n" for line in lines))

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bike.commands.options import DecoderOption, DeviceOption, ParamsOption, StateOption, WorkersOption
+from bike.commands import options
 
 
 def attributes(
@@ -17,11 +17,11 @@ def attributes(
     frames: Annotated[
         list[Path], typer.Option("--shards", "--frames", help="Frames of each list, or one folder for all.")
     ],
-    params: ParamsOption = Path("params.yaml"),
-    state: StateOption = None,
-    decoder: DecoderOption = "pyav",
-    device: DeviceOption = None,
-    workers: WorkersOption = 2,
+    params: options.ParamsOption = Path("params.yaml"),
+    state: options.StateOption = None,
+    decoder: options.DecoderOption = "pyav",
+    device: options.DeviceOption = None,
+    workers: options.WorkersOption = 2,
 ) -> None:
     """Make the attribute corpus: CLIP ranks the phrases of a lexicon for every video.
 

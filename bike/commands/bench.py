@@ -7,12 +7,10 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(no_args_is_help=True, help="Measure on this machine.")
+app = typer.Typer(no_args_is_help=True, help="Measure on this machine, against plain ways to do the same.")
 
-
-@app.callback()
-def bench() -> None:
-    """Measure on this machine, against plain ways to do the same, and write tables."""
+Csv = Annotated[Path, typer.Option(help="Every measurement.")]
+Page = Annotated[Path, typer.Option(help="Markdown page; its section gets the tables.")]
 
 
 @app.command("model")
@@ -24,8 +22,8 @@ def model(
     classes: Annotated[int, typer.Option(help="Classes in evaluation.")] = 400,
     rounds: Annotated[int, typer.Option(help="Measured rounds.")] = 5,
     threads: Annotated[int | None, typer.Option(help="CPU threads; torch's choice if left out.")] = None,
-    csv: Annotated[Path, typer.Option(help="Every measurement.")] = Path("results/bench/model.csv"),
-    page: Annotated[Path, typer.Option(help="Markdown page that gets the table.")] = Path("docs/benchmarks.md"),
+    csv: Csv = Path("results/bench/model.csv"),
+    page: Page = Path("docs/benchmarks.md"),
 ) -> None:
     """Training step, evaluation and memory, against a model that works as the published code does.
 
@@ -49,8 +47,8 @@ def data(
     quick: Annotated[
         bool, typer.Option("--quick", help="Few and short videos: a minute, to see that it works.")
     ] = False,
-    csv: Annotated[Path, typer.Option(help="Every measurement.")] = Path("results/bench/data.csv"),
-    page: Annotated[Path, typer.Option(help="Markdown page that gets the tables.")] = Path("docs/benchmarks.md"),
+    csv: Csv = Path("results/bench/data.csv"),
+    page: Page = Path("docs/benchmarks.md"),
     plot: Annotated[Path, typer.Option(help="SVG file for the figure.")] = Path("docs/bench_data.svg"),
 ) -> None:
     """Extraction, loading, memory and cost for each video, against ffmpeg, a decoder loop and folders of JPEGs.

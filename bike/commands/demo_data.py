@@ -7,18 +7,20 @@ from typing import Annotated
 
 import typer
 
+from bike.commands.options import JobsOption, MaybeParamsOption, SeedOption, params_with
+
 
 def demo_data(
     destination: Annotated[
         Path, typer.Argument(metavar="DST", help="Folder for videos.tar and annotations.csv; made where missing.")
     ],
-    params: Annotated[Path | None, typer.Option(help="Params file; its section demo_data is read.")] = None,
-    seed: Annotated[int | None, typer.Option(help="Another seed than the params file's.")] = None,
+    params: MaybeParamsOption = None,
+    seed: SeedOption = None,
     train_per_class: Annotated[int | None, typer.Option(help="Training clips per class.")] = None,
     val_per_class: Annotated[int | None, typer.Option(help="Validation clips per class.")] = None,
     test_per_class: Annotated[int | None, typer.Option(help="Test clips per class.")] = None,
     broken: Annotated[bool | None, typer.Option("--broken/--no-broken", help="Add damaged files.")] = None,
-    jobs: Annotated[int | None, typer.Option(min=1, help="Processes; one per core where not given.")] = None,
+    jobs: JobsOption = None,
 ) -> None:
     """Render a labelled data set of short H.264 clips that only the order of frames tells apart.
 
@@ -30,18 +32,17 @@ def demo_data(
       bike demo-data /tmp/small --train-per-class 4 --val-per-class 1 --test-per-class 2
     """
     from bike.demo.run import make_demo_data
-    from bike.params import DemoData, load_params, parse_params
 
-    chosen = {
-        "seed": seed,
-        "train_per_class": train_per_class,
-        "val_per_class": val_per_class,
-        "test_per_class": test_per_class,
-        "broken": broken,
-    }
-    base = load_params(params).demo_data if params is not None else DemoData()
-    section = base.model_dump() | {name: value for name, value in chosen.items() if value is not None}
-    done = make_demo_data(destination, parse_params({"demo_data": section}, "options").demo_data, jobs=jobs)
+    settings = params_with(
+        params,
+        "demo_data",
+        seed=seed,
+        train_per_class=train_per_class,
+        val_per_class=val_per_class,
+        test_per_class=test_per_class,
+        broken=broken,
+    )
+    done = make_demo_data(destination, settings.demo_data, jobs=jobs)
     typer.echo(
         f"{destination}: {done.videos} videos of {done.classes} classes and {done.broken} broken files, "
         f"{done.megabytes:.1f} MB."

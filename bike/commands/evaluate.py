@@ -18,7 +18,7 @@ def evaluate(
     labels: options.LabelsOption = None,
     params: options.ParamsOption = Path("params.yaml"),
     views: options.ViewsOption = "1x1",
-    attributes: Annotated[Path | None, typer.Option(help="Attribute corpus, for an attribute branch.")] = None,
+    attributes: options.CorpusOption = None,
     temporal: Annotated[str | None, typer.Option(help="What the temporal head must be: none or transf.")] = None,
     interaction: Annotated[str | None, typer.Option(help="Another interaction than the stored one: dp or vcs.")] = None,
     published_map: Annotated[

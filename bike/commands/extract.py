@@ -2,25 +2,12 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-
-class Layout(StrEnum):
-    """What is written for a video."""
-
-    packs = "packs"
-    folders = "folders"
-
-
-class Backend(StrEnum):
-    """What decodes and encodes."""
-
-    pyav = "pyav"
-    ffmpeg = "ffmpeg"
+from bike.commands.options import JobsOption, TimeoutOption
 
 
 def extract(
@@ -42,21 +29,19 @@ def extract(
         typer.Option(min=0.001, max=240, help="Resample to this rate. Default: every frame.", show_default=False),
     ] = None,
     quality: Annotated[int, typer.Option(min=1, max=31, help="JPEG quality on ffmpeg's scale: 1 best, 31 worst.")] = 2,
-    jobs: Annotated[
-        int | None,
-        typer.Option(min=1, envvar="BIKE_JOBS", help="Videos at a time. Default: one per core.", show_default=False),
-    ] = None,
+    jobs: JobsOption = None,
     layout: Annotated[
-        Layout, typer.Option(help="packs: KEY.mjpg; folders: KEY/img_00001.jpg and so on.")
-    ] = Layout.packs,
+        Literal["packs", "folders"], typer.Option(help="packs: KEY.mjpg; folders: KEY/img_00001.jpg and so on.")
+    ] = "packs",
     scheduler: Annotated[
         str | None,
         typer.Option(metavar="tcp://…", help="Work on a Dask cluster (extra bike-video\\[dask]).", show_default=False),
     ] = None,
-    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds a video may take before it is rejected.")] = 60.0,
+    timeout: TimeoutOption = 60.0,
     backend: Annotated[
-        Backend, typer.Option(help="pyav, or one ffmpeg process per video; both give the same frames in number.")
-    ] = Backend.pyav,
+        Literal["pyav", "ffmpeg"],
+        typer.Option(help="pyav, or one ffmpeg process per video; both give the same frames in number."),
+    ] = "pyav",
     keep_partial: Annotated[
         bool, typer.Option("--keep-partial", help="Keep the sound beginning of a damaged or truncated video.")
     ] = False,
@@ -87,7 +72,7 @@ def extract(
         fps=fps,
         quality=quality,
         timeout_seconds=timeout,
-        backend=backend.value,
+        backend=backend,
         keep_partial=keep_partial,
     )
     records = extract_videos(
@@ -96,7 +81,7 @@ def extract(
         listing=listing,
         options=options,
         jobs=jobs,
-        layout=layout.value,
+        layout=layout,
         scheduler=scheduler,
         strict=strict,
     )

@@ -7,14 +7,14 @@ from typing import Annotated
 
 import typer
 
-from bike.commands.options import ResultsOption
+from bike.commands.options import MaybeParamsOption, ResultsOption, params_with
 
 
 def fuse(
     video: Annotated[Path, typer.Argument(help="Results folder of the video branch (or its scores.safetensors).")],
     attributes: Annotated[Path, typer.Argument(help="Results folder of the attribute branch, same videos.")],
     out: ResultsOption,
-    params: Annotated[Path | None, typer.Option(help="Params file; its section fuse is read.")] = None,
+    params: MaybeParamsOption = None,
     video_weight: Annotated[
         float | None, typer.Option(min=0, max=1, help="Weight of the video branch; left out: that of the params file.")
     ] = None,
@@ -28,9 +28,7 @@ def fuse(
     """
     from bike.evaluate.results import summary_line
     from bike.evaluate.run_fuse import fuse_results
-    from bike.params import Fuse, load_params
 
-    section = load_params(params).fuse if params is not None else Fuse()
-    weight = section.video_weight if video_weight is None else video_weight
-    metrics = fuse_results(video, attributes, out, video_weight=weight)
+    section = params_with(params, "fuse", video_weight=video_weight).fuse
+    metrics = fuse_results(video, attributes, out, video_weight=section.video_weight)
     typer.echo(f"{out}: {summary_line(metrics)}")

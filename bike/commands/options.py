@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+if TYPE_CHECKING:
+    from bike.params import Params
+
 ParamsOption = Annotated[
     Path, typer.Option("--params", help="Params file; without one here, the published settings hold.")
+]
+# Where a command has options of its own for most settings, a params.yaml that happens to lie here must not decide.
+MaybeParamsOption = Annotated[
+    Path | None, typer.Option("--params", help="Params file; left out: the published settings.", show_default=False)
 ]
 ListOption = Annotated[
     Path, typer.Option("--list", help="List CSV, manifest.csv, or published-style `<dir> <frames> <label>`.")
@@ -32,13 +39,24 @@ WeightsOption = Annotated[
         "--weights", help="CLIP's weights: official name or file; left out: model.weights.", show_default=False
     ),
 ]
+CheckpointOption = Annotated[
+    Path | None, typer.Option("--checkpoint", help="Trained video branch; left out: CLIP without a head.")
+]
+CorpusOption = Annotated[
+    Path | None, typer.Option("--attributes", help="Attribute corpus (JSON): for the attribute branch, without frames.")
+]
 StateOption = Annotated[
     Path | None,
     typer.Option("--state", help="Folder of finished work to go on from; left out: beside OUT.", show_default=False),
 ]
+TrainStateOption = Annotated[
+    Path | None, typer.Option("--state", help="Folder of the state to go on from; left out: state/<name of the model>.")
+]
 LiveOption = Annotated[
     Path | None, typer.Option("--live", help="Folder of the training curves (DVCLive).", show_default=False)
 ]
+SeedOption = Annotated[int | None, typer.Option("--seed", help="Another seed than the params file's.")]
+TimeoutOption = Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds that decoding a video may take.")]
 DeviceOption = Annotated[
     str | None,
     typer.Option(
@@ -52,6 +70,30 @@ WorkersOption = Annotated[
     int,
     typer.Option("--workers", envvar="BIKE_WORKERS", min=0, help="Processes that load frames; 0: none beside this."),
 ]
+JobsOption = Annotated[
+    int | None,
+    typer.Option(
+        "--jobs", envvar="BIKE_JOBS", min=1, help="Videos at a time; left out: one per core.", show_default=False
+    ),
+]
 DecoderOption = Annotated[
     str, typer.Option("--decoder", help="Of video files, also of those in shards: pyav or decord.")
 ]
+
+
+def params_with(params: Path | None, section: str, **chosen: object) -> Params:
+    """The params file, or the published settings without one, under what the command line chose for a section.
+
+    Args:
+        params: the file.
+        section: such as ``demo_data``.
+        chosen: key of the section -> value; None leaves the file's.
+
+    Raises:
+        ParamsError: the file or a chosen value is bad; each is named.
+    """
+    from bike.params import Params, load_params, parse_params
+
+    tree = (Params() if params is None else load_params(params)).model_dump()
+    tree[section] |= {name: value for name, value in chosen.items() if value is not None}
+    return parse_params(tree, "options")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bike.commands.options import DecoderOption, DeviceOption, ViewsOption, WeightsOption
+from bike.commands import options
 from bike.errors import one_line
 
 if TYPE_CHECKING:
@@ -18,20 +18,18 @@ BARS = " ▁▂▃▄▅▆▇█"
 
 def predict(
     videos: Annotated[list[Path], typer.Argument(metavar="VIDEO", help="Video files of any format.")],
-    checkpoint: Annotated[
-        Path | None, typer.Option(help="Trained video branch; left out: CLIP without a head.")
-    ] = None,
-    weights: WeightsOption = None,
+    checkpoint: options.CheckpointOption = None,
+    weights: options.WeightsOption = None,
     labels: Annotated[Path | None, typer.Option(help="Class names, CSV id,name.")] = None,
     classes: Annotated[str | None, typer.Option(help="Class names, separated by commas.")] = None,
-    params: Annotated[Path | None, typer.Option(help="Params file; its section model is read.")] = None,
-    views: ViewsOption = "1x1",
+    params: options.MaybeParamsOption = None,
+    views: options.ViewsOption = "1x1",
     top_k: Annotated[int, typer.Option(min=1, help="Guesses shown for each video.")] = 5,
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write everything to this file.")] = None,
     saliency: Annotated[bool, typer.Option("--saliency", help="Show how much each frame counted.")] = False,
-    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds for decoding one video.")] = 60.0,
-    decoder: DecoderOption = "pyav",
-    device: DeviceOption = None,
+    timeout: options.TimeoutOption = 60.0,
+    decoder: options.DecoderOption = "pyav",
+    device: options.DeviceOption = None,
 ) -> None:
     """Recognise videos of any kind, with any class names.
 
@@ -49,9 +47,9 @@ def predict(
 
     if (labels is None) == (classes is None):
         raise BikeError("--labels, --classes: one of the two is needed, and only one.")
-    if checkpoint is not None and weights is not None:
+    if weights is not None and checkpoint is not None:
         raise BikeError("--weights, --checkpoint: both are given; give one.")
-    settings = load_params(params) if params is not None else Params()
+    settings = Params() if params is None else load_params(params)
     names = read_labels(labels) if labels is not None else [name.strip() for name in (classes or "").split(",")]
     found = []
     for prediction in predict_videos(

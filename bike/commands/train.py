@@ -7,38 +7,27 @@ from typing import Annotated
 
 import typer
 
-from bike.commands.options import (
-    DecoderOption,
-    DeviceOption,
-    LabelsOption,
-    LiveOption,
-    MaybeFramesOption,
-    WorkersOption,
-)
+from bike.commands import options
 
 
 def train(
     train_list: Annotated[Path, typer.Option("--train", help="List of training samples (CSV or published-style).")],
     out: Annotated[Path, typer.Option(help="Checkpoint to write, such as models/video.pt.")],
-    shards: MaybeFramesOption = None,
-    labels: LabelsOption = None,
-    params: Annotated[Path, typer.Option(help="Params file; sections model and train are read.")] = Path("params.yaml"),
+    shards: options.MaybeFramesOption = None,
+    labels: options.LabelsOption = None,
+    params: options.ParamsOption = Path("params.yaml"),
     val: Annotated[Path | None, typer.Option(help="List of validation samples.")] = None,
     val_shards: Annotated[
         Path | None, typer.Option("--val-shards", "--val-frames", help="Their frames; left out: those of --shards.")
     ] = None,
-    attributes: Annotated[
-        Path | None, typer.Option(help="Attribute corpus (JSON): train the attribute branch on it, without frames.")
-    ] = None,
+    attributes: options.CorpusOption = None,
     temporal: Annotated[str | None, typer.Option(help="Temporal head: none or transf.")] = None,
     interaction: Annotated[str | None, typer.Option(help="Interaction with the text: dp or vcs.")] = None,
-    state: Annotated[
-        Path | None, typer.Option(help="Folder of the state to go on from; left out: state/<name of OUT>.")
-    ] = None,
-    live: LiveOption = None,
-    decoder: DecoderOption = "pyav",
-    device: DeviceOption = None,
-    workers: WorkersOption = 2,
+    state: options.TrainStateOption = None,
+    live: options.LiveOption = None,
+    decoder: options.DecoderOption = "pyav",
+    device: options.DeviceOption = None,
+    workers: options.WorkersOption = 2,
 ) -> None:
     """Fine-tune CLIP on videos, or train the attribute branch.
 
@@ -51,6 +40,7 @@ def train(
       torchrun --nproc-per-node 8 -m bike.cli train --params configs/k400.yaml --train … --out models/k400.pt
     """
     from bike.checkpoint import Place
+    from bike.errors import BikeError
     from bike.params import load_params_or_defaults
     from bike.records import labels_of
 
@@ -72,10 +62,12 @@ def train(
     else:
         from bike.train.run_video import train_video
 
+        if shards is None:
+            raise BikeError("--shards: missing; name the folder of the list's frames (or give --attributes).")
         done = train_video(
             settings,
             train_list=train_list,
-            train_frames=_frames(shards),
+            train_frames=shards,
             labels=labels,
             out=out,
             val_list=val,
@@ -90,11 +82,3 @@ def train(
     words += [f"validation top-1 {top1:.1f} %"] if top1 is not None else []
     if words:  # on rank 0
         typer.echo(f"{done.checkpoint}: {', '.join(words)}")
-
-
-def _frames(shards: Path | None) -> Path:
-    from bike.errors import BikeError
-
-    if shards is None:
-        raise BikeError("--shards: missing; the video branch needs frames. Name their folder, or give --attributes.")
-    return shards

@@ -2,29 +2,14 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 app = typer.Typer(no_args_is_help=True, help="Fetch, look at and convert CLIP's weights.")
 
-
-class Part(StrEnum):
-    """Which weights of a released checkpoint."""
-
-    encoder = "encoder"
-    head = "head"
-
-
-class Precision(StrEnum):
-    """Type of the written numbers."""
-
-    keep = "keep"
-    fp32 = "fp32"
-    fp16 = "fp16"
-    bf16 = "bf16"
+WeightFile = Annotated[str, typer.Argument(help="Weight file, folder of one, or official name.", show_default=False)]
 
 
 @app.command("list")
@@ -71,9 +56,7 @@ def fetch_weights(
 
 
 @app.command("inspect")
-def inspect_file(
-    file: Annotated[str, typer.Argument(help="Weight file, folder of one, or official name.", show_default=False)],
-) -> None:
+def inspect_file(file: WeightFile) -> None:
     """Say what is in a weight file, and all that keeps it from being loaded. Nothing in it is executed.
 
     \b
@@ -106,10 +89,12 @@ def inspect_file(
 
 @app.command("convert")
 def convert_file(
-    file: Annotated[str, typer.Argument(help="Weight file, folder of one, or official name.", show_default=False)],
+    file: WeightFile,
     out: Annotated[Path, typer.Argument(help="The new file, ending in .safetensors.", show_default=False)],
-    part: Annotated[Part, typer.Option(help="Which weights of a released checkpoint.")] = Part.encoder,
-    precision: Annotated[Precision, typer.Option(help="Type of the written numbers.")] = Precision.keep,
+    part: Annotated[Literal["encoder", "head"], typer.Option(help="Which weights of a checkpoint.")] = "encoder",
+    precision: Annotated[
+        Literal["keep", "fp32", "fp16", "bf16"], typer.Option(help="Type of the written numbers.")
+    ] = "keep",
 ) -> None:
     """Write weights as safetensors under OpenAI's key names.
 
@@ -122,6 +107,6 @@ def convert_file(
     from bike.model.formats.fetch import resolve
     from bike.model.formats.inspect import convert
 
-    dtypes = {Precision.fp32: torch.float32, Precision.fp16: torch.float16, Precision.bf16: torch.bfloat16}
-    count = convert(resolve(file), out, part=part.value, dtype=dtypes.get(precision))
+    dtypes = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
+    count = convert(resolve(file), out, part=part, dtype=dtypes.get(precision))
     typer.echo(f"{out}: {count} tensors")

@@ -15,7 +15,7 @@ def zeroshot(
     frames: options.FramesOption,
     out: options.ResultsOption,
     weights: options.WeightsOption = None,
-    checkpoint: Annotated[Path | None, typer.Option(help="Trained video branch, in place of --weights.")] = None,
+    checkpoint: options.CheckpointOption = None,
     split: Annotated[
         list[Path] | None, typer.Option(help="Class names of one split, one a line. May be given again.")
     ] = None,

@@ -9,6 +9,7 @@ import typer
 
 app = typer.Typer(invoke_without_command=True, help="The published models as presets.", rich_markup_mode="rich")
 
+PresetName = Annotated[str, typer.Argument(help="Preset.")]
 ZooFile = Annotated[Path | None, typer.Option("--zoo", help="Left out: configs/zoo.yaml of the project.")]
 
 
@@ -58,7 +59,7 @@ def list_presets(
 
 
 @app.command("show")
-def show_preset(name: Annotated[str, typer.Argument(help="Preset.")], zoo: ZooFile = None) -> None:
+def show_preset(name: PresetName, zoo: ZooFile = None) -> None:
     """Print a preset's commands and the parameters that differ from the defaults.
 
     \b
@@ -77,7 +78,7 @@ def show_preset(name: Annotated[str, typer.Argument(help="Preset.")], zoo: ZooFi
 
 @app.command("params")
 def write_params(
-    name: Annotated[str, typer.Argument(help="Preset.")],
+    name: PresetName,
     out: Annotated[Path | None, typer.Option(help="File to write. Default: standard output.")] = None,
     zoo: ZooFile = None,
 ) -> None:

@@ -63,9 +63,10 @@ def draw_colour(rng: np.random.Generator, liked: str) -> str:
 def draw_clip(rng: np.random.Generator, label: int) -> ClipPlan:
     """Plan a clip of class ``label``. Favourite colours aside, nothing but the order of frames tells a pair apart."""
     pair, backwards = PAIRS[label // 2], bool(label % 2)
+    # Every draw moves the generator on: another order here, or one draw more, makes another data set.
     width_px, height_px = SIZES_PX[rng.integers(len(SIZES_PX))]
     fps = int(rng.choice(RATES))
-    seconds = SECONDS[0] + (SECONDS[1] - SECONDS[0]) * rng.random() ** 3
+    seconds = SECONDS[0] + (SECONDS[1] - SECONDS[0]) * rng.random() ** 3  # mostly short, few long
     lasts = rng.uniform(0.45, 0.75)
     start = rng.uniform(0.0, 1.0 - lasts)
     shape = draw_shape(rng, pair, draw_colour(rng, pair.liked[backwards]))
@@ -106,15 +107,16 @@ def render_frame(plan: ClipPlan, moment: float) -> np.ndarray:
     before, after = moment < plan.start, moment > plan.end
     if (before and plan.cut[0]) or (after and plan.cut[1]):
         return paint_scene(plan.scenes[1 if before else 2], moment, [], plan.width_px, plan.height_px)
+    # Without a cut, the things rest in the first or last state of the action.
     part = min(max((moment - plan.start) / (plan.end - plan.start), 0.0), 1.0)
-    u = part * part * (3 - 2 * part)
+    u = part * part * (3 - 2 * part)  # slow at both ends and symmetric: speed does not tell the direction
     items = plan.pair.pose(plan.shape, u)
     return paint_scene(plan.scenes[0], moment, items, plan.width_px, plan.height_px)
 
 
 def paint_scene(scene: Scene, moment: float, items: list[Item], width_px: int, height_px: int) -> np.ndarray:
     """Backdrop, bystanders, then ``items``; averaged down to the video's size."""
-    across, down, phase = scene.drift
+    across, down, phase = scene.drift  # at most 0.9 of the margin to either side, so the crop stays in the backdrop
     sway = math.sin(math.tau * (moment + phase))
     left = round(MARGIN_PX * SCALE * (1 + 0.6 * across * (2 * moment - 1) + 0.3 * sway))
     top = round(MARGIN_PX * SCALE * (1 + 0.6 * down * (2 * moment - 1) - 0.3 * sway))

@@ -74,7 +74,7 @@ def make_demo_data(destination: Path | str, params: DemoData, *, jobs: int | Non
         progress("demo-data", len(clips), unit="videos") as job,
     ):
         for clip, data in zip(clips, _map(encode, clips, jobs), strict=True):
-            member = tarfile.TarInfo(clip.path)
+            member = tarfile.TarInfo(clip.path)  # time, owner and group 0: equal clips, equal bytes
             member.size, member.mode = len(data), 0o644
             tar.addfile(member, io.BytesIO(data))
             job.advance()
@@ -95,6 +95,7 @@ def plan_clips(params: DemoData) -> list[Clip]:
         splits = [split for split, number in zip(SPLITS, numbers, strict=True) for _ in range(number)]
         clips += [Clip(f"{slug}/{index:04d}.mp4", label, split, index) for index, split in enumerate(splits)]
         if params.broken and label < len(BROKEN):
+            # Numbered after the sound ones, so that these have the same names with and without damaged files.
             damage = BROKEN[label]
             split = SPLITS[label % len(SPLITS)]
             clips.append(Clip(f"{slug}/{len(splits):04d}.mp4", label, split, len(splits), damage))
@@ -141,11 +142,11 @@ def encode_h264(frames: list[np.ndarray], fps: int, *, index_first: bool = False
         "pix_fmt": "yuv420p",
         "preset": "veryfast",
         "crf": 20,
-        "bf": 2,
+        "bf": 2,  # B-frames, as in videos from the web: packets are not in the order of display
         "g": 250,
-        "threads": 1,
+        "threads": 1,  # x264 writes other bytes with another number of threads
         "sws_flags": "bicubic+accurate_rnd+bitexact",
-        "fflags": "+bitexact",
+        "fflags": "+bitexact",  # without the version of the library that writes it
         "flags:v": "+bitexact",
         "map_metadata": -1,
     }
@@ -178,6 +179,7 @@ def damage_file(damage: str, frames: list[np.ndarray], fps: int, rng: np.random.
         target = io.BytesIO()
         Image.fromarray(frames[0]).save(target, "PNG")
         return target.getvalue()
+    # The index of an MP4 file comes last unless asked for: what is cut off then takes it along, and nothing opens.
     whole = encode_h264(frames, fps, index_first=damage != "no index")
     if damage == "damaged inside":
         start, length = len(whole) // 2, len(whole) // 5

@@ -20,8 +20,6 @@ SETTINGS: dict[str, RGB] = {
     "by the water": (104, 148, 176),
     "at night": (44, 48, 74),
 }
-
-
 ONE_BOX = 0.97  # from here on two boxes are one
 
 

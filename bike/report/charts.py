@@ -36,7 +36,10 @@ _TITLE = "title:"  # an id that begins so becomes a tooltip
 
 
 def _colour(name: str) -> str:
-    """A stand-in for a colour of the style sheet, which differs between light and dark; :func:`_embed` puts it in."""
+    """A stand-in for a colour of the style sheet, which differs between light and dark; :func:`_embed` puts it in.
+
+    matplotlib takes real colours only, so the number in :data:`_COLOURS` travels as blue: ``#000003`` is ``faint``.
+    """
     return f"#0000{_COLOURS.index(name):02x}"
 
 
@@ -76,14 +79,10 @@ def heat_map(names: Sequence[str], counts: Counter[tuple[str, str]]) -> Markup:
     """A confusion matrix: rows are actual classes, columns predicted ones, colour the share of the row.
 
     Args:
-        names: classes in order; counts of other names are left out.
+        names: classes in order, each once; counts of other names are left out.
         counts: (actual, predicted) -> videos.
     """
-    place = {name: i for i, name in enumerate(names)}
-    matrix = np.zeros((len(names), len(names)), int)
-    for (actual, predicted), count in counts.items():
-        if actual in place and predicted in place:
-            matrix[place[actual], place[predicted]] = count
+    matrix = np.array([[counts[actual, predicted] for predicted in names] for actual in names])
     labelled = len(names) <= LABELLED_CLASSES
     side = (0.3 if len(names) <= 24 else 0.23) * len(names) if labelled else 7.0
     figure = Figure(figsize=(side, side))
@@ -101,13 +100,11 @@ def heat_map(names: Sequence[str], counts: Counter[tuple[str, str]]) -> Markup:
 def _draw_cells(axes: Any, names: Sequence[str], matrix: np.ndarray) -> None:
     for row, column in np.argwhere(matrix).tolist():
         count, total = matrix[row, column], matrix[row].sum()
-        colour, strong = _colour("hit" if row == column else "miss"), count > total / 2
+        colour, ink = _colour("hit" if row == column else "miss"), _colour("on-strong" if count > total / 2 else "ink")
         title = _tooltip(f"{names[row]}: {count} of {total} as {names[column]}")
         cell = Rectangle((column - 0.5, row - 0.5), 1, 1, color=colour, alpha=0.15 + 0.85 * count / total, gid=title)
         axes.add_patch(cell)
-        axes.text(
-            column, row, str(count), ha="center", va="center_baseline", color=_colour("on-strong" if strong else "ink")
-        )
+        axes.text(column, row, str(count), ha="center", va="center_baseline", color=ink)
     short = [text if len(text) <= 36 else text[:35] + "…" for text in map(one_line, names)]
     axes.set_xticks(range(len(names)), short, rotation=48, ha="left", rotation_mode="anchor")
     axes.set_yticks(range(len(names)), short)
@@ -136,6 +133,7 @@ def _embed(figure: Figure, label: str, css: str, **options: Any) -> Markup:
         figure.savefig(file, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")), **options)
     root = ElementTree.fromstring(file.getvalue())  # noqa: S314 (just written by matplotlib)
     for element in root.iter():
+        # HTML knows no prefixes: an svg element there has plain tags and attributes.
         element.tag = element.tag.rpartition("}")[2]
         for child in list(element):
             if child.tag.endswith(("}metadata", "}defs")) and child.find("{*}path") is None:
@@ -144,6 +142,7 @@ def _embed(figure: Figure, label: str, css: str, **options: Any) -> Markup:
             del element.attrib[name]
             if name != "clip-path":
                 element.set(name.rpartition("}")[2], value if name == "id" else _tidy(value))
+        # A gid became the id of the group around what was drawn: a title in the group is its tooltip.
         title = element.attrib.pop("id", "") if element.tag in ("g", "image") else ""
         if title.startswith(_TITLE):
             ElementTree.SubElement(element, "title").text = title.removeprefix(_TITLE)

@@ -53,7 +53,7 @@ def read_curves(results: Path) -> list[Curve]:
 
 def thin_out(points: Series[float], limit: int = MAX_POINTS) -> Series[float]:
     """At most ``limit`` points: runs of neighbours are replaced by their means; few points stay as they are."""
-    groups = np.arange(len(points)) * limit // max(len(points), limit)
+    groups = np.arange(len(points)) * limit // max(len(points), limit)  # with few points, each is its own group
     steps = points.index.to_series().groupby(groups).mean()
     return points.groupby(groups).mean().set_axis(steps)
 

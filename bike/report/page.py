@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterator
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -33,61 +32,59 @@ PACKAGES = (
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
-    """What the page shows. ``strips_absent`` says why there are no strips."""
+def render_page(
+    rows: list[Row],
+    data: DataSummary,
+    params: Params,
+    *,
+    curves: Sequence[Curve] = (),
+    strips: Sequence[SaliencyStrip] = (),
+    strips_absent: str = "",
+) -> str:
+    """The page as one HTML text that asks for nothing outside itself; equal input gives equal text.
 
-    rows: list[Row]
-    data: DataSummary
-    params: Params
-    curves: list[Curve] = field(default_factory=list)
-    strips: list[SaliencyStrip] = field(default_factory=list)
-    strips_absent: str = ""
-
-
-def render_page(page: Page) -> str:
-    """The page as one HTML text that asks for nothing outside itself; equal input gives equal text."""
+    ``strips_absent`` says why there are no strips.
+    """
     environment = Environment(
         loader=PackageLoader("bike.report", "."), autoescape=True, undefined=StrictUndefined, lstrip_blocks=True
     )
     environment.filters |= {"visible": one_line, "picture": frame_image}
-    best = best_row(page.rows)
-    before = find_row(page.rows, "zeroshot", best.views)
+    best = best_row(rows)
+    before = find_row(rows, "zeroshot", best.views)
     matrix, mistakes = _confusion(best)
     return environment.get_template("report.html.j2").render(
-        rows=page.rows,
-        columns=table_columns(page.rows),
+        rows=rows,
+        columns=table_columns(rows),
         text_columns=TEXT_COLUMNS,
-        best_cells=best_cells(page.rows),
+        best_cells=best_cells(rows),
         cell_text=cell_text,
         best=best,
         before=before,
-        pairs=_order_pairs(page),
+        pairs=_order_pairs(rows, params.model.interaction),
         classes=_classes(best, before),
         matrix=matrix,
         mistakes=mistakes,
-        curves=page.curves,
+        curves=curves,
         pretrain=TRAINING[1],
         line_chart=line_chart,
         line_colours=LINE_COLOURS,
-        strips=page.strips,
-        strips_absent=page.strips_absent,
-        data=page.data,
+        strips=strips,
+        strips_absent=strips_absent,
+        data=data,
         audit_columns=AUDIT_COLUMNS,
-        params=page.params,
+        params=params,
         versions=[("Python", platform.python_version()), *((name, _version(name)) for name in PACKAGES)],
-        param_rows=list(_flat(page.params.model_dump(mode="json"))),
+        param_rows=list(_flat(params.model_dump(mode="json"))),
     )
 
 
-def _order_pairs(page: Page) -> dict[str, Any] | None:
+def _order_pairs(rows: list[Row], interaction: str) -> dict[str, Any] | None:
     """Each pair's figure without and with temporal head, in the last views that both have; None where one is not run.
 
     Where a scores file is missing, both figures of each pair are of all classes (``forced`` is then False).
     """
-    interaction = page.params.model.interaction
-    transf = find_row(page.rows, f"video-transf-{interaction}")
-    none = find_row(page.rows, f"video-none-{interaction}", transf.views) if transf else None
+    transf = find_row(rows, f"video-transf-{interaction}")
+    none = find_row(rows, f"video-none-{interaction}", transf.views) if transf else None
     if not transf or not none or transf.views != none.views:
         return None
     after = {item.pair: item for item in transf.pairs}

@@ -103,6 +103,7 @@ def results_table(results: Path | str, *, order_pairs: Sequence[tuple[str, str]]
         if not any(row.method == method for row in rows):
             rows.append(Row(name, method))
     rows.sort(key=_table_order)
+    # Chance depends on the test split only, so any evaluation of it will do.
     measured = next((row for row in rows if any(item.videos for item in per_class(row))), None)
     return [_chance(measured, bool(order_pairs)), *rows] if measured else rows
 
@@ -151,6 +152,7 @@ def expected_random_ap(positives: int, total: int) -> float:
 
 def _evaluation_folders(results: Path) -> list[Path]:
     """Folders with ``metrics.json``, one or two levels down."""
+    # <data set>/<name>/<views>/ is a whole results folder of other videos: its figures don't compare with these.
     deeper = {path.relative_to(results).parts[0] for path in results.glob("*/*/*/metrics.json")}
     found = [*results.glob("*/metrics.json"), *results.glob("*/*/metrics.json")]
     return sorted(path.parent for path in found if path.relative_to(results).parts[0] not in {*OTHERS, *deeper})
@@ -186,9 +188,8 @@ def _read_row(folder: Path, results: Path, order_pairs: Sequence[tuple[str, str]
 
 
 def _table_order(row: Row) -> tuple[int, str, int, str]:
-    known = list(KNOWN)
-    place = known.index(row.name) if row.name in KNOWN else len(known)
-    views = re.fullmatch(r"(\d{1,6})×(\d{1,6})", row.views)
+    place = list(KNOWN).index(row.name) if row.name in KNOWN else len(KNOWN)
+    views = re.fullmatch(r"(\d+)×(\d+)", row.views)
     return place, row.name, int(views[1]) * int(views[2]) if views else 0, row.views
 
 

@@ -10,22 +10,22 @@ from bike.files import atomic_write, read_between, write_between
 from bike.params import Params
 from bike.report.curves import read_curves
 from bike.report.data import summarise_data
-from bike.report.page import Page, render_page
+from bike.report.page import render_page
 from bike.report.rows import Row, check_complete, results_table
 from bike.report.saliency import SaliencyStrip, saliency_strips
 from bike.report.table import END, START, markdown_table
 
 
 def build_report(
-    results: Path | str,
-    out: Path | str,
+    results: Path,
+    out: Path,
     *,
     params: Params,
-    lists: Path | str | None = None,
-    manifest: Path | str | None = None,
-    frames: Path | str | None = None,
-    checkpoint: Path | str | None = None,
-    readme: Path | str | None = None,
+    lists: Path | None = None,
+    manifest: Path | None = None,
+    frames: Path | None = None,
+    checkpoint: Path | None = None,
+    readme: Path | None = None,
     expected: Sequence[str] = (),
 ) -> list[Row]:
     """Write ``<out>/index.html`` and ``<out>/table.md``, and renew the table in ``readme``.
@@ -51,7 +51,6 @@ def build_report(
         BikeError: no results, one of ``expected`` is missing, a damaged file, no marks in ``readme``, or a place that
             can't be written.
     """
-    results, out, lists = Path(results), Path(out), Path(lists) if lists else None
     if out.exists() and not out.is_dir():
         raise BikeError(f"{out}: is a file; a folder for the report is needed. Choose another place.")
     if readme is not None:
@@ -59,15 +58,9 @@ def build_report(
     check_complete(results, expected)
     rows = results_table(results, order_pairs=params.report.order_pairs)
     strips, why_not = _read_strips(lists, frames, checkpoint, params)
-    page = Page(
-        rows=rows,
-        data=summarise_data(lists, Path(manifest) if manifest else None),
-        params=params,
-        curves=read_curves(results),
-        strips=strips,
-        strips_absent=why_not,
-    )
-    html, table = render_page(page), markdown_table(rows)
+    data, curves = summarise_data(lists, manifest), read_curves(results)
+    html = render_page(rows, data, params, curves=curves, strips=strips, strips_absent=why_not)
+    table = markdown_table(rows)
     with atomic_write(out / "table.md", "w") as file:
         file.write(table)
     if readme is not None:
@@ -78,12 +71,12 @@ def build_report(
 
 
 def _read_strips(
-    lists: Path | None, frames: Path | str | None, checkpoint: Path | str | None, params: Params
+    lists: Path | None, frames: Path | None, checkpoint: Path | None, params: Params
 ) -> tuple[list[SaliencyStrip], str]:
     """The clips to show, and why there are none."""
     if not params.report.clips:
         return [], "report.clips is 0 in the params file."
     if not (lists and frames and checkpoint):
         return [], "a checkpoint of the video branch, the test split's frames and its list are needed."
-    strips = saliency_strips(Path(checkpoint), Path(frames), lists, params=params)
+    strips = saliency_strips(checkpoint, frames, lists, params=params)
     return strips, "the checkpoint is not a video branch with concept spotting (vcs)."

@@ -25,6 +25,27 @@ from bike.model.scorer import Scorer
 from bike.params import Params
 from bike.records import Sample, read_labels, read_list
 
+FRAME_SIDE_PX = 120  # longer side of a frame in the page
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SaliencyStrip:
+    """One test clip.
+
+    Attributes:
+        key: the sample's key.
+        title: its class name.
+        frames: uint8 (T,H,W,3).
+        saliency: (T,), not negative, sums to about 1: the share of each frame in the concept spotting (SPEC: α).
+        predicted: the class name that the model gave.
+    """
+
+    key: str
+    title: str
+    frames: np.ndarray
+    saliency: np.ndarray
+    predicted: str
+
 
 def saliency_strips(checkpoint: Path, frames: Path, lists: Path, *, params: Params) -> list[SaliencyStrip]:
     """Strips of ``params.report.clips`` test clips, drawn with ``params.report.seed``.
@@ -69,28 +90,6 @@ def _strip(sample: Sample, source: FrameSource, scorer: Scorer, size: int, param
     return SaliencyStrip(sample.key, title, pictures, saliency.numpy(), title if right else scorer.names[predicted])
 
 
-FRAME_SIDE_PX = 120  # longer side of a frame in the page
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class SaliencyStrip:
-    """One test clip.
-
-    Attributes:
-        key: the sample's key.
-        title: its class name.
-        frames: uint8 (T,H,W,3).
-        saliency: (T,), not negative, sums to about 1: the share of each frame in the concept spotting (SPEC: α).
-        predicted: the class name that the model gave.
-    """
-
-    key: str
-    title: str
-    frames: np.ndarray
-    saliency: np.ndarray
-    predicted: str
-
-
 def choose_samples(samples: Sequence[Sample], count: int, seed: int) -> list[Sample]:
     """``count`` samples at random, from as many different classes as there are; the same ones for the same seed."""
     shuffled = sorted(samples, key=lambda sample: sample.key)
@@ -100,6 +99,7 @@ def choose_samples(samples: Sequence[Sample], count: int, seed: int) -> list[Sam
     for sample in shuffled:
         order.append((turns[sample.labels], sample))
         turns[sample.labels] += 1
+    # The first clip of each class, then the second ones; sorting is stable, so the draw decides within a turn.
     return [sample for _, sample in sorted(order, key=lambda item: item[0])[:count]]
 
 

@@ -54,7 +54,7 @@ def best_cells(rows: Sequence[Row]) -> set[tuple[int, str]]:
     best = set()
     for field in FIGURES:
         shown = {
-            i: round(value, 1)
+            i: round(value, 1)  # 61.24 and 61.22 read the same in the table, so both are bold
             for i, row in enumerate(rows)
             if row.folder and (value := getattr(row, field)) is not None
         }
@@ -79,7 +79,10 @@ def markdown_table(rows: Sequence[Row]) -> str:
 
 
 def escape_markdown(text: str) -> str:
-    """``text`` on one line, with a backslash before all punctuation that could mean something in Markdown."""
+    """``text`` on one line, with a backslash before all punctuation that could mean something in Markdown.
+
+    ``( ) + , -`` and blanks stay, so that the usual names are readable in the file: they mean nothing within a cell.
+    """
     return re.sub(r"[!-'*./:-@\[-`{-~]", r"\\\g<0>", one_line(text))
 
 

@@ -100,6 +100,6 @@ def test_sections_of_a_page(tmp_path: Path) -> None:
     write_section(page, "a", ["3", "4"])
     assert page.read_text() == "# Benchmarks\n\n<!-- a -->\n3\n4\n<!-- /a -->\n\n<!-- b -->\n2\n<!-- /b -->\n"
     page.write_text("<!-- /a -->\n<!-- a -->\n")
-    with pytest.raises(BikeError, match="needs <!-- a --> and after it <!-- /a -->"):
+    with pytest.raises(BikeError, match="needs the mark <!-- a --> and, after it, <!-- /a -->"):
         write_section(page, "a", [])
     assert page.read_text() == "<!-- /a -->\n<!-- a -->\n"

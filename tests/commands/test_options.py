@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import typer
 from typer.testing import CliRunner
 
-from bike.commands.options import DeviceOption, WorkersOption
+from bike.commands.options import DeviceOption, WorkersOption, params_with
+from bike.errors import ParamsError
+from bike.params import Params
 
 
 def test_a_machine_states_device_and_workers_once_and_the_command_line_wins(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -27,3 +31,13 @@ def test_a_machine_states_device_and_workers_once_and_the_command_line_wins(monk
     assert shown() == "cuda:1 0"
     assert shown("--device", "cpu", "--workers", "5") == "cpu 5"
     assert CliRunner().invoke(app, ["--workers", "-1"]).exit_code == 2
+
+
+def test_what_the_command_line_chooses_goes_over_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "params.yaml"
+    file.write_text("fuse: {video_weight: 0.25}\npretrain: {steps: 3, seed: 4}\n")
+    settings = params_with(file, "pretrain", steps=5, seed=None)
+    assert (settings.pretrain.steps, settings.pretrain.seed, settings.fuse.video_weight) == (5, 4, 0.25)
+    assert params_with(None, "pretrain") == Params()
+    with pytest.raises(ParamsError, match=r"options: pretrain\.steps"):
+        params_with(file, "pretrain", steps=0)

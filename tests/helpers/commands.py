@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import os
 import re
 import subprocess
@@ -11,16 +10,14 @@ from pathlib import Path
 
 import typer
 
-from bike.cli import COMMANDS
+from bike.cli import COMMANDS, find_command
 
 
 def check_command(words: list[str], where: str) -> None:
     """Fail unless the command and its options exist and no argument is missing or too many; nothing is run."""
     name, rest = words[0], words[1:]
     assert name in COMMANDS, f"{where}: bike {name}"
-    module, attribute = COMMANDS[name]
-    target = getattr(importlib.import_module(f"bike.commands.{module}"), attribute)
-    app = target
+    app = target = find_command(name)
     if not isinstance(target, typer.Typer):
         app = typer.Typer()
         app.command()(target)

@@ -19,7 +19,7 @@ from bike.errors import BikeError, ParamsError
 from bike.params import Params, parse_params
 from bike.records import VideoRecord, write_manifest
 from bike.report.data import AUDIT_COLUMNS, summarise_data
-from bike.report.page import Page, render_page
+from bike.report.page import render_page
 from bike.report.rows import results_table
 from bike.report.run import build_report
 from bike.report.saliency import SaliencyStrip, choose_samples, frame_image
@@ -65,7 +65,7 @@ class Structure(HTMLParser):
         self.text += data
 
 
-def page_of(root: Path, names: tuple[str, ...], *, strips: bool = True) -> str:
+def page_of(root: Path, names: tuple[str, ...]) -> str:
     """The page of a results folder whose classes have these names."""
     write_results(root / "results", names=names)
     lists, manifest = write_data(root, names=NAMES)
@@ -75,14 +75,8 @@ def page_of(root: Path, names: tuple[str, ...], *, strips: bool = True) -> str:
     rejected = [VideoRecord(f"r{i}", name, "rejected", error=name) for i, name in enumerate(names)]
     write_manifest(manifest, rejected)
     write_csv(lists / "audit.csv", AUDIT_COLUMNS, [[name] * len(AUDIT_COLUMNS) for name in names])
-    return render_page(
-        Page(
-            rows=results_table(root / "results", order_pairs=params.report.order_pairs),
-            data=summarise_data(lists, manifest),
-            params=params,
-            strips=shown if strips else [],
-        )
-    )
+    rows = results_table(root / "results", order_pairs=params.report.order_pairs)
+    return render_page(rows, summarise_data(lists, manifest), params, strips=shown)
 
 
 def test_names_from_files_are_text_and_nothing_else(tmp_path: Path) -> None:
@@ -179,7 +173,7 @@ def test_order_pairs_need_both_heads_in_the_same_views(tmp_path: Path) -> None:
 
     def page() -> str:
         rows = results_table(tmp_path, order_pairs=PAIRS)
-        return Structure(render_page(Page(rows=rows, data=summarise_data(None, None), params=PARAMS))).text
+        return Structure(render_page(rows, summarise_data(None, None), PARAMS)).text
 
     assert "without temporal head, in the same views, is needed" in page()
     write_evaluation(tmp_path / "video-none-vcs" / "4x3", seed=2)
@@ -207,7 +201,7 @@ def test_a_multi_label_data_set(tmp_path: Path) -> None:
 def test_many_classes_fold_into_a_small_page(tmp_path: Path) -> None:
     names = tuple(f"class {i}" for i in range(400))
     write_evaluation(tmp_path / "fuse" / "1x1", names=names, per_class=3, skill=0.5)
-    html = render_page(Page(rows=results_table(tmp_path), data=summarise_data(None, None), params=Params()))
+    html = render_page(results_table(tmp_path), summarise_data(None, None), Params())
     page = Structure(html)
     assert "360 classes between the best and the weakest 20" in page.text
     assert len(html) < 250_000
