@@ -200,7 +200,7 @@ def _ffmpeg() -> str:
     result = subprocess.run([path, "-hide_banner", "-version"], capture_output=True, timeout=30, check=False)
     version = result.stdout.decode(errors="replace").partition("Copyright")[0].strip()
     if result.returncode or not version:
-        raise BikeError(f"{path}: does not run. Mend it, or unset IMAGEIO_FFMPEG_EXE.")
+        raise BikeError(f"{path}: does not run. Fix it, or unset IMAGEIO_FFMPEG_EXE.")
     return f"{one_line(version)} ({path})"
 
 

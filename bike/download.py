@@ -28,7 +28,7 @@ log = logging.getLogger("bike")
 
 _BLOCK_BYTES = 1 << 20
 _LEAST_BYTES_A_SECOND = 1000  # on average; what comes more slowly counts as broken off
-_PROGRESS_BYTES = 1 << 16  # a try that brought so much is no failure in a row
+_PROGRESS_BYTES = 1 << 16  # a try that brought so much does not count as a failure in a row
 
 
 class TransientError(Exception):

@@ -195,7 +195,7 @@ def open_regular(path: Path | str) -> int:
     """A descriptor for reading a plain file; pipes and devices, which might never answer, are refused.
 
     Raises:
-        OSError: as ``os.open``; or it is no plain file.
+        OSError: as ``os.open``; or it is not a plain file.
     """
     # Not to block: opening a pipe would wait for its writer before its kind can be asked for.
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)

@@ -93,7 +93,7 @@ def read_header(path: Path | str, separator: str = ",") -> list[str]:
     """The words of a CSV file's first line; none where the file is empty.
 
     Raises:
-        DataError: the file is no text, or its first line no CSV.
+        DataError: the file is not text, or its first line not CSV.
     """
     return next(_rows(read_text_bytes(path), path, separator), (0, []))[1]
 

@@ -47,7 +47,7 @@ class Audit:
         annotated: entries read, over all folds.
         videos: videos found, rejected ones included; None when lists were made without looking at videos.
         classes: number of classes.
-        notes: remarks that are no findings.
+        notes: remarks that are not findings.
     """
 
     dataset: str

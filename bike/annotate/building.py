@@ -194,7 +194,7 @@ class _Builder:
         start, end = entry.start_seconds or 0.0, math.inf if entry.end_seconds is None else entry.end_seconds
         fps = record.fps or self.annotations.fps or (record.frames / entry.seconds if entry.seconds > 0 else 0.0)
         length = record.frames / fps if fps and record.frames else entry.seconds or math.inf
-        # Annotated times are rounded: what ends less than a frame past the end is no finding.
+        # Annotated times are rounded: what ends less than a frame past the end is not a finding.
         slack = 1 / fps if fps else 0.04
         if start < 0 or (end > length + slack and end < math.inf) or end <= start or start >= length:
             detail = f"{start:g} to {end:g} s of {length:.2f} s"

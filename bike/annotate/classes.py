@@ -163,7 +163,7 @@ def names_by_id(rows: Iterable[tuple[str, str, str]], path: Path | str, *, first
             names[index] = clean_class_name(name, f"{path}: {where}")
     remedy = f"Number the classes from {first}."
     if bad:
-        raise DataError(f"{path}: ids that are no integers or duplicates: {first_few(bad)}. {remedy}")
+        raise DataError(f"{path}: ids that are not integers or duplicates: {first_few(bad)}. {remedy}")
     if sorted(names) != list(range(first, first + len(names))):
         raise DataError(f"{path}: ids must run from {first} without a gap (got {len(names)} ids). {remedy}")
     return distinct_names([names[index] for index in sorted(names)], path)

@@ -88,7 +88,7 @@ def write_few_shot(
         labels = source.parent / LABELS_NAME
     is_labels = labels is not None and out.resolve() == Path(labels).resolve()
     if is_labels or out.name in (LABELS_NAME, UNANNOTATED_NAME, AUDIT_NAME):
-        raise ParamsError(f"{out}: is no name for a list, since other files beside lists have it. Give another name.")
+        raise ParamsError(f"{out}: can't be a list's name, since another file beside lists has it. Give another name.")
     names = read_labels(labels) if labels is not None else None
     full = read_list(source)
     samples = choose_shots(full, shots, seed=seed, names=names, repeat=repeat)

@@ -238,7 +238,7 @@ def peak_mib(variant: Variant, work: Workload) -> float:
             return float(worker.call(_peak_mib, variant, work, timeout_seconds=math.inf))
     except DiedError as error:
         raise BikeError(
-            f"{variant.name}: its process was killed, most likely for want of memory ({error}). Use fewer videos."
+            f"{variant.name}: its process was killed, most likely out of memory ({error}). Use fewer videos."
         ) from error
 
 

@@ -68,7 +68,9 @@ DeviceOption = Annotated[
 ]
 WorkersOption = Annotated[
     int,
-    typer.Option("--workers", envvar="BIKE_WORKERS", min=0, help="Processes that load frames; 0: none beside this."),
+    typer.Option(
+        "--workers", envvar="BIKE_WORKERS", min=0, help="Processes that load frames; 0: this process loads them itself."
+    ),
 ]
 JobsOption = Annotated[
     int | None,

@@ -137,7 +137,7 @@ class VideoShards(IterableDataset[dict[str, Any]]):
 
     def _clips(self, videos: Iterator[dict[str, Any]], epoch: int) -> Iterator[dict[str, Any]]:
         while True:
-            try:  # around the reading alone: what goes wrong in a clip is no fault of the tar
+            try:  # around the reading alone: what goes wrong in a clip is not the tar's fault
                 video = next(videos, None)
             except (TarError, OSError, EOFError, ValueError) as error:
                 raise DataError(

@@ -123,7 +123,7 @@ class BatchReader(Dataset[Batch | _Failure]):
         except RuntimeError as error:
             if "DataLoader worker" not in str(error):  # torch has no class of its own for this
                 raise
-            raise BikeError("A loader process was killed, perhaps for want of memory. Use fewer workers.") from error
+            raise BikeError("A loader process was killed, perhaps out of memory. Use fewer workers.") from error
 
     def _read_ahead(self, plans: list[Plan]) -> Iterator[Batch | _Failure]:
         self._plans[:] = plans  # the very list that the DataLoader, kept with its workers, goes through again

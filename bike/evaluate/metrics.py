@@ -113,7 +113,7 @@ def published_mean_average_precision(scores: Float[Tensor, "N K"], targets: Targ
     """
     if batch_size < 1:
         raise ValueError(f"batch_size must be at least 1 (got {batch_size}).")
-    mean_average_precision(scores, targets)  # refuses what is no score or target, which torchnet would take
+    mean_average_precision(scores, targets)  # refuses what is not a score or target, which torchnet would take
     total = 0.0
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torchnet was written for torch 0.3

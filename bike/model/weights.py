@@ -69,7 +69,7 @@ VALID_KEY = re.compile(
 def _missing_keys_message(state: Mapping[str, Tensor], key: str) -> str:
     """Says that ``key`` and any others of the defining keys are missing, each with the nearest name in ``state``."""
     absent = [name for name in DEFINING_KEYS if name not in state] or [key]
-    # A valid key is no misspelling: visual.positional_embedding must not be suggested for positional_embedding.
+    # A valid key is not a misspelling: visual.positional_embedding must not be suggested for positional_embedding.
     unknown = [name for name in list(state)[:1000] if not VALID_KEY.fullmatch(name)]
     parts = []
     for name in absent:
@@ -133,7 +133,7 @@ def read_entry(checkpoint: Mapping[Any, Any], key: str, source: object) -> dict[
     ):
         found = first_few([one_line(str(name))[:60] for name in checkpoint], 5)
         raise WeightsError(
-            f"{source}: not a released checkpoint, {key} is no state dict (got {found}). "
+            f"{source}: not a released checkpoint, {key} is not a state dict (got {found}). "
             "Give a file that holds a model and its head; CLIP's own weights go without one (--weights)."
         )
     return check_sizes(state, source)

@@ -61,7 +61,7 @@ def saliency_strips(checkpoint: Path, frames: Path, lists: Path, *, params: Para
         The strips; none for a checkpoint without concept spotting.
 
     Raises:
-        BikeError: the checkpoint is no video branch, or frames, list and class names do not belong together.
+        BikeError: the checkpoint is not a video branch, or frames, list and class names do not belong together.
     """
     encoder, head, _ = load_video_model(checkpoint)
     if head.interaction != "vcs":

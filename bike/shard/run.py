@@ -192,7 +192,7 @@ def _prepare_work(folder: Path) -> None:
     a damaged manifest, another index         no notes: where members lie isn't known, so all are written again
     ========================================  ==============================================================
 
-    In the last two cases notes of before are removed, and the manifest goes last: a run that is killed in here leaves
+    In the last two cases earlier notes are removed, and the manifest goes last: a run that is killed in here leaves
     it, and the next one begins again.
     """
     # Helpers may outlive a run that was killed, until their shard is done. Each holds the lock of its own shard; once

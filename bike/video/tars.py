@@ -19,7 +19,7 @@ MAX_JSON_BYTES = 1 << 20
 def tar_videos(path: Path | str) -> list[FoundVideo]:
     """The videos of an uncompressed tar, by member name, each with the position of its bytes.
 
-    Members that are no plain files (links, devices), whose name leads out of a folder, or that the tar's end cuts off,
+    Members that are not plain files (links, devices), whose name leads out of a folder, or that the tar's end cuts off,
     are returned with a problem. Of members with equal names the last counts, as when unpacking. In shards written by
     ``bike shard --payload mp4`` the JSON before a video says its ``path``, and that is its name: of ``000.json`` with
     ``{"path": "run/a.mp4"}`` and ``000.mp4`` comes the video ``run/a.mp4``.
@@ -81,7 +81,7 @@ def _json_path(tar: tarfile.TarFile, member: tarfile.TarInfo) -> str:
     if not isinstance(path, str) or leads_out(path) or path != os.path.normpath(path):
         return ""
     try:
-        path.encode("utf-8", "surrogateescape")  # a lone surrogate, which JSON may hold, is no file name
+        path.encode("utf-8", "surrogateescape")  # a lone surrogate, which JSON may hold, is not a file name
     except UnicodeEncodeError:
         return ""
     return path

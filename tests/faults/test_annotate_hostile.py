@@ -111,7 +111,7 @@ def test_links_to_folders_are_not_followed(tmp_path: Path) -> None:
     ("text", "said"),
     [
         ("id,name\n0,a\n2,b\n", "without a gap"),
-        ("id,name\n0,a\n0,b\n", "ids that are no integers or duplicates"),
+        ("id,name\n0,a\n0,b\n", "ids that are not integers or duplicates"),
         ("id,name\nx,a\n", "no integers"),
         ("id,name\n9999999999,a\n", "no integers"),
         ("id,name\n²,a\n", "no integers"),

@@ -285,8 +285,11 @@ def test_released_checkpoint_of_old_torch(tmp_path: Path, encoder: Encoder, lega
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        ({"fusion_model_state_dict": None}, r"fusion_model_state_dict is no state dict \(got epoch; model_state_dict"),
-        ({"model_state_dict": {"a": 3}}, "model_state_dict is no state dict"),
+        (
+            {"fusion_model_state_dict": None},
+            r"fusion_model_state_dict is not a state dict \(got epoch; model_state_dict",
+        ),
+        ({"model_state_dict": {"a": 3}}, "model_state_dict is not a state dict"),
         ({"fusion_model_state_dict": {"lstm.weight": torch.zeros(2)}}, "unexpected lstm.weight"),
         (
             {"fusion_model_state_dict": {"query_fc.0.weight": torch.zeros(24, 24)}},

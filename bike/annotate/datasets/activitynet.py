@@ -60,7 +60,7 @@ def _read_video(name: str, video: dict[str, Any], options: ReadOptions, path: Pa
     for item in video.get("annotations", []):
         start, end = (_seconds(time) for time in item["segment"])
         if not isinstance(item["label"], str):
-            raise TypeError("a label is no text")
+            raise TypeError("a label is not text")
         parts.append((clean_class_name(item["label"], f"{path}: {name[:40]}"), start, end))
     # Training clips are cut out of a video; evaluation sees it whole and counts any of its classes.
     if split == "train" and parts:
@@ -73,5 +73,5 @@ def _read_video(name: str, video: dict[str, Any], options: ReadOptions, path: Pa
 
 def _seconds(value: object) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise ValueError(f"{str(value)[:20]!r} is no time in seconds")
+        raise ValueError(f"{str(value)[:20]!r} is not a time in seconds")
     return float(value)

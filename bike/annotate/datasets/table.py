@@ -80,7 +80,7 @@ class _TableReader:
         if numbers:
             words = text.replace(",", " ").split()
             if any(not word.isdigit() or len(word) > 9 for word in words) and words != ["-1"]:
-                raise DataError(f"{where}: label {one_line(text)[:40]!r} is no class id; 0, 1, 2 … are, -1 is none")
+                raise DataError(f"{where}: label {one_line(text)[:40]!r} is not a class id; 0, 1, 2 … are, -1 is none")
             return tuple(int(word) for word in words) if words != ["-1"] else ()
         return (clean_class_name(text, where),) if text.strip() else ()
 
@@ -99,7 +99,7 @@ class _TableReader:
         try:
             return seconds(words[0] or "0"), seconds(words[1]) if words[1] else None
         except ValueError:
-            self.bad.append(f"line {line}: start and end are no times (got {one_line(', '.join(words))[:40]!r})")
+            self.bad.append(f"line {line}: start and end are not times (got {one_line(', '.join(words))[:40]!r})")
             return None, None
 
     def _classes(self, names: dict[int, str], numbers: bool) -> list[str] | None:

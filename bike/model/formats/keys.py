@@ -34,7 +34,7 @@ HUGGING_FACE_BLOCK: tuple[tuple[str, str], ...] = (
 
 
 def openai_keys(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Give the tensors of any known CLIP OpenAI's names, and drop what is no weight.
+    """Give the tensors of any known CLIP OpenAI's names, and drop what is not a weight.
 
     Known are OpenAI's own names, Hugging Face's ``CLIPModel``, open_clip's (also with its ``text.`` prefix), and all of
     them behind DistributedDataParallel's ``module.``. Keys of none of these stay as they are.
