@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from bike.commands.options import JobsOption
+
 
 class Payload(StrEnum):
     """What is stored for a video."""
@@ -52,10 +54,7 @@ def shard(
         float | None,
         typer.Option(min=0.001, help="Rate of published-style frame folders, which do not say it.", show_default=False),
     ] = None,
-    jobs: Annotated[
-        int | None,
-        typer.Option(min=1, envvar="BIKE_JOBS", help="Processes. Default: one per core.", show_default=False),
-    ] = None,
+    jobs: JobsOption = None,
     verify: Annotated[bool, typer.Option("--verify", help="Check every byte of the shards in SRC.")] = False,
 ) -> None:
     """Write the videos of a list into WebDataset tars with an index, or check such tars.

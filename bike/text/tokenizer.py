@@ -18,7 +18,7 @@ END_OF_TEXT = 49407  # the highest id of all: the text tower finds the end of a 
 
 
 def _clean(text: str) -> str:
-    """Repair what CLIP's authors repair before tokenizing: mojibake and curly quotes, HTML entities (twice), white space.
+    """Repair what CLIP's authors repair before tokenizing: mojibake, curly quotes, HTML entities (twice), white space.
 
     Undecodable bytes of a file name (surrogates) become U+FFFD.
     """
