@@ -256,7 +256,7 @@ def read_tree(path: Path | str) -> dict[str, Any]:
 
     try:
         tree = YAML(typ="safe", pure=True).load(read_text(path))
-    except YAMLError as error:
+    except (YAMLError, ValueError, RecursionError) as error:
         raise ParamsError(f"{path}: not valid YAML ({one_line(error)}).") from error
     if tree is None:
         return {}

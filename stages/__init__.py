@@ -18,13 +18,14 @@ from pathlib import Path, PurePath
 from ruamel.yaml import YAML
 
 from bike.cli import guarded
-from bike.errors import BikeError, ParamsError
+from bike.errors import BikeError, ParamsError, one_line
 from bike.files import read_text
 from bike.params import Machine, Params, load_machine, load_params
 
 log = logging.getLogger("bike")
 
 PINS = Path("constraints-results.txt")
+_LAUNCHED = "BIKE_LAUNCHED"  # set in what `launch` starts
 
 
 def paths(doc: str | None, *names: str, **choices: str) -> argparse.Namespace:
@@ -67,7 +68,7 @@ def check_is_dep(key: str, file: str | None) -> None:
     stage = os.environ.get("DVC_STAGE", "").rpartition(":")[2].partition("@")[0]  # such as train@none-dp
     if not file or not stage:
         return
-    deps = YAML(typ="safe", pure=True).load(read_text("dvc.yaml"))["stages"][stage]["deps"]
+    deps = YAML(typ="safe", pure=True).load(read_text("dvc.yaml"))["stages"].get(stage, {}).get("deps", [])
     if not any(PurePath(os.path.relpath(file)).is_relative_to(dep) for dep in deps):
         raise ParamsError(
             f"{key}: DVC would not notice a change of {file}, which is not under deps of stage {stage}. Add it there "
@@ -90,16 +91,22 @@ def run_launched(main: Callable[[], object]) -> None:
 
 
 def _launch(main: Callable[[], object]) -> None:
-    words = shlex.split(machine().launch)
-    # The variables are the launcher's: this is one of the processes that it started.
-    if words in ([], ["python"]) or "TORCHELASTIC_RUN_ID" in os.environ or "RANK" in os.environ:
+    launch = machine().launch
+    try:
+        words = shlex.split(launch)
+    except ValueError as error:
+        raise ParamsError(f"launch: not a command ({error}; got {launch!r}). Correct machine.yaml.") from error
+    # RANK is the launcher's: this is one of the processes that it started. The other variable is our own, since a
+    # launcher that sets no RANK would be started again and again.
+    if words in ([], ["python"]) or "RANK" in os.environ or _LAUNCHED in os.environ:
         _run(main)
         return
+    os.environ[_LAUNCHED] = "1"
     module = f"stages.{Path(sys.argv[0]).stem}"
     try:
         os.execvp(words[0], [*words, "-m", module, *sys.argv[1:]])  # noqa: S606 (the user's own launcher)
-    except OSError as error:
-        raise BikeError(f"launch: {words[0]!r} can't be started ({error.strerror}). Correct machine.yaml.") from error
+    except (OSError, ValueError) as error:  # ValueError: a NUL in it
+        raise BikeError(f"launch: {words[0]!r} can't be started ({one_line(error)}). Correct machine.yaml.") from error
 
 
 def _run(main: Callable[[], object]) -> None:

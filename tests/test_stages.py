@@ -100,3 +100,28 @@ def test_dvc_sees_other_weights_of_the_attributes_and_other_contents_of_them(tmp
     assert re.search(r"modified:\s+other\.safetensors", dvc("status"))
     assert "Running stage 'attributes'" in dvc("repro")
     assert (tmp_path / "corpus.json").read_bytes() not in (first, second)
+
+
+@pytest.mark.parametrize(
+    ("launch", "message"),
+    [
+        # env sets no RANK: the stage must not be started again and again.
+        (f"env {sys.executable}", "no such file"),
+        ("torchrun '", "launch: not a command"),
+        ("no-such-launcher", "can't be started"),
+    ],
+)
+def test_a_launcher_starts_the_stage_once_or_is_refused(tmp_path: Path, launch: str, message: str) -> None:
+    (tmp_path / "params.yaml").write_text("", encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "stages.train_attributes", "lists", "corpus.json", "out.pt", "curves"],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "BIKE_LAUNCH": launch},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
