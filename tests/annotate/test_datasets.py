@@ -94,7 +94,7 @@ def test_the_class_folder_may_be_spelt_in_another_way_in_a_list(tmp_path: Path) 
         ("trainlist01.txt", "YoYo/v_a.avi 1\n", "line 1: class 1 is not YoYo"),
         ("trainlist02.txt", "v_a.avi 1\n", "line 1 has no class folder"),
         ("classInd.txt", "1 A\n3 B\n", "ids must run from 1 without a gap"),
-        ("classInd.txt", "1 A\n1 B\n", "no integers or duplicates: line 2 .* from 1"),
+        ("classInd.txt", "1 A\n1 B\n", "not integers or duplicates: line 2 .* from 1"),
         ("classInd.txt", "1 A\n2 A\n", "duplicate class names"),
         ("classInd.txt", "", "no class names"),
     ],
@@ -239,10 +239,10 @@ def test_activitynet_takes_the_order_of_a_label_map(tmp_path: Path) -> None:
     ("video", "said"),
     [
         ({"duration": 5, "subset": "training", "annotations": [{"segment": [1], "label": "A"}]}, "ValueError"),
-        ({"duration": 5, "subset": "training", "annotations": [{"segment": [1, "x"], "label": "A"}]}, "no time"),
+        ({"duration": 5, "subset": "training", "annotations": [{"segment": [1, "x"], "label": "A"}]}, "not a time"),
         ({"duration": 5, "subset": "training", "annotations": [{"segment": [1, 2], "label": 3}]}, "TypeError"),
         ({"duration": 5, "subset": "elsewhere", "annotations": []}, "unknown subset"),
-        ({"duration": True, "subset": "training", "annotations": []}, "no time"),
+        ({"duration": True, "subset": "training", "annotations": []}, "not a time"),
         ([], "TypeError"),
     ],
 )

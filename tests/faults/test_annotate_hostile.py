@@ -37,7 +37,7 @@ KEEP = Annotate(missing="keep", duplicate="keep", no_name="keep", too_short="kee
         (b"path,label,name\na.mp4,0,run\nb.mp4,0,jump\n", "label 0 is 'jump' here and 'run' before"),
         (b"path,label,name\na.mp4,0,run\nb.mp4,1,run\n", "duplicate class names"),
         (b"path,label,split\na.mp4,run,elsewhere\n", "line 2: unknown split 'elsewhere'"),
-        (b"path,label,start,end\na.mp4,run,1,nan\n", "no times"),
+        (b"path,label,start,end\na.mp4,run,1,nan\n", "not times"),
         (b"\x89PNG\r\n\x1a\n\0\0", "NUL byte"),
     ],
 )
@@ -112,9 +112,9 @@ def test_links_to_folders_are_not_followed(tmp_path: Path) -> None:
     [
         ("id,name\n0,a\n2,b\n", "without a gap"),
         ("id,name\n0,a\n0,b\n", "ids that are not integers or duplicates"),
-        ("id,name\nx,a\n", "no integers"),
-        ("id,name\n9999999999,a\n", "no integers"),
-        ("id,name\n²,a\n", "no integers"),
+        ("id,name\nx,a\n", "not integers"),
+        ("id,name\n9999999999,a\n", "not integers"),
+        ("id,name\n²,a\n", "not integers"),
         ("id,name\n0,\n", "0 characters"),
         ("id,name\n", "no class names"),
         ("", "no class names"),
