@@ -119,6 +119,7 @@ def test_every_module_that_a_stage_imports_lies_under_one_of_its_deps(name: str)
     needed = {path.relative_to(ROOT).as_posix(), *imported_files(path)} - NO_RESULT
     deps = [dep for dep in STAGES[name]["deps"] if dep.startswith(("bike/", "stages/"))]
     assert len(deps) == len(set(deps)), "named twice"
+    assert "constraints-results.txt" in STAGES[name]["deps"]
     assert sorted(file for file in needed if not any(covers(dep, file) for dep in deps)) == []
     assert [dep for dep in deps if not any(covers(dep, file) for file in needed)] == [], "idle"
 
