@@ -13,8 +13,8 @@ from bike.errors import ParamsError, first_few, nearest, one_line
 from bike.files import read_text
 
 log = logging.getLogger("bike")
-
 Policy = Literal["error", "drop", "keep"]
+Mismatch = Literal["frames", "short_side", "prompt", "interaction", "head", "weights", "classes", "top_k"]
 
 
 class Section(BaseModel):
@@ -103,6 +103,7 @@ class Model(Section):
     interaction: Literal["dp", "vcs"] = "vcs"
     prompt: str = "This is a video about {}"
     start_from: str | None = None  # a released checkpoint whose encoder and head training starts from
+    allow_mismatch: list[Mismatch] = []  # what may contradict the checkpoint; the metrics tell
 
     @model_validator(mode="after")
     def _one_place_for_the_name(self) -> Model:

@@ -10,7 +10,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Literal
 
-from bike.errors import DataError, first_few
+from bike.errors import DataError, first_few, one_line
 from bike.tables import read_table, write_table
 
 
@@ -151,6 +151,8 @@ def read_list(path: Path | str) -> list[Sample]:
                 raise ValueError
             if last is not None and not (first or 0.0) <= last < math.inf:
                 raise ValueError
+            if not 0 <= int(frames) < 1 << 31:
+                raise ValueError
             samples.append(Sample(key, video or key, source or key, labels, int(frames), first, last))
         except ValueError:
             bad.append(f"line {line}")
@@ -198,6 +200,22 @@ def read_labels(path: Path | str, column: Literal["name", "published"] = "name")
     if not pairs:
         raise DataError(f"{path}: no class names. Write one line `id,name` for each class.")
     return [pairs[index] for index in range(len(pairs))]
+
+
+def other_class(ours: Sequence[str], theirs: Sequence[str]) -> str:
+    """Where two lists of class names differ first, in words; an empty text where they are equal.
+
+    Example:
+        ``["run", "walk"]`` and ``["walk", "run"]`` give ``class 0 is 'run' and 'walk' (2 of 2 places differ; the same
+        names in another order)``.
+    """
+    places = [label for label, (one, other) in enumerate(zip(ours, theirs, strict=False)) if one != other]
+    if not places:
+        return "" if len(ours) == len(theirs) else f"{len(ours)} and {len(theirs)} classes"
+    first = places[0]
+    order = "; the same names in another order" if sorted(ours) == sorted(theirs) else ""
+    one, other = (f"{one_line(names[first])[:80]!r}" for names in (ours, theirs))
+    return f"class {first} is {one} and {other} ({len(places)} of {len(ours)} places differ{order})"
 
 
 def instance_range(num_frames: int, fps: float, start_seconds: float | None, end_seconds: float | None) -> range:

@@ -35,13 +35,32 @@ def sample_span(sample: Sample, num_frames: int, fps: float) -> range:
         fps: their number per second; 0 when not known, which is fine for samples that are not trimmed.
 
     Raises:
-        DataError: a trimmed sample of a video without times.
+        DataError: a trimmed sample of a video without times, or one that reaches more than a frame past its end.
     """
     if sample.start_seconds is None and sample.end_seconds is None:
         return range(num_frames)
     if fps <= 0:
         raise DataError("trimmed, but the frames per second are not known. Write the shards with --fps.")
+    last, length = max(sample.start_seconds or 0.0, sample.end_seconds or 0.0), num_frames / fps
+    if last > length + 1 / fps:  # times are rounded
+        raise DataError(
+            f"trimmed at {last:g} s, past its end ({length:.2f} s). Write the list again (`bike annotate`)."
+        )
     return instance_range(num_frames, fps, sample.start_seconds, sample.end_seconds)
+
+
+def open_span(sample: Sample, source: FrameSource) -> range:
+    """:func:`sample_span` of a sample in a source, which must hold as many frames as the list says (0 says nothing).
+
+    Raises:
+        DataError: it does not, or as :func:`sample_span`.
+    """
+    count, stored = source.num_frames(sample.video), source.frames_per_video
+    if sample.frames and count != (sample.frames if stored is None else min(sample.frames, stored)):
+        raise DataError(
+            f"{sample.frames} frames in the list, {count} are there. Run `bike annotate` again, which counts them."
+        )
+    return sample_span(sample, count, source.fps(sample.video))
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +77,7 @@ class TrainingViews:
         """Uint8 (1, T, 3, S, S)."""
         # The order of the draws (frames, grayscale, crop) is fixed: another one would change every training.
         generator, chosen = sample_generator(self.seed, epoch, row), self.sampling
-        span = sample_span(sample, source.num_frames(sample.video), source.fps(sample.video))
+        span = open_span(sample, source)
         indices = training_indices(len(span), self.num_segments, generator, dense=chosen.dense, first_frame=span.start)
         if not chosen.augment:
             frames = torch.from_numpy(source.read(sample.video, indices))
@@ -83,7 +102,7 @@ class EvaluationViews:
 
     def __call__(self, sample: Sample, source: FrameSource, epoch: int, row: int) -> Tensor:
         """Uint8 (crops · clips, T, 3, S, S), crop-major; ``epoch`` and ``row`` change nothing."""
-        span = sample_span(sample, source.num_frames(sample.video), source.fps(sample.video))
+        span = open_span(sample, source)
         indices = test_indices(len(span), self.num_segments, self.clips, self.dense, first_frame=span.start)
         needed = list(dict.fromkeys(indices))  # clips overlap, and short videos repeat frames: each is decoded once
         frames = torch.from_numpy(source.read(sample.video, needed))

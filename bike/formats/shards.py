@@ -95,6 +95,11 @@ def _check_manifest(content: Any, source: str) -> dict[str, Any]:
             raise ValueError
         if {"payload", "frames_per_video", "max_size_mb"} - set(content):
             raise ValueError
+        if content["frames_per_video"] is not None and _whole(content["frames_per_video"]) < 1:
+            raise ValueError
+        classes = content.get("names")  # shards of earlier versions have none
+        if classes is not None and not (isinstance(classes, list) and all(isinstance(name, str) for name in classes)):
+            raise ValueError
     except (KeyError, TypeError, ValueError):
         raise DataError(f"{source}: not a manifest of shards, or a damaged one. {_REMEDY}") from None
     return dict(content)

@@ -141,7 +141,7 @@ def test_the_branch_learns_trains_its_head_only_and_is_evaluated(data: DataSet, 
     settings = {"epochs": 60, "warmup_epochs": 10.0, "lr": 3e-5, "validate_every": 30}
     places = {"live_dir": tmp_path / "live", "state_dir": tmp_path / "state"}
     checkpoint = train(data, "attributes", settings=settings, **places)
-    encoder, head, epoch = load_released(checkpoint)
+    encoder, head, epoch, _ = load_released(checkpoint)
     assert isinstance(head, AttributeHead)
     assert epoch == 60
     before = load_clip(data.weights).state_dict()
@@ -174,8 +174,8 @@ def test_killed_training_ends_as_uninterrupted_and_in_any_world(data: DataSet) -
     assert whole.read_bytes() == (root / "cut.pt").read_bytes()
     for ended in run_processes(2, fit_program.train, "attributes", str(root), "pair"):
         assert ended.status == 0, ended.errors
-    _, alone, _ = load_released(whole)
-    _, pair, _ = load_released(root / "pair.pt")
+    _, alone, _, _ = load_released(whole)
+    _, pair, _, _ = load_released(root / "pair.pt")
     for one, other in zip(alone.parameters(), pair.parameters(), strict=True):
         assert (one - other).abs().mean() < 2e-4
 

@@ -69,7 +69,7 @@ def plain(data: DataSet) -> Trained:
 
 
 def test_a_run_writes_checkpoint_and_curves_and_removes_its_state(data: DataSet, plain: Trained) -> None:
-    encoder, head, epoch = load_released(plain.checkpoint)
+    encoder, head, epoch, _ = load_released(plain.checkpoint)
     assert isinstance(head, VideoHead)
     assert (head.temporal, head.interaction, epoch, encoder.input_size) == ("transf", "vcs", 2, 16)
     assert not (data.root / "plain.state").exists()
