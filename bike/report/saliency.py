@@ -67,9 +67,11 @@ def saliency_strips(checkpoint: Path, frames: Path, lists: Path, *, params: Para
     encoder, head = model.encoder, model.head
     if head.interaction != "vcs":
         return []
-    params = params.model_copy(update={"model": agree(params.model, model)[0]})
+    chosen, agreement = agree(params.model, model)
+    params = params.model_copy(update={"model": chosen})
     size = check_input_size(params.model, encoder)
     names, samples = read_labels(lists / "labels.csv"), read_list(lists / "test.csv")
+    agreement.check_classes(names, lists / "labels.csv")
     wrong = next((label for sample in samples for label in sample.labels if label >= len(names)), None)
     if wrong is not None:
         raise DataError(f"{lists / 'test.csv'}: class {wrong} has no name in labels.csv. Annotate again.")

@@ -40,6 +40,13 @@ def test_the_first_position_alone_is_the_same() -> None:
         torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-4)
 
 
+def test_the_first_position_of_a_causal_attention_sees_itself_alone() -> None:
+    torch.manual_seed(0)
+    attention, x = Attention(64, 2), torch.randn(3, 5, 64)
+    expected = attention(x, causal=True)[:, :1]
+    torch.testing.assert_close(attention(x, causal=True, first_only=True), expected)
+
+
 def test_attention_starts_as_multihead_attention_does() -> None:
     torch.manual_seed(0)
     weight = Attention(64, 1).in_proj_weight.detach()
