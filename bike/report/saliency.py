@@ -67,8 +67,8 @@ def saliency_strips(checkpoint: Path, frames: Path, lists: Path, *, params: Para
     encoder, head = model.encoder, model.head
     if head.interaction != "vcs":
         return []
-    chosen, agreement = agree(params.model, model)
-    params = params.model_copy(update={"model": chosen})
+    settings, agreement = agree(params.model, model)
+    params = params.model_copy(update={"model": settings})
     size = check_input_size(params.model, encoder)
     names, samples = read_labels(lists / "labels.csv"), read_list(lists / "test.csv")
     agreement.check_classes(names, lists / "labels.csv")

@@ -309,6 +309,11 @@ def test_contradictions_between_list_manifest_and_packs_are_named(tmp_path: Path
     ):
         assert part in str(raised.value)
     write_manifest(data.frames / "manifest.csv", records)
+    samples = [replace(sample, frames=0) for sample in data.samples]  # 0 says nothing
+    assert write_shards(samples, data.frames, tmp_path / "unsaid", jobs=1).videos == 4
+    samples = [*data.samples, replace(data.samples[3], key="again", frames=7)]
+    with pytest.raises(DataError, match="1 of 4 videos .* 7 frames in the list, 6 in the manifest"):
+        write_shards(samples, data.frames, tmp_path / "out", jobs=1)
     (data.frames / "clips__v002.mjpg").write_bytes(b"shorter")
     with pytest.raises(DataError, match=r"clips__v002.mjpg: 7 bytes, the manifest says"):
         write_shards(data.list, data.frames, tmp_path / "out", jobs=1)
