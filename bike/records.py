@@ -218,6 +218,23 @@ def other_class(ours: Sequence[str], theirs: Sequence[str]) -> str:
     return f"class {first} is {one} and {other} ({len(places)} of {len(ours)} places differ{order})"
 
 
+def contradiction(sample: Sample, num_frames: int, fps: float) -> str:
+    """What of a list's row the frames of its video contradict, in words; an empty text where all is true.
+
+    Args:
+        sample: its ``frames`` must be the video's, 0 says nothing; its times may reach a frame past the end, since
+            annotated times are rounded.
+        num_frames: of the video.
+        fps: their number per second; 0 when not known, which no time contradicts.
+    """
+    if sample.frames not in (0, num_frames):
+        return f"{sample.frames} frames in the list, {num_frames} are there"
+    last = max(sample.start_seconds or 0.0, sample.end_seconds or 0.0)
+    if fps > 0 and last > (num_frames + 1) / fps:
+        return f"trimmed at {last:g} s, past its end ({num_frames / fps:.2f} s)"
+    return ""
+
+
 def instance_range(num_frames: int, fps: float, start_seconds: float | None, end_seconds: float | None) -> range:
     """Frames of a video shown at any moment between two times.
 

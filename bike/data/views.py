@@ -12,7 +12,7 @@ Training makes one view of it: a frame drawn out of each segment, one random win
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -23,7 +23,7 @@ from bike.data.temporal import test_indices, training_indices
 from bike.errors import DataError
 from bike.frames.source import FrameSource
 from bike.params import Sampling
-from bike.records import Sample, instance_range
+from bike.records import Sample, contradiction, instance_range
 
 
 def sample_span(sample: Sample, num_frames: int, fps: float) -> range:
@@ -35,32 +35,26 @@ def sample_span(sample: Sample, num_frames: int, fps: float) -> range:
         fps: their number per second; 0 when not known, which is fine for samples that are not trimmed.
 
     Raises:
-        DataError: a trimmed sample of a video without times, or one that reaches more than a frame past its end.
+        DataError: a trimmed sample of a video without times.
     """
     if sample.start_seconds is None and sample.end_seconds is None:
         return range(num_frames)
     if fps <= 0:
         raise DataError("trimmed, but the frames per second are not known. Write the shards with --fps.")
-    last, length = max(sample.start_seconds or 0.0, sample.end_seconds or 0.0), num_frames / fps
-    if last > length + 1 / fps:  # times are rounded
-        raise DataError(
-            f"trimmed at {last:g} s, past its end ({length:.2f} s). Write the list again (`bike annotate`)."
-        )
     return instance_range(num_frames, fps, sample.start_seconds, sample.end_seconds)
 
 
 def open_span(sample: Sample, source: FrameSource) -> range:
-    """:func:`sample_span` of a sample in a source, which must hold as many frames as the list says (0 says nothing).
+    """:func:`sample_span` of a sample in a source, whose frames must be those that the list speaks of.
 
     Raises:
-        DataError: it does not, or as :func:`sample_span`.
+        DataError: they are not (:func:`bike.records.contradiction`), or as :func:`sample_span`.
     """
-    count, stored = source.num_frames(sample.video), source.frames_per_video
-    if sample.frames and count != (sample.frames if stored is None else min(sample.frames, stored)):
-        raise DataError(
-            f"{sample.frames} frames in the list, {count} are there. Run `bike annotate` again, which counts them."
-        )
-    return sample_span(sample, count, source.fps(sample.video))
+    count, fps, limit = source.num_frames(sample.video), source.fps(sample.video), source.frames_per_video
+    listed = sample if limit is None else replace(sample, frames=min(sample.frames, limit))
+    if problem := contradiction(listed, count, fps):
+        raise DataError(f"{problem}. Write the list again (`bike annotate`).")
+    return sample_span(sample, count, fps)
 
 
 @dataclass(frozen=True, slots=True)

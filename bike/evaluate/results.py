@@ -44,6 +44,8 @@ def write_results(
     out = Path(out)
     (out / "metrics.json").unlink(missing_ok=True)  # it says that all other files are there, and whole
     metrics = {**summarize(scores), **(extra or {})}
+    if scores.mismatch:
+        metrics["mismatch"] = dict(scores.mismatch)
     write_table(out / "per_class.csv", ("label", "name", "videos", "top1", "ap"), _class_rows(scores))
     best = scores.scores.argmax(1).tolist()
     shown = [row.nonzero()[:, 0].tolist() for row in scores.targets]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -73,6 +74,5 @@ def evaluate_attributes(
         classes = encode_sentences(encoder, class_texts(encoder, inputs.names, model.prompt))
         logits = head(classes, encode_sentences(encoder, sentences)).cpu()
     scores = score_views(inputs.samples, inputs.names, logits[:, None], branch="attributes")
-    mismatch = {**inputs.mismatch, **agreement.mismatch}
-    extra = {"mismatch": mismatch} if mismatch else {}
-    return write_results(out, scores, seconds=time.monotonic() - start, extra=extra)
+    scores = replace(scores, mismatch={**inputs.mismatch, **agreement.mismatch})
+    return write_results(out, scores, seconds=time.monotonic() - start)

@@ -60,9 +60,10 @@ def fuse_results(
     check_writable(out)
     # From the logits: the scores in the files are softmaxed twice, and BIKE weighs probabilities of one softmax.
     fused = fuse_scores(_softmaxed_once(first, video), _softmaxed_once(second, attributes)[order], video_weight)
-    return write_results(
-        out, Scores(first.keys, first.names, fused, first.targets, branch="fused"), seconds=time.monotonic() - start
-    )
+    parts = (("video", first), ("attributes", second))
+    notes = {f"{name}.{key}": text for name, part in parts for key, text in part.mismatch.items()}
+    scores = Scores(first.keys, first.names, fused, first.targets, branch="fused", mismatch=notes)
+    return write_results(out, scores, seconds=time.monotonic() - start)
 
 
 def _softmaxed_once(scores: Scores, place: Path | str) -> torch.Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -84,9 +85,8 @@ def score_list(
         )
         if rows is not None:
             scores, more = finish(scorer, rows)
-            extra: dict[str, Any] = {"clips": views.clips, "crops": views.crops, **more}
-            if mismatch := {**inputs.mismatch, **agreement.mismatch}:
-                extra["mismatch"] = mismatch
+            extra = {"clips": views.clips, "crops": views.crops, **more}
+            scores = replace(scores, mismatch={**inputs.mismatch, **agreement.mismatch})
             metrics = write_results(out, scores, seconds=time.monotonic() - start, extra=extra)
             discard_state(state)  # only now: a run killed before this line finds its rows again
         wait_for_all(world)  # a rank that ended early would make the launcher stop rank 0 while it writes

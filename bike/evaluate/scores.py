@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -37,6 +37,7 @@ class Scores:
         logits: float32 (N·V, K), raw cosines of each view; None for fused scores.
         num_views: V.
         branch: what gave them; empty in files of earlier versions, which do not say.
+        mismatch: what contradicted the checkpoint's contract and was allowed to, in words by name.
     """
 
     keys: list[str]
@@ -46,6 +47,7 @@ class Scores:
     logits: Tensor | None = None
     num_views: int = 1
     branch: Branch = ""
+    mismatch: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_multi_label(self) -> bool:
@@ -94,7 +96,13 @@ def write_scores(path: Path | str, scores: Scores) -> None:
     if scores.logits is not None:
         tensors["logits"] = scores.logits.float().contiguous()
     # One entry, since safetensors writes several in an order that differs from run to run.
-    header = {"keys": scores.keys, "names": scores.names, "num_views": scores.num_views, "branch": scores.branch}
+    header: dict[str, Any] = {
+        "keys": scores.keys,
+        "names": scores.names,
+        "num_views": scores.num_views,
+        "branch": scores.branch,
+    }
+    header["mismatch"] = dict(scores.mismatch)
     with atomic_write(path) as file:
         file.write(to_safetensors(tensors, {HEADER: json.dumps(header)}))
 
@@ -125,6 +133,7 @@ def read_scores(place: Path | str) -> Scores:
         tensors.get("logits"),
         header["num_views"],
         header.get("branch", ""),
+        header.get("mismatch", {}),
     )
 
 
@@ -134,9 +143,11 @@ def _find_problem(header: Any, tensors: Mapping[str, Tensor]) -> str:
         return "keys and class names are missing from its header"
     keys, names, views = header["keys"], header["names"], header["num_views"]
     texts = isinstance(keys, list) and isinstance(names, list) and all(isinstance(t, str) for t in [*keys, *names])
-    known = header.get("branch", "") in get_args(Branch)
+    notes = header.get("mismatch", {})
+    known = header.get("branch", "") in get_args(Branch) and isinstance(notes, dict)
+    known = known and all(isinstance(note, str) for note in notes.values())
     if not texts or not known or len(set(keys)) < len(keys) or not isinstance(views, int) or views < 1:
-        return "keys, class names, branch or the number of views in its header make no sense"
+        return "keys, class names, branch, notes or the number of views in its header make no sense"
     shape = (len(keys), len(names))
     scores, labels, logits = (tensors.get(name) for name in ("scores", "labels", "logits"))
     if scores is None or labels is None or scores.shape != shape or labels.shape != shape:

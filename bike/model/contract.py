@@ -173,9 +173,13 @@ class Agreement:
         """
         if self.contract is None:
             return section
-        for name in theirs.keys() & section.model_fields_set:
-            self.check(f"{place}.{name}", getattr(section, name), theirs[name])
-        return section.model_copy(update={k: v for k, v in theirs.items() if k not in section.model_fields_set})
+        taken = {}
+        for name, value in theirs.items():
+            if name in section.model_fields_set:
+                self.check(f"{place}.{name}", getattr(section, name), value)
+            else:
+                taken[name] = value
+        return section.model_copy(update=taken)
 
     def check(self, key: str, ours: object, theirs: object) -> None:
         """One value; its name in ``allow_mismatch`` is the last word of ``key``.

@@ -40,6 +40,10 @@ def test_fusion_is_of_a_video_branch_and_an_attribute_branch(tmp_path: Path) -> 
         write_results(tmp_path / name, replace(fake_scores(keys, 0), branch=name), seconds=1.0)
     for first in ("video", "zero-shot"):
         assert fuse_results(tmp_path / first, tmp_path / "attributes", tmp_path / "out")["videos"] == 4
+    noted = replace(fake_scores(keys, 0), branch="video", mismatch={"frames": "16, not 8"})
+    write_results(tmp_path / "noted", noted, seconds=1.0)
+    metrics = fuse_results(tmp_path / "noted", tmp_path / "attributes", tmp_path / "out")
+    assert metrics["mismatch"] == {"video.frames": "16, not 8"}
     for first, second in (("video", "video"), ("video", "zero-shot"), ("attributes", "video"), ("attributes",) * 2):
         with pytest.raises(DataError, match=f"scores of the branches {first} and {second}"):
             fuse_results(tmp_path / first, tmp_path / second, tmp_path / "out")

@@ -59,6 +59,7 @@ def test_scores_have_reproducible_bytes_and_are_checked_when_read(tmp_path: Path
         {"bike": '{"keys": ["a", "a"], "names": ["x"], "num_views": 1}'},
         {"bike": "{"},
         {"bike": header["bike"].replace('"branch": ""', '"branch": []')},
+        {"bike": header["bike"].replace('"mismatch": {}', '"mismatch": {"a": 1}')},
     ):
         save_file(tensors, path, text)
         with pytest.raises(DataError, match="Evaluate again"):

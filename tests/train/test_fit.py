@@ -327,7 +327,7 @@ def test_training_does_not_start_from_a_checkpoint_of_another_kind(
     assert contract is not None
     assert contract.start_from == Origin(name="plain.pt", sha256=sha256(plain.checkpoint))
     assert contract.weights is not None
-    assert contract.weights.name == "clip.safetensors"
+    assert contract.weights.name == "clip.safetensors"  # the first CLIP, whatever model.weights names
 
 
 def test_a_released_checkpoint_of_another_architecture_is_not_started_from(data: DataSet, tmp_path: Path) -> None:
