@@ -120,7 +120,7 @@ def read_scores(place: Path | str) -> Scores:
         with safe_open(path, "pt") as file:
             header = json.loads((file.metadata() or {}).get(HEADER, "{}"))
             tensors = {name: file.get_tensor(name) for name in ("scores", "labels", "logits") if name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError) as error:
+    except (SafetensorError, OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path}: not a scores file ({one_line(error)[:200]}). Evaluate again.") from error
     problem = _find_problem(header, tensors)
     if problem:

@@ -66,8 +66,6 @@ def read_shard_manifest(folder: Path, *, source: str | None = None) -> dict[str,
         raise DataError(f"{path}: {path.stat().st_size} bytes; no manifest is that large. {_REMEDY}")
     try:
         return _check_manifest(read_json(path), source or str(path))
-    except RecursionError:  # a megabyte of `[`
-        raise DataError(f"{source or path}: nested too deeply. {_REMEDY}") from None
     except DataError:
         raise
     except BikeError as error:
