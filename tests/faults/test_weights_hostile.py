@@ -227,6 +227,10 @@ def test_what_is_no_weight_file(tmp_path: Path) -> None:
     for content, problem in (
         (b"", "got an empty file"),
         (b"hello, world, hello", "got an unknown kind of file"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 6\n", "but a Git LFS pointer"),
+        (b"\xef\xbb\xbf\n<!DOCTYPE html><html></html>", "but a page for a browser"),
+        (b"\x1f\x8b\x08" + bytes(20), "compressed with gzip"),
+        (b'{"error": "not found", "a": 1}', "a JSON file, but not an index"),
         (b"PK\x03\x04rubbish", "damaged or cut short"),
         (b"\x80\x02rubbish", "damaged, or not written by torch.save"),
         ((2**62).to_bytes(8, "little") + b'{"a": 1}', "got an unknown kind of file"),

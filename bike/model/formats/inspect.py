@@ -14,12 +14,13 @@ from torch import Tensor
 from bike.errors import WeightsError
 from bike.files import atomic_write, sha256
 from bike.model.formats.check import check_fit, list_problems
-from bike.model.formats.config import check_config
+from bike.model.formats.config import NUM_WORDS, check_config
 from bike.model.formats.keys import is_hugging_face, openai_keys, strip_prefix
 from bike.model.formats.official import OFFICIAL_FILES
 from bike.model.formats.read import Format, detect_format, find_file, read_checkpoint, read_state
 from bike.model.layers.architecture import OFFICIAL, Architecture
 from bike.model.weights import empty_encoder, empty_head, read_entry
+from bike.text.tokenizer import CONTEXT_LENGTH
 
 Part = Literal["encoder", "head"]
 
@@ -42,6 +43,7 @@ class Inspection:
         like: official names of the same architecture.
         head: the head of a released checkpoint; None for others.
         epoch: of a released checkpoint.
+        notes: how its text tower differs from CLIP's, where it does.
         problems: all that keeps the file from being loaded; empty when it loads.
     """
 
@@ -58,6 +60,7 @@ class Inspection:
     like: list[str]
     head: str | None
     epoch: int | None
+    notes: list[str]
     problems: list[str]
 
 
@@ -100,8 +103,18 @@ def inspect_weights(path: Path | str) -> Inspection:
         like=[name for name, known in OFFICIAL.items() if known == architecture],
         head=head,
         epoch=epoch,
+        notes=_text_notes(architecture),
         problems=problems,
     )
+
+
+def _text_notes(architecture: Architecture | None) -> list[str]:
+    notes = []
+    if architecture is not None and architecture.context_length < CONTEXT_LENGTH:
+        notes.append(f"texts are cut to {architecture.context_length} tokens; CLIP's own have {CONTEXT_LENGTH}")
+    if architecture is not None and architecture.vocab_size < NUM_WORDS:
+        notes.append(f"{architecture.vocab_size} words of CLIP's {NUM_WORDS}: it can't be given texts")
+    return notes
 
 
 def convert(source: Path | str, target: Path | str, *, part: Part = "encoder", dtype: torch.dtype | None = None) -> int:
