@@ -45,7 +45,7 @@ from bike.shard.run import write_shards
 from bike.video.tars import tar_videos
 from bike.zoo import load_zoo
 
-COUNT, SEED = int(os.environ.get("BIKE_FUZZ", "12")), int(os.environ.get("BIKE_FUZZ_SEED", "0"))
+COUNT, SEED = int(os.environ.get("BIKE_FUZZ", "10")), int(os.environ.get("BIKE_FUZZ_SEED", "0"))
 Read = Callable[[Path], object]
 
 
@@ -57,7 +57,9 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
     write_shards(data.list, data.frames, root / "shards", jobs=1)
     members = list(scan_members(root / "shards/00000.tar"))
     tar = (root / "shards/00000.tar").read_bytes()
-    (root / "sample.json").write_bytes(tar[members[0].offset :][: members[0].size])
+    (root / "sample").mkdir()
+    for name, member in zip(("sample.json", "payload"), members, strict=False):
+        (root / "sample" / name).write_bytes(tar[member.offset :][: member.size])
     (root / "lines.txt").write_text("v_run/a 30 0\nv_run/b 40 1\n")
     (root / "tree.json").write_text(json.dumps({"database": {"a": {"annotations": [{"segment": [0.5, 2]}]}}}))
     write_corpus(root / "corpus.json", {"a": ["run", "jump"], "b": []})
@@ -92,13 +94,17 @@ def read_index(path: Path) -> object:
     return ShardIndex(read_shard_manifest(path.parent), path)
 
 
+def read_sample(path: Path) -> object:
+    return parse_stored(path.read_bytes(), "clips__v000", (path.parent / "payload").stat().st_size, "x.tar")
+
+
 # The file that is spoiled, below the sound ones, and what reads it.
 READERS: dict[str, tuple[str, Read]] = {
     "tar": ("shards/00000.tar", lambda path: list(scan_members(path))),
     "tar of videos": ("shards/00000.tar", tar_videos),
     "shard index": ("shards/index.csv", read_index),
     "shard manifest": ("shards/manifest.json", lambda path: read_shard_manifest(path.parent)),
-    "sample": ("sample.json", lambda path: parse_stored(path.read_bytes(), "clips__v000", 3000, "x.tar")),
+    "sample": ("sample/sample.json", read_sample),
     "pack": ("frames/clips__v000.mjpg", read_pack),
     "list": ("train.csv", load_samples),
     "published list": ("lines.txt", read_rows),
