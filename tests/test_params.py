@@ -81,6 +81,8 @@ BOMB, MERGES = repeating("[1]", "[{}]"), repeating("{a: 1}", "{{<<: [{}]}}")
         "train: {lr: .inf}",
         "? [a, b]\n: c\n",
         "a: " + "x" * (1 << 20),
+        "a: [" + "b, " * 60_000 + "]",
+        "a: " + "[" * 3000 + ".0",
         "\0",
     ],
     ids=lambda text: text[:20],

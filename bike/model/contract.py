@@ -14,9 +14,9 @@ from bike.errors import ParamsError, WeightsError, one_line
 from bike.files import sha256
 from bike.model.formats.official import OFFICIAL_FILES
 from bike.model.formats.read import detect_format, read_checkpoint
-from bike.params import Section
 from bike.progress import log
 from bike.records import other_class
+from bike.trees.sections import Section
 
 KEY = "contract"  # beside `model_state_dict`; readers of released files leave unknown keys alone
 MAX_CHARS = 1 << 24  # of the JSON: some 500,000 class names

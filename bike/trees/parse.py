@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from typing import Any, NoReturn
 
 from bike.errors import BikeError, ParamsError, one_line
 
-LARGEST_YAML_CHARACTERS = 1 << 20  # of a file that people write
+LARGEST_YAML_CHARACTERS = 1 << 18  # of a file that people write
 LARGEST_YAML_VALUES = 20_000  # with aliases written out; the zoo has 300
 DEEPEST_YAML = 40
+_TOO_DEEP = f"nested more than {DEEPEST_YAML} deep"
+_TOO_MANY = f"more than {LARGEST_YAML_VALUES} values, aliases written out"
 
 
 def parse_json(text: str, source: object, remedy: str = "Write the file again.") -> Any:
@@ -56,8 +59,10 @@ def parse_yaml(text: str, source: object) -> Any:
         )
     yaml = YAML(typ="safe", pure=True)
     try:
-        node = yaml.compose(text)
-        problem = _oversized(node)
+        # Before it is composed, since nested brackets take the square of their number.
+        problem = _too_many_events(YAML(typ="safe", pure=True).parse(text))
+        node = None if problem else yaml.compose(text)
+        problem = problem or _oversized(node)
         if not problem:
             return None if node is None else yaml.constructor.construct_document(node)
     except YAMLError as error:
@@ -69,6 +74,16 @@ def parse_yaml(text: str, source: object) -> Any:
     raise ParamsError(f"{source}: not valid YAML ({problem}).")
 
 
+def _too_many_events(events: Iterable[Any]) -> str:
+    depth = 0
+    for count, event in enumerate(events):
+        kind = type(event).__name__
+        depth += kind.endswith("StartEvent") - kind.endswith("EndEvent")
+        if depth > DEEPEST_YAML or count > LARGEST_YAML_VALUES:
+            return _TOO_DEEP if depth > DEEPEST_YAML else _TOO_MANY
+    return ""
+
+
 def _oversized(node: Any) -> str:
     """What is too much of a tree of nodes, whose aliases are the same node in several places; empty if nothing is."""
     waiting, count = [(node, 1)], 0
@@ -78,8 +93,8 @@ def _oversized(node: Any) -> str:
         children = [child for item in inner for child in (item if isinstance(item, tuple) else (item,))]
         count += 1
         if depth > DEEPEST_YAML:  # also where an alias lies within what it repeats
-            return f"nested more than {DEEPEST_YAML} deep"
+            return _TOO_DEEP
         if count + len(children) > LARGEST_YAML_VALUES:
-            return f"more than {LARGEST_YAML_VALUES} values, aliases written out"
+            return _TOO_MANY
         waiting += [(child, depth + 1) for child in children]
     return ""

@@ -130,10 +130,12 @@ def test_token_tables_of_other_tokenizers(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="its token table has 49500 rows, CLIP's tokenizer 49408 words"):
         load_clip(tmp_path / "large.safetensors")
     save_file(small().state_dict(), tmp_path / "small.safetensors")
-    assert inspect_weights(tmp_path / "small.safetensors").notes == [
-        "texts are cut to 12 tokens; CLIP's own have 77",
-        "50 words of CLIP's 49408: it can't be given texts",
-    ]
+    (note,) = inspect_weights(tmp_path / "small.safetensors").notes
+    assert note == "can't read CLIP's tokens: 50 words in its vocabulary; CLIP's has 49408"
+    shape = replace(VIT, vocab_size=49_408, text_width=64, context_length=16)
+    save_file(build(shape).state_dict(), tmp_path / "short.safetensors")
+    (note,) = inspect_weights(tmp_path / "short.safetensors").notes
+    assert note == "texts are cut to 16 tokens; CLIP's own have 77"
 
 
 @pytest.fixture(scope="module")

@@ -14,7 +14,7 @@ from torch import Tensor
 from bike.errors import WeightsError
 from bike.files import atomic_write, sha256
 from bike.model.formats.check import check_fit, list_problems
-from bike.model.formats.config import NUM_WORDS, check_config
+from bike.model.formats.config import check_config
 from bike.model.formats.keys import is_hugging_face, openai_keys, strip_prefix
 from bike.model.formats.official import OFFICIAL_FILES
 from bike.model.formats.read import Format, detect_format, find_file, read_checkpoint, read_state
@@ -109,12 +109,13 @@ def inspect_weights(path: Path | str) -> Inspection:
 
 
 def _text_notes(architecture: Architecture | None) -> list[str]:
-    notes = []
-    if architecture is not None and architecture.context_length < CONTEXT_LENGTH:
-        notes.append(f"texts are cut to {architecture.context_length} tokens; CLIP's own have {CONTEXT_LENGTH}")
-    if architecture is not None and architecture.vocab_size < NUM_WORDS:
-        notes.append(f"{architecture.vocab_size} words of CLIP's {NUM_WORDS}: it can't be given texts")
-    return notes
+    if architecture is None:
+        return []
+    if problem := architecture.text_problem():
+        return [f"can't read CLIP's tokens: {problem}"]
+    if architecture.context_length < CONTEXT_LENGTH:
+        return [f"texts are cut to {architecture.context_length} tokens; CLIP's own have {CONTEXT_LENGTH}"]
+    return []
 
 
 def convert(source: Path | str, target: Path | str, *, part: Part = "encoder", dtype: torch.dtype | None = None) -> int:
