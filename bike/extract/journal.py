@@ -6,7 +6,8 @@ import json
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, fields
+from functools import lru_cache
 from pathlib import Path
 from typing import IO
 
@@ -46,8 +47,26 @@ def read_journal(destination: Path) -> dict[str, Result]:
                 if KEY.fullmatch(record.key):  # files are removed by it
                     text = sys.intern(row["recipe"])  # one string for a million lines
                     row |= {"record": record, "stamp": tuple(row["stamp"]), "recipe": text}
-                    results[record.path] = Result(**row)
+                    result = Result(**row)
+                    if _is_sound(record) and _is_sound(result) and _is_recipe(text):
+                        results[record.path] = result
     return results
+
+
+_TYPES: dict[str, type | tuple[type, ...]] = {"str": str, "int": int, "float": (int, float), "bool": bool}
+_FIELDS = {
+    kind: [(f.name, _TYPES[str(f.type)]) for f in fields(kind) if f.type in _TYPES] for kind in (VideoRecord, Result)
+}
+
+
+def _is_sound(record: VideoRecord | Result) -> bool:
+    """Whether every field has its type; pydantic would refuse names with undecodable bytes."""
+    return all(isinstance(getattr(record, name), kind) for name, kind in _FIELDS[type(record)])
+
+
+@lru_cache(maxsize=8)
+def _is_recipe(text: str) -> bool:
+    return isinstance(json.loads(text), dict)
 
 
 def _line(result: Result) -> str:
