@@ -55,6 +55,9 @@ TrainStateOption = Annotated[
 LiveOption = Annotated[
     Path | None, typer.Option("--live", help="Folder of the training curves (DVCLive).", show_default=False)
 ]
+ReplaceOption = Annotated[
+    bool, typer.Option("--replace", help="Throw away finished work of other settings that is in the way.")
+]
 SeedOption = Annotated[int | None, typer.Option("--seed", help="Another seed than the params file's.")]
 TimeoutOption = Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds that decoding a video may take.")]
 DeviceOption = Annotated[

@@ -9,12 +9,12 @@ from typing import Any
 import torch
 
 from bike.attributes.corpus import read_corpus, sentences_of
-from bike.checkpoint import Place, check_writable
+from bike.checkpoint import Place
 from bike.distributed import join_world
 from bike.errors import BikeError
-from bike.evaluate.results import write_results
+from bike.evaluate.results import claim_results, write_results
 from bike.evaluate.views import score_views
-from bike.files import existing_file
+from bike.files import existing_file, sha256
 from bike.formats.lists import read_listing
 from bike.model.heads import AttributeHead
 from bike.model.scorer import encode_sentences
@@ -32,6 +32,7 @@ def evaluate_attributes(
     labels: Path | str,
     out: Path | str,
     place: Place = Place(),
+    replace: bool = False,
 ) -> dict[str, Any]:
     """Score every video of a list by its attributes and write the results' folder.
 
@@ -43,6 +44,7 @@ def evaluate_attributes(
         labels: class names, ``id,name``.
         out: folder to write.
         place: its device is used; there is nothing to load or to resume.
+        replace: whether a finished result of other settings may be thrown away.
 
     Returns:
         The content of ``metrics.json``; empty on ranks other than 0.
@@ -58,12 +60,17 @@ def evaluate_attributes(
     encoder, head, _ = load_released(existing_file(checkpoint))
     if not isinstance(head, AttributeHead):
         raise BikeError(f"{checkpoint}: holds a video branch. Leave --attributes out and name the frames.")
-    check_writable(out)
+    used = {
+        "checkpoint": sha256(checkpoint),
+        "top_k": settings.top_k,
+        "prompts": [settings.prompt, params.model.prompt],
+    }
     with join_world(device=place.device, threads=params.evaluate.threads) as world, torch.no_grad():
         if not world.is_main:  # seconds of work, which one process does alone
             return {}
         encoder, head = encoder.to(world.device), head.to(world.device)
         classes = encode_sentences(encoder, class_prompts(inputs.names, params.model.prompt))
         logits = head(classes, encode_sentences(encoder, sentences)).cpu()
-    scores = score_views(inputs.samples, inputs.names, logits[:, None])
-    return write_results(out, scores, seconds=time.monotonic() - start)
+        scores = score_views(inputs.samples, inputs.names, logits[:, None])
+        with claim_results(out, inputs=[checkpoint, samples, corpus, labels], settings=used, replace=replace) as output:
+            return write_results(output, scores, seconds=time.monotonic() - start)

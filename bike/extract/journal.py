@@ -12,7 +12,7 @@ from typing import IO
 
 from bike.extract.output import output_exists
 from bike.extract.task import JOURNAL_FORMAT, Result, Task, recipe_text
-from bike.files import atomic_write, unwritable
+from bike.files import atomic_write, open_write, unwritable
 from bike.records import KEY, VideoRecord
 
 JOURNAL_NAME = ".extract.jsonl"
@@ -50,6 +50,17 @@ def read_journal(destination: Path) -> dict[str, Result]:
     return results
 
 
+def begun_keys(destination: Path) -> set[str]:
+    """Keys of videos whose frames a run was about to write: what lies there is ours, though its result is not noted."""
+    keys: set[str] = set()
+    with suppress(FileNotFoundError), (destination / JOURNAL_NAME).open(encoding="utf-8", errors="replace") as file:
+        for line in file:
+            if line.startswith('{"begun"'):
+                with suppress(ValueError):
+                    keys.add(str(json.loads(line)["begun"]))
+    return keys
+
+
 def _line(result: Result) -> str:
     row = asdict(result)
     del row["transient"]
@@ -70,6 +81,10 @@ class Journal:
         """Note that what was said of these videos no longer holds."""
         self.write("".join(f"{json.dumps({'void': path})}\n" for path in paths))
 
+    def begin(self, key: str) -> None:
+        """Note that the frames of a video are about to be written."""
+        self.write(f"{json.dumps({'begun': key})}\n")
+
     def write(self, lines: str) -> None:
         """Append lines as they are."""
         try:
@@ -88,7 +103,7 @@ def open_journal(destination: Path) -> Iterator[Journal]:
     """
     path = destination / JOURNAL_NAME
     try:
-        file = path.open("a", encoding="utf-8")
+        file = open_write(path, "a")
     except OSError as error:
         raise unwritable(path, error) from error
     try:

@@ -39,6 +39,7 @@ def train_attributes(
     out: Path | str,
     val_list: Path | str | None = None,
     place: Place = Place(),
+    replace: bool = False,
 ) -> Trained:
     """Train the two MLPs that match sentences of attributes with class names; CLIP's text tower stays frozen.
 
@@ -49,6 +50,7 @@ def train_attributes(
         labels: class names, ``id,name``.
         out: checkpoint to write, last of all.
         place: device, state and curves; without ``state_dir`` no state is kept.
+        replace: whether a finished checkpoint at ``out`` may be thrown away.
 
     Raises:
         BikeError: anything in the inputs that can't be used.
@@ -67,7 +69,7 @@ def train_attributes(
     weights = find_file(resolve(params.model.weights))
     with join_world(device=place.device, threads=settings.threads) as world:
         if world.is_main:
-            check_places(out, place)
+            check_places(out, place, inputs=[train_list, val_list, corpus, labels, weights], replace=replace)
         encoder = load_clip(weights).to(world.device)
         torch.manual_seed(settings.seed)  # right before the head: what loading draws must not matter
         head = AttributeHead(encoder.embed_dim).eval().to(world.device)
