@@ -50,14 +50,14 @@ def read_journal(destination: Path) -> dict[str, Result]:
     return results
 
 
-def begun_keys(destination: Path) -> set[str]:
-    """Keys of videos whose frames a run was about to write: what lies there is ours, though its result is not noted."""
+def noted_keys(destination: Path) -> set[str]:
+    """Keys of videos whose frames were written, or were about to be, even if that no longer counts: those are ours."""
     keys: set[str] = set()
     with suppress(FileNotFoundError), (destination / JOURNAL_NAME).open(encoding="utf-8", errors="replace") as file:
         for line in file:
-            if line.startswith('{"begun"'):
-                with suppress(ValueError):
-                    keys.add(str(json.loads(line)["begun"]))
+            with suppress(ValueError, KeyError, TypeError, RecursionError):
+                row = json.loads(line)
+                keys.add(row["begun"] if "begun" in row else row["record"]["key"])
     return keys
 
 

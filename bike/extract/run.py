@@ -16,8 +16,8 @@ from bike.errors import BikeError, DataError, first_few, one_line
 from bike.extract.journal import (
     JOURNAL_NAME,
     Journal,
-    begun_keys,
     is_current,
+    noted_keys,
     open_journal,
     read_journal,
     rewrite_journal,
@@ -138,7 +138,7 @@ class _Run:
         sweep(self._destination)
         known = read_journal(self._destination)
         self._check_known(known)
-        self._check_unknown(known)
+        self._check_unknown()
         self._forget_others(known)
         left = [path for path in self._videos if not self._is_settled(path, known)]
         if left:
@@ -163,9 +163,9 @@ class _Run:
             total = size_text(sum(other.record.bytes for other in others))
             refuse_finished(self._destination, f"{packs}, {total}; other options", self._replace)
 
-    def _check_unknown(self, known: dict[str, Result]) -> None:
+    def _check_unknown(self) -> None:
         """Refuse to replace frames that no run noted: they are somebody else's."""
-        ours = {result.record.key for result in known.values()} | begun_keys(self._destination)
+        ours = noted_keys(self._destination)
         unknown = [key for key in self._keys.values() if key not in ours]
         listed: set[str] = set()
         with suppress(BikeError):  # of a copy without the journal, say
