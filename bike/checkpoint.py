@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from bike.errors import BikeError, one_line
-from bike.files import atomic_write, check_file, check_writable, record_names, remove, remove_folder
+from bike.files import atomic_write, check_file, check_writable, record_names, remove, remove_folder, sweep
 
 STATE_NAME = "state.pt"
 STATE_FILE = re.compile(r"state\.pt|rows-\d+-\d{6,}\.pt")
@@ -98,6 +98,7 @@ def discard_state(folder: Path | str) -> None:
         for path in sorted(part.iterdir()) if part.is_dir() else []:
             if STATE_FILE.fullmatch(path.name):
                 remove(path)
+        sweep(part)
         remove_folder(part)
 
 
@@ -118,6 +119,7 @@ def check_places(out: Path, place: Place, *, inputs: Iterable[Path | str | None]
     check_file(out, inputs=inputs, replace=replace or (state is not None and has_state(state)))
     if state is not None:
         check_writable(state)
+        sweep(state)
         if out.resolve().parent == state.resolve() and STATE_FILE.fullmatch(out.name):
             raise BikeError(f"{out}: is the name of the saved state. Choose another name or another --state.")
     if place.live_dir is not None:

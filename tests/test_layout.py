@@ -43,7 +43,7 @@ NO_RESULT = {
 
 
 def room_of(path: Path) -> str:
-    """``video`` of ``bike/video/stream.py``, ``files`` of ``bike/files.py``."""
+    """``video`` of ``bike/video/stream.py``, ``tables`` of ``bike/tables.py``."""
     return path.relative_to(ROOT / "bike").with_suffix("").parts[0]
 
 

@@ -18,8 +18,9 @@ from typing import IO, Any, cast
 from bike.errors import BikeError, DataError, reason_of
 
 BUFFER_BYTES = 1 << 20  # few system calls, however small the pieces
+_GROUP = "BIKE_FAULT_GROUP"
 FAULT = "BIKE_FAULT"
-"""For tests: ``17:kill:COUNT``. The 17th change on disk ends the whole process group, or fails with an ``ENOSPC``.
+"""For tests: ``17:kill:COUNT``. The 17th change on disk ends the run with its helpers; with ``ENOSPC`` it fails so.
 
 ``COUNT`` is a file of one byte for each change so far, which all processes of a run share.
 """
@@ -29,6 +30,7 @@ def _change(path: Path | str | int) -> bool:
     """Called before each change; whether this is the one at which a test lets the power fail."""
     if not (fault := os.environ.get(FAULT)):
         return False
+    os.environ.setdefault(_GROUP, str(os.getpgrp()))  # helpers have groups of their own, and inherit this
     number, kind, count = fault.split(":", 2)
     descriptor = os.open(count, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.write(descriptor, b".")
@@ -42,14 +44,19 @@ def _change(path: Path | str | int) -> bool:
 
 def _change_or_end(path: Path | str | int) -> None:
     if _change(path):
-        os.killpg(0, signal.SIGKILL)
+        _end()
+
+
+def _end() -> None:
+    os.killpg(int(os.environ[_GROUP]), signal.SIGKILL)
+    os.killpg(0, signal.SIGKILL)
 
 
 class _File(FileIO):
     def write(self, data: Any) -> int:
         if _change(self.name):
             super().write(memoryview(data)[: len(data) // 2])  # as a disk without power: half of it
-            os.killpg(0, signal.SIGKILL)
+            _end()
         return super().write(data)
 
 
