@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import sys
-from collections import Counter
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 
 from bike.errors import BikeError, DataError, first_few, one_line
+from bike.extract.guard import check_known, check_unknown
 from bike.extract.journal import (
     JOURNAL_NAME,
     Journal,
     is_current,
-    noted_keys,
     open_journal,
     read_journal,
     rewrite_journal,
 )
-from bike.extract.output import output_exists, output_there, remove_output
+from bike.extract.output import output_exists, remove_output
 from bike.extract.task import Layout, Recipe, Result, Task, recipe_text, rejected
 from bike.extract.video import extract_video
-from bike.files import check_not_read, ensure_dir, locked, refuse_finished, remove, size_text, sweep
+from bike.files import check_not_read, ensure_dir, locked, remove, sweep
 from bike.names import shown, video_keys
 from bike.params import Extract
 from bike.progress import progress
@@ -137,8 +135,9 @@ class _Run:
         """Do what is left and write the manifest."""
         sweep(self._destination)
         known = read_journal(self._destination)
-        self._check_known(known)
-        self._check_unknown()
+        results = [known[path] for path in self._videos if path in known]
+        check_known(self._destination, results, self._recipe, self._replace)
+        check_unknown(self._destination, self._keys.values(), self._replace, MANIFEST_NAME)
         self._forget_others(known)
         left = [path for path in self._videos if not self._is_settled(path, known)]
         if left:
@@ -151,36 +150,6 @@ class _Run:
         records = [self._records[path] for path in self._videos]
         self._write_manifest(records)
         return records
-
-    def _check_known(self, known: dict[str, Result]) -> None:
-        """Refuse to throw away what was made with other options."""
-        now = recipe_text(self._recipe)
-        others = [known[path] for path in self._videos if path in known and known[path].recipe != now]
-        others = [other for other in others if other.record.status == "ok" and self._there(other.record.key)]
-        if others:
-            sizes = Counter(json.loads(other.recipe).get("short_side_px") for other in others)
-            packs = f"{len(others):,} videos' frames of {sizes.most_common(1)[0][0]} px"
-            total = size_text(sum(other.record.bytes for other in others))
-            refuse_finished(self._destination, f"{packs}, {total}; other options", self._replace)
-
-    def _check_unknown(self) -> None:
-        """Refuse to replace frames that no run noted: they are somebody else's."""
-        ours = noted_keys(self._destination)
-        unknown = [key for key in self._keys.values() if key not in ours]
-        listed: set[str] = set()
-        with suppress(BikeError):  # of a copy without the journal, say
-            listed = {record.key for record in read_manifest(self._destination / MANIFEST_NAME)}
-        there = [(key, path) for key in unknown if (path := self._there(key)) is not None]
-        if strangers := [path for key, path in there if key not in listed]:
-            raise BikeError(
-                f"{strangers[0]}: is there already, and `bike extract` has no record of having written it. "
-                "Move it away, or choose another folder."
-            )
-        if there:
-            refuse_finished(self._destination, f"{len(there):,} videos' frames without their journal", self._replace)
-
-    def _there(self, key: str) -> Path | None:
-        return output_there(self._destination, key)
 
     def _forget_others(self, known: dict[str, Result]) -> None:
         """Forget videos whose key now belongs to another one: its frames will take the place of theirs.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, fields
@@ -20,24 +19,22 @@ from bike.files import (
     locked,
     open_write,
     read_json,
-    refuse_finished,
     remove,
     remove_folder,
     sha256,
-    size_text,
     sweep,
     write_json,
 )
 from bike.formats.shards import FORMAT, INDEX_COLUMNS, INDEX_NAME, MANIFEST_NAME, read_index_rows, read_shard_manifest
 from bike.progress import progress
 from bike.records import MANIFEST_COLUMNS, Sample
+from bike.shard.owned import check_finished, check_names, owned_shards
 from bike.shard.plan import PlannedShard, plan_shards
 from bike.shard.wanted import wanted_videos
 from bike.shard.write import WORK, ShardJob, work_file, write_shard
 from bike.tables import write_table
 from bike.workers.pool import run_tasks
 
-_OWN_TAR = re.compile(r"[0-9a-f]{5}\.tar")
 _SAMPLE_FIELDS = tuple(field.name for field in fields(Sample))
 
 
@@ -126,9 +123,9 @@ def write_shards(
         if _up_to_date(destination, planned, options):
             todo: list[PlannedShard] = []
         else:
-            owned = _owned(destination)
-            _check_names(destination, planned.keys() - owned)
-            _check_finished(destination, {video.key for video in videos}, options, replace)
+            owned = owned_shards(destination)
+            check_names(destination, planned.keys() - owned)
+            check_finished(destination, {video.key for video in videos}, options, replace)
             _prepare_work(destination, owned)
             todo = [shard for shard in shards if not _finished(destination, shard.name, planned[shard.name])]
             packed = [
@@ -178,41 +175,6 @@ def _check_ours(folder: Path) -> None:
         content = read_json(path)
     if not (isinstance(content, dict) and str(content.get("format")).startswith("bike-shards")):
         raise BikeError(f"{path}: was not written by `bike shard`. Choose another folder for the shards.")
-
-
-def _owned(folder: Path) -> set[str]:
-    """Names of the shards that earlier runs wrote here, or were about to write; other tars are somebody's."""
-    names = {path.name.removesuffix(".json").removesuffix(".lock") for path in (folder / WORK).glob("*.tar.*")}
-    with suppress(BikeError):
-        names |= {shard["name"] for shard in read_shard_manifest(folder)["shards"]}
-    with suppress(BikeError):  # beside a damaged manifest
-        names |= {row[1] for row in read_index_rows(folder / INDEX_NAME)}
-    return {name for name in names if _OWN_TAR.fullmatch(name)}
-
-
-def _check_names(folder: Path, names: Iterable[str]) -> None:
-    """Refuse to replace a tar that no run of ours wrote."""
-    for name in sorted(names):
-        if (folder / name).exists():
-            raise BikeError(
-                f"{folder / name}: is there already, and `bike shard` has no record of having written it. "
-                "Move it away, or choose another folder."
-            )
-
-
-def _check_finished(folder: Path, keys: set[str], options: dict[str, Any], replace: bool) -> None:
-    """Refuse to throw away finished shards of other settings, or of videos that the list lacks."""
-    try:
-        content = read_shard_manifest(folder)
-        lost = sum(row[0] not in keys for row in read_index_rows(folder / INDEX_NAME))
-    except BikeError:  # none, unfinished or damaged
-        return
-    changed = [f"another {name}" for name, value in options.items() if content.get(name) != value]
-    if lost:
-        changed.append(f"{lost:,} videos that the list lacks")
-    if changed:
-        there = f"{len(content['shards']):,} shards, {content['videos']:,} videos, {size_text(content['bytes'])}"
-        refuse_finished(folder, f"{there}; {', '.join(changed)}", replace)
 
 
 def _up_to_date(folder: Path, planned: dict[str, str], options: dict[str, Any]) -> bool:
