@@ -58,7 +58,7 @@ def start(videos: Path, destination: Path, layout: str = "packs", quality: int =
 def finished(destination: Path) -> int:
     """Videos noted as done so far."""
     journal = destination / JOURNAL_NAME
-    return journal.read_bytes().count(b"\n") if journal.exists() else 0
+    return journal.read_bytes().count(b'{"record"') if journal.exists() else 0
 
 
 def wait_for(destination: Path, count: int, process: subprocess.Popen[str]) -> None:
