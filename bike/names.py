@@ -1,11 +1,15 @@
-"""What a path says: video or tar, its key, whether it leads out of its folder, how it is shown."""
+"""What a path says: video or tar, its key, whether it leads out of its folder, how it is shown; folders of a user."""
 
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
+
+from bike.errors import BikeError
 
 _EXTENSIONS = (
     "3g2 3gp amv asf avi divx dv f4v flv gif h264 hevc ivf m1v m2ts m2v m4v mkv mov mp4 mpe mpeg mpg mts mxf nut ogm "
@@ -74,3 +78,20 @@ def tidy_path(path: str) -> str:
 def shown(name: str) -> str:
     """A file name for people: quoted and escaped when it holds control characters or undecodable bytes."""
     return name if name.isprintable() else ascii(name)
+
+
+def user_folder(variable: str, name: str) -> Path:
+    """A folder of this user: the one that an environment variable names, or ``bike/<name>`` in the cache folder.
+
+    Raises:
+        BikeError: the variable is not set, and there is no home folder (a container's user may have none).
+    """
+    chosen = os.environ.get(variable)
+    try:
+        if chosen:
+            return Path(chosen).expanduser()
+        from platformdirs import user_cache_path
+
+        return user_cache_path("bike") / name
+    except RuntimeError as error:
+        raise BikeError(f"{chosen or name}: this user has no home folder. Set {variable} to a folder.") from error

@@ -10,7 +10,7 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Literal
 
-from bike.errors import DataError, first_few
+from bike.errors import DataError, first_few, one_line
 from bike.tables import read_table, write_table
 
 
@@ -151,6 +151,8 @@ def read_list(path: Path | str) -> list[Sample]:
                 raise ValueError
             if last is not None and not (first or 0.0) <= last < math.inf:
                 raise ValueError
+            if not 0 <= int(frames) < 1 << 31:
+                raise ValueError
             samples.append(Sample(key, video or key, source or key, labels, int(frames), first, last))
         except ValueError:
             bad.append(f"line {line}")
@@ -198,6 +200,39 @@ def read_labels(path: Path | str, column: Literal["name", "published"] = "name")
     if not pairs:
         raise DataError(f"{path}: no class names. Write one line `id,name` for each class.")
     return [pairs[index] for index in range(len(pairs))]
+
+
+def other_class(ours: Sequence[str], theirs: Sequence[str]) -> str:
+    """Where two lists of class names differ first, in words; an empty text where they are equal.
+
+    Example:
+        ``["run", "walk"]`` and ``["walk", "run"]`` give ``class 0 is 'run' and 'walk' (2 of 2 places differ; the same
+        names in another order)``.
+    """
+    places = [label for label, (one, other) in enumerate(zip(ours, theirs, strict=False)) if one != other]
+    if not places:
+        return "" if len(ours) == len(theirs) else f"{len(ours)} and {len(theirs)} classes"
+    first = places[0]
+    order = "; the same names in another order" if sorted(ours) == sorted(theirs) else ""
+    one, other = (f"{one_line(names[first])[:80]!r}" for names in (ours, theirs))
+    return f"class {first} is {one} and {other} ({len(places)} of {len(ours)} places differ{order})"
+
+
+def contradiction(sample: Sample, num_frames: int, fps: float) -> str:
+    """What of a list's row the frames of its video contradict, in words; an empty text where all is true.
+
+    Args:
+        sample: its ``frames`` must be the video's, 0 says nothing; its times may reach a frame past the end, since
+            annotated times are rounded.
+        num_frames: of the video.
+        fps: their number per second; 0 when not known, which no time contradicts.
+    """
+    if sample.frames not in (0, num_frames):
+        return f"{sample.frames} frames in the list, {num_frames} are there"
+    last = max(sample.start_seconds or 0.0, sample.end_seconds or 0.0)
+    if fps > 0 and last > (num_frames + 1) / fps:
+        return f"trimmed at {last:g} s, past its end ({num_frames / fps:.2f} s)"
+    return ""
 
 
 def instance_range(num_frames: int, fps: float, start_seconds: float | None, end_seconds: float | None) -> range:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import codecs
 import errno
 import hashlib
-import json
 import os
 import stat
 from pathlib import Path
@@ -13,18 +12,16 @@ from typing import Any
 
 from bike.errors import BikeError, DataError
 from bike.files.disk import BUFFER_BYTES, atomic_write, unreadable
+from bike.trees.parse import parse_json
 
 
 def read_json(path: Path | str) -> Any:
     """Read a JSON file.
 
     Raises:
-        BikeError: the file is missing, or is not JSON; the message names the line.
+        BikeError: the file is missing, or is not JSON; see :func:`bike.trees.parse.parse_json`.
     """
-    try:
-        return json.loads(read_text(path))
-    except json.JSONDecodeError as error:
-        raise BikeError(f"{path}: not valid JSON (line {error.lineno}: {error.msg}). Write the file again.") from error
+    return parse_json(read_text(path), path)
 
 
 def read_text(path: Path | str, *, exact: bool = False) -> str:
