@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bike.commands.options import ReplaceOption
+
 if TYPE_CHECKING:
     from bike.annotate.audit import Audit
     from bike.params import Annotate
@@ -95,6 +97,7 @@ def _register(dataset: str, text: str) -> None:
         params: ParamsFile = None,
         min_frames: MinFrames = None,
         names: Names = None,
+        replace: ReplaceOption = False,
     ) -> None:
         from bike.annotate.run import OFFICIAL_SPLITS
         from bike.errors import ParamsError
@@ -103,7 +106,16 @@ def _register(dataset: str, text: str) -> None:
             raise ParamsError(
                 f"--split: {dataset} has no numbered splits (only {', '.join(OFFICIAL_SPLITS)}). Omit it."
             )
-        _run(dataset, source, media, out, _policies(policy, params, min_frames, names), labels=labels, fold=split)
+        _run(
+            dataset,
+            source,
+            media,
+            out,
+            _policies(policy, params, min_frames, names),
+            labels=labels,
+            fold=split,
+            replace=replace,
+        )
 
 
 # Not from the readers' table in bike.annotate.run: that would import all readers for `bike --help`.
@@ -130,6 +142,7 @@ def annotate_csv(
     params: ParamsFile = None,
     min_frames: MinFrames = None,
     names: Names = None,
+    replace: ReplaceOption = False,
 ) -> None:
     """Any CSV with a path and a label column; name, split, start and end are read where they are there.
 
@@ -150,6 +163,7 @@ def annotate_csv(
         split_column=split_column,
         splits=dict(_pairs("--split", split)),
         default_split=default_split,
+        replace=replace,
     )
 
 
@@ -166,6 +180,7 @@ def annotate_published(
     params: ParamsFile = None,
     min_frames: MinFrames = None,
     names: Names = None,
+    replace: ReplaceOption = False,
 ) -> None:
     """Lists as published repositories have them: a .txt file, or a folder whose lists say train, val or test.
 
@@ -173,7 +188,7 @@ def annotate_published(
     bike annotate published --source k400/val.txt --labels k400/labels.csv --media frames/k400 --out lists/k400
     """
     policies = _policies(policy, params, min_frames, names)
-    _run("published", source, media, out, policies, labels=labels, layout=layout.value)
+    _run("published", source, media, out, policies, labels=labels, layout=layout.value, replace=replace)
 
 
 @app.command("few-shot")
@@ -196,11 +211,14 @@ def few_shot(
     typer.echo(f"{out}: {len(samples)} samples, {shots} videos of each of {len({s.labels for s in samples})} classes")
 
 
-def _run(dataset: str, source: Path, media: Path | None, out: Path, policies: Annotate, **options: Any) -> None:
+def _run(
+    dataset: str, source: Path, media: Path | None, out: Path, policies: Annotate, *, replace: bool, **options: Any
+) -> None:
     from bike.annotate.entries import ReadOptions
     from bike.annotate.run import annotate
 
-    _show(annotate(dataset, source, media, out, policies=policies, options=ReadOptions(**options)), out)
+    done = annotate(dataset, source, media, out, policies=policies, options=ReadOptions(**options), replace=replace)
+    _show(done, out)
 
 
 def _pairs(option: str, words: list[str] | None) -> list[tuple[str, str]]:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from bike.commands.options import JobsOption, TimeoutOption
+from bike.commands.options import JobsOption, ReplaceOption, TimeoutOption
 
 
 def extract(
@@ -46,12 +46,14 @@ def extract(
         bool, typer.Option("--keep-partial", help="Keep the sound beginning of a damaged or truncated video.")
     ] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with status 1 when any video is rejected.")] = False,
+    replace: ReplaceOption = False,
 ) -> None:
     """Turn videos into frame packs, in parallel; rejects carry a reason.
 
     The frames of a video go into DST/KEY.mjpg, JPEGs end to end.
     DST/manifest.csv is written last, one row per video.
     Run the same command again to go on after a stop; a finished run does nothing.
+    Frames that were made with other options are thrown away only with --replace.
     Pictures are upright, of square pixels, plain 8-bit JPEG; every decoded frame
     is kept, none repeated, unless --fps is given. HDR is not tone-mapped.
 
@@ -84,6 +86,7 @@ def extract(
         layout=layout,
         scheduler=scheduler,
         strict=strict,
+        replace=replace,
     )
     bad = [record for record in records if record.status != "ok"]
     good = [record for record in records if record.status == "ok"]

@@ -13,7 +13,7 @@ from typing import IO
 
 from bike.extract.output import output_exists
 from bike.extract.task import JOURNAL_FORMAT, Result, Task, recipe_text
-from bike.files import atomic_write, unwritable
+from bike.files import atomic_write, open_write, unwritable
 from bike.records import KEY, VideoRecord
 
 JOURNAL_NAME = ".extract.jsonl"
@@ -53,6 +53,17 @@ def read_journal(destination: Path) -> dict[str, Result]:
     return results
 
 
+def noted_keys(destination: Path) -> set[str]:
+    """Keys of videos whose frames were written, or were about to be, even if that no longer counts: those are ours."""
+    keys: set[str] = set()
+    with suppress(FileNotFoundError), (destination / JOURNAL_NAME).open(encoding="utf-8", errors="replace") as file:
+        for line in file:
+            with suppress(ValueError, KeyError, TypeError, RecursionError):
+                row = json.loads(line)
+                keys.add(row["begun"] if "begun" in row else row["record"]["key"])
+    return keys
+
+
 _TYPES: dict[str, type | tuple[type, ...]] = {"str": str, "int": int, "float": (int, float), "bool": bool}
 _FIELDS = {
     kind: [(f.name, _TYPES[str(f.type)]) for f in fields(kind) if f.type in _TYPES] for kind in (VideoRecord, Result)
@@ -89,6 +100,10 @@ class Journal:
         """Note that what was said of these videos no longer holds."""
         self.write("".join(f"{json.dumps({'void': path})}\n" for path in paths))
 
+    def begin(self, key: str) -> None:
+        """Note that the frames of a video are about to be written."""
+        self.write(f"{json.dumps({'begun': key})}\n")
+
     def write(self, lines: str) -> None:
         """Append lines as they are."""
         try:
@@ -107,7 +122,7 @@ def open_journal(destination: Path) -> Iterator[Journal]:
     """
     path = destination / JOURNAL_NAME
     try:
-        file = path.open("a", encoding="utf-8")
+        file = open_write(path, "a")
     except OSError as error:
         raise unwritable(path, error) from error
     try:
