@@ -27,7 +27,8 @@ class VideoRecord:
         width, height: pixels of the stored frames.
         seconds: duration, frames / fps.
         bytes: size of the frame pack.
-        error: reason of a rejection, otherwise empty (or a remark on a video kept in part).
+        error: reason of a rejection; of an accepted video a remark (kept in part, which of several tracks was taken,
+            a picture size that changes), mostly empty.
     """
 
     key: str

@@ -29,28 +29,29 @@ def extract_video(task: Task) -> Result:
         BikeError: the frames can't be written (disk full, no permission): no fault of the video.
     """
     destination = Path(task.destination)
-    write: Callable[[Task, FrameOutput], VideoRecord] = write_with_pyav
+    write: Callable[[Task, FrameOutput], tuple[VideoRecord, str]] = write_with_pyav
     if task.recipe.backend == "ffmpeg":
         from bike.extract.ffmpeg import write_with_ffmpeg
 
         write = write_with_ffmpeg
     try:
         with open_output(destination, task.key, task.recipe.layout) as output:
-            record = write(task, output)
-            if record.error and not task.recipe.keep_partial:
-                raise UnreadableError(record.error, partial=True)  # within the block: the frames are thrown away
+            record, damage = write(task, output)
+            if damage and not task.recipe.keep_partial:
+                raise UnreadableError(damage, partial=True)  # within the block: the frames are thrown away
     except UnreadableError as error:
         return rejected(task.key, task.path, str(error), partial=error.partial, transient=error.transient)
     seconds = round(output.num_frames / record.fps, 6) if record.fps else 0.0
     record = replace(record, frames=output.num_frames, seconds=seconds, bytes=output.num_bytes)
-    return Result(record, partial=bool(record.error))
+    return Result(replace(record, error="; ".join(filter(None, (damage, record.error)))), partial=bool(damage))
 
 
-def write_with_pyav(task: Task, output: FrameOutput) -> VideoRecord:
+def write_with_pyav(task: Task, output: FrameOutput) -> tuple[VideoRecord, str]:
     """Decode in this process and add each picture to ``output``, as a baseline 4:2:0 JPEG (full range, BT.601).
 
     Returns:
-        The video's row, but for what the output counts: frames, seconds and bytes.
+        The video's row, but for what the output counts (frames, seconds and bytes), with a remark as its error; and
+        what is wrong with the video, or an empty string.
 
     Raises:
         UnreadableError: no picture decodes.
@@ -63,7 +64,7 @@ def write_with_pyav(task: Task, output: FrameOutput) -> VideoRecord:
             frames = ((frame, 1) for frame in video.frames())
         else:
             timed = ((frame, video.moment_seconds) for frame in video.frames())
-            frames = resample(timed, recipe.fps, video.frame_seconds())
+            frames = resample(timed, recipe.fps, video.frame_seconds)
         first = next(frames)  # its picture decides the size of all
         converter = PictureConverter(plan_picture(first[0], video.pixel_aspect, recipe.short_side_px))
         for frame, copies in chain([first], frames):
@@ -72,4 +73,5 @@ def write_with_pyav(task: Task, output: FrameOutput) -> VideoRecord:
             for _ in range(copies):
                 output.add(jpeg)
         size = {"width": converter.plan.width, "height": converter.plan.height}
-        return VideoRecord(task.key, task.path, "ok", fps=recipe.fps or video.fps(), error=video.damage, **size)
+        row = VideoRecord(task.key, task.path, "ok", fps=recipe.fps or video.fps(), error=video.remark, **size)
+        return row, video.damage

@@ -240,6 +240,7 @@ def test_pictures_that_change_their_size(tmp_path: Path, backend: str) -> None:
             target.mux(packet)
     (record,) = extract_videos(tmp_path / "both.ts", tmp_path / "out", jobs=1, options=Extract(backend=backend))  # type: ignore[arg-type]
     assert (record.status, record.frames, record.width, record.height) == ("ok", 10, 160, 96)
+    assert record.error == "the picture changes from 160 x 96 to 320 x 240 px at frame 5"
     frames = read_pack(tmp_path / "out/both.mjpg", range(10))
     assert [read_number(frame) for frame in frames] == [0, 1, 2, 3, 4] * 2
 

@@ -38,6 +38,16 @@ def test_a_folder_is_searched_through(tmp_path: Path, caplog: pytest.LogCaptureF
     assert paths(find_videos(tmp_path, exclude=tmp_path / "b")) == ["a.mp4"]
 
 
+def test_archives_are_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    write(tmp_path / "videos/a.mp4")
+    for name, kind in (("b.tar.gz", "gzip"), ("c.ZIP", "zip")):
+        write(tmp_path / "videos" / name, b"\x1f\x8b\x08" if kind == "gzip" else b"PK\x03\x04")
+        with pytest.raises(DataError, match=rf"{name}: not a video, a tar or a list \(.*{kind}.*unpack it\)"):
+            find_videos(tmp_path / "videos" / name)
+    assert paths(find_videos(tmp_path / "videos")) == ["a.mp4"]
+    assert "archives are not opened, unpack them: b.tar.gz; c.ZIP" in caplog.text
+
+
 def test_odd_names_round_trip(tmp_path: Path) -> None:
     for name in ODD_NAMES:
         write(os.path.join(os.fsencode(tmp_path), name), name)  # noqa: PTH118
@@ -197,7 +207,7 @@ def test_an_unreadable_folder_is_named(tmp_path: Path, monkeypatch: pytest.Monke
         ("a.txt", "a.mp4\n".encode("utf-16"), "UTF-16"),
         ("a.csv", b"path\na.mp4\0\n", "NUL byte"),
         ("a.txt", b"a.mp4\n" * 200_000 + b"\0", "NUL byte"),
-        ("a.tar.gz", b"\x1f\x8b\x08rest", "compressed file"),
+        ("a.tar.gz", b"\x1f\x8b\x08rest", "compressed with gzip; unpack it"),
     ],
 )
 def test_lists_that_are_no_text(tmp_path: Path, name: str, data: bytes, message: str) -> None:
