@@ -137,6 +137,11 @@ def other_kind(start: bytes) -> str:
     return next((kind for mark, kind in _OTHER_STARTS if text.startswith(mark)), "")
 
 
+def names_its_container(start: bytes) -> bool:
+    """Whether a file begins as one container alone does; transport streams, for one, are guessed from their rhythm."""
+    return start[4:8] in _BOXES or start.startswith(_KNOWN_STARTS)
+
+
 def why_not_open(file: IO[bytes]) -> str:
     """The reason, by its first bytes, why a file has no video that could be opened."""
     with suppress(OSError):
