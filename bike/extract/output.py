@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import shutil
@@ -13,17 +14,19 @@ from pathlib import Path
 from typing import IO, Protocol
 
 from bike.extract.task import Layout
-from bike.files import atomic_write, current_umask, unwritable
+from bike.files import atomic_write, current_umask, sha256, unreadable, unwritable
+from bike.formats.folders import frame_files
 from bike.formats.packs import PACK_SUFFIX
 
 _FRAME = re.compile(r"img_\d{5,}\.jpg")
 
 
 class FrameOutput(Protocol):
-    """Receives the JPEGs of one video in order; counts frames and bytes."""
+    """Receives the JPEGs of one video in order; counts frames and bytes, and hashes them until some are taken back."""
 
     num_frames: int
     num_bytes: int
+    digest: hashlib._Hash | None
 
     def add(self, jpeg: bytes | memoryview) -> None:
         """Append one frame."""
@@ -37,14 +40,18 @@ class _Pack:
         self._file = file
         self._sizes = array("Q")
         self.num_frames = self.num_bytes = 0
+        self.digest: hashlib._Hash | None = hashlib.sha256()
 
     def add(self, jpeg: bytes | memoryview) -> None:
         self._file.write(jpeg)
+        if self.digest is not None:
+            self.digest.update(jpeg)
         self._sizes.append(len(jpeg))
         self.num_frames += 1
         self.num_bytes += len(jpeg)
 
     def keep_first(self, num_frames: int) -> None:
+        self.digest = None
         del self._sizes[num_frames:]
         self.num_frames, self.num_bytes = len(self._sizes), sum(self._sizes)
         self._file.truncate(self.num_bytes)
@@ -55,13 +62,17 @@ class _Folder:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self.num_frames = self.num_bytes = 0
+        self.digest: hashlib._Hash | None = hashlib.sha256()
 
     def add(self, jpeg: bytes | memoryview) -> None:
+        if self.digest is not None:
+            self.digest.update(jpeg)
         self.num_frames += 1
         self.num_bytes += len(jpeg)
         self._path(self.num_frames).write_bytes(jpeg)
 
     def keep_first(self, num_frames: int) -> None:
+        self.digest = None
         for number in range(num_frames + 1, self.num_frames + 1):
             self.num_bytes -= self._path(number).stat().st_size
             self._path(number).unlink()
@@ -106,6 +117,23 @@ def output_exists(destination: Path, key: str, layout: Layout, num_frames: int, 
             return sum(1 for file in files if _FRAME.fullmatch(file.name)) == num_frames
     except OSError:
         return False
+
+
+def frames_sha256(destination: Path, key: str, layout: Layout) -> str:
+    """Hex SHA-256 of the frames of ``key``, end to end: the same for a pack and for a folder of the same JPEGs.
+
+    Raises:
+        BikeError: they are not there, or can't be read.
+    """
+    if layout == "packs":
+        return sha256(destination / f"{key}{PACK_SUFFIX}")
+    digest = hashlib.sha256()
+    for file in frame_files(destination / key):
+        try:
+            digest.update(file.read_bytes())
+        except OSError as error:
+            raise unreadable(file, error) from error
+    return digest.hexdigest()
 
 
 def remove_output(destination: Path, key: str) -> None:

@@ -26,6 +26,8 @@ from bike.tables import write_table
 from bike.workers.pool import run_tasks
 
 _OWN_TAR = re.compile(r"[0-9a-f]{5}\.tar")
+# Hashes are no part of a shard: manifests with and without them make the same ones.
+_RECORD_FIELDS = tuple(name for name in MANIFEST_COLUMNS if not name.endswith("_sha256"))
 _SAMPLE_FIELDS = tuple(field.name for field in fields(Sample))
 
 
@@ -152,7 +154,7 @@ def _inputs_checksum(shard: PlannedShard, options: dict[str, Any], names: tuple[
     digest = hashlib.sha256(json.dumps(parts).encode())
     for video in shard.videos:
         rows = [[getattr(sample, name) for name in _SAMPLE_FIELDS] for sample in video.samples]
-        row = [[getattr(video.record, name) for name in MANIFEST_COLUMNS], rows, video.checksum]
+        row = [[getattr(video.record, name) for name in _RECORD_FIELDS], rows, video.checksum]
         digest.update(json.dumps(row).encode())
     return digest.hexdigest()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import re
@@ -87,6 +88,14 @@ class VideoFile:
             raise UnreadableError(f"can't be read ({reason_of(error)})", transient=True) from None
         size = os.fstat(descriptor).st_size if self.num_bytes is None else self.num_bytes
         return cast(IO[bytes], _Window(os.fdopen(descriptor, "rb", buffering=0), self.start, size))
+
+    def sha256(self) -> str:
+        """Hex SHA-256 of the bytes. Raises as :meth:`open`."""
+        try:
+            with self.open() as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+        except OSError as error:
+            raise UnreadableError(f"can't be read ({reason_of(error)})", transient=True) from None
 
 
 class _Window(io.RawIOBase):

@@ -44,7 +44,9 @@ def test_playlists_within_a_container_are_not_followed(tmp_path: Path) -> None:
     with closing(Server(tmp_path)) as server:
         text = f'#EXTM3U\n{server.url}/a.mp4\n<MPD profiles="dash:profile:isoff-on-demand:2011">'.encode()
         free = (len(text) + 8).to_bytes(4, "big") + b"free" + text
-        whole = make_video(tmp_path / "b.mp4", 12, container_options={"movflags": "frag_keyframe+empty_moov+default_base_moof"})
+        whole = make_video(
+            tmp_path / "b.mp4", 12, container_options={"movflags": "frag_keyframe+empty_moov+default_base_moof"}
+        )
         data = whole.read_bytes()
         end = int.from_bytes(data[:4], "big")
         video.write_bytes(data[:end] + free + data[end:])
