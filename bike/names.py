@@ -12,8 +12,8 @@ from pathlib import Path
 from bike.errors import BikeError
 
 _EXTENSIONS = (
-    "3g2 3gp amv asf avi divx dv f4v flv gif h264 hevc ivf m1v m2ts m2v m4v mkv mov mp4 mpe mpeg mpg mts mxf nut ogm "
-    "ogv qt rm rmvb ts vob webm wmv wtv y4m"
+    "3g2 3gp amv apng asf avi divx dv f4v flv gif h264 hevc ivf m1v m2ts m2v m4v mkv mov mp4 mpe mpeg mpg mts mxf nut "
+    "ogm ogv qt rm rmvb ts vob webm wmv wtv y4m"
 )
 VIDEO_SUFFIXES = frozenset("." + extension for extension in _EXTENSIONS.split())  # the list of every command
 
@@ -61,6 +61,13 @@ def is_video(name: str) -> bool:
 def is_tar(name: str) -> bool:
     """Whether a file name ends like a tar's."""
     return name.lower().endswith(".tar")
+
+
+def is_archive(name: str) -> bool:
+    """Whether a file name ends like that of a compressed archive, which is not opened."""
+    return name.lower().endswith(
+        (".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst", ".zip", ".7z", ".rar")
+    )
 
 
 def leads_out(path: str) -> bool:

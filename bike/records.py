@@ -27,7 +27,10 @@ class VideoRecord:
         width, height: pixels of the stored frames.
         seconds: duration, frames / fps.
         bytes: size of the frame pack.
-        error: reason of a rejection, otherwise empty (or a remark on a video kept in part).
+        error: reason of a rejection; of an accepted video a remark (kept in part, which of several tracks was taken,
+            a picture size that changes), mostly empty.
+        source_sha256: of the source video's bytes; empty where they were not read, and in manifests before this column.
+        frames_sha256: of all JPEGs end to end, which is the frame pack; empty as above.
     """
 
     key: str
@@ -40,6 +43,8 @@ class VideoRecord:
     seconds: float = 0.0
     bytes: int = 0
     error: str = ""
+    source_sha256: str = ""
+    frames_sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +88,7 @@ def read_manifest(path: Path | str) -> list[VideoRecord]:
     """
     records, bad = [], []
     table = read_table(path, MANIFEST_COLUMNS[:4], MANIFEST_COLUMNS[4:])
-    for line, key, source, status, frames, fps, width, height, seconds, size, error in table.itertuples(name=None):
+    for line, key, source, status, frames, fps, width, height, seconds, size, *texts in table.itertuples(name=None):
         try:
             rate = float(fps or 0)  # rejected videos have empty fields
             if not KEY.fullmatch(key) or not 0 <= rate < math.inf or not 0 <= int(frames or 0) < 1 << 31:
@@ -99,7 +104,7 @@ def read_manifest(path: Path | str) -> list[VideoRecord]:
                     int(height or 0),
                     float(seconds or 0),
                     int(size or 0),
-                    error,
+                    *texts,
                 )
             )
         except ValueError:

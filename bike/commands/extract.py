@@ -46,6 +46,9 @@ def extract(
         bool, typer.Option("--keep-partial", help="Keep the sound beginning of a damaged or truncated video.")
     ] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with status 1 when any video is rejected.")] = False,
+    verify: Annotated[
+        bool, typer.Option("--verify", help="Extract nothing: read all of SRC and DST and compare with the manifest.")
+    ] = False,
     replace: ReplaceOption = False,
 ) -> None:
     """Turn videos into frame packs, in parallel; rejects carry a reason.
@@ -64,7 +67,12 @@ def extract(
     bike extract videos/ frames/ --list train.csv --short-side 320 --strict
 
     bike extract shards/ frames/ --fps 8 --keep-partial
+
+    bike extract videos/ frames/ --verify
     """
+    if verify:
+        _verify(source, destination, listing, jobs)
+        return
     from bike.extract.run import extract_videos
     from bike.names import shown
     from bike.params import Extract
@@ -96,3 +104,16 @@ def extract(
         typer.echo(f"  {shown(record.path)}: {record.error}")
     if len(bad) > 10:
         typer.echo(f"  and {len(bad) - 10} more; see {destination / 'manifest.csv'}")
+
+
+def _verify(source: Path, destination: Path, listing: Path | None, jobs: int | None) -> None:
+    from bike.extract.verify import verify_extraction
+
+    found = verify_extraction(source, destination, listing=listing, jobs=jobs)
+    for fault in found.faults:
+        typer.echo(fault)
+    unknown = f"; {found.unknown} without a hash" if found.unknown else ""
+    verdict = f"{len(found.faults)} faults" if found.faults else "all right"
+    typer.echo(f"{destination}: {found.videos} videos, {verdict}{unknown}")
+    if found.faults:
+        raise typer.Exit(1)

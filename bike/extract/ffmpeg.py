@@ -19,13 +19,14 @@ from bike.extract.rate import resample
 from bike.extract.task import Task
 from bike.formats.packs import split_stream
 from bike.records import VideoRecord
+from bike.video.container import FORMATS, MAX_PIXELS
 from bike.video.file import UnreadableError, VideoFile
-from bike.video.picture import PicturePlan, color_matrix, color_range, plan_picture
-from bike.video.stream import FORMATS, MAX_PIXELS, open_video
+from bike.video.picture import PicturePlan, color_matrix, color_range, is_limited_gray, plan_picture
+from bike.video.stream import open_video
 
 _MATRIX_NAMES = {1: "bt709", 4: "fcc", 5: "bt601", 7: "smpte240m", 9: "bt2020"}
-# What ffmpeg logs where PyAV finds damage; it only warns of a picture that it patched up.
-_TROUBLE = re.compile(rb"\[(error|fatal|panic)\]|corrupt", re.IGNORECASE)
+# What ffmpeg logs where PyAV finds damage or has a remark; it only warns of a picture that it patched up.
+_TROUBLE = re.compile(rb"\[(error|fatal|panic)\]|corrupt|changing video frame properties", re.IGNORECASE)
 _PLACEHOLDER = "the video"
 _SETPARAMS_NAMES = {"bt601": "smpte170m", "bt2020": "bt2020nc"}  # where setparams and scale spell a matrix differently
 _BLOCK_BYTES = 1 << 18
@@ -63,7 +64,7 @@ def ffmpeg_python() -> Any:
     return ffmpeg
 
 
-def write_with_ffmpeg(task: Task, output: FrameOutput) -> VideoRecord:
+def write_with_ffmpeg(task: Task, output: FrameOutput) -> tuple[VideoRecord, str]:
     """Decode and encode with ffmpeg and add each JPEG to ``output``.
 
     The size, orientation and colours are read with PyAV from the first picture. Where ffmpeg reports anything wrong,
@@ -82,7 +83,7 @@ def write_with_ffmpeg(task: Task, output: FrameOutput) -> VideoRecord:
         first = next(iter(video.frames()))
         plan = plan_picture(first, video.pixel_aspect, recipe.short_side_px)
         command = _command(task.file, video.index, plan, _color_options(first), recipe.quality)
-        expected = video.expected or 0
+        expected, remark = video.expected or 0, video.remark
     row = VideoRecord(task.key, task.path, "ok", width=plan.width, height=plan.height)
     survey = None if recipe.fps is None else _survey(task.file)  # only PyAV gives the frames' times
     with tempfile.TemporaryFile() as complaints:
@@ -90,7 +91,10 @@ def write_with_ffmpeg(task: Task, output: FrameOutput) -> VideoRecord:
         complaints.seek(0)
         text = one_line(b"".join(filter(_TROUBLE.search, complaints)).decode(errors="replace"))[-200:]
     if survey is None and not status and not text and count and count >= expected:
-        return replace(row, fps=_rate(task.file, count))
+        with task.file.open() as file, open_video(file) as video:
+            video.skim()
+            if not video.missing_end(count):
+                return replace(row, fps=video.fps(count), error=remark), ""
     survey = survey or _survey(task.file)
     damage = survey.damage
     if count == 0:
@@ -99,34 +103,31 @@ def write_with_ffmpeg(task: Task, output: FrameOutput) -> VideoRecord:
         damage = damage or f"damaged: ffmpeg gives {count} of {len(survey.times)} frames"
     elif recipe.fps is None:
         output.keep_first(len(survey.times))
-    return replace(row, fps=recipe.fps or survey.fps, error=damage)
+    return replace(row, fps=recipe.fps or survey.fps, error=survey.remark), damage
 
 
 @dataclass(frozen=True, slots=True)
 class _Survey:
     """What decoding a video with PyAV shows: the time of each sound frame, their rate, and what is wrong."""
 
-    times: list[float | None]
+    times: list[float]
     frame_seconds: float
     fps: float
     damage: str
+    remark: str
 
 
 def _survey(file: VideoFile) -> _Survey:
     with file.open() as opened, open_video(opened) as video:
         times = [video.moment_seconds for _ in video.frames()]
-        return _Survey(times, video.frame_seconds(), video.fps(), video.damage)
-
-
-def _rate(file: VideoFile, num_frames: int) -> float:
-    with file.open() as opened, open_video(opened) as video:
-        video.skim()
-        return video.fps(num_frames)
+        return _Survey(times, video.frame_seconds(), video.fps(), video.damage, video.remark)
 
 
 def _color_options(frame: Any) -> dict[str, str]:
     options = {"out_range": "full", "out_color_matrix": "bt601"}
-    if not frame.format.is_rgb:
+    if is_limited_gray(frame):
+        options["gray"] = "clip((val-16)*255/219,0,255)"
+    elif not frame.format.is_rgb:
         options["in_range"] = "full" if color_range(frame) == ColorRange.JPEG else "limited"
         options["in_color_matrix"] = _MATRIX_NAMES[int(color_matrix(frame))]
     return options
@@ -137,6 +138,8 @@ def _command(file: VideoFile, index: int, plan: PicturePlan, colors: dict[str, s
     # The same fences as in bike.video.stream: playlists must not lead to other files or addresses.
     limits = {"format_whitelist": FORMATS, "protocol_whitelist": "file,subfile", "max_pixels": MAX_PIXELS}
     stream = ffmpeg.input(_PLACEHOLDER, noautorotate=None, threads=1, reinit_filter=0, **limits)[str(index)]
+    if stretch := colors.pop("gray", None):
+        stream = stream.filter("format", "gray").filter("lut", stretch)
     if "in_range" in colors:  # frames may state a system that the scaler does not know
         matrix = colors["in_color_matrix"]
         stream = stream.filter("setparams", colorspace=_SETPARAMS_NAMES.get(matrix, matrix), range=colors["in_range"])
@@ -184,8 +187,9 @@ def _run(
         frames: Iterable[tuple[bytes, int]]
         if fps is None or survey is None:
             frames = ((jpeg, 1) for jpeg in jpegs())
-        else:  # strict=False: only as many frames count as PyAV finds sound
-            frames = resample(zip(jpegs(), survey.times, strict=False), fps, survey.frame_seconds)
+        else:
+            seconds = survey.frame_seconds  # strict=False: only as many frames count as PyAV finds sound
+            frames = resample(zip(jpegs(), survey.times, strict=False), fps, lambda: seconds)
         for jpeg, copies in frames:
             for _ in range(copies):
                 output.add(jpeg)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from array import array
@@ -11,17 +12,30 @@ from pathlib import Path
 from typing import IO, Protocol
 
 from bike.extract.task import Layout
-from bike.files import atomic_write, new_folder, remove, remove_folder, rename, sync_files, unwritable, write_bytes
+from bike.files import (
+    atomic_write,
+    new_folder,
+    remove,
+    remove_folder,
+    rename,
+    sha256,
+    sync_files,
+    unreadable,
+    unwritable,
+    write_bytes,
+)
+from bike.formats.folders import frame_files
 from bike.formats.packs import PACK_SUFFIX
 
 _FRAME = re.compile(r"img_\d{5,}\.jpg")
 
 
 class FrameOutput(Protocol):
-    """Receives the JPEGs of one video in order; counts frames and bytes."""
+    """Receives the JPEGs of one video in order; counts frames and bytes, and hashes them until some are taken back."""
 
     num_frames: int
     num_bytes: int
+    digest: hashlib._Hash | None
 
     def add(self, jpeg: bytes | memoryview) -> None:
         """Append one frame."""
@@ -35,14 +49,18 @@ class _Pack:
         self._file = file
         self._sizes = array("Q")
         self.num_frames = self.num_bytes = 0
+        self.digest: hashlib._Hash | None = hashlib.sha256()
 
     def add(self, jpeg: bytes | memoryview) -> None:
         self._file.write(jpeg)
+        if self.digest is not None:
+            self.digest.update(jpeg)
         self._sizes.append(len(jpeg))
         self.num_frames += 1
         self.num_bytes += len(jpeg)
 
     def keep_first(self, num_frames: int) -> None:
+        self.digest = None
         del self._sizes[num_frames:]
         self.num_frames, self.num_bytes = len(self._sizes), sum(self._sizes)
         self._file.truncate(self.num_bytes)
@@ -53,13 +71,17 @@ class _Folder:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self.num_frames = self.num_bytes = 0
+        self.digest: hashlib._Hash | None = hashlib.sha256()
 
     def add(self, jpeg: bytes | memoryview) -> None:
+        if self.digest is not None:
+            self.digest.update(jpeg)
         self.num_frames += 1
         self.num_bytes += len(jpeg)
         write_bytes(self._path(self.num_frames), jpeg)
 
     def keep_first(self, num_frames: int) -> None:
+        self.digest = None
         for number in range(num_frames + 1, self.num_frames + 1):
             self.num_bytes -= self._path(number).stat().st_size
             remove(self._path(number))
@@ -110,6 +132,23 @@ def output_there(destination: Path, key: str) -> Path | None:
     if os.path.lexists(pack):
         return pack
     return folder if next(folder.glob("img_*.jpg"), None) is not None else None
+
+
+def frames_sha256(destination: Path, key: str, layout: Layout) -> str:
+    """Hex SHA-256 of the frames of ``key``, end to end: the same for a pack and for a folder of the same JPEGs.
+
+    Raises:
+        BikeError: they are not there, or can't be read.
+    """
+    if layout == "packs":
+        return sha256(destination / f"{key}{PACK_SUFFIX}")
+    digest = hashlib.sha256()
+    for file in frame_files(destination / key):
+        try:
+            digest.update(file.read_bytes())
+        except OSError as error:
+            raise unreadable(file, error) from error
+    return digest.hexdigest()
 
 
 def remove_output(destination: Path, key: str) -> None:

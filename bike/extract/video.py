@@ -10,7 +10,7 @@ from pathlib import Path
 import simplejpeg
 from av.video.frame import VideoFrame
 
-from bike.extract.output import FrameOutput, open_output
+from bike.extract.output import FrameOutput, frames_sha256, open_output
 from bike.extract.rate import resample
 from bike.extract.task import Result, Task, jpeg_quality, rejected
 from bike.records import VideoRecord
@@ -28,29 +28,41 @@ def extract_video(task: Task) -> Result:
     Raises:
         BikeError: the frames can't be written (disk full, no permission): no fault of the video.
     """
-    destination = Path(task.destination)
-    write: Callable[[Task, FrameOutput], VideoRecord] = write_with_pyav
+    destination, layout = Path(task.destination), task.recipe.layout
+    write: Callable[[Task, FrameOutput], tuple[VideoRecord, str]] = write_with_pyav
     if task.recipe.backend == "ffmpeg":
         from bike.extract.ffmpeg import write_with_ffmpeg
 
         write = write_with_ffmpeg
+    source = ""
     try:
-        with open_output(destination, task.key, task.recipe.layout) as output:
-            record = write(task, output)
-            if record.error and not task.recipe.keep_partial:
-                raise UnreadableError(record.error, partial=True)  # within the block: the frames are thrown away
+        source = task.file.sha256()  # first: a whole read in order, after which the decoder's jumps cost no disk
+        with open_output(destination, task.key, layout) as output:
+            record, damage = write(task, output)
+            if damage and not task.recipe.keep_partial:
+                raise UnreadableError(damage, partial=True)  # within the block: the frames are thrown away
     except UnreadableError as error:
-        return rejected(task.key, task.path, str(error), partial=error.partial, transient=error.transient)
+        result = rejected(task.key, task.path, str(error), partial=error.partial, transient=error.transient)
+        return replace(result, record=replace(result.record, source_sha256=source))
     seconds = round(output.num_frames / record.fps, 6) if record.fps else 0.0
-    record = replace(record, frames=output.num_frames, seconds=seconds, bytes=output.num_bytes)
-    return Result(record, partial=bool(record.error))
+    record = replace(
+        record,
+        frames=output.num_frames,
+        seconds=seconds,
+        bytes=output.num_bytes,
+        error="; ".join(filter(None, (damage, record.error))),
+        source_sha256=source,
+        frames_sha256=output.digest.hexdigest() if output.digest else frames_sha256(destination, task.key, layout),
+    )
+    return Result(record, partial=bool(damage))
 
 
-def write_with_pyav(task: Task, output: FrameOutput) -> VideoRecord:
+def write_with_pyav(task: Task, output: FrameOutput) -> tuple[VideoRecord, str]:
     """Decode in this process and add each picture to ``output``, as a baseline 4:2:0 JPEG (full range, BT.601).
 
     Returns:
-        The video's row, but for what the output counts: frames, seconds and bytes.
+        The video's row, but for what the output counts (frames, seconds and bytes), with a remark as its error; and
+        what is wrong with the video, or an empty string.
 
     Raises:
         UnreadableError: no picture decodes.
@@ -63,7 +75,7 @@ def write_with_pyav(task: Task, output: FrameOutput) -> VideoRecord:
             frames = ((frame, 1) for frame in video.frames())
         else:
             timed = ((frame, video.moment_seconds) for frame in video.frames())
-            frames = resample(timed, recipe.fps, video.frame_seconds())
+            frames = resample(timed, recipe.fps, video.frame_seconds)
         first = next(frames)  # its picture decides the size of all
         converter = PictureConverter(plan_picture(first[0], video.pixel_aspect, recipe.short_side_px))
         for frame, copies in chain([first], frames):
@@ -71,5 +83,5 @@ def write_with_pyav(task: Task, output: FrameOutput) -> VideoRecord:
             jpeg = simplejpeg.encode_jpeg_yuv_planes(y, u, v, quality=quality)
             for _ in range(copies):
                 output.add(jpeg)
-        size = {"width": converter.plan.width, "height": converter.plan.height}
-        return VideoRecord(task.key, task.path, "ok", fps=recipe.fps or video.fps(), error=video.damage, **size)
+        row = VideoRecord(task.key, task.path, "ok", fps=recipe.fps or video.fps(), error=video.remark)
+        return replace(row, width=converter.plan.width, height=converter.plan.height), video.damage

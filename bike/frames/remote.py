@@ -153,6 +153,18 @@ class RemoteFolder:
         A download, ``<name>.part``, has its full size from the start, so sizes add up to what the cache will hold. Its
         process holds a lock on it: one without was left by a run that was killed. Files are made, renamed and removed
         only under a second lock, of the whole cache, which nobody holds for long.
+
+        ===============================================  ============================================================
+        Found under the lock of the cache                What happens
+        ===============================================  ============================================================
+        the file, with its full size                     None: somebody has fetched it
+        its ``.part``, locked by another process         None: somebody is fetching it
+        its ``.part``, without a holder                  taken over: cut to nothing or to full size, downloaded anew
+        room, perhaps after older files were removed     the ``.part`` gets its full size, which reserves the room
+        no room: downloads of others fill the cache      None, and the ``.part`` is empty: it takes no room meanwhile
+        the block then ends with an error                the ``.part`` is removed
+        the process is killed within the block           the ``.part`` stays, without a holder: see above
+        ===============================================  ============================================================
         """
         partial = path.with_name(f"{path.name}.part")
         with ExitStack() as held:

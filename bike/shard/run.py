@@ -35,6 +35,8 @@ from bike.shard.write import WORK, ShardJob, work_file, write_shard
 from bike.tables import write_table
 from bike.workers.pool import run_tasks
 
+# Hashes are no part of a shard: manifests with and without them make the same ones.
+_RECORD_FIELDS = tuple(name for name in MANIFEST_COLUMNS if not name.endswith("_sha256"))
 _SAMPLE_FIELDS = tuple(field.name for field in fields(Sample))
 
 
@@ -168,7 +170,7 @@ def _inputs_checksum(shard: PlannedShard, options: dict[str, Any], names: tuple[
     digest = hashlib.sha256(json.dumps(parts).encode())
     for video in shard.videos:
         rows = [[getattr(sample, name) for name in _SAMPLE_FIELDS] for sample in video.samples]
-        row = [[getattr(video.record, name) for name in MANIFEST_COLUMNS], rows, video.checksum]
+        row = [[getattr(video.record, name) for name in _RECORD_FIELDS], rows, video.checksum]
         digest.update(json.dumps(row).encode())
     return digest.hexdigest()
 

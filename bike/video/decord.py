@@ -10,9 +10,11 @@ from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from bike.errors import one_line
-from bike.video.file import UnreadableError
+from bike.video.file import START_BYTES, UnreadableError, names_its_container
 from bike.video.picture import UPRIGHT, PictureConverter, PicturePlan, plan_picture
 from bike.video.stream import open_video
+
+_OTHER_PICTURE = 40  # mean difference, of 255, that no rounding and no choice of colour matrix explains
 
 
 def decode_with_decord(file: IO[bytes], wanted: list[int], short_side_px: int | None) -> NDArray[np.uint8]:
@@ -27,26 +29,34 @@ def decode_with_decord(file: IO[bytes], wanted: list[int], short_side_px: int | 
         RGB, uint8 (T, H, W, 3).
 
     Raises:
-        UnreadableError: decord can't open it (AV1, for one), or has no such frame.
+        UnreadableError: a container that decord is not given (MPEG-TS, for one), or can't open (AV1), no such frame, or
+            a first frame that is not the one of PyAV.
     """
     import decord
 
     decord.logging.set_level(decord.logging.QUIET)
+    file.seek(0)
+    if not names_its_container(file.read(START_BYTES)):
+        # decord goes by more than the first bytes, has no list of allowed containers, and follows playlists anywhere.
+        raise UnreadableError("decord is not used for this container; use pyav")
     with open_video(file) as video:  # decord does not report the pixel aspect
         first = next(iter(video.frames()))
         plan = plan_picture(first, video.pixel_aspect, short_side_px)
+        expected = PictureConverter(plan).rgb(first)
     file.seek(0)
     try:
         reader = decord.VideoReader(io.BytesIO(file.read()), ctx=decord.cpu(0), num_threads=1)
         if not 0 <= min(wanted) <= max(wanted) < len(reader):
             raise UnreadableError(f"no frame {max(wanted)} (decord counts {len(reader)})")
-        frames = _read_in_order(reader, wanted)
+        frames = _read_in_order(reader, [0, *wanted])
     except (decord.DECORDError, StopIteration) as error:
         raise UnreadableError(f"decord can't decode it ({one_line(error)[:120]})") from None
-    if frames.shape[1:3] == (plan.height, plan.width):
-        return frames
-    converter = PictureConverter(PicturePlan(plan.width, plan.height, UPRIGHT))
-    return np.stack([converter.rgb(VideoFrame.from_ndarray(frame, format="rgb24")) for frame in frames])
+    if frames.shape[1:3] != (plan.height, plan.width):
+        converter = PictureConverter(PicturePlan(plan.width, plan.height, UPRIGHT))
+        frames = np.stack([converter.rgb(VideoFrame.from_ndarray(frame, format="rgb24")) for frame in frames])
+    if np.abs(frames[0].astype(np.int16) - expected).mean() > _OTHER_PICTURE:
+        raise UnreadableError("decord's first frame is another picture than pyav's; use pyav")
+    return frames[1:]
 
 
 def _read_in_order(reader: Any, wanted: list[int]) -> NDArray[np.uint8]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
+import re
 import stat
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,7 +25,27 @@ _KNOWN_STARTS = (
     b"\x00\x00\x01\xba",  # MPEG program stream
     b"\x00\x00\x01\xb3",  # bare MPEG-1 or MPEG-2 video
 )
-_MAX_INDEX_BYTES = 1 << 26  # a damaged length must not ask for all memory
+START_BYTES = 512  # what other_kind looks at
+# What lies under a video's name where something went wrong, by its first bytes (letters in lower case).
+_OTHER_STARTS = (
+    (b"version https://git-lfs", "a Git LFS pointer; run `git lfs pull`"),
+    (b"<!doctype html", "an HTML page"),
+    (b"<html", "an HTML page"),
+    (b"<?xml", "an XML document, such as a server's error message"),
+    (b"<error", "an XML document, such as a server's error message"),
+    (b"\x1f\x8b", "compressed with gzip; unpack it"),
+    (b"bzh", "compressed with bzip2; unpack it"),
+    (b"\xfd7zxz", "compressed with xz; unpack it"),
+    (b"\x28\xb5\x2f\xfd", "compressed with zstd; unpack it"),
+    (b"pk\x03\x04", "a zip archive; unpack it"),
+    (b"7z\xbc\xaf", "a 7z archive; unpack it"),
+    (b"rar!", "a RAR archive; unpack it"),
+    (b"%pdf", "a PDF document"),
+    (b"\x89png", "a PNG picture"),
+    (b"\xff\xd8\xff", "a JPEG picture"),
+    (b"ii*\0", "a TIFF picture"),
+    (b"mm\0*", "a TIFF picture"),
+)
 
 
 class UnreadableError(Exception):
@@ -67,6 +89,14 @@ class VideoFile:
         size = os.fstat(descriptor).st_size if self.num_bytes is None else self.num_bytes
         return cast(IO[bytes], _Window(os.fdopen(descriptor, "rb", buffering=0), self.start, size))
 
+    def sha256(self) -> str:
+        """Hex SHA-256 of the bytes. Raises as :meth:`open`."""
+        try:
+            with self.open() as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()  # type: ignore[arg-type]
+        except OSError as error:
+            raise UnreadableError(f"can't be read ({reason_of(error)})", transient=True) from None
+
 
 class _Window(io.RawIOBase):
     """A file, or a part of one that reads like a whole one; impossible seeks (of damaged videos) are quiet."""
@@ -102,14 +132,35 @@ class _Window(io.RawIOBase):
         super().close()
 
 
+def other_kind(start: bytes) -> str:
+    """What a file that is no video is, by its first bytes; an empty string when that is not known."""
+    if start[:4] == b"RIFF" and start[8:12] == b"WEBP":
+        return "a WebP picture"
+    if start[257:262] == b"ustar":
+        return "a tar archive"
+    if start[:2] == b"BM" and start[6:10] == bytes(4):
+        return "a BMP picture"
+    text = start.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    if re.match(rb'(\[\s*)*\{\s*["}]', text):
+        return "a JSON document, such as a server's error message"
+    return next((kind for mark, kind in _OTHER_STARTS if text.startswith(mark)), "")
+
+
+def names_its_container(start: bytes) -> bool:
+    """Whether a file begins as one container alone does; transport streams, for one, are guessed from their rhythm."""
+    return start[4:8] in _BOXES or start.startswith(_KNOWN_STARTS)
+
+
 def why_not_open(file: IO[bytes]) -> str:
     """The reason, by its first bytes, why a file has no video that could be opened."""
     with suppress(OSError):
         size = file.seek(0, os.SEEK_END)
         file.seek(0)
-        start = file.read(16)
+        start = file.read(START_BYTES)
         if size == 0:
             return "empty file (0 bytes)"
+        if kind := other_kind(start):
+            return f"not a video ({kind})"
         if start[4:8] in _BOXES:
             return "truncated: the index of the file (moov) is missing or cut off"
         if start.startswith(_KNOWN_STARTS):
@@ -117,28 +168,6 @@ def why_not_open(file: IO[bytes]) -> str:
         if not start.strip(b"\0"):
             return "not a video (it begins with zeros)"
     return "not a video (no known container format)"
-
-
-def is_encrypted(file: IO[bytes]) -> bool:
-    """Whether an MP4's index names an encrypted video track (sample entry ``encv``)."""
-    with suppress(OSError, ValueError):
-        size = file.seek(0, os.SEEK_END)
-        position = 0
-        while position + 8 <= size:
-            file.seek(position)
-            header = file.read(16)
-            length = int.from_bytes(header[:4], "big")
-            if length == 1:  # the true one is in the 64 bits after the kind
-                length = int.from_bytes(header[8:16], "big")
-            elif length == 0:  # the box ends with the file
-                length = size - position
-            if header[4:8] == b"moov":
-                file.seek(position)
-                return b"encv" in file.read(min(length, _MAX_INDEX_BYTES))
-            if length < 8:
-                return False
-            position += length
-    return False
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,11 +12,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
-from bike.errors import BikeError, DataError, one_line, reason_of
+from bike.errors import BikeError, DataError, first_few, one_line, reason_of
 from bike.files import read_annotation_text, unreadable
-from bike.names import is_tar, is_video, leads_out
+from bike.names import is_archive, is_tar, is_video, leads_out, shown
 from bike.tables import read_table
-from bike.video.file import FoundVideo, VideoFile
+from bike.video.file import START_BYTES, FoundVideo, VideoFile, other_kind
 from bike.video.tars import tar_videos
 
 log = logging.getLogger("bike")
@@ -55,10 +55,25 @@ def find_videos(
     elif is_video(source.name):
         found = [_stat_video(source.name, str(source))]
     else:
+        _refuse_other_kinds(source)
         found = [_stat_video(name, _join(source.parent, name)) for name in read_paths(source, source.parent)]
     if not found:
         raise DataError(f"{source}: no videos (files ending in .mp4, .avi, .webm and the like). Check the folder.")
     return sorted(found, key=lambda video: video.path)
+
+
+def _refuse_other_kinds(source: Path) -> None:
+    """Name what is given in the place of a list: a ``.tar.gz``, a picture, a web page."""
+    if source.is_file():  # a list may come through a pipe, which can be read only once
+        try:
+            with source.open("rb") as file:
+                kind = other_kind(file.read(START_BYTES))
+        except OSError as error:
+            raise unreadable(source, error) from error
+        if kind:
+            raise DataError(
+                f"{source}: not a video, a tar or a list ({kind}). Give a folder of videos, or one of these."
+            )
 
 
 def _is_hidden(path: str) -> bool:
@@ -74,7 +89,7 @@ def _in_folder(source: Path, listing: Path | str | None, exclude: Path | str | N
         tars = [path for path in _walk(source, exclude) if is_tar(path) and not _is_hidden(path)]
         inside = {video.path: video for video in _videos_of_tars(source, tars, ())} if tars else {}
         return [inside.get(video.path, video) if video.problem else video for video in direct]
-    found, tars, passed_over = [], [], 0
+    found, tars, archives, passed_over = [], [], [], 0
     for path in _walk(source, exclude):
         if _is_hidden(path):
             passed_over += 1
@@ -82,9 +97,13 @@ def _in_folder(source: Path, listing: Path | str | None, exclude: Path | str | N
             tars.append(path)
         elif is_video(path):
             found.append(_stat_video(os.path.relpath(path, source), path))
+        elif is_archive(path):
+            archives.append(shown(os.path.relpath(path, source)))
         else:
             passed_over += 1
     found.extend(_videos_of_tars(source, tars, [video.path for video in found]))
+    if archives:
+        log.warning("%s: archives are not opened, unpack them: %s", source, first_few(sorted(archives)))
     if passed_over:
         log.info("%s: %d other files passed over (hidden, or not named like videos)", source, passed_over)
     return found

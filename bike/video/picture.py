@@ -34,6 +34,7 @@ _OTHER_SYSTEMS = {
 SCALING = Interpolation.BICUBIC | Interpolation.BITEXACT
 # For single pictures: chroma is interpolated and nothing rounded down (half a level instead of two or three).
 _EXACT = Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT | Interpolation.FULL_CHR_H_INP
+_GRAYS = ("gray", "ya")
 MAX_SIDES_RATIO = 64  # scaling the short side up, for a crop, would make the long one endless
 MAX_PIXEL_ASPECT = 4  # a header that asks for more stretching is not believed
 
@@ -151,9 +152,27 @@ def color_matrix(frame: VideoFrame) -> Colorspace:
 def color_range(frame: VideoFrame) -> ColorRange:
     """JPEG where black is 0 and white is 255 (or the like at other depths), MPEG where they are 16 and 235."""
     stated = frame.color_range == ColorRange.JPEG
-    # Formats that the scaler takes for full range whatever they state.
-    full = stated or frame.format.is_rgb or frame.format.name.startswith(("yuvj", "gray", "ya", "pal"))
+    gray = frame.format.name.startswith(_GRAYS) and frame.color_range != ColorRange.MPEG
+    full = stated or gray or frame.format.is_rgb or frame.format.name.startswith(("yuvj", "pal"))
     return ColorRange.JPEG if full else ColorRange.MPEG
+
+
+def is_limited_gray(frame: VideoFrame) -> bool:
+    """Whether a picture has luma alone, of limited range: the scaler takes all such formats for full range."""
+    return frame.format.name.startswith(_GRAYS) and color_range(frame) == ColorRange.MPEG
+
+
+def _with_chroma(gray: VideoFrame) -> VideoFrame:
+    """A picture of luma alone as 8-bit 4:2:0, its luma as it is: what the scaler knows how to stretch."""
+    luma = _pixels(gray.reformat(format="gray", threads=1).planes[0])
+    out = VideoFrame(gray.width, gray.height, "yuv420p")
+    for plane in out.planes:
+        pixels = np.full((plane.height, plane.line_size), 128, np.uint8)
+        if plane.width == gray.width and plane.height == gray.height:
+            pixels[:, : plane.width] = luma
+        plane.update(pixels.tobytes())
+    out.color_range = ColorRange.MPEG
+    return out
 
 
 class PictureConverter:
@@ -169,6 +188,7 @@ class PictureConverter:
 
     def yuv_planes(self, frame: VideoFrame) -> tuple[Plane, Plane, Plane]:
         """Full-range BT.601 planes as JPEG wants them: Y (H, W), U and V (⌈H/2⌉, ⌈W/2⌉), uint8; rows may be padded."""
+        frame = _with_chroma(frame) if is_limited_gray(frame) else frame
         matrix = Colorspace.ITU601 if frame.format.is_rgb else color_matrix(frame)
         if self._needs_range_only(frame):
             luma, chroma = full_range_tables()
@@ -185,6 +205,7 @@ class PictureConverter:
 
     def rgb(self, frame: VideoFrame) -> Plane:
         """RGB, uint8 (H, W, 3), contiguous."""
+        frame = _with_chroma(frame) if is_limited_gray(frame) else frame
         out = self._reformat(frame, "rgb24", None, None, SCALING | _EXACT)
         plane: Any = out.planes[0]  # its rows are padded to line_size bytes
         pixels = np.frombuffer(plane, np.uint8).reshape(plane.height, plane.line_size)[:, : plane.width * 3]

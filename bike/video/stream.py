@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 from collections import deque
 from collections.abc import Iterator
@@ -13,22 +12,17 @@ from typing import IO, Any
 
 import av
 import av.logging
-from av.stream import Disposition
+from av.format import Flags
 from av.video.frame import VideoFrame
 
 from bike.errors import reason_of
-from bike.video.file import UnreadableError, is_encrypted, why_not_open
+from bike.video.clock import LONGEST_JOINT_SECONDS, LONGEST_STEP_SECONDS, Clock, StampChoice
+from bike.video.container import choose_track, last_seconds, open_container
+from bike.video.file import UnreadableError
+from bike.video.promises import is_cut_off, is_encrypted, promised_frames, promised_seconds
 
-# Containers that are read. Left out on purpose: playlists and scripts that name other files or addresses (hls, concat,
-# dash, sdp …), devices, text art and single pictures.
-FORMATS = (
-    "3gp,3g2,4xm,aac,aiff,amr,amv,apng,asf,asf_o,avi,caf,dv,flac,flic,flv,gif,gxf,h263,h264,hevc,ivf,live_flv,m4a,m4v,"
-    "matroska,mj2,mjpeg,mov,mp3,mp4,mpeg,mpegts,mpegvideo,mxf,nsv,nut,nuv,obu,ogg,rm,swf,vc1,vivo,vvc,wav,webm,wtv,"
-    "yuv4mpegpipe"
-)
 MAX_FPS = 1000.0
 _TOO_LARGE = re.compile(r"Picture size (\d+)x(\d+) (?:is invalid|exceeds)")
-MAX_PIXELS = 1 << 26  # a header that claims more is not believed: a tiny file could ask for all memory
 
 
 class VideoStream:
@@ -36,24 +30,36 @@ class VideoStream:
 
     Attributes:
         num_frames: pictures yielded so far.
-        moment_seconds: when the picture yielded last is shown, or None.
+        moment_seconds: when the picture yielded last is shown, from the first one on (see :class:`Clock`).
         pixel_aspect: width / height of a stored pixel as the container or codec states it, or None.
         expected: pictures that the container's own index promises (dropped and hidden ones not counted), or None.
         damage: after :meth:`frames` is exhausted: what went wrong, or an empty string.
+        remark: what to know about a sound video (one of several tracks, pictures of several sizes), or an empty string.
     """
 
-    def __init__(self, container: Any, stream: Any, file: IO[bytes], logs: list[Any]) -> None:
+    def __init__(self, container: Any, stream: Any, file: IO[bytes], logs: list[Any], remark: str = "") -> None:
         self._container, self._stream, self._file, self._logs = container, stream, file, logs
         self._num_packets = self._num_packets_left = 0
         self._short_packet = False
-        self._first_time, self._last_time = math.inf, -math.inf
+        self._counts_packets = container.format.name == "mpegts"  # and calls one corrupt where the count restarts
+        self._only_dts = container.format.name == "avi"
+        self._stamps = StampChoice(only_dts=self._only_dts)
+        self._clock = self._new_clock()
+        self._span_seconds = 0.0
         self._packet_times: deque[float] = deque()
+        self._size: tuple[int, int] | None = None
         self.num_frames = 0
-        self.moment_seconds: float | None = None
-        self.damage = ""
+        self.moment_seconds = 0.0
+        self.damage, self.remark = "", remark
         self._ticks: Fraction | None = stream.time_base
         self.pixel_aspect: Fraction | None = stream.sample_aspect_ratio
-        self.expected = _promised_frames(container, stream)
+        self.expected = promised_frames(container, stream, file)
+
+    def _new_clock(self) -> Clock:
+        stated = float(self._stream.average_rate or 0)
+        jumps = self._container.format.flags & Flags.ts_discont.value  # broadcast formats, whose clocks may jump
+        longest = LONGEST_JOINT_SECONDS if jumps else LONGEST_STEP_SECONDS
+        return Clock(1 / stated if 0 < stated <= MAX_FPS else 0.04, longest)
 
     @property
     def index(self) -> int:
@@ -72,11 +78,13 @@ class VideoStream:
                 broken = True
                 break
             # Formats that give packets no time of presentation (AVI): the n-th picture takes the n-th packet's time.
-            self.moment_seconds = self._packet_times.popleft() if self._packet_times else self._seconds(frame.pts)
-            self._note_time(self.moment_seconds)
+            times = self._packet_times
+            stated = times.popleft() if times else self._seconds(self._stamps.choose(frame.pts, frame.dts))
+            self.moment_seconds = self._span_seconds = self._clock.tick(stated)
+            self._note_size(frame.width, frame.height)
             self.num_frames += 1
             yield frame
-        self.damage = self._verdict(broken)
+        self.damage = self._verdict(broken) or self.missing_end()
         if self.num_frames == 0:
             empty = self.damage or "no frames: the video stream is empty"
             raise UnreadableError("encrypted" if is_encrypted(self._file) else empty)
@@ -84,15 +92,23 @@ class VideoStream:
     def _decode(self) -> Iterator[VideoFrame | None]:
         """Each sound picture, and None at the first damage."""
         packets = self._container.demux(self._stream)
+        doubt, before = 0, None  # packets for which a warning still counts; when the packet before is decoded
         try:
             for packet in packets:
                 self._num_packets += packet.size > 0 and not packet.is_discard  # edit lists hide pictures: "discard"
-                if packet.is_corrupt:  # the reader got fewer bytes than the packet should have
+                if packet.is_corrupt and not self._counts_packets:  # the reader got fewer bytes than it should have
                     self._short_packet = True
+                    break
+                if doubt > 1 and not self._goes_on(packet, before):
+                    self._short_packet = packet.size == 0  # the end
                     break
                 if packet.pts is None and (moment := self._seconds(packet.dts)) is not None:
                     self._packet_times.append(moment)
+                # The parser holds a picture back, so what the warning is about comes with one of the next two.
+                doubt, before, num_logs = 3 if packet.is_corrupt else max(0, doubt - 1), packet.dts, len(self._logs)
                 pictures = packet.decode()
+                if doubt and len(self._logs) > num_logs:  # the decoder complains as well
+                    break
                 sound = [*takewhile(lambda picture: not picture.is_corrupt, pictures)]
                 yield from sound
                 if len(sound) < len(pictures):
@@ -108,9 +124,21 @@ class VideoStream:
             self._num_packets_left = sum(1 for packet in packets if packet.size > 0)
         yield None
 
-    def _note_time(self, moment: float | None) -> None:
-        if moment is not None:
-            self._first_time, self._last_time = min(self._first_time, moment), max(self._last_time, moment)
+    def _goes_on(self, packet: Any, before: int | None) -> bool:
+        """Whether a packet follows on one that ended at a broken count: with a key frame, or without a gap in time.
+
+        Where segments of a stream were joined only the counters restart; where packets are lost, pictures are missing.
+        """
+        step = None if packet.dts is None or before is None else self._seconds(packet.dts - before)
+        return packet.size > 0 and (packet.is_keyframe or step is None or 0 < step < 1.5 * self.frame_seconds())
+
+    def _note_size(self, width: int, height: int) -> None:
+        if self._size != (width, height):
+            if self._size is not None:
+                old = "{} x {}".format(*self._size)
+                change = f"the picture changes from {old} to {width} x {height} px at frame {self.num_frames}"
+                self.remark = "; ".join(filter(None, (self.remark, change)))
+            self._size = width, height
 
     def _verdict(self, broken: bool) -> str:
         """What is wrong with the video, once it was read; an empty string for a sound one.
@@ -154,10 +182,26 @@ class VideoStream:
             expected = int(self._stream.frames)
         return f"{word}: {count} of {expected} frames" if expected > count else f"{word}: {count} frames, then {end}"
 
+    def missing_end(self, num_frames: int | None = None) -> str:
+        """What is wrong with a video that broke nowhere but ends before its container says so; mostly empty.
+
+        Args:
+            num_frames: how many pictures were decoded elsewhere, after :meth:`skim`.
+        """
+        count = self.num_frames if num_frames is None else num_frames
+        seconds = self._span_seconds + self.frame_seconds()
+        promised = promised_seconds(self._container, self._file)
+        slack = max(0.5, 0.02 * promised, 2 * self.frame_seconds())
+        # Another track may be longer than the film; only here that is worth reading the file once more.
+        late = promised - seconds > slack and promised - last_seconds(self._file) > slack
+        if not (late or is_cut_off(self._container, self._file)):
+            return ""
+        expected = round(promised / self.frame_seconds())
+        return f"truncated: {count} of about {expected} frames" if expected > count else f"truncated: {count} frames"
+
     def frame_seconds(self) -> float:
-        """Duration of a frame by the stream's stated average rate; 1/25 where it states none."""
-        stated = float(self._stream.average_rate or 0)
-        return 1 / stated if 0 < stated <= MAX_FPS else 0.04
+        """Duration of a frame by the stream's stated average rate, where its pictures agree; 1/25 without one."""
+        return self._clock.frame_seconds
 
     def fps(self, num_frames: int | None = None) -> float:
         """Frames per second of what was read so far, 0.0 when unknown.
@@ -171,19 +215,24 @@ class VideoStream:
         stated = float(self._stream.average_rate or 0)
         # The times agree when `count` pictures at the stated rate would last as long, give or take: the first and last
         # times may be rounded or jitter by a frame or so, and a few pictures may be missing from a long video.
-        span = self._last_time - self._first_time
+        span = self._span_seconds
         if count > 1 and span > 0 and abs(span * stated - (count - 1)) > max(1.5, min(3.0, 0.1 * count), 0.01 * count):
             stated = (count - 1) / span
         return round(stated, 6) if 0 < stated <= MAX_FPS else 0.0
 
     def skim(self) -> int:
         """Read the times of all packets without decoding them; returns how many should give pictures."""
-        count = 0
+        times: list[float] = []
+        clock, count = self._new_clock(), 0
         with suppress(av.error.FFmpegError, OSError):
             for packet in self._container.demux(self._stream):
                 if packet.size and not packet.is_discard:
                     count += 1
-                    self._note_time(self._seconds(packet.dts if packet.pts is None else packet.pts))
+                    clock.tick(self._seconds(packet.dts))
+                    stamp = packet.dts if self._only_dts or packet.pts is None else packet.pts
+                    times += [] if stamp is None else [stamp * float(self._ticks or 0)]
+        # Packets come in the order of decoding, so only times of decoding show where the clock jumps.
+        self._span_seconds = clock.seconds if clock.jumps or not times else max(times) - min(times)
         return count
 
     def _seconds(self, stamp: int | None) -> float | None:
@@ -207,42 +256,6 @@ def open_video(file: IO[bytes]) -> Iterator[VideoStream]:
     """
     av.logging.set_level(av.logging.ERROR)
     av.logging.set_skip_repeated(False)  # VideoStream's verdict needs every message
-    with av.logging.Capture() as logs:
-        try:
-            container = av.open(
-                file,
-                metadata_errors="replace",  # a title that is not UTF-8 does no harm
-                container_options={"format_whitelist": FORMATS, "protocol_whitelist": "file"},
-            )
-        except (av.error.FFmpegError, ValueError, OSError):
-            raise UnreadableError(why_not_open(file)) from None
-        with container:
-            yield VideoStream(container, _choose_stream(container, file), file, logs)
-
-
-def _choose_stream(container: Any, file: IO[bytes]) -> Any:
-    streams = [s for s in container.streams.video if not s.disposition & Disposition.attached_pic]
-    if not streams:
-        kinds = sorted({str(s.type) for s in container.streams} - {"video"})
-        raise UnreadableError(f"no video stream ({' and '.join(kinds)} only)" if kinds else "no video stream")
-    best = container.streams.best("video")
-    stream = best if best in streams else streams[0]
-    context = stream.codec_context
-    if context is None:
-        raise UnreadableError("encrypted" if is_encrypted(file) else "no decoder for this codec")
-    if context.width * context.height > MAX_PIXELS:
-        raise UnreadableError(f"picture too large ({context.width} x {context.height} px)")
-    context.thread_count = 1  # videos are decoded side by side, one process per core
-    context.thread_type = "NONE"
-    context.options = {"max_pixels": str(MAX_PIXELS)}
-    return stream
-
-
-def _promised_frames(container: Any, stream: Any) -> int | None:
-    """Pictures in the index of formats that keep one for every frame."""
-    if container.format.name == "avi" or "mov" in container.format.name:
-        listed = sum(1 for entry in stream.index_entries if entry.size > 0 and not entry.is_discard)
-        if listed > 1 or stream.frames <= 1:
-            return listed or None
-        return int(stream.frames)
-    return None
+    with av.logging.Capture() as logs, open_container(file) as container:
+        stream, remark = choose_track(container, file)
+        yield VideoStream(container, stream, file, logs, remark)

@@ -123,7 +123,7 @@ def describe_failure(error: Exception, timeout_seconds: float) -> str:
     if isinstance(error, TimedOutError):
         return f"timed out after {timeout_seconds:g} s"
     if isinstance(error, DiedError):
-        return f"the decoder crashed ({error})"
+        return f"its helper process ended early ({error})"
     return f"unexpected {type(error).__name__}: {error}"
 
 

@@ -89,4 +89,7 @@ def test_the_notes_of_earlier_versions_are_read(tmp_path: Path) -> None:
     record = VideoRecord("a", "a.mp4", "ok", 3, 10.0, 8, 8, 0.3, 5)
     assert read_journal(tmp_path) == {"a.mp4": note(Result(record), Recipe())}
     rewrite_journal(tmp_path, read_journal(tmp_path).values())
-    assert json.loads((tmp_path / JOURNAL_NAME).read_text()) == json.loads(line)
+    rewritten = json.loads((tmp_path / JOURNAL_NAME).read_text())
+    for name in ("source_sha256", "frames_sha256"):
+        assert rewritten["record"].pop(name) == ""
+    assert rewritten == json.loads(line)

@@ -170,17 +170,34 @@ def test_names_given_by_a_json_replace_no_others(tmp_path: Path) -> None:
     assert [video.path for video in found] == ["000.mp4", "002.mp4", "003.mp4", "b.mp4", "c.mp4"]
 
 
-def test_tars_that_go_in_circles_or_lie(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", [b"0", b"L", b"x", b"S"])
+def test_tars_that_go_in_circles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: bytes) -> None:
+    """A negative size in a header, with a tarfile that follows it, as that of Python 3.11.2 does."""
+    monkeypatch.setattr(tarfile.TarInfo, "_block", lambda _, count: -(-count // 512) * 512)
     data = bytearray(make_tar(tmp_path / "t.tar", [("a.mp4", b"x" * 100), ("b.mp4", b"y" * 100)]).read_bytes())
     header = slice(1024, 1536)
     block = bytearray(data[header])
-    block[124:136] = (-512).to_bytes(12, "big", signed=True)
+    block[124:136], block[156:157] = (-512).to_bytes(12, "big", signed=True), kind
     block[148:156] = b" " * 8
     block[148:156] = b"%06o\0 " % sum(block)
     data[header] = block
     (tmp_path / "t.tar").write_bytes(data)
     with pytest.raises(DataError, match="not a sound, uncompressed tar"):
         find_videos(tmp_path / "t.tar")
+
+
+@pytest.mark.parametrize("size", ["-512", "-1", "99999999999999999999"])
+def test_extended_headers_that_lie(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, size: str) -> None:
+    monkeypatch.setattr(tarfile.TarInfo, "_block", lambda _, count: -(-count // 512) * 512)
+    with tarfile.open(tmp_path / "t.tar", "w", format=tarfile.PAX_FORMAT) as tar:
+        member = tarfile.TarInfo("a.mp4")
+        member.pax_headers = {"size": size}
+        tar.addfile(member)
+    with pytest.raises(DataError, match="not a sound, uncompressed tar"):
+        find_videos(tmp_path / "t.tar")
+
+
+def test_sparse_maps_that_lie(tmp_path: Path) -> None:
     with tarfile.open(tmp_path / "s.tar", "w", format=tarfile.PAX_FORMAT) as tar:
         member = tarfile.TarInfo("a.mp4")
         member.pax_headers = {"GNU.sparse.map": "abc"}
@@ -241,6 +258,7 @@ def test_pictures_that_change_their_size(tmp_path: Path, backend: str) -> None:
             target.mux(packet)
     (record,) = extract_videos(tmp_path / "both.ts", tmp_path / "out", jobs=1, options=Extract(backend=backend))  # type: ignore[arg-type]
     assert (record.status, record.frames, record.width, record.height) == ("ok", 10, 160, 96)
+    assert record.error == "the picture changes from 160 x 96 to 320 x 240 px at frame 5"
     frames = read_pack(tmp_path / "out/both.mjpg", range(10))
     assert [read_number(frame) for frame in frames] == [0, 1, 2, 3, 4] * 2
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from fractions import Fraction
 from pathlib import Path
 
@@ -9,9 +10,12 @@ import numpy as np
 import pytest
 from av.video.frame import VideoFrame
 from av.video.reformatter import ColorRange, Colorspace
-from helpers.videos import make_video, read_number
+from helpers.videos import make_video, read_number, read_pack
 
 from bike.errors import DataError
+from bike.extract.ffmpeg import ffmpeg_binary
+from bike.extract.run import extract_videos
+from bike.params import Extract
 from bike.video.color import WEIGHTS, MatrixChange
 from bike.video.decode import decode_frames
 from bike.video.picture import (
@@ -166,3 +170,30 @@ def test_tables_give_the_scalers_bytes(width: int, height: int, turn: Turn) -> N
     assert (luma[16], luma[235], chroma[128]) == (0, 255, 128)
     assert (np.diff(luma.astype(int)) >= 0).all()
     assert (np.diff(chroma.astype(int)) >= 0).all()
+
+
+@pytest.mark.parametrize("backend", ["pyav", "ffmpeg"])
+@pytest.mark.parametrize("pixels", ["gray", "gray10le"])
+def test_gray_has_the_range_it_states(tmp_path: Path, backend: str, pixels: str) -> None:
+    """Luma 16 and 235 are black and white where the stream says so, and dark and light gray where it is full range."""
+    levels = {"tv": {16: 0, 126: 128, 235: 255}, "pc": {16: 16, 126: 126, 235: 235}}
+    for stated, shown in levels.items():
+        for luma, expected in shown.items():
+            scale = 4 if "10" in pixels else 1
+            source = [
+                "-f",
+                "lavfi",
+                "-i",
+                "color=s=64x48:r=10:d=0.3",
+                "-vf",
+                f"format={pixels},lut={luma * scale},setparams=range={stated}",
+            ]
+            video = tmp_path / f"{pixels}{stated}{luma}.mkv"
+            options = ["-pix_fmt", pixels, "-color_range", stated, "-c:v", "ffv1"]
+            command = [ffmpeg_binary(), "-v", "error", *source, *options, str(video)]
+            subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
+            out = tmp_path / f"{backend}{luma}{stated}"
+            extract_videos(video, out, jobs=1, options=Extract(backend=backend))  # type: ignore[arg-type]
+            frame = read_pack(out / f"{video.stem}.mjpg", [0])[0]
+            assert np.abs(frame.astype(int) - expected).max() <= 2
+            assert np.abs(decode_frames(video, [0]).astype(int) - expected).max() <= 2

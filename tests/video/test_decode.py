@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import lzma
 import os
 import struct
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +43,10 @@ def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("name", FORMATS)
 def test_chosen_frames_in_any_order(videos: Path, name: str, decoder: str) -> None:
     indices = [29, 0, 17, 17, 5]
+    if (name, decoder) == ("e.ts", "decord"):
+        with pytest.raises(DataError, match=r"e\.ts: decord is not used for this container; use pyav"):
+            decode_frames(videos / name, indices, backend="decord")
+        return
     frames = decode_frames(videos / name, indices, backend=decoder)  # type: ignore[arg-type]
     assert frames.shape == (5, 48, 80, 3)
     assert frames.dtype == np.uint8
@@ -115,6 +123,24 @@ def reason(path: Path) -> str:
         (b"FLV\x01\x01\x00\x00\x00\x09\x00\x00\x00\x00", "truncated: the file ends before its first frame"),
         (b"\x00\x00\x00\x18ftypisom" + bytes(12), "truncated: the index of the file (moov) is missing or cut off"),
         (b"\x1b[31mred\x1b[0m art\n" * 50, "not a video (no known container format)"),
+        (
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n",
+            "not a video (a Git LFS pointer; run `git lfs pull`)",
+        ),
+        (b"\xef\xbb\xbf\n<!DOCTYPE html>\n<title>404</title>", "not a video (an HTML page)"),
+        (b"<html><body>Not here</body>", "not a video (an HTML page)"),
+        (b"<?xml version='1.0'?><Error/>", "not a video (an XML document, such as a server's error message)"),
+        (b"<Error><Code>AccessDenied</Code>", "not a video (an XML document, such as a server's error message)"),
+        (b' {\n "error": "denied"}', "not a video (a JSON document, such as a server's error message)"),
+        (b'[{"error": 403}]', "not a video (a JSON document, such as a server's error message)"),
+        (gzip.compress(b"x"), "not a video (compressed with gzip; unpack it)"),
+        (bz2.compress(b"x"), "not a video (compressed with bzip2; unpack it)"),
+        (lzma.compress(b"x"), "not a video (compressed with xz; unpack it)"),
+        (b"PK\x03\x04" + bytes(40), "not a video (a zip archive; unpack it)"),
+        (tarfile.TarInfo("a.mp4").tobuf() + bytes(1024), "not a video (a tar archive)"),
+        (b"%PDF-1.7\n", "not a video (a PDF document)"),
+        (b"{curly} diary", "not a video (no known container format)"),
+        (b"BMW drives by\n", "not a video (no known container format)"),
     ],
 )
 def test_reasons_for_what_is_no_video(tmp_path: Path, data: bytes, expected: str) -> None:
@@ -127,9 +153,10 @@ def test_pictures_and_sound_are_no_videos(tmp_path: Path) -> None:
     import av
     from PIL import Image
 
-    picture = tmp_path / "picture.mp4"
-    Image.new("RGB", (64, 64), "red").save(picture, "JPEG")
-    assert reason(picture) == "not a video (no known container format)"
+    for kind in ("JPEG", "PNG", "BMP", "TIFF", "WebP"):
+        picture = tmp_path / f"{kind}.mp4"
+        Image.new("RGB", (64, 64), "red").save(picture, kind)
+        assert reason(picture) == f"not a video (a {kind} picture)"
     sound = tmp_path / "sound.mp4"
     with av.open(str(sound), "w") as container:
         stream = container.add_stream("aac", rate=8000, layout="mono")

@@ -31,7 +31,7 @@ def test_the_pool_lives_on() -> None:
     errors = [outcomes[id(task)].error for task in (hang, die, bad)]
     assert [type(error) for error in errors] == [TimedOutError, DiedError, ValueError]
     reasons = [describe_failure(error, 2) for error in errors if error is not None]
-    assert reasons[:2] == ["timed out after 2 s", "the decoder crashed (signal 6, SIGABRT)"]
+    assert reasons[:2] == ["timed out after 2 s", "its helper process ended early (signal 6, SIGABRT)"]
     assert reasons[2].startswith("unexpected ValueError: invalid literal")
 
 

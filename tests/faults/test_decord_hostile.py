@@ -1,0 +1,69 @@
+"""Files that lead decord elsewhere, or of which it shows other pictures: they don't reach it, or it is not believed."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers.servers import Server
+from helpers.videos import make_video, numbered_picture, read_number
+
+from bike.errors import DataError
+from bike.video.decode import decode_frames
+
+decord = pytest.importorskip("decord")
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".ts", ".m3u8"])
+@pytest.mark.parametrize(
+    "playlist",
+    [
+        "#EXTM3U\n#EXT-X-TARGETDURATION:3\n#EXTINF:3,\n{place}\n#EXT-X-ENDLIST\n",
+        "ffconcat version 1.0\nfile '{place}'\n",
+        '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011"><BaseURL>{place}</BaseURL></MPD>',
+    ],
+)
+def test_playlists_in_front_of_a_transport_stream(tmp_path: Path, playlist: str, suffix: str) -> None:
+    """PyAV takes them for the transport stream that they are; decord's own reader followed them."""
+    secret = make_video(tmp_path / "secret.ts", 12, pictures=[numbered_picture(77)] * 12)
+    own = make_video(tmp_path / "own.ts", 12).read_bytes()
+    with closing(Server(tmp_path)) as server:
+        for place in (f"{server.url}/secret.ts", str(secret)):
+            video = tmp_path / f"a{suffix}"
+            front = playlist.format(place=place).encode()
+            video.write_bytes(front.ljust(-(-len(front) // 188) * 188) + own)
+            with pytest.raises(DataError, match="decord is not used for this container|not a video"):
+                decode_frames(video, [0], backend="decord")
+        assert server.requests == []
+
+
+def test_playlists_within_a_container_are_not_followed(tmp_path: Path) -> None:
+    video = make_video(tmp_path / "a.mp4", 12)
+    with closing(Server(tmp_path)) as server:
+        text = f'#EXTM3U\n{server.url}/a.mp4\n<MPD profiles="dash:profile:isoff-on-demand:2011">'.encode()
+        free = (len(text) + 8).to_bytes(4, "big") + b"free" + text
+        whole = make_video(
+            tmp_path / "b.mp4", 12, container_options={"movflags": "frag_keyframe+empty_moov+default_base_moof"}
+        )
+        data = whole.read_bytes()
+        end = int.from_bytes(data[:4], "big")
+        video.write_bytes(data[:end] + free + data[end:])
+        frames = decode_frames(video, [3, 7], backend="decord")
+        assert server.requests == []
+    assert [read_number(frame) for frame in frames] == [3, 7]
+
+
+def test_other_pictures_are_not_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from bike.video.decord import decode_with_decord
+
+    video = make_video(tmp_path / "a.mp4", 4)
+    real = decord.VideoReader.next
+    monkeypatch.setattr(decord.VideoReader, "next", lambda self: decord.nd.array(255 - real(self).asnumpy()))
+    with video.open("rb") as file, pytest.raises(Exception, match="another picture than pyav's"):
+        decode_with_decord(file, [1], None)
+    monkeypatch.undo()
+    with video.open("rb") as file:
+        frames = decode_with_decord(file, [1], None)
+    assert np.abs(frames[0].astype(float) - decode_frames(video, [1])[0]).mean() < 3
