@@ -171,8 +171,6 @@ class _Fit:
         self.save_every_seconds = SAVE_EVERY_SECONDS if every is None else every
         self.now = _Moment()
         self.parameters = trained_parameters(branch)
-        # The first step (from 1, over the whole run) after which something was no number; a tensor, so that no step
-        # waits for the device.
         self.bad_step = torch.zeros((), dtype=torch.int64, device=world.device)
         points = self._restore()
         # One process with another state would wait for ever for peers in a step that they don't do.
@@ -217,7 +215,7 @@ class _Fit:
                 self._save()
 
     def _note_finite(self, loss: Tensor) -> None:
-        """Remember the first step whose loss, gradients or new weights are no numbers."""
+        """Remember the first step (from 1; 0 for none) that left no numbers; a tensor, so that no step waits for it."""
         values = [loss, *self.parameters]
         if self.updater.options.scaler is None:  # it expects gradients that are too large, and leaves out their step
             values += [parameter.grad for parameter in self.parameters if parameter.grad is not None]
