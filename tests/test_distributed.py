@@ -104,7 +104,7 @@ def test_processes_of_any_launcher_meet_or_are_refused(
 @pytest.mark.parametrize("launcher", ["OMPI_COMM_WORLD", "PMI"])
 def test_processes_of_other_launchers_are_one_world(tmp_path: Path, launcher: str) -> None:
     names = {name: f"{launcher}_{name.removeprefix('WORLD_')}" for name in ("RANK", "WORLD_SIZE")}
-    first, second = run_processes(2, meet, str(tmp_path), names=names)
+    _, second = run_processes(2, meet, str(tmp_path), names=names)
     assert "here is why." in second.errors, second.errors
     assert json.loads((tmp_path / "0.json").read_text())[:2] == [True, False]
 

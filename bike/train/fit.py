@@ -166,14 +166,14 @@ class _Fit:
         self, branch: Branch, batches: Batches, updater: Updater, world: World, job: Job, folder: Path | None
     ) -> None:
         self.branch, self.batches, self.updater, self.world, self.job = branch, batches, updater, world, job
-        every = job.place.save_every_seconds
+        seconds = job.place.save_every_seconds
         self.state_path = None if folder is None else folder / STATE_NAME
-        self.save_every_seconds = SAVE_EVERY_SECONDS if every is None else every
+        self.save_every_seconds = SAVE_EVERY_SECONDS if seconds is None else seconds
         self.now = _Moment()
         self.parameters = trained_parameters(branch)
         self.bad_step = torch.zeros((), dtype=torch.int64, device=world.device)
         points = self._restore()
-        # One process with another state would wait for ever for peers in a step that they don't do.
+        # With another state a process would wait for ever for peers.
         if not is_same_everywhere(world, self.now.epoch, self.now.step):
             raise BikeError(f"{folder}: some processes see another state. Put it where all machines read it.")
         self.curves = Curves(job.place.live_dir if world.is_main else None, points)
@@ -224,13 +224,12 @@ class _Fit:
 
     def _check_finite(self) -> None:
         """End the run before anything is written from numbers that are none; waits for the device."""
-        if not (bad := int(self.bad_step)):
+        epoch, step = divmod(int(self.bad_step) - 1, len(self.batches))
+        if epoch < 0:
             return
-        epoch, step = divmod(bad - 1, len(self.batches))
-        kept = "The last good state stays. " if self.state_path is not None else ""
         raise BikeError(
-            f"The loss, a gradient or a weight is no longer a number (epoch {epoch + 1}, step {step + 1}). {kept}"
-            f"Lower {self.job.section}.lr, or lengthen the warm-up, and start anew (--fresh)."
+            f"The loss, a gradient or a weight is no longer a number (epoch {epoch + 1}, step {step + 1}). "
+            f"The last good state stays. Lower {self.job.section}.lr, or lengthen the warm-up, and begin anew: --fresh."
         )
 
     def _add_point(self) -> None:

@@ -117,6 +117,7 @@ def test_the_state_of_other_settings_is_refused_by_name(tmp_path: Path) -> None:
     settings = {"epochs": 2, "batch_size": 6, "warmup_epochs": 0, "lr": 1e-3}
 
     def run(**changed: object) -> None:
+        (data.root / "cut.pt").unlink(missing_ok=True)
         write_params(data, {"train": settings})
         (stopped,) = run_processes(1, fit_program.train, "video", str(data.root), "cut", "3", "SIGTERM", "save")
         assert stopped.status == 143, stopped.errors
