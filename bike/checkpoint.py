@@ -8,17 +8,28 @@ import re
 import signal
 import threading
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
 
-from bike.errors import BikeError, one_line
-from bike.files import atomic_write, check_file, check_writable, record_names, remove, remove_folder, sweep
+from bike.errors import BikeError, first_few, one_line
+from bike.files import (
+    atomic_write,
+    check_file,
+    check_writable,
+    ensure_dir,
+    locked,
+    record_names,
+    remove,
+    remove_folder,
+    sweep,
+)
 
 STATE_NAME = "state.pt"
 STATE_FILE = re.compile(r"state\.pt|rows-\d+-\d{6,}\.pt")
@@ -40,7 +51,11 @@ class Place:
     Attributes:
         device: ``cpu``, ``cuda``, ``cuda:1``; None takes a GPU where there is one.
         workers: processes of the loader.
-        state_dir: where what is finished is kept until the end, to go on from; None: what the run's own docstring says.
+        state_dir: where what is finished is kept until the end, to go on from; None: ``.<name>.state`` beside the
+            result.
+        fresh: of training: begin anew, whatever state is there.
+        apart: of training: a state of its own for each choice of settings, in a folder with their fingerprint's first
+            digits (``.x.pt.state-0f3a…``). For pipelines, where changed settings are a new run and not a mistake.
         live_dir: folder of the training curves; None writes none.
         save_every_seconds: between two saves; None: what the run's own docstring says.
     """
@@ -48,6 +63,8 @@ class Place:
     device: str | None = None
     workers: int = 2
     state_dir: Path | str | None = None
+    fresh: bool = False
+    apart: bool = False
     live_dir: Path | str | None = None
     save_every_seconds: float | None = None
 
@@ -88,6 +105,34 @@ def has_state(folder: Path | str) -> bool:
     return any(STATE_FILE.fullmatch(path.name) for path in found)
 
 
+def state_folder(place: Place, out: Path | str) -> Path:
+    """Where finished work is kept until the end: ``place.state_dir``, or ``.<name>.state`` beside ``out``."""
+    return Path(out).with_name(f".{Path(out).name}.state") if place.state_dir is None else Path(place.state_dir)
+
+
+@contextmanager
+def held_state(folder: Path | None, doing: str) -> Iterator[None]:
+    """Hold a folder of saved states against other runs; one that is empty afterwards is removed.
+
+    Args:
+        folder: is created; None holds nothing, as in processes that write no state.
+        doing: for the error: ``training``.
+
+    Raises:
+        BusyError: another run holds it.
+    """
+    if folder is None:
+        yield
+        return
+    with locked(ensure_dir(folder), doing):
+        sweep(folder)
+        try:
+            yield
+        finally:
+            with suppress(OSError):  # it has a state, or is gone
+                folder.rmdir()
+
+
 def discard_state(folder: Path | str) -> None:
     """Remove the saved states in a folder, once the result they led to is written; other files in it stay."""
     folder = Path(folder)
@@ -113,11 +158,10 @@ def check_places(out: Path, place: Place, *, inputs: Iterable[Path | str | None]
         BikeError: a folder can't be written to or has other files under the names of ours, or ``out`` is a folder, an
             input or there already.
     """
-    state = None if place.state_dir is None else Path(place.state_dir)
-    check_file(out, inputs=inputs, replace=replace or (state is not None and has_state(state)))
-    if state is not None:
+    state = state_folder(place, out)
+    check_file(out, inputs=inputs, replace=replace or has_state(state))
+    if place.state_dir is not None:
         check_writable(state)
-        sweep(state)
         if out.resolve().parent == state.resolve() and STATE_FILE.fullmatch(out.name):
             raise BikeError(f"{out}: is the name of the saved state. Choose another name or another --state.")
     if place.live_dir is not None:
@@ -125,12 +169,40 @@ def check_places(out: Path, place: Place, *, inputs: Iterable[Path | str | None]
 
 
 def fingerprint(**settings: Any) -> str:
-    """Hash of everything that decides a job's result. A state is taken up only by a job with the same fingerprint.
+    """Hash of everything that decides a job's result. Rows are taken up only by a job with the same fingerprint.
 
     Args:
         **settings: what JSON can write; anything else counts as its text.
     """
     return hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def flat_settings(**settings: Any) -> dict[str, str]:
+    """What decides a job's result, as a state keeps it: ``{"train.lr": "0.001", "weights": "\\"9f86d0…\\""}``."""
+    found: dict[str, str] = {}
+    for name, value in settings.items():
+        if isinstance(value, Mapping):
+            found |= flat_settings(**{f"{name}.{key}": inner for key, inner in value.items()})
+        else:
+            found[name] = json.dumps(value, sort_keys=True, default=str)
+    return found
+
+
+def different_settings(saved: object, now: Mapping[str, str]) -> str:
+    """What differs between a state's settings and a run's, both values: ``train.lr is 0.001 there and 0.01 here``.
+
+    Empty where nothing does. ``saved`` comes from a file and may be anything.
+    """
+    if not isinstance(saved, Mapping):
+        return "it says of none"
+    names = [name for name in {**saved, **now} if saved.get(name) != now.get(name)]
+    values = [(name, *(_shown(side.get(name)) for side in (saved, now))) for name in names]
+    return first_few([f"{name} is {there} there and {here} here" for name, there, here in values], 5)
+
+
+def _shown(value: object) -> str:
+    text = one_line("unset" if value is None else value)
+    return text if len(text) <= 40 else f"{text[:12]}…"  # checksums
 
 
 class PartialRows:
@@ -192,6 +264,7 @@ class StopRequest:
 
     def __init__(self) -> None:
         self.requested = False
+        self._number = 0
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> StopRequest:
@@ -205,7 +278,18 @@ class StopRequest:
             signal.signal(number, handler)
         self._before.clear()
 
-    def _note(self, _number: int, _frame: FrameType | None) -> None:
+    def interrupt(self) -> NoReturn:
+        """End the run as the signal would have without this object: its old handler knows the exit status.
+
+        Raises:
+            KeyboardInterrupt: or what the old handler raises.
+        """
+        if callable(handler := self._before.get(self._number)):
+            handler(self._number, None)
+        raise KeyboardInterrupt
+
+    def _note(self, number: int, _frame: FrameType | None) -> None:
+        self._number = number
         if self.requested:
-            raise KeyboardInterrupt
+            self.interrupt()
         self.requested = True

@@ -15,7 +15,9 @@ from typing import Any
 
 import typer
 
-from bike.errors import BikeError, ParamsError, one_line, reason_of
+from bike.errors import BikeError, ParamsError, PeerGoneError, one_line, reason_of
+
+SAID = "BIKE_SAID"  # a folder that all processes of one launch share
 
 # Command -> module under bike.commands, which has a Typer `app` or a function of its own name. `bike --help` keeps the
 # order: that of the pipeline, then what looks at it.
@@ -96,7 +98,8 @@ def _guarded(run: Any) -> int:
             logging.getLogger(library).setLevel(logging.WARNING)
         run()
     except BikeError as error:
-        sys.stderr.write(f"Error: {one_line(error)}\n")
+        if not (isinstance(error, PeerGoneError) and SAID in os.environ):
+            _say(f"Error: {one_line(error)}")
         return 1
     except KeyboardInterrupt:
         return _say_stopped()
@@ -109,7 +112,7 @@ def _guarded(run: Any) -> int:
         return 0
     except OSError as error:
         name = one_line(error.filename or "operating system")
-        sys.stderr.write(f"Error: {name}: {reason_of(error)}.\n")
+        _say(f"Error: {name}: {reason_of(error)}.")
         return 1
     return 0
 
@@ -133,8 +136,19 @@ def _log_level() -> str:
 
 
 def _say_stopped() -> int:
-    sys.stderr.write("Stopped. Finished work is kept; run the same command again to go on.\n")
+    if SAID not in os.environ:  # the launcher says it for all, and only if it isn't what an error led to
+        _say("Stopped. Finished work is kept; run the same command again to go on.")
     return 130
+
+
+def _say(line: str) -> None:
+    """Write a last line to stderr; of the processes of one launch the first speaks for all."""
+    if folder := os.environ.get(SAID):
+        try:
+            (Path(folder) / "said").touch(exist_ok=False)
+        except FileExistsError:
+            return
+    sys.stderr.write(f"{line}\n")
 
 
 def main() -> None:

@@ -16,8 +16,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, distributed
 
-from bike.errors import BikeError
+from bike.errors import BikeError, PeerGoneError
 from bike.progress import Progress, progress
+from bike.workers.worker import end_with_parent
 
 log = logging.getLogger("bike")
 
@@ -64,12 +65,12 @@ def join_world(*, device: str | None = None, threads: int | None = None) -> Iter
         The :class:`World`. At the end, also after an error, the process group is left and the threads are as before.
 
     Raises:
-        BikeError: a GPU was asked for that is not there, or the launcher's variables make no sense.
+        BikeError: a GPU was asked for that is not there, or the launcher's variables make no sense or do not say how
+            its processes find each other.
     """
-    try:
-        rank, size, local = (int(os.environ.get(name, d)) for name, d in _LAUNCHER)
-    except ValueError as error:
-        raise BikeError(f"RANK, WORLD_SIZE, LOCAL_RANK: whole numbers are needed ({error}). Use torchrun.") from None
+    rank, size, local = _place_among_peers()
+    if "TORCHELASTIC_RUN_ID" in os.environ:  # a torchrun that is killed can't stop what it started
+        end_with_parent(os.getppid())
     chosen = _choose_device(device, local)
     before = torch.get_num_threads()
     if threads is not None:
@@ -77,7 +78,9 @@ def join_world(*, device: str | None = None, threads: int | None = None) -> Iter
     started = size > 1 and not distributed.is_initialized()
     if started:
         # Both backends on a GPU: rows and gradients travel from there, labels and flags from the CPU.
-        distributed.init_process_group("cpu:gloo,cuda:nccl" if chosen.type == "cuda" else "gloo")
+        distributed.init_process_group(
+            "cpu:gloo,cuda:nccl" if chosen.type == "cuda" else "gloo", rank=rank, world_size=size
+        )
     world = World(rank, size, chosen)
     if not world.is_main:
         log.setLevel(logging.ERROR)  # one process logs for all
@@ -85,7 +88,7 @@ def join_world(*, device: str | None = None, threads: int | None = None) -> Iter
         yield world
     except RuntimeError as error:
         if size > 1 and any(words in str(error) for words in _PEER_IS_GONE):
-            raise BikeError("Another process of this run ended; its own message says why.") from error
+            raise PeerGoneError("Another process of this run ended; its own message says why.") from error
         raise
     finally:
         if started:
@@ -94,9 +97,37 @@ def join_world(*, device: str | None = None, threads: int | None = None) -> Iter
             torch.set_num_threads(before)
 
 
-_LAUNCHER = (("RANK", "0"), ("WORLD_SIZE", "1"), ("LOCAL_RANK", "0"))
+# How launchers tell a process its number, the number of processes, and its number on this machine. Not SLURM_NTASKS,
+# which a batch script sees too, though it runs once.
+_LAUNCHERS = {
+    "torchrun": ("RANK", "WORLD_SIZE", "LOCAL_RANK"),
+    "mpirun": ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE", "OMPI_COMM_WORLD_LOCAL_RANK"),
+    "mpiexec": ("PMI_RANK", "PMI_SIZE", "MPI_LOCALRANKID"),
+    "srun": ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS", "SLURM_LOCALID"),
+}
 # gloo raises plain RuntimeErrors: only their text tells a lost peer from a bug.
 _PEER_IS_GONE = ("Connection closed by peer", "Connection reset by peer", "Socket closed", "Broken pipe")
+
+
+def _place_among_peers() -> tuple[int, int, int]:
+    """Rank, number of processes and rank on this machine, from the variables of the first launcher that set any."""
+    for launcher, names in _LAUNCHERS.items():
+        if names[0] in os.environ or (launcher == "torchrun" and names[1] in os.environ):
+            break
+    else:
+        return 0, 1, 0
+    try:
+        rank, size, local = (int(os.environ.get(name, default)) for name, default in zip(names, "010", strict=True))
+        if not 0 <= rank < size:
+            raise ValueError(f"process {rank} of {size}")
+    except ValueError as error:
+        raise BikeError(f"{', '.join(names)}: whole numbers are needed ({error}). Use torchrun.") from None
+    if size > 1 and not {"MASTER_ADDR", "MASTER_PORT"} <= os.environ.keys():
+        raise BikeError(
+            f"{launcher} started {size} processes that can't find each other: set MASTER_ADDR and MASTER_PORT to a "
+            "machine and a free port of it, or use torchrun."
+        )
+    return rank, size, local
 
 
 def _choose_device(name: str | None, local_rank: int) -> torch.device:

@@ -26,6 +26,10 @@ class BusyError(BikeError):
     """Another run holds the lock of a folder or file."""
 
 
+class PeerGoneError(BikeError):
+    """Another process of a run ended; what it says matters more than this."""
+
+
 class ParamsError(BikeError):
     """A value in ``params.yaml`` or on the command line is unknown or out of range."""
 

@@ -12,14 +12,16 @@ import logging
 import os
 import re
 import shlex
+import signal
 import sys
+import tempfile
 from collections.abc import Callable, Container
 from pathlib import Path, PurePath
 from typing import Any
 
 from ruamel.yaml import YAML
 
-from bike.cli import guarded
+from bike.cli import SAID, guarded
 from bike.errors import BikeError, ParamsError, one_line
 from bike.files import read_text
 from bike.params import Machine, Params, load_machine, load_params, read_tree
@@ -126,10 +128,52 @@ def _launch(main: Callable[[], object]) -> None:
         return
     os.environ[_LAUNCHED] = "1"
     module = f"stages.{Path(sys.argv[0]).stem}"
+    if words[0] == "torchrun":
+        _torchrun([*words[1:], "-m", module, *sys.argv[1:]])
+        return
     try:
         os.execvp(words[0], [*words, "-m", module, *sys.argv[1:]])  # noqa: S606 (the user's own launcher)
     except (OSError, ValueError) as error:  # ValueError: a NUL in it
         raise BikeError(f"launch: {words[0]!r} can't be started ({one_line(error)}). Correct machine.yaml.") from error
+
+
+def _torchrun(words: list[str]) -> None:
+    """Be ``torchrun`` ourselves: as a program it puts a page of traceback below the line that a process ended with.
+
+    Raises:
+        SystemExit: with the status of the process that failed first.
+        KeyboardInterrupt: it was stopped by Ctrl-C or SIGTERM.
+        BikeError: the kernel, or somebody, killed a process.
+    """
+    from torch.distributed import run as torchrun
+    from torch.distributed.elastic.multiprocessing.api import SignalException
+    from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
+
+    for name in list(logging.root.manager.loggerDict):
+        if name.startswith("torch.distributed"):  # each has a level of its own
+            logging.getLogger(name).setLevel(logging.CRITICAL)
+    terminate = signal.getsignal(signal.SIGTERM)
+    with tempfile.TemporaryDirectory(prefix="bike-") as folder:
+        os.environ[SAID] = folder
+        try:
+            torchrun.run(torchrun.parse_args(words))  # type: ignore[no-untyped-call]
+            return
+        except ChildFailedError as error:
+            killed = [-failure.exitcode for failure in error.failures.values() if failure.exitcode < 0]
+            status = error.get_first_failure()[1].exitcode
+        except SignalException as error:
+            killed, status = [], 128 + error.sigval
+        finally:
+            del os.environ[SAID]
+        if any(Path(folder).iterdir()):  # one of the processes gave the reason
+            sys.exit(max(1, status))
+    if killed:
+        raise BikeError(f"launch: a process was killed (signal {killed[0]}), perhaps out of memory.")
+    if status == 128 + signal.SIGTERM and callable(terminate):
+        terminate(signal.SIGTERM, None)
+    if status in (128 + signal.SIGTERM, 128 + signal.SIGINT):
+        raise KeyboardInterrupt
+    sys.exit(status)
 
 
 def _run(main: Callable[[], object]) -> None:

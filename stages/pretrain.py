@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from bike.checkpoint import Place
 from bike.pretrain.run import pretrain_clip
 from stages import params, paths, run
@@ -13,7 +11,7 @@ def main() -> None:
     """``<weights.safetensors> <curves folder>``."""
     arguments = paths(__doc__, "out", "curves")
     settings = params(arguments)
-    place = Place(state_dir=Path("state") / "pretrain", live_dir=arguments.curves)
+    place = Place(apart=True, live_dir=arguments.curves)
     pretrain_clip(arguments.out, settings.pretrain, place=place)
 
 

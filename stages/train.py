@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from bike.checkpoint import Place
 from bike.train.run_video import train_video
 from stages import check_is_dep, machine, params, paths, run_launched
@@ -29,7 +27,7 @@ def main() -> None:
         place=Place(
             device=host.device,
             workers=host.workers,
-            state_dir=Path("state") / arguments.out.stem,
+            apart=True,
             live_dir=arguments.curves,
         ),
     )

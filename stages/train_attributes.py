@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 from bike.checkpoint import Place
 from bike.train.run_attributes import train_attributes
 from stages import machine, params, paths, run_launched
@@ -20,7 +18,7 @@ def main() -> None:
         corpus=arguments.corpus,
         labels=arguments.lists / "labels.csv",
         out=arguments.out,
-        place=Place(device=machine().device, state_dir=Path("state") / "train-attributes", live_dir=arguments.curves),
+        place=Place(device=machine().device, apart=True, live_dir=arguments.curves),
     )
 
 

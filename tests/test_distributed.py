@@ -76,6 +76,39 @@ def test_a_launcher_with_strange_variables_is_refused(monkeypatch: pytest.Monkey
         pass
 
 
+@pytest.mark.parametrize(
+    ("variables", "said"),
+    [
+        ({"OMPI_COMM_WORLD_RANK": "1", "OMPI_COMM_WORLD_SIZE": "4"}, "mpirun started 4 .*MASTER_ADDR and MASTER_PORT"),
+        ({"PMI_RANK": "0", "PMI_SIZE": "2"}, "mpiexec started 2 .*MASTER_ADDR"),
+        ({"SLURM_PROCID": "0", "SLURM_STEP_NUM_TASKS": "2"}, "srun started 2 .*MASTER_ADDR"),
+        ({"RANK": "2", "WORLD_SIZE": "2", "MASTER_ADDR": "x", "MASTER_PORT": "1"}, "RANK, .*process 2 of 2"),
+        ({"OMPI_COMM_WORLD_RANK": "0", "OMPI_COMM_WORLD_SIZE": "1"}, None),
+        ({"SLURM_PROCID": "0", "SLURM_NTASKS": "8"}, None),  # a batch script, without srun
+    ],
+)
+def test_processes_of_any_launcher_meet_or_are_refused(
+    variables: dict[str, str], said: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Unconnected, each would train on its own and write the same file."""
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    if said is None:
+        with join_world(device="cpu") as world:
+            assert (world.rank, world.size) == (0, 1)
+        return
+    with pytest.raises(BikeError, match=said), join_world(device="cpu"):
+        pass
+
+
+@pytest.mark.parametrize("launcher", ["OMPI_COMM_WORLD", "PMI"])
+def test_processes_of_other_launchers_are_one_world(tmp_path: Path, launcher: str) -> None:
+    names = {name: f"{launcher}_{name.removeprefix('WORLD_')}" for name in ("RANK", "WORLD_SIZE")}
+    _, second = run_processes(2, meet, str(tmp_path), names=names)
+    assert "here is why." in second.errors, second.errors
+    assert json.loads((tmp_path / "0.json").read_text())[:2] == [True, False]
+
+
 @pytest.mark.parametrize("name", ["gpu", "mps", "cuda:99", "meta"])
 def test_a_device_that_is_not_there_is_refused_by_name(name: str) -> None:
     with pytest.raises(BikeError, match=f"--device.*{name}"), join_world(device=name):

@@ -11,9 +11,9 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from bike.attributes.corpus import merge_corpora, read_lexicon, write_corpus
-from bike.checkpoint import Place, discard_state, has_state
+from bike.checkpoint import Place, discard_state, has_state, state_folder
 from bike.data.inputs import Inputs, frames_checksum
-from bike.data.map import map_samples, state_folder
+from bike.data.map import map_samples
 from bike.distributed import join_world, wait_for_all
 from bike.errors import BikeError, DataError
 from bike.files import claim_file, existing_file, sha256

@@ -50,7 +50,11 @@ StateOption = Annotated[
     typer.Option("--state", help="Folder of finished work to go on from; left out: beside OUT.", show_default=False),
 ]
 TrainStateOption = Annotated[
-    Path | None, typer.Option("--state", help="Folder of the state to go on from; left out: state/<name of the model>.")
+    Path | None,
+    typer.Option("--state", help="Folder of the state to go on from; left out: beside the model.", show_default=False),
+]
+FreshOption = Annotated[
+    bool, typer.Option("--fresh", help="Begin anew, in the place of a state that an earlier run left.")
 ]
 LiveOption = Annotated[
     Path | None, typer.Option("--live", help="Folder of the training curves (DVCLive).", show_default=False)

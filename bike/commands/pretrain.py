@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from bike.commands.options import (
+    FreshOption,
     LiveOption,
     MaybeParamsOption,
     ReplaceOption,
@@ -26,6 +27,7 @@ def pretrain(
     images: Annotated[int | None, typer.Option(help="Stills to train on, in place of the params file's.")] = None,
     seed: SeedOption = None,
     state: TrainStateOption = None,
+    fresh: FreshOption = False,
     live: LiveOption = None,
     device: Annotated[
         str | None, typer.Option(envvar="BIKE_DEVICE", help="cpu, cuda or cuda:N; left out: cpu.")
@@ -48,7 +50,7 @@ def pretrain(
     done = pretrain_clip(
         destination,
         settings.pretrain,
-        place=Place(device=device, state_dir=state or Path("state") / destination.stem, live_dir=live),
+        place=Place(device=device, state_dir=state, fresh=fresh, live_dir=live),
         replace=replace,
     )
     typer.echo(

@@ -25,6 +25,7 @@ def train(
     interaction: Annotated[str | None, typer.Option(help="Interaction with the text: dp or vcs.")] = None,
     allow_mismatch: options.AllowOption = None,
     state: options.TrainStateOption = None,
+    fresh: options.FreshOption = False,
     live: options.LiveOption = None,
     decoder: options.DecoderOption = "pyav",
     device: options.DeviceOption = None,
@@ -33,7 +34,8 @@ def train(
 ) -> None:
     """Fine-tune CLIP on videos, or train the attribute branch.
 
-    Stopped in any way, the same command goes on where it was. With torchrun it uses all processes, for the same result.
+    Stopped in any way, the same command goes on where it was; with other settings it says which, and ends. With
+    torchrun it uses all processes, for the same result.
 
     \b
     [bold]Examples[/bold]
@@ -48,7 +50,7 @@ def train(
 
     settings = options.allowing(load_params_or_defaults(params), allow_mismatch)
     labels = labels_of(train_list, labels)
-    place = Place(device=device, workers=workers, state_dir=state or Path("state") / out.stem, live_dir=live)
+    place = Place(device=device, workers=workers, state_dir=state, fresh=fresh, live_dir=live)
     if attributes is not None:
         from bike.train.run_attributes import train_attributes
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import random
 import zlib
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from tarfile import TarError
@@ -101,6 +102,7 @@ class VideoShards(IterableDataset[dict[str, Any]]):
             raise DataError(
                 f"{self.name}: {len(names)} shards for {num_ranks} ranks. Write smaller shards (--max-size)."
             )
+        opened: list[str] = []
         stages: list[Any] = []
         if self.shuffle > 0:
             # Seeds are texts, which Random hashes the same in every process. The order of shards is the same on every
@@ -113,29 +115,41 @@ class VideoShards(IterableDataset[dict[str, Any]]):
                 webdataset.SimpleShardList(names),
                 webdataset.split_by_node,
                 webdataset.split_by_worker,
-                self._open_shards,
+                lambda shards: self._open_shards(shards, opened),
                 tar_file_expander,
                 group_by_keys,
-                lambda videos: self._clips(videos, epoch),
+                lambda videos: self._clips(videos, epoch, opened),
                 *stages,
             )
         )
 
-    def _open_shards(self, shards: Iterator[dict[str, str]]) -> Iterator[dict[str, Any]]:
+    def _open_shards(self, shards: Iterator[dict[str, str]], opened: list[str]) -> Iterator[dict[str, Any]]:
         sizes = {shard["name"]: shard["bytes"] for shard in self.manifest["shards"]}
         for shard in shards:
             name = shard["url"]
             try:
-                opened = self._remote.open(name) if self._remote else open_regular(self._folder / name)
+                descriptor = self._remote.open(name) if self._remote else open_regular(self._folder / name)
             except OSError as error:
                 raise DataError(f"{self.name}/{name}: can't be opened ({reason_of(error)}).") from error
-            with os.fdopen(opened, "rb") as stream:
+            with os.fdopen(descriptor, "rb") as stream:
                 # tarfile takes a tar that was cut off between two members for a whole one.
-                if (size := os.fstat(opened).st_size) != sizes[name]:
+                if (size := os.fstat(descriptor).st_size) != sizes[name]:
                     raise DataError(f"{self.name}/{name}: {size} bytes, the manifest says {sizes[name]}.")
+                opened.append(name)
                 yield {"url": name, "stream": stream}
 
-    def _clips(self, videos: Iterator[dict[str, Any]], epoch: int) -> Iterator[dict[str, Any]]:
+    def _check_complete(self, opened: list[str], found: Counter[str]) -> None:
+        """To tarfile, zeros or a damaged header between two members are the end of the tar: it would not notice."""
+        samples = {shard["name"]: shard["samples"] for shard in self.manifest["shards"]}
+        for name in opened:
+            if found[name] != samples[name]:
+                raise DataError(
+                    f"{self.name}/{name}: {found[name]} samples, the manifest says {samples[name]}. Run `bike shard` "
+                    "again."
+                )
+
+    def _clips(self, videos: Iterator[dict[str, Any]], epoch: int, opened: list[str]) -> Iterator[dict[str, Any]]:
+        found: Counter[str] = Counter()
         while True:
             try:  # around the reading alone: what goes wrong in a clip is not the tar's fault
                 video = next(videos, None)
@@ -144,9 +158,11 @@ class VideoShards(IterableDataset[dict[str, Any]]):
                     f"{self.name}: not a sound shard ({one_line(error)}). Run `bike shard` again."
                 ) from error
             if video is None:
+                self._check_complete(opened, found)
                 return
             name, pack = f"{self.name}/{video['__url__']}", video.get("mjpg", b"")
             stored = parse_stored(video.get("json", b""), video["__key__"], len(pack), name)
+            found[video["__url__"]] += len(stored.samples)
             for sample in stored.samples:
                 try:
                     frames = self._clip(pack, stored, sample, epoch)

@@ -54,6 +54,9 @@ class TrainingBatches:
         """
         if epoch < 0 or not 0 <= first_step <= len(self):
             raise ValueError(f"epoch or first_step is out of range (got {epoch}, {first_step} of {len(self)}).")
+        return self._batches(epoch, first_step)
+
+    def _batches(self, epoch: int, first_step: int) -> Iterator[Batch]:
         samples, source = self.reader.samples, self.reader.source
         # The whole epoch is ordered whatever the first step: a sample's place must not depend on where a run began.
         order = epoch_order(samples, source, seed=self.seed, epoch=epoch, window=self.window)

@@ -16,11 +16,6 @@ from bike.distributed import World, collect_rows, is_same_everywhere, main_progr
 from bike.errors import BikeError
 
 
-def state_folder(place: Place, out: Path | str) -> Path:
-    """Where finished samples are kept until the end: ``place.state_dir``, or ``.<name>.state`` beside ``out``."""
-    return Path(out).with_name(f".{Path(out).name}.state") if place.state_dir is None else Path(place.state_dir)
-
-
 def map_samples(
     compute: Callable[[Tensor], Tensor],
     inputs: Inputs,
@@ -81,7 +76,7 @@ def map_samples(
                 partial.add(*mine[-1])
                 bar.advance(len(batch) * world.size)  # the others are about as far
                 if stop.requested:
-                    raise KeyboardInterrupt
+                    stop.interrupt()
         except BaseException:  # also Ctrl-C: what is done needn't be done again
             partial.save()
             raise

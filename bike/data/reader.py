@@ -2,23 +2,45 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from bike.data.order import Rows
-from bike.errors import BikeError, DataError
+from bike.errors import BikeError, DataError, one_line
 from bike.frames.source import FrameSource
 from bike.records import Sample
+from bike.workers.worker import end_with_parent
+
+log = logging.getLogger("bike")
 
 Plan = tuple[int, Rows]
-Views = Callable[[Sample, FrameSource, int, int], Tensor]
+
+# Through which workers hand over their batches; 64 MB in a container by default.
+SHARED_MEMORY = Path("/dev/shm")  # noqa: S108
+PREFETCH = 2  # batches that each worker reads ahead
+SILENT_SECONDS = 3600  # after which a worker that gives nothing is given up; remote shards may be tried for a while
+
+
+class Views(Protocol):
+    """One sample to its views: uint8 (V, T, 3, S, S)."""
+
+    @property
+    def sample_bytes(self) -> int:
+        """Bytes of the views of a sample."""
+
+    def __call__(self, sample: Sample, source: FrameSource, epoch: int, row: int, /) -> Tensor:
+        """Read and cut them."""
 
 
 @dataclass(slots=True)
@@ -45,6 +67,11 @@ class Batch:
         """The same batch in page-locked memory."""
         return Batch(self.keys, self.index.pin_memory(), self.frames.pin_memory(), self.labels.pin_memory())
 
+    def share_memory(self) -> None:
+        """Move it to memory that processes share, as handing it over would do later."""
+        for part in (self.index, self.frames, self.labels):
+            part.share_memory_()  # type: ignore[no-untyped-call]
+
 
 @dataclass(frozen=True, slots=True)
 class _Failure:
@@ -64,7 +91,7 @@ class BatchReader(Dataset[Batch | _Failure]):
         self, samples: Sequence[Sample], source: FrameSource, views: Views, workers: int, *, pin_memory: bool = False
     ) -> None:
         self.samples, self.source, self.views = samples, source, views
-        self._workers, self._pin_memory = workers, pin_memory
+        self._workers, self._prefetch, self._pin_memory = workers, PREFETCH, pin_memory
         self._plans: list[Plan] = []
         self._ahead: DataLoader[Any] | None = None
 
@@ -74,9 +101,15 @@ class BatchReader(Dataset[Batch | _Failure]):
     def __getitem__(self, plan: Any) -> Batch | _Failure:
         """What a worker calls."""
         try:
-            return self.read(*plan)
+            batch = self.read(*plan)
         except BikeError as error:
             return _Failure(type(error), str(error))
+        if get_worker_info() is not None:
+            try:  # here, since the thread that sends it would only print the error, and the batch be waited for
+                batch.share_memory()
+            except RuntimeError as error:
+                return _Failure(BikeError, f"{SHARED_MEMORY}: no room for a batch ({one_line(error)[:100]}). {_ROOM}")
+        return batch
 
     def read(self, epoch: int, rows: Rows) -> Batch:
         """Read the samples of a batch.
@@ -109,6 +142,10 @@ class BatchReader(Dataset[Batch | _Failure]):
             DataError: a sample can't be read.
             BikeError: a worker was killed, or remote shards can't be reached.
         """
+        if self._ahead is None and self._workers:
+            self._workers, self._prefetch = fitting_workers(
+                self._workers, max((len(rows) for _, rows in plans), default=0) * self.views.sample_bytes
+            )
         if self._workers == 0 or not plans:
             for plan in plans:
                 batch = self.read(*plan)
@@ -121,9 +158,12 @@ class BatchReader(Dataset[Batch | _Failure]):
                     raise item.kind(item.message)
                 yield item
         except RuntimeError as error:
-            if "DataLoader worker" not in str(error):  # torch has no class of its own for this
+            if not any(
+                words in str(error) for words in ("DataLoader worker", "DataLoader timed out")
+            ):  # torch has no class of its own for this
                 raise
-            raise BikeError("A loader process was killed, perhaps out of memory. Use fewer workers.") from error
+            why = "gave nothing for an hour" if "timed out" in str(error) else "was killed, perhaps out of memory"
+            raise BikeError(f"A loader process {why}. Use fewer workers.") from error
 
     def _read_ahead(self, plans: list[Plan]) -> Iterator[Batch | _Failure]:
         self._plans[:] = plans  # the very list that the DataLoader, kept with its workers, goes through again
@@ -136,7 +176,9 @@ class BatchReader(Dataset[Batch | _Failure]):
                 collate_fn=_as_it_is,
                 pin_memory=self._pin_memory,
                 persistent_workers=True,
-                worker_init_fn=_leave_signals,
+                prefetch_factor=self._prefetch,
+                timeout=SILENT_SECONDS,
+                worker_init_fn=partial(_begin_worker, os.getpid()),
             )
         return iter(self._ahead)
 
@@ -145,8 +187,39 @@ class BatchReader(Dataset[Batch | _Failure]):
         self._ahead = None
 
 
-def _leave_signals(_worker: int) -> None:
-    """Ctrl-C on a terminal reaches every process; the main one decides when its workers end."""
+def fitting_workers(workers: int, batch_bytes: int) -> tuple[int, int]:
+    """How many workers may read ahead, and how many batches each, so that shared memory holds all that is under way.
+
+    Args:
+        workers: wanted, at least 1.
+        batch_bytes: of a batch.
+
+    Returns:
+        Workers and batches of each; 0 workers where not even one fits. Fewer than wanted are logged.
+    """
+    try:
+        found = os.statvfs(SHARED_MEMORY)
+    except OSError:  # no Linux: memory is shared in another way
+        return workers, PREFETCH
+    # Processes on one machine share it. Two batches more than are read ahead: one in use, one on its way.
+    room = found.f_bavail * found.f_frsize // max(1, int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+    fitting = room // max(1, batch_bytes) - 2
+    prefetch = PREFETCH if fitting >= PREFETCH * workers else 1
+    chosen = max(0, min(workers, fitting // prefetch))
+    if chosen < workers:
+        log.warning(
+            "%s: room for %d MB, and a batch has %.1f MB: %d of %d workers read ahead. %s",
+            SHARED_MEMORY, room // 10**6, batch_bytes / 1e6, chosen, workers, _ROOM,
+        )  # fmt: skip
+    return chosen, prefetch
+
+
+_ROOM = "Make the batch smaller, or the room larger (docker run --shm-size)."
+
+
+def _begin_worker(parent: int, _worker: int) -> None:
+    """Ctrl-C on a terminal reaches every process; the main one decides when its workers end, and they end with it."""
+    end_with_parent(parent)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)  # how it ends them
 

@@ -67,6 +67,11 @@ class TrainingViews:
     seed: int
     sampling: Sampling
 
+    @property
+    def sample_bytes(self) -> int:
+        """Bytes of a sample: T · 3 · S²."""
+        return self.num_segments * 3 * self.input_size**2
+
     def __call__(self, sample: Sample, source: FrameSource, epoch: int, row: int) -> Tensor:
         """Uint8 (1, T, 3, S, S)."""
         # The order of the draws (frames, grayscale, crop) is fixed: another one would change every training.
@@ -93,6 +98,11 @@ class EvaluationViews:
     clips: int
     crops: int
     dense: bool
+
+    @property
+    def sample_bytes(self) -> int:
+        """Bytes of a sample: V · T · 3 · S², 14 MB in 4×3 views of 8 frames at 224 px."""
+        return self.crops * self.clips * self.num_segments * 3 * self.input_size**2
 
     def __call__(self, sample: Sample, source: FrameSource, epoch: int, row: int) -> Tensor:
         """Uint8 (crops · clips, T, 3, S, S), crop-major; ``epoch`` and ``row`` change nothing."""

@@ -11,9 +11,9 @@ from typing import Any
 
 from torch import Tensor
 
-from bike.checkpoint import Place, discard_state
+from bike.checkpoint import Place, discard_state, state_folder
 from bike.data.inputs import Inputs
-from bike.data.map import map_samples, state_folder
+from bike.data.map import map_samples
 from bike.distributed import join_world, wait_for_all, working_type
 from bike.evaluate.results import claim_results, write_results
 from bike.evaluate.scores import Scores

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import torch
 
-from bike.checkpoint import Place, check_places, fingerprint
+from bike.checkpoint import Place, check_places, flat_settings
 from bike.distributed import join_world
+from bike.errors import BikeError
 from bike.model.encoders import Encoder, build
 from bike.model.layers.architecture import Architecture
 from bike.model.weights import save_safetensors
@@ -27,7 +28,8 @@ from bike.pretrain.step import (
 )
 from bike.pretrain.stills import render_stills
 from bike.train.curves import latest
-from bike.train.fit import Job, finish, fit
+from bike.train.fit import Job, fit
+from bike.train.step import is_finite
 
 CHECKED_STILLS = 256  # held out for the caption accuracy
 SAVE_EVERY_SECONDS = 30.0  # the state is small
@@ -59,8 +61,9 @@ def pretrain_clip(
     Args:
         destination: the safetensors file.
         params: sizes, stills, steps, seed and CPU threads.
-        place: state and curves (loss, learning rate, logit scale, caption accuracy). Without ``state_dir`` no state is
-            kept; without ``save_every_seconds`` it is saved every half minute. Without ``device`` this runs on the CPU,
+        place: state and curves (loss, learning rate, logit scale, caption accuracy). Without ``state_dir`` the state
+            lies beside ``destination``; without ``save_every_seconds`` it is saved every half minute. Without
+            ``device`` this runs on the CPU,
             also where there is a GPU: the model is small, and equal bytes everywhere are worth more.
         replace: whether a finished file at ``destination`` may be thrown away.
 
@@ -85,16 +88,23 @@ def pretrain_clip(
             curve="pretrain",
             points=POINTS,
             place=place,
-            fingerprint=fingerprint(
-                kind="pretrain", params=params.model_dump(), pictures=pictures, captions=data.ids.tolist()
+            out=destination,
+            settings=flat_settings(
+                kind="pretrain",
+                pretrain=params.model_dump(exclude={"feature_norm"}),
+                pictures=pictures,
+                captions=hashlib.sha256(data.ids.numpy().tobytes()).hexdigest(),
             ),
         )
-        points = fit(branch, StillBatches(data, params, world), ClipUpdater(branch, params), world, job)
-        restore_vocabulary(encoder.cpu(), whole, data.used)
-        set_feature_norm(encoder, data, params.feature_norm)
-        if world.is_main:
+
+        def write() -> None:
+            restore_vocabulary(encoder.cpu(), whole, data.used)
+            set_feature_norm(encoder, data, params.feature_norm)
+            if not is_finite(list(encoder.parameters())):
+                raise BikeError("The scaled weights are no numbers. Lower pretrain.feature_norm or pretrain.lr.")
             save_safetensors(destination, encoder)
-        finish(job, world)
+
+        points = fit(branch, StillBatches(data, params, world), ClipUpdater(branch, params), world, job, write)
     return PretrainSummary(
         loss=latest(points, "pretrain/loss") or 0.0,
         caption_top1=latest(points, "pretrain/caption_top1") or 0.0,

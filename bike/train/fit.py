@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import logging
-import math
 import time
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -14,13 +13,24 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from bike.checkpoint import STATE_NAME, Place, StopRequest, discard_state, load_state, save_state
-from bike.distributed import World, any_of, gather_rows, is_same_everywhere, main_progress, wait_for_all
-from bike.errors import BikeError
+from bike.checkpoint import (
+    STATE_NAME,
+    Place,
+    StopRequest,
+    different_settings,
+    discard_state,
+    fingerprint,
+    held_state,
+    load_state,
+    save_state,
+    state_folder,
+)
+from bike.distributed import World, any_of, is_same_everywhere, main_progress, wait_for_all
+from bike.errors import BikeError, one_line
 from bike.progress import Progress
-from bike.train.branches import Branch, trained_state
+from bike.train.branches import Branch, trained_parameters, trained_state
 from bike.train.curves import Curves, Point, latest
-from bike.train.step import StepOptions, compute_gradients
+from bike.train.step import StepOptions, compute_gradients, gather_labels, is_finite
 
 log = logging.getLogger("bike")
 
@@ -70,8 +80,10 @@ class Job:
         curve: first part of the loss's name in the curves.
         epochs: how often the batches are gone through.
         points: of the curves in an epoch, at most about so many.
+        out: the result, which the state lies beside and is named after; None keeps no state.
         place: state and curves; its ``save_every_seconds`` counts inside an epoch, which ends with a save of its own.
-        fingerprint: of everything that decides the result; a state with another one is not taken up.
+        settings: everything that decides the weights, flat (:func:`bike.checkpoint.flat_settings`); a state with others
+            is not taken up.
         validate: gives values such as ``{"val/top1": percent}``.
         validate_every: epochs from one validation to the next; the last epoch always has one.
     """
@@ -81,10 +93,19 @@ class Job:
     curve: str = "train"
     epochs: int = 1
     points: int = 10
+    out: Path | None = None
     place: Place = Place()
-    fingerprint: str = ""
+    settings: Mapping[str, str] = field(default_factory=dict)
     validate: Callable[[], dict[str, float]] | None = None
     validate_every: int = 1
+
+    def state_folder(self) -> Path | None:
+        """Where the state is kept; None for nowhere."""
+        if self.out is None:
+            return None
+        folder = state_folder(self.place, self.out)
+        # Short, since people read it: 48 bits are enough for the few settings that one result is tried with.
+        return folder.with_name(f"{folder.name}-{fingerprint(**self.settings)[:12]}") if self.place.apart else folder
 
 
 @dataclass(slots=True)
@@ -97,8 +118,15 @@ class _Moment:
     loss_count: int = 0
 
 
-def fit(branch: Branch, batches: Batches, updater: Updater, world: World, job: Job) -> list[Point]:
-    """Train ``branch`` in place.
+def fit(
+    branch: Branch,
+    batches: Batches,
+    updater: Updater,
+    world: World,
+    job: Job,
+    write: Callable[[], object] = lambda: None,
+) -> list[Point]:
+    """Train ``branch`` in place, and write the result.
 
     A run that was killed goes on from its last state, and ends with the same weights and curves as one that was not.
     Ctrl-C and SIGTERM save the state after the current step.
@@ -109,28 +137,43 @@ def fit(branch: Branch, batches: Batches, updater: Updater, world: World, job: J
         updater: optimiser and learning rates.
         world: this process.
         job: epochs, state, curves, validation.
+        write: called on rank 0 after the last step; the state is removed after it, so that a run which is killed
+            between the two goes on from its state.
 
     Returns:
         The curves' points: (step from 0 over the whole run, values).
 
     Raises:
-        BikeError: there is nothing to train on, or the loss is no longer a number.
+        BikeError: there is nothing to train on, the state is of other settings or in use, or a loss, gradient or weight
+            is no longer a number; nothing is written from then on.
         KeyboardInterrupt: a stop was asked for; the state is saved.
     """
     if not len(batches):
         raise BikeError("The training list has no samples. Write the list again.")
-    return _Fit(branch, batches, updater, world, job).run()
+    folder = job.state_folder()
+    with held_state(folder if world.is_main else None, "training"):
+        points = _Fit(branch, batches, updater, world, job, folder).run()
+        if world.is_main:
+            write()
+            if folder is not None:
+                discard_state(folder)
+        wait_for_all(world)
+    return points
 
 
 class _Fit:
-    def __init__(self, branch: Branch, batches: Batches, updater: Updater, world: World, job: Job) -> None:
+    def __init__(
+        self, branch: Branch, batches: Batches, updater: Updater, world: World, job: Job, folder: Path | None
+    ) -> None:
         self.branch, self.batches, self.updater, self.world, self.job = branch, batches, updater, world, job
-        folder, every = job.place.state_dir, job.place.save_every_seconds
-        self.state_path = None if folder is None else Path(folder) / STATE_NAME
-        self.save_every_seconds = SAVE_EVERY_SECONDS if every is None else every
+        seconds = job.place.save_every_seconds
+        self.state_path = None if folder is None else folder / STATE_NAME
+        self.save_every_seconds = SAVE_EVERY_SECONDS if seconds is None else seconds
         self.now = _Moment()
+        self.parameters = trained_parameters(branch)
+        self.bad_step = torch.zeros((), dtype=torch.int64, device=world.device)
         points = self._restore()
-        # One process with another state would wait for ever for peers in a step that they don't do.
+        # With another state a process would wait for ever for peers.
         if not is_same_everywhere(world, self.now.epoch, self.now.step):
             raise BikeError(f"{folder}: some processes see another state. Put it where all machines read it.")
         self.curves = Curves(job.place.live_dir if world.is_main else None, points)
@@ -146,7 +189,7 @@ class _Fit:
                 self.now = _Moment(self.now.epoch + 1)
                 self._save()
                 if any_of(self.world, stop.requested):
-                    raise KeyboardInterrupt
+                    stop.interrupt()
         self.curves.close()
         return self.curves.points
 
@@ -156,9 +199,10 @@ class _Fit:
         for inputs, labels in self.batches.epoch(now.epoch, now.step):
             self.updater.set_rates(now.epoch, now.step)
             # The wish to stop travels with the labels: all processes leave after the same step, at no extra message.
-            everyone, counts, stopping = _gather_labels(self.world, labels, stop.requested)
+            everyone, counts, stopping = gather_labels(self.world, labels, stop.requested)
             loss = compute_gradients(self.branch, inputs, everyone, counts, self.world, self.updater.options)
             self.updater.update()
+            self._note_finite(loss)
             now.loss_sum, now.loss_count = now.loss_sum + loss, now.loss_count + 1
             now.step += 1
             if now.step % every == 0 or now.step == steps:
@@ -166,20 +210,34 @@ class _Fit:
             bar.advance()
             if stopping:
                 self._save()
-                raise KeyboardInterrupt
+                stop.interrupt()
             if time.monotonic() - self.saved_at > self.save_every_seconds:
                 self._save()
 
+    def _note_finite(self, loss: Tensor) -> None:
+        """Remember the first step (from 1; 0 for none) that left no numbers; a tensor, so that no step waits for it."""
+        values = [loss, *self.parameters]
+        if self.updater.options.scaler is None:  # it expects gradients that are too large, and leaves out their step
+            values += [parameter.grad for parameter in self.parameters if parameter.grad is not None]
+        step = self.now.epoch * len(self.batches) + self.now.step + 1
+        self.bad_step = torch.where((self.bad_step == 0) & ~is_finite(values), step, self.bad_step)
+
+    def _check_finite(self) -> None:
+        """End the run before anything is written from numbers that are none; waits for the device."""
+        epoch, step = divmod(int(self.bad_step) - 1, len(self.batches))
+        if epoch < 0:
+            return
+        raise BikeError(
+            f"The loss, a gradient or a weight is no longer a number (epoch {epoch + 1}, step {step + 1}). "
+            f"The last good state stays. Lower {self.job.section}.lr, or lengthen the warm-up, and begin anew: --fresh."
+        )
+
     def _add_point(self) -> None:
-        """Log the mean loss since the last point: the only moment that waits for the device."""
+        """Log the mean loss since the last point."""
         now, job = self.now, self.job
+        self._check_finite()
         loss = float(now.loss_sum) / now.loss_count
         now.loss_sum, now.loss_count = 0.0, 0
-        if not math.isfinite(loss):
-            raise BikeError(
-                f"The loss is no longer a number (epoch {now.epoch + 1}, step {now.step}). "
-                f"Lower {job.section}.lr, or lengthen the warm-up."
-            )
         values = {f"{job.curve}/loss": loss, **self.updater.values(now.step)}
         self.curves.add(now.epoch * len(self.batches) + now.step - 1, values)
 
@@ -195,12 +253,13 @@ class _Fit:
 
     def _save(self) -> None:
         """Write the state, on one process; all hold the same."""
+        self._check_finite()
         self.saved_at = time.monotonic()
         if self.state_path is None or not self.world.is_main:
             return
         now, scaler = self.now, self.updater.options.scaler
         state: dict[str, Any] = {
-            "fingerprint": self.job.fingerprint,
+            "settings": dict(self.job.settings),
             **{name: trained_state(part) for name, part in self.branch.parts.items()},
             "optimizer": self.updater.optimizer.state_dict(),
             "scaler": {} if scaler is None else scaler.state_dict(),
@@ -214,34 +273,27 @@ class _Fit:
 
     def _restore(self) -> list[Point]:
         """Take up a saved state of this very job; the points of its curves."""
-        state = None if self.state_path is None else load_state(self.state_path)
+        path = self.state_path
+        state = None if path is None or self.job.place.fresh else load_state(path)
         wait_for_all(self.world)  # all have read it before one writes a newer one
         if state is None:
             return []
-        if state.get("fingerprint") != self.job.fingerprint:
-            log.info("%s: belongs to other settings or data; starting from scratch", self.state_path)
-            return []
-        for name, part in self.branch.parts.items():
-            part.load_state_dict(state[name], strict=False)  # the rest is frozen
-        self.updater.optimizer.load_state_dict(state["optimizer"])
-        if self.updater.options.scaler is not None:
-            self.updater.options.scaler.load_state_dict(state["scaler"])
-        self.now = _Moment(state["epoch"], state["step"], state["loss_sum"], state["loss_count"])
+        if difference := different_settings(state.get("settings"), self.job.settings):
+            raise BikeError(
+                f"{path}: the state of a run with other settings ({difference}). Put them back to go on, or begin anew "
+                "in its place with --fresh."
+            )
+        try:
+            for name, part in self.branch.parts.items():
+                part.load_state_dict(state[name], strict=False)  # the rest is frozen
+            self.updater.optimizer.load_state_dict(state["optimizer"])
+            if self.updater.options.scaler is not None:
+                self.updater.options.scaler.load_state_dict(state["scaler"])
+            self.now = _Moment(state["epoch"], state["step"], state["loss_sum"], state["loss_count"])
+            points = [(step, values) for step, values in state["points"]]
+        except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:  # a file of someone else's
+            raise BikeError(
+                f"{path}: not a state of this run ({one_line(error)[:160]}). Begin anew: --fresh."
+            ) from error
         log.info("going on after epoch %d, step %d", self.now.epoch, self.now.step)
-        return [(step, values) for step, values in state["points"]]
-
-
-def _gather_labels(world: World, labels: Tensor, stop: bool) -> tuple[Tensor, list[int], bool]:
-    """Labels of all processes, their numbers, and whether any process wants to stop."""
-    if world.size == 1:
-        return labels, [len(labels)], stop
-    header = gather_rows(world, torch.tensor([[len(labels), int(stop)]]), [1] * world.size)
-    counts = [int(count) for count in header[:, 0]]
-    return gather_rows(world, labels, counts), counts, bool(header[:, 1].any())
-
-
-def finish(job: Job, world: World) -> None:
-    """Remove the state, once the result is written."""
-    if job.place.state_dir is not None and world.is_main:
-        discard_state(job.place.state_dir)
-    wait_for_all(world)
+        return points

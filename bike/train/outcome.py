@@ -16,6 +16,10 @@ from bike.train.curves import Point, latest
 
 log = logging.getLogger("bike")
 
+# Of the sections train and train_attributes. Threads and parts only round differently, so that a run which is short of
+# memory may go on with more parts; the others decide how and when something is done.
+CHANGE_NO_WEIGHT = {"threads", "accumulate", "validate_every", "checkpointing", "compile"}
+
 
 @dataclass(frozen=True, slots=True)
 class Trained:

@@ -11,7 +11,7 @@ from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from bike.attributes.corpus import read_corpus, sentences_of
-from bike.checkpoint import Place, check_places, fingerprint
+from bike.checkpoint import Place, check_places, flat_settings
 from bike.distributed import World, join_world, rank_part
 from bike.errors import DataError, ParamsError
 from bike.evaluate.scores import targets_of
@@ -26,9 +26,9 @@ from bike.model.scorer import class_texts, encode_sentences
 from bike.model.weights import load_clip, save_released
 from bike.params import Optimisation, Params
 from bike.train.branches import AttributeBranch, choose_trained
-from bike.train.fit import Job, finish, fit
+from bike.train.fit import Job, fit
 from bike.train.optim import PublishedUpdater
-from bike.train.outcome import Trained, check_trainable, validation_metrics
+from bike.train.outcome import CHANGE_NO_WEIGHT, Trained, check_trainable, validation_metrics
 
 
 def train_attributes(
@@ -50,7 +50,7 @@ def train_attributes(
         corpus: attribute corpus that holds all their videos.
         labels: class names, ``id,name``.
         out: checkpoint to write, last of all.
-        place: device, state and curves; without ``state_dir`` no state is kept.
+        place: device, state and curves; without ``state_dir`` the state lies beside ``out``.
         replace: whether a finished checkpoint at ``out`` may be thrown away.
 
     Raises:
@@ -100,23 +100,24 @@ def train_attributes(
             section="train_attributes",
             epochs=settings.epochs,
             place=place,
-            fingerprint=fingerprint(
+            out=out,
+            settings=flat_settings(
                 kind="attributes",
-                prompts=[params.model.prompt, params.attributes.prompt, params.attributes.top_k],
-                train=settings.model_dump(exclude={"threads", "accumulate"}),
+                model={"prompt": params.model.prompt},
+                attributes=params.attributes.model_dump(include={"prompt", "top_k"}),
+                train_attributes=settings.model_dump(exclude=CHANGE_NO_WEIGHT),
                 weights=sha256(weights),
                 corpus=sha256(corpus),
-                lists=[read.checksums for read in lists],
+                training=lists[0].checksums,
             ),
             validate=validate,
             validate_every=settings.validate_every,
         )
         batches = _RowBatches(truths, settings, world, train_list)
         updater = PublishedUpdater(branch.parts, settings, len(batches), world.device)
-        points = fit(branch, batches, updater, world, job)
-        if world.is_main:
-            save_released(out, encoder, head, settings.epochs, contract)
-        finish(job, world)
+        points = fit(
+            branch, batches, updater, world, job, lambda: save_released(out, encoder, head, settings.epochs, contract)
+        )
     return Trained(out, points if world.is_main else [])
 
 

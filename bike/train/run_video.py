@@ -8,11 +8,11 @@ from pathlib import Path
 
 from torch import Tensor
 
-from bike.checkpoint import Place, check_places, fingerprint
+from bike.checkpoint import Place, check_places, flat_settings
 from bike.data.inputs import Inputs, read_inputs
 from bike.data.loader import training_batches
 from bike.distributed import World, join_world
-from bike.errors import BikeError, ParamsError
+from bike.errors import BikeError, ParamsError, one_line
 from bike.files import sha256
 from bike.model.choose import agree, check_input_size, check_same_clip, choose_model, load_video_model
 from bike.model.contract import Contract, Origin, make_contract, origin_of
@@ -22,9 +22,9 @@ from bike.model.scorer import class_texts, text_ids
 from bike.model.weights import save_released
 from bike.params import Model, Params, Train
 from bike.train.branches import VideoBranch, choose_trained
-from bike.train.fit import Job, finish, fit
+from bike.train.fit import Job, fit
 from bike.train.optim import PublishedUpdater
-from bike.train.outcome import Trained, check_trainable
+from bike.train.outcome import CHANGE_NO_WEIGHT, Trained, check_trainable
 from bike.train.validation import Validation
 
 log = logging.getLogger("bike")
@@ -58,7 +58,7 @@ def train_video(
         out: checkpoint to write, last of all.
         temporal, interaction: in place of those in ``params.model``.
         decoder: ``pyav`` or ``decord``, where frames are decoded from videos.
-        place: device, state, curves and so on; without ``state_dir`` no state is kept.
+        place: device, state, curves and so on; without ``state_dir`` the state lies beside ``out``.
         replace: whether a finished checkpoint at ``out`` may be thrown away.
 
     Raises:
@@ -90,27 +90,37 @@ def train_video(
             title=f"train {model.temporal}+{model.interaction}",
             epochs=settings.epochs,
             place=place,
-            fingerprint=fingerprint(
+            out=out,
+            settings=flat_settings(
                 kind="video",
-                # Weights count by their checksum, wherever they lie; threads and parts only round differently, so a
-                # run that is short of memory may go on with more parts.
+                # Weights count by their checksum, wherever they lie.
                 model=model.model_dump(exclude={"weights", "start_from", "allow_mismatch"}),
-                train=settings.model_dump(exclude={"threads", "accumulate"}),
+                train=settings.model_dump(exclude=CHANGE_NO_WEIGHT),
                 weights=sha256(weights),
                 training=training.checksums,
-                validation={} if validation is None else validation.checksums,
             ),
             validate=validate,
             validate_every=settings.validate_every,
         )
         updater = PublishedUpdater(branch.parts, settings, len(batches), world.device)
         try:
-            points = fit(branch, batches, updater, world, job)
+            points = fit(
+                branch,
+                batches,
+                updater,
+                world,
+                job,
+                lambda: save_released(out, branch.encoder, branch.head, settings.epochs, contract),
+            )
+        except RuntimeError as error:
+            if not (settings.compile and type(error).__module__.startswith(("torch._dynamo", "torch._inductor"))):
+                raise
+            raise BikeError(
+                f"train.compile: the encoder can't be compiled here ({one_line(error)[:160]}). Set it to false, or "
+                "install a C compiler."
+            ) from error
         finally:
             batches.close()
-        if world.is_main:
-            save_released(out, branch.encoder, branch.head, settings.epochs, contract)
-        finish(job, world)  # after the checkpoint: a run killed between the two goes on from its state
     return Trained(out, points if world.is_main else [])
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 from torch.amp import GradScaler
+from torch.nn.utils import get_total_norm
 
 from bike.distributed import World, gather_rows, sum_gradients
 from bike.train.branches import Branch, trained_parameters
@@ -74,6 +75,22 @@ def compute_gradients(
         _send_back(branch, parts, outputs if keep else None, mine, world, options)
     sum_gradients(world, parameters)
     return loss.detach()
+
+
+def gather_labels(world: World, labels: Tensor, stop: bool) -> tuple[Tensor, list[int], bool]:
+    """Labels of all processes, their numbers, and whether any process wants to stop."""
+    if world.size == 1:
+        return labels, [len(labels)], stop
+    header = gather_rows(world, torch.tensor([[len(labels), int(stop)]]), [1] * world.size)
+    counts = [int(count) for count in header[:, 0]]
+    return gather_rows(world, labels, counts), counts, bool(header[:, 1].any())
+
+
+def is_finite(tensors: Sequence[Tensor]) -> Tensor:
+    """Whether all are numbers, none infinite: a scalar bool on the device of the first, found in one pass over each."""
+    # The largest size rather than a sum of squares, which overflows where the numbers themselves don't.
+    with torch.no_grad():
+        return get_total_norm([tensor.detach() for tensor in tensors], float("inf")).isfinite()
 
 
 def _joined(outputs: list[Tensor], branch: Branch, inputs: Tensor) -> Tensor:

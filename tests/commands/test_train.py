@@ -30,12 +30,13 @@ def test_device_workers_and_state_reach_either_branch(tmp_path: Path, monkeypatc
     words = ["--train", "train.csv", "--labels", "labels.csv", "--out", "models/x.pt"]
     found = CliRunner().invoke(app, [*words, "--shards", "s"], env={"BIKE_DEVICE": "cuda:1", "BIKE_WORKERS": "5"})
     assert (found.exit_code, found.output) == (0, "models/x.pt: loss 0.5\n"), found.exception
-    found = CliRunner().invoke(app, [*words, "--attributes", "a.json", "--device", "cpu", "--live", "curves"])
+    found = CliRunner().invoke(
+        app, [*words, "--attributes", "a.json", "--device", "cpu", "--live", "curves", "--fresh"]
+    )
     assert found.exit_code == 0, found.output
-    state = Path("state/x")
     assert places == [
-        Place(device="cuda:1", workers=5, state_dir=state),
-        Place(device="cpu", workers=2, state_dir=state, live_dir=Path("curves")),
+        Place(device="cuda:1", workers=5),
+        Place(device="cpu", workers=2, live_dir=Path("curves"), fresh=True),
     ]
     found = CliRunner().invoke(app, [*words, "--workers", "-1"])
     assert found.exit_code == 2

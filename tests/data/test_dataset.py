@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -169,7 +170,7 @@ def test_from_s3(data: Data, shards: Path, tmp_path: Path, monkeypatch: pytest.M
         assert source.read(data.samples[3].video, [2]).shape == (1, 24, 32, 3)
 
 
-@pytest.mark.parametrize("damage", ["cut", "lost", "tar", "jpeg", "json"])
+@pytest.mark.parametrize("damage", ["cut", "lost", "tar", "jpeg", "json", "zeros", "header"])
 def test_damage_is_one_line_and_names_the_shard(data: Data, tmp_path: Path, damage: str) -> None:
     write_shards(data.list, data.frames, tmp_path, jobs=1)
     path = tmp_path / "00000.tar"
@@ -180,6 +181,11 @@ def test_damage_is_one_line_and_names_the_shard(data: Data, tmp_path: Path, dama
         path.write_bytes(whole[:-1000])
     elif damage == "tar":
         path.write_bytes(b"x" * len(whole))
+    elif damage in ("zeros", "header"):  # as tarfile sees it, the tar ends in its middle
+        with tarfile.open(path) as tar:
+            start = tar.getmembers()[8].offset
+        hole = bytes(1024) if damage == "zeros" else whole[start : start + 100] + b"x" * 412
+        path.write_bytes(whole[:start] + hole + whole[start + len(hole) :])
     elif damage == "json":
         path.write_bytes(whole.replace(b'"offsets"', b'"offsetz"', 1))
     else:

@@ -14,7 +14,9 @@ import pytest
 import torch
 from helpers.shards import FPS, Data, frame_numbers, jpeg, make_data, picture
 
+from bike.data import reader
 from bike.data.loader import Batch, evaluation_batches, training_batches
+from bike.data.reader import fitting_workers
 from bike.data.spatial import test_crops
 from bike.data.temporal import test_indices, training_bounds
 from bike.errors import BikeError, DataError
@@ -162,7 +164,7 @@ def test_steps_that_an_epoch_does_not_have_are_the_callers_bug(
     data: Data, source: ShardSource, number: int, first_step: int
 ) -> None:
     with pytest.raises(ValueError, match="out of range"):
-        next(training_batches(data.samples, source, **TRAIN).epoch(number, first_step))
+        training_batches(data.samples, source, **TRAIN).epoch(number, first_step)
 
 
 def test_training_frames_lie_in_their_segments(data: Data, source: ShardSource) -> None:
@@ -365,6 +367,44 @@ class Deadly(Recorder):
         if os.getpid() != self.home:
             os.kill(os.getpid(), signal.SIGKILL)
         return super().read(video, frame_indices, gray=gray)
+
+
+@pytest.mark.parametrize(
+    ("room", "chosen"),
+    [(64, (4, 2)), (10, (4, 2)), (9, (4, 1)), (6, (4, 1)), (5, (3, 1)), (3, (1, 1)), (2, (0, 1)), (0, (0, 1))],
+)
+def test_as_many_workers_as_shared_memory_holds(
+    room: int, chosen: tuple[int, int], monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    stat = os.statvfs("/")
+    found = type(stat)((1, 2**20, 0, 0, room * 5, 0, 0, 0, 0, 255, 0))
+    monkeypatch.setattr(os, "statvfs", lambda _: found)
+    assert fitting_workers(4, 5 * 2**20) == chosen
+    assert ("docker run --shm-size" in caplog.text) == (chosen[0] < 4)
+    monkeypatch.setenv("LOCAL_WORLD_SIZE", "2")  # processes of one machine share it
+    assert fitting_workers(4, 5 * 2**19) == chosen
+
+
+def test_a_batch_that_shared_memory_does_not_take_is_one_line(
+    data: Data, source: ShardSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(_: torch.Tensor) -> None:
+        raise RuntimeError("unable to allocate shared memory(shm) for file </torch_1>: No space left on device (28)")
+
+    monkeypatch.setattr(torch.Tensor, "share_memory_", full)
+    batches = training_batches(data.samples, source, workers=1, **TRAIN)
+    with pytest.raises(BikeError, match=r"/dev/shm: no room for a batch .*--shm-size") as raised:
+        list(batches.epoch(0))
+    assert "\n" not in str(raised.value)
+
+
+def test_without_room_the_same_batches_are_read_here(
+    data: Data, source: ShardSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reader, "fitting_workers", lambda workers, size: (0, 1))
+    here = training_batches(data.samples, Deadly(source), workers=2, **TRAIN)  # kills any process but this
+    plain = training_batches(data.samples, source, **TRAIN)
+    assert all(same(one, other) for one, other in zip(here.epoch(0), plain.epoch(0), strict=True))
 
 
 def test_a_worker_that_is_killed_is_one_line(data: Data, source: ShardSource) -> None:

@@ -9,7 +9,7 @@ import os
 import socket
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -109,8 +109,10 @@ class Ended:
 PRELOADED = ["bike.train.run_attributes", "bike.evaluate.run_video", "dvclive.live", "torch._dynamo", "pytest"]
 
 
-def run_processes(count: int, target: Callable[..., int], *args: str, timeout: float = 120) -> list[Ended]:
-    """Call ``target`` in ``count`` processes of one world.
+def run_processes(
+    count: int, target: Callable[..., int], *args: str, timeout: float = 120, names: Mapping[str, str] | None = None
+) -> list[Ended]:
+    """Call ``target`` in ``count`` processes of one world; ``names`` are another launcher's for ``RANK`` and so on.
 
     They are real processes, but forked from a server that has torch imported already: that saves two seconds each.
     """
@@ -124,7 +126,10 @@ def run_processes(count: int, target: Callable[..., int], *args: str, timeout: f
         processes = []
         for rank, log in enumerate(logs):
             world = {"RANK": rank, "LOCAL_RANK": rank, "WORLD_SIZE": count, "MASTER_PORT": port}
-            environment = {"MASTER_ADDR": "127.0.0.1", **{name: str(value) for name, value in world.items()}}
+            environment = {
+                "MASTER_ADDR": "127.0.0.1",
+                **{(names or {}).get(name, name): str(value) for name, value in world.items()},
+            }
             processes.append(context.Process(target=_call, args=(target, args, environment, str(log))))
             processes[-1].start()
         try:

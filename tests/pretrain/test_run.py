@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -155,6 +156,7 @@ class _StopsAtStep9(StopRequest):
     """Stands for a signal in the ninth step: the loop asks once a step."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._asked = 0
 
     def __enter__(self) -> _StopsAtStep9:
@@ -167,6 +169,10 @@ class _StopsAtStep9(StopRequest):
     def requested(self) -> bool:
         self._asked += 1
         return self._asked >= 9
+
+    @requested.setter
+    def requested(self, _: bool) -> None:
+        return None
 
 
 def test_an_interrupted_run_ends_with_the_same_bytes_and_curves(
@@ -190,16 +196,18 @@ def test_an_interrupted_run_ends_with_the_same_bytes_and_curves(
         assert path.read_text() == (tmp_path / "parts" / path.relative_to(tmp_path / "whole")).read_text()
 
 
-def test_a_state_of_another_job_is_left_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_state_of_another_job_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place = Place(state_dir=tmp_path / "state")
     with monkeypatch.context() as patch:
         patch.setattr(fit, "StopRequest", _StopsAtStep9)
         with pytest.raises(KeyboardInterrupt):
             pretrain_clip(tmp_path / "a.safetensors", TINY, place=place)
     other = TINY.model_copy(update={"seed": 1})
-    pretrain_clip(tmp_path / "resumed.safetensors", other, place=place)
+    with pytest.raises(BikeError, match=r"pretrain\.seed is \d there and 1 here"):
+        pretrain_clip(tmp_path / "a.safetensors", other, place=place)
+    pretrain_clip(tmp_path / "a.safetensors", other, place=replace(place, fresh=True))
     pretrain_clip(tmp_path / "fresh.safetensors", other)
-    assert (tmp_path / "resumed.safetensors").read_bytes() == (tmp_path / "fresh.safetensors").read_bytes()
+    assert (tmp_path / "a.safetensors").read_bytes() == (tmp_path / "fresh.safetensors").read_bytes()
 
 
 def test_a_loss_that_is_no_number_is_one_line(tmp_path: Path) -> None:

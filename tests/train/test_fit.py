@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import filecmp
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,8 +16,8 @@ from helpers.fit_data import NAMES, DataSet, make_data, write_params
 from safetensors.torch import load_file
 from torch import Tensor
 
-from bike.checkpoint import Place
-from bike.errors import BikeError, DataError, ParamsError
+from bike.checkpoint import Place, held_state
+from bike.errors import BikeError, BusyError, DataError, ParamsError
 from bike.files import sha256
 from bike.model.contract import Origin
 from bike.model.heads import VideoHead
@@ -95,7 +96,8 @@ def test_killed_and_stopped_runs_end_as_uninterrupted_ones(data: DataSet, plain:
     stops = [
         (("14", "SIGKILL", "read"), -9),  # in the second step of the first epoch, which has saved one state
         (("3", "SIGKILL", "save"), -9),  # while a state is half written
-        (("2", "SIGTERM", "read"), 130),
+        (("2", "SIGINT", "read"), 130),
+        (("2", "SIGTERM", "read"), 143),
     ]
     for words, status in stops:
         (done,) = run_processes(1, fit_program.train, "video", str(data.root), "cut", *words)
@@ -110,19 +112,63 @@ def test_killed_and_stopped_runs_end_as_uninterrupted_ones(data: DataSet, plain:
     assert not (data.root / "cut.state").exists()
 
 
-def test_the_state_of_other_settings_is_left_aside(
-    data: DataSet, plain: Trained, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    caplog.set_level("INFO")
-    (tmp_path / "state").mkdir()
-    torch.save({"fingerprint": "another"}, tmp_path / "state" / "state.pt")
-    again = train(data, "again", place=replace(CPU, state_dir=tmp_path / "state"))
-    assert "starting from scratch" in caplog.text
-    assert again.points == plain.points
-    (tmp_path / "state").mkdir()
-    (tmp_path / "state" / "state.pt").write_bytes(b"PK\x03\x04 and then nothing")
-    with pytest.raises(BikeError, match="not a saved state"):
-        train(data, "again", place=replace(CPU, state_dir=tmp_path / "state"))
+def test_the_state_of_other_settings_is_refused_by_name(tmp_path: Path) -> None:
+    data = make_data(tmp_path / "data", per_class=2)
+    settings = {"epochs": 2, "batch_size": 6, "warmup_epochs": 0, "lr": 1e-3}
+
+    def run(**changed: object) -> None:
+        (data.root / "cut.pt").unlink(missing_ok=True)
+        write_params(data, {"train": settings})
+        (stopped,) = run_processes(1, fit_program.train, "video", str(data.root), "cut", "3", "SIGTERM", "save")
+        assert stopped.status == 143, stopped.errors
+        write_params(data, {"train": {**settings, **changed}})
+
+    state = data.root / "cut.state" / "state.pt"
+    place = replace(CPU, state_dir=state.parent)
+    run(lr=2e-3)
+    before = state.read_bytes()
+    with pytest.raises(BikeError, match=r"other settings \(train\.lr is 0\.001 there and 0\.002 here\).*--fresh"):
+        train(data, "cut", place=place)
+    assert state.read_bytes() == before
+    train(data, "cut", place=replace(place, apart=True))  # as a stage of the pipeline does
+    assert state.read_bytes() == before
+    train(data, "cut", place=replace(place, fresh=True))
+    assert not state.exists()
+    run(validate_every=2, checkpointing=True, accumulate=2, threads=1)
+    train(data, "cut", place=place, val_list=None)  # none of these changes a weight
+    assert not state.exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"PK\x03\x04 and then nothing", "not a saved state"),
+        ({"fingerprint": "of an earlier version"}, "other settings.*it says of none"),
+        ({"settings": {}, "encoder": {}, "head": 3}, "not a state of this run"),
+    ],
+)
+def test_states_that_are_none_are_one_line(tmp_path: Path, content: object, said: str) -> None:
+    job = Job(out=tmp_path / "model.pt")
+    state = tmp_path / ".model.pt.state" / "state.pt"
+    state.parent.mkdir()
+    if isinstance(content, bytes):
+        state.write_bytes(content)
+    else:
+        torch.save(content, state)
+    branch = tiny_video_branch()
+    with pytest.raises(BikeError, match=said):
+        fit(branch, _Batches(1), PublishedUpdater(branch.parts, Optimisation(), 1, ALONE.device), ALONE, job)
+    assert state.exists()
+
+
+def test_two_runs_do_not_share_a_state(tmp_path: Path) -> None:
+    branch = tiny_video_branch()
+    updater = PublishedUpdater(branch.parts, Optimisation(), 1, ALONE.device)
+    job = Job(out=tmp_path / "model.pt")
+    with held_state(job.state_folder(), "training"), pytest.raises(BusyError, match="another run is training here"):
+        fit(branch, _Batches(1), updater, ALONE, job)
+    fit(branch, _Batches(1), updater, ALONE, job)
+    assert not list(tmp_path.iterdir())
 
 
 def test_two_processes_train_the_same_model(data: DataSet, plain: Trained) -> None:
@@ -241,19 +287,51 @@ def test_four_published_steps_are_reproduced(golden: Path) -> None:
         torch.testing.assert_close(value, after[f"after.{name}"], rtol=0, atol=1e-5, msg=name)
 
 
-def test_a_loss_that_is_no_number_ends_the_run_by_name() -> None:
-    class Batches:
-        def __len__(self) -> int:
-            return 1
+class _Batches:
+    """The same random batch in each of ``steps`` steps."""
 
-        def epoch(self, epoch: int, first_step: int) -> object:
-            yield batch_of(4, "video")
+    def __init__(self, steps: int) -> None:
+        self._steps = steps
 
-    branch = tiny_video_branch()
-    with torch.no_grad():
-        trained_parameters(branch)[0].fill_(float("nan"))
-    with pytest.raises(BikeError, match=r"no longer a number \(epoch 1, step 1\).*train.lr"):
-        fit(branch, Batches(), PublishedUpdater(branch.parts, Optimisation(), 1, ALONE.device), ALONE, Job())
+    def __len__(self) -> int:
+        return self._steps
+
+    def epoch(self, epoch: int, first_step: int) -> Iterator[tuple[Tensor, Tensor]]:
+        return iter([batch_of(4, "video")] * (self._steps - first_step))
+
+
+class _Spoils(PublishedUpdater):
+    """Puts a value into a weight, or into its gradient, at one step."""
+
+    def __init__(self, branch: VideoBranch, what: str, value: float, step: int) -> None:
+        super().__init__(branch.parts, Optimisation(warmup_epochs=0), 100, ALONE.device)
+        self._first, self._what, self._value, self._left = trained_parameters(branch)[0], what, value, step
+
+    def update(self) -> None:
+        self._left -= 1
+        if self._what == "gradient" and self._left == 0:
+            assert self._first.grad is not None
+            self._first.grad.flatten()[0] = self._value
+        super().update()
+        if self._what == "weight" and self._left == 0:
+            with torch.no_grad():
+                self._first.flatten()[0] = self._value
+
+
+@pytest.mark.parametrize("what", ["weight", "gradient"])
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("step", [3, 5])
+def test_no_state_and_no_checkpoint_has_anything_but_numbers(
+    tmp_path: Path, what: str, value: float, step: int
+) -> None:
+    branch, written = tiny_video_branch(), []
+    job = Job(out=tmp_path / "model.pt", place=Place(save_every_seconds=0.0), points=1)
+    with pytest.raises(BikeError, match=rf"no longer a number \(epoch 1, step {step}\).*state stays.*train\.lr"):
+        fit(branch, _Batches(5), _Spoils(branch, what, value, step), ALONE, job, lambda: written.append(1))
+    assert not written
+    state = torch.load(tmp_path / ".model.pt.state" / "state.pt", weights_only=True)
+    assert state["step"] == step - 1
+    assert all(bool(value.isfinite().all()) for part in ("encoder", "head") for value in state[part].values())
 
 
 def test_bad_input_is_named(data: DataSet, tmp_path: Path) -> None:
