@@ -23,6 +23,7 @@ from bike.cli import guarded
 from bike.errors import BikeError, ParamsError, one_line
 from bike.files import read_text
 from bike.params import Machine, Params, load_machine, load_params, read_tree
+from bike.project.code import check_code
 
 log = logging.getLogger("bike")
 
@@ -125,14 +126,15 @@ def _launch(main: Callable[[], object]) -> None:
         _run(main)
         return
     os.environ[_LAUNCHED] = "1"
-    module = f"stages.{Path(sys.argv[0]).stem}"
+    stage = Path(sys.argv[0]).stem
     try:
-        os.execvp(words[0], [*words, "-m", module, *sys.argv[1:]])  # noqa: S606 (the user's own launcher)
+        os.execvp(words[0], [*words, "-m", "bike.project.stage", stage, *sys.argv[1:]])  # noqa: S606 (the user's own launcher)
     except (OSError, ValueError) as error:  # ValueError: a NUL in it
         raise BikeError(f"launch: {words[0]!r} can't be started ({one_line(error)}). Correct machine.yaml.") from error
 
 
 def _run(main: Callable[[], object]) -> None:
+    check_code(Path(sys.argv[0]).stem)
     for problem in other_versions(PINS):
         log.warning("%s", problem)
     main()
