@@ -18,8 +18,12 @@ import typer
 from bike.errors import BikeError, ParamsError, one_line, reason_of
 
 # Command -> module under bike.commands, which has a Typer `app` or a function of its own name. `bike --help` keeps the
-# order: that of the pipeline, then what looks at it.
+# order: a project, the pipeline, then what looks at it.
 COMMANDS = {
+    "init": "project.init",
+    "check": "project.check",
+    "manifest": "project.manifest",
+    "params": "project.params",
     "demo-data": "demo_data",
     "extract": "extract",
     "annotate": "annotate",
@@ -42,7 +46,7 @@ COMMANDS = {
 def find_command(name: str) -> Any:
     """The Typer application or the function behind a name in :data:`COMMANDS`."""
     module = importlib.import_module(f"bike.commands.{COMMANDS[name]}")
-    return getattr(module, "app", None) or getattr(module, COMMANDS[name])
+    return getattr(module, "app", None) or getattr(module, COMMANDS[name].rpartition(".")[2])
 
 
 def build_app() -> typer.Typer:

@@ -30,6 +30,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "evaluate_attributes": ("model", "attributes", "evaluate"),
     "zeroshot": ("model", "evaluate", "zeroshot"),
     "fuse": ("fuse",),
+    "summary": (),
 }
 # The packages of constraints-results.txt.
 VERSIONS = (

@@ -1,4 +1,4 @@
-"""``python -m bike.project.stage NAME …``: runs a stage of `stages/`, wherever the package lies; for a project's dvc.yaml."""
+"""``python -m bike.project.stage NAME …``: runs a stage of `stages/`, wherever the package lies, for a project."""
 
 from __future__ import annotations
 
