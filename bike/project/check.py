@@ -12,7 +12,7 @@ from pathlib import Path
 from bike.doctor import Check
 from bike.errors import BikeError, DataError, first_few, one_line
 from bike.formats.lists import load_samples
-from bike.model.formats.official import find_official, weights_folder
+from bike.model.formats.official import OFFICIAL_FILES, weights_folder
 from bike.params import Params, load_machine, load_params, read_tree
 from bike.project.code import CODE, check_code
 from bike.project.media import NAME as MEDIA
@@ -137,7 +137,7 @@ def _weights(protocol: Protocol, params: Params, folder: Path) -> Iterator[Check
     for subject, name in wanted.items():
         if name is None:
             continue
-        official = find_official(name)
+        official = OFFICIAL_FILES.get(name)
         if official is None:
             there = (folder / name).exists()
             yield Check(subject, "ok" if there else "bad", name if there else f"{name}: no such file. Put it there.")

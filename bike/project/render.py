@@ -9,7 +9,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from ruamel.yaml import YAML
 
-from bike.model.formats.official import find_official
+from bike.model.formats.official import OFFICIAL_FILES
 from bike.params import Params
 from bike.project.code import SECTIONS
 from bike.project.protocol import NAME, Protocol
@@ -114,7 +114,7 @@ def _reading(protocol: Protocol) -> str:
 
 
 def _is_official(weights: str | None) -> bool:
-    return weights is None or find_official(weights) is not None
+    return weights is None or weights in OFFICIAL_FILES  # exactly: DVC takes any other word for a file
 
 
 def _dump(tree: Mapping[str, Any]) -> str:
