@@ -81,7 +81,7 @@ def check_is_dep(key: str, file: str | None, *, official: Container[str] = ()) -
     for words in tree.get("vars", []):
         known |= words if isinstance(words, dict) else {}
     deps = [_expanded(str(dep), known) for dep in tree["stages"].get(stage, {}).get("deps", [])]
-    if not any(PurePath(os.path.relpath(file)).is_relative_to(dep) for dep in deps):
+    if not any(PurePath(os.path.relpath(file)).is_relative_to(os.path.relpath(dep)) for dep in deps):
         raise ParamsError(
             f"{key}: DVC would not notice a change of {file}, which is not under deps of stage {stage}. Add it there "
             "in dvc.yaml, or leave the key empty."

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from bike.doctor import Check
+from bike.doctor.check import Check
 from bike.errors import BikeError, DataError, first_few, one_line
 from bike.formats.lists import load_samples
 from bike.model.formats.official import OFFICIAL_FILES, weights_folder
