@@ -8,7 +8,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DVC_NO_ANALYTICS = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test faults fuzz check format constraints clean
+.PHONY: help install demo test faults fuzz rehearsal check format constraints clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -37,6 +37,9 @@ faults: install  ## a fault at every single change on disk (an hour)
 
 fuzz: install  ## every reader on 1000 spoiled inputs each (BIKE_FUZZ=N for another number)
 	BIKE_FUZZ=$${BIKE_FUZZ:-1000} $(BIN)/python -m pytest tests/faults/test_fuzz.py -n 2
+
+rehearsal: install  ## every kind of published row on tiny videos, from `bike init` to its summary
+	$(BIN)/python -m pytest -n 2 --dist worksteal -m 'rehearsal or not rehearsal' tests/project
 
 check: install  ## format, lint, types, tests
 	$(BIN)/ruff format --check .

@@ -20,8 +20,12 @@ from bike.errors import BikeError, ParamsError, PeerGoneError, one_line, reason_
 SAID = "BIKE_SAID"  # a folder that all processes of one launch share
 
 # Command -> module under bike.commands, which has a Typer `app` or a function of its own name. `bike --help` keeps the
-# order: that of the pipeline, then what looks at it.
+# order: a project, the pipeline, then what looks at it.
 COMMANDS = {
+    "init": "project.init",
+    "check": "project.check",
+    "manifest": "project.manifest",
+    "params": "project.params",
     "demo-data": "demo_data",
     "extract": "extract",
     "annotate": "annotate",
@@ -44,7 +48,7 @@ COMMANDS = {
 def find_command(name: str) -> Any:
     """The Typer application or the function behind a name in :data:`COMMANDS`."""
     module = importlib.import_module(f"bike.commands.{COMMANDS[name]}")
-    return getattr(module, "app", None) or getattr(module, COMMANDS[name])
+    return getattr(module, "app", None) or getattr(module, COMMANDS[name].rpartition(".")[2])
 
 
 def build_app() -> typer.Typer:

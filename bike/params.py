@@ -226,11 +226,12 @@ class Machine(Section):
     device: str | None = None  # cpu, cuda, cuda:1; None takes a GPU where there is one
     workers: int = Field(2, ge=0)  # processes of the loader
     jobs: int | None = Field(None, ge=1)  # processes of extraction and sharding; None: one per core
+    videos: str | None = None  # where the videos of a project's media.csv are
 
 
 def load_machine(path: Path | str = "machine.yaml") -> Machine:
     """Settings of this machine: a YAML file that git and DVC ignore, and over it ``BIKE_LAUNCH``, ``BIKE_DEVICE``,
-    ``BIKE_WORKERS`` and ``BIKE_JOBS``; a file that is not there sets nothing.
+    ``BIKE_WORKERS``, ``BIKE_JOBS`` and ``BIKE_VIDEOS``; a file that is not there sets nothing.
 
     Raises:
         ParamsError: the file is not YAML, or has an unknown key or a bad value; each is named.

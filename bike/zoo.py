@@ -126,18 +126,16 @@ def find_preset(zoo: dict[str, Preset], name: str) -> Preset:
 
 
 def measured(preset: Preset, results: Path) -> str:
-    """Our own figures for a preset from ``<results>/<name>/metrics.json``, or ``not run here``.
+    """Our own figures for a preset from its project's ``<results>/<name>/metrics.json``, or ``not run here``.
 
-    Figures of its further views lie in ``<results>/<name>-<views>`` and have the views behind their names.
+    A rehearsal (other weights, videos or another protocol) is called one, and shows no figure.
     """
     file = results / preset.name / "metrics.json"
     if not file.is_file():
         return "not run here"
     metrics = dict(read_json(file))
-    for views in list(preset.params.evaluate.views)[1:]:
-        other = results / f"{preset.name}-{views}" / "metrics.json"
-        if other.is_file():
-            metrics |= {f"{name}_{views}": value for name, value in read_json(other).items()}
+    if metrics.get("measured") != 1:
+        return f"a rehearsal, {metrics.get('videos', 0):,} of {metrics.get('expected', 0):,} videos"
     return show_metrics(metrics, tuple(preset.published) or ("top1",))
 
 
@@ -153,38 +151,9 @@ def show_metrics(metrics: dict[str, Any], names: tuple[str, ...]) -> str:
 
 
 def commands(preset: Preset) -> list[str]:
-    """What to run for a preset, in this order, from prepared lists and shards on."""
-    name, (views, *others) = preset.name, preset.params.evaluate.views
-    lists, shards = f"lists/{preset.dataset}", f"shards/{preset.dataset}"
-    model, out = f"models/{name}", f"results/zoo/{name}"
-    params = f"--params configs/{name}.yaml"
-    common = f"{params} --labels {lists}/labels.csv"
-    test = f"{common} --list {lists}/val.csv"
-    frames = f"{test} --shards {shards}/val"
-    train = f"torchrun --standalone --nproc-per-node=8 -m bike.cli train {common}"
-    train_list = f"{lists}/train.csv"
-    lines = [f"bike zoo params {name} --out configs/{name}.yaml"]
-    if preset.task == "zeroshot":
-        splits = "".join(f" --split {lists}/split{number}.txt" for number in range(1, preset.splits + 1))
-        evaluated = f"--checkpoint models/{preset.checkpoint}.pt {frames} --views {views}"
-        return [*lines, f"bike zeroshot {evaluated} --out {out}{splits}"]
-    if preset.task == "few-shot":
-        shots, train_list = preset.params.annotate.shots, f"{lists}/train-{preset.params.annotate.shots}-shot.csv"
-        lines.append(f"bike annotate few-shot {lists}/train.csv --shots {shots} --repeat --out {train_list}")
-    video = f"{out}-video" if preset.task == "fused" else out
-    val = f"--val {lists}/val.csv --val-shards {shards}/val"
-    lines.append(f"{train} --train {train_list} --shards {shards}/train {val} --out {model}.pt")
-    lines.append(f"bike eval {model}.pt {frames} --views {views} --out {video}")
-    lines += [f"bike eval {model}.pt {frames} --views {other} --out {out}-{other}" for other in others]
-    if preset.task == "fused":
-        corpus = f"{lists}/attributes.json"
-        lines += [
-            f"bike attributes {lists}/labels.csv {corpus} {params} --list {lists} --shards {shards}",
-            f"{train} --train {train_list} --attributes {corpus} --out {model}-attributes.pt",
-            f"bike eval {model}-attributes.pt {test} --attributes {corpus} --out {out}-attributes",
-            f"bike fuse {video} {out}-attributes {params} --out {out}",
-        ]
-    return lines
+    """What to run for a preset, in this order, from videos and the official annotation on."""
+    start = f"bike init {preset.name} {preset.name} --videos VIDEOS --annotation ANNOTATION"
+    return [start, f"cd {preset.name}", "bike check", "dvc repro"]
 
 
 def expected_hours(preset: Preset, *, gpus: int = 8, tflops: float = 60.0) -> float | None:

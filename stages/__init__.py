@@ -25,6 +25,7 @@ from bike.cli import SAID, guarded
 from bike.errors import BikeError, ParamsError, one_line
 from bike.files import read_text
 from bike.params import Machine, Params, load_machine, load_params, read_tree
+from bike.project.code import check_code
 
 log = logging.getLogger("bike")
 
@@ -82,7 +83,7 @@ def check_is_dep(key: str, file: str | None, *, official: Container[str] = ()) -
     for words in tree.get("vars", []):
         known |= words if isinstance(words, dict) else {}
     deps = [_expanded(str(dep), known) for dep in tree["stages"].get(stage, {}).get("deps", [])]
-    if not any(PurePath(os.path.relpath(file)).is_relative_to(dep) for dep in deps):
+    if not any(PurePath(os.path.relpath(file)).is_relative_to(os.path.relpath(dep)) for dep in deps):
         raise ParamsError(
             f"{key}: DVC would not notice a change of {file}, which is not under deps of stage {stage}. Add it there "
             "in dvc.yaml, or leave the key empty."
@@ -127,12 +128,12 @@ def _launch(main: Callable[[], object]) -> None:
         _run(main)
         return
     os.environ[_LAUNCHED] = "1"
-    module = f"stages.{Path(sys.argv[0]).stem}"
+    stage = Path(sys.argv[0]).stem
     if words[0] == "torchrun":
-        _torchrun([*words[1:], "-m", module, *sys.argv[1:]])
+        _torchrun([*words[1:], "-m", "bike.project.stage", stage, *sys.argv[1:]])
         return
     try:
-        os.execvp(words[0], [*words, "-m", module, *sys.argv[1:]])  # noqa: S606 (the user's own launcher)
+        os.execvp(words[0], [*words, "-m", "bike.project.stage", stage, *sys.argv[1:]])  # noqa: S606 (the user's own launcher)
     except (OSError, ValueError) as error:  # ValueError: a NUL in it
         raise BikeError(f"launch: {words[0]!r} can't be started ({one_line(error)}). Correct machine.yaml.") from error
 
@@ -177,6 +178,7 @@ def _torchrun(words: list[str]) -> None:
 
 
 def _run(main: Callable[[], object]) -> None:
+    check_code(Path(sys.argv[0]).stem)
     for problem in other_versions(PINS):
         log.warning("%s", problem)
     main()

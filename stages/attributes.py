@@ -15,6 +15,7 @@ def main() -> None:
     arguments = paths(__doc__, "lexicon", "lists", "shards", "out")
     settings, host = params(arguments), machine()
     check_is_dep("attributes.weights", settings.attributes.weights, official=OFFICIAL_FILES)
+    check_is_dep("model.weights", settings.model.weights, official=OFFICIAL_FILES)
     make_attributes(
         settings,
         lexicon=arguments.lexicon,

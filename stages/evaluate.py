@@ -1,4 +1,4 @@
-"""Stage evaluate: one video model in one view protocol, on the test split."""
+"""Stage evaluate: one video model in one view protocol, on the test split or another."""
 
 from __future__ import annotations
 
@@ -11,13 +11,15 @@ from stages import machine, params, paths, run
 
 
 def main() -> None:
-    """``<checkpoint> <lists folder> <shards folder> <results folder> --views 4x3``."""
-    arguments = paths(__doc__, "checkpoint", "lists", "shards", "out", views="clips x crops")
+    """``<checkpoint> <lists folder> <shards folder> <results folder> --views 4x3 [--split test]``."""
+    arguments = paths(
+        __doc__, "checkpoint", "lists", "shards", "out", views="clips x crops", split="list to score; left out: test"
+    )
     settings, host = params(arguments), machine()
     evaluate_video(
         settings,
         checkpoint=arguments.checkpoint,
-        samples=arguments.lists / "test.csv",
+        samples=arguments.lists / f"{arguments.split or 'test'}.csv",
         frames=arguments.shards,
         labels=arguments.lists / "labels.csv",
         out=arguments.out,

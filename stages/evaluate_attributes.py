@@ -1,4 +1,4 @@
-"""Stage evaluate-attributes: the attribute branch, on the test split."""
+"""Stage evaluate-attributes: the attribute branch, on the test split or another."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from stages import machine, params, paths, run
 
 
 def main() -> None:
-    """``<checkpoint> <lists folder> <corpus.json> <results folder>``."""
-    arguments = paths(__doc__, "checkpoint", "lists", "corpus", "out")
+    """``<checkpoint> <lists folder> <corpus.json> <results folder> [--split test]``."""
+    arguments = paths(__doc__, "checkpoint", "lists", "corpus", "out", split="list to score; left out: test")
     settings = params(arguments)
     evaluate_attributes(
         settings,
         checkpoint=arguments.checkpoint,
-        samples=arguments.lists / "test.csv",
+        samples=arguments.lists / f"{arguments.split or 'test'}.csv",
         corpus=arguments.corpus,
         labels=arguments.lists / "labels.csv",
         out=arguments.out,

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from bike.extract.run import extract_videos
+from bike.project.media import media_source
 from stages import machine, params, paths, run
 
 
 def main() -> None:
-    """``<videos> <frames folder>``."""
+    """``<videos, or media.csv> <frames folder>``."""
     arguments = paths(__doc__, "videos", "frames")
     settings = params(arguments)
-    extract_videos(arguments.videos, arguments.frames, options=settings.extract, jobs=machine().jobs, replace=True)
+    videos, listing = media_source(arguments.videos)
+    extract_videos(
+        videos, arguments.frames, listing=listing, options=settings.extract, jobs=machine().jobs, replace=True
+    )
 
 
 if __name__ == "__main__":

@@ -6,18 +6,27 @@ then extracted again first, which gives the same bytes.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from bike.extract.run import extract_videos
+from bike.project.media import media_source
 from bike.records import read_list
 from bike.shard.run import missing_packs, write_shards
 from stages import machine, params, paths, run
 
 
 def main() -> None:
-    """``<list.csv> <frames folder> <shards folder> --videos <videos>``."""
+    """``<list.csv> <frames folder> <shards folder> --videos <videos, or media.csv>``."""
     arguments = paths(__doc__, "list", "frames", "shards", videos="where the packs came from")
     settings, host = params(arguments), machine()
-    if arguments.videos and missing_packs(read_list(arguments.list), arguments.frames):
-        extract_videos(arguments.videos, arguments.frames, options=settings.extract, jobs=host.jobs, replace=True)
+    missing = missing_packs(read_list(arguments.list), arguments.frames)
+    videos, listing = None, None
+    if arguments.videos and (missing or settings.shard.payload == "mp4"):
+        videos, listing = media_source(Path(arguments.videos))
+    if videos and missing:
+        extract_videos(
+            videos, arguments.frames, listing=listing, options=settings.extract, jobs=host.jobs, replace=True
+        )
     write_shards(
         arguments.list,
         arguments.frames,
@@ -25,7 +34,7 @@ def main() -> None:
         max_size_mb=settings.shard.max_size_mb,
         frames_per_video=settings.shard.frames_per_video,
         payload=settings.shard.payload,
-        media=arguments.videos,
+        media=videos,
         jobs=host.jobs,
     )
 

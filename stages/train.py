@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 from bike.checkpoint import Place
+from bike.model.formats.official import OFFICIAL_FILES
 from bike.train.run_video import train_video
 from stages import check_is_dep, machine, params, paths, run_launched
 
 
 def main() -> None:
-    """``<lists folder> <shards folder> <checkpoint> <curves folder> --temporal none|transf --interaction dp|vcs``."""
+    """``<lists folder> <shards folder> <checkpoint> <curves folder> [--temporal none|transf --interaction dp|vcs]``."""
     arguments = paths(
-        __doc__, "lists", "shards", "out", "curves", temporal="temporal head", interaction="interaction with the text"
+        __doc__,
+        "lists",
+        "shards",
+        "out",
+        "curves",
+        temporal="temporal head; left out: model.temporal",
+        interaction="interaction with the text; left out: model.interaction",
+        validate="split to validate on, or none; left out: val",
     )
     settings, host = params(arguments), machine()
+    validate = arguments.validate or "val"
+    check_is_dep("model.weights", settings.model.weights, official=OFFICIAL_FILES)
     check_is_dep("model.start_from", settings.model.start_from)
     train_video(
         settings,
         train_list=arguments.lists / "train.csv",
         train_frames=arguments.shards / "train",
-        val_list=arguments.lists / "val.csv",
-        val_frames=arguments.shards / "val",
+        val_list=None if validate == "none" else arguments.lists / f"{validate}.csv",
+        val_frames=arguments.shards / validate,
         labels=arguments.lists / "labels.csv",
         out=arguments.out,
         temporal=arguments.temporal,

@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from bike.checkpoint import Place
+from bike.model.formats.official import OFFICIAL_FILES
 from bike.train.run_attributes import train_attributes
-from stages import machine, params, paths, run_launched
+from stages import check_is_dep, machine, params, paths, run_launched
 
 
 def main() -> None:
     """``<lists folder> <corpus.json> <checkpoint> <curves folder>``."""
-    arguments = paths(__doc__, "lists", "corpus", "out", "curves")
+    arguments = paths(
+        __doc__, "lists", "corpus", "out", "curves", validate="split to validate on, or none; left out: val"
+    )
     settings = params(arguments)
+    validate = arguments.validate or "val"
+    check_is_dep("model.weights", settings.model.weights, official=OFFICIAL_FILES)
     train_attributes(
         settings,
         train_list=arguments.lists / "train.csv",
-        val_list=arguments.lists / "val.csv",
+        val_list=None if validate == "none" else arguments.lists / f"{validate}.csv",
         corpus=arguments.corpus,
         labels=arguments.lists / "labels.csv",
         out=arguments.out,

@@ -1,4 +1,4 @@
-"""Stage zeroshot: the encoder before any video training, on the test split."""
+"""Stage zeroshot: the encoder before any video training, or a checkpoint on classes it never saw."""
 
 from __future__ import annotations
 
@@ -7,20 +7,33 @@ from pathlib import Path
 from bike.checkpoint import Place
 from bike.evaluate.run_zeroshot import evaluate_zeroshot
 from bike.evaluate.views import choose_views
-from stages import machine, params, paths, run
+from bike.model.formats.official import OFFICIAL_FILES
+from stages import check_is_dep, machine, params, paths, run
 
 
 def main() -> None:
-    """``<lists folder> <shards folder> <results folder> --views 4x3``."""
-    arguments = paths(__doc__, "lists", "shards", "out", views="clips x crops")
+    """``<lists> <shards> <results folder> --views 4x3 [--split test --checkpoint FILE --classes "FILE …"]``."""
+    arguments = paths(
+        __doc__,
+        "lists",
+        "shards",
+        "out",
+        views="clips x crops",
+        split="list to score; left out: test",
+        checkpoint="trained video branch; left out: CLIP as it came",
+        classes="files with the class names of one split each, with blanks between them",
+    )
     settings, host = params(arguments), machine()
+    check_is_dep("model.weights", settings.model.weights, official=OFFICIAL_FILES)
     evaluate_zeroshot(
         settings,
-        samples=arguments.lists / "test.csv",
+        samples=arguments.lists / f"{arguments.split or 'test'}.csv",
         frames=arguments.shards,
         labels=arguments.lists / "labels.csv",
         out=arguments.out,
         views=choose_views(settings.evaluate, arguments.views),
+        checkpoint=arguments.checkpoint,
+        class_splits=(arguments.classes or "").split(),
         place=Place(device=host.device, workers=host.workers, state_dir=Path("state") / "zeroshot" / arguments.views),
     )
 

@@ -48,7 +48,7 @@ def examples_of(module: Path) -> list[list[str]]:
     return [shlex.split(line, comments=True)[1:] for line in lines]
 
 
-MODULES = sorted((ROOT / "bike" / "commands").glob("[a-z]*.py"))
+MODULES = sorted((ROOT / "bike" / "commands").rglob("[a-z]*.py"))
 TYPED = [(page, words) for page in PAGES for words in commands_of(page)]
 TYPED += [(module, words) for module in MODULES for words in examples_of(module)]
 

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.imports import files_of, imported_files, imported_names
 from helpers.places import ROOT
 from ruamel.yaml import YAML
 
 from bike.params import Params, load_params
+from bike.project.code import NO_RESULT, files_of, imported_files, imported_names
 
 # A room imports only from itself and the rows above its own; rooms of one row leave each other alone.
 ROWS = [
@@ -28,22 +28,10 @@ ROWS = [
     "evaluate",
     "train report predict",
     "pretrain bench doctor zoo",
+    "project",
     "commands",
     "cli",
 ]
-
-# A change of these can't change a result: progress, command lines, which JSON and YAML is refused, and the schema of
-# params.yaml, which states every value in full (test_params_yaml_states_every_value) and changes none
-# (test_the_schema_changes_no_value).
-NO_RESULT = {
-    "bike/__init__.py",
-    "bike/cli.py",
-    "bike/params.py",
-    "bike/progress.py",
-    "bike/trees/parse.py",
-    "bike/trees/sections.py",
-    "stages/__init__.py",
-}
 
 
 def room_of(path: Path) -> str:
@@ -64,7 +52,7 @@ MODULES = sorted(p for p in (ROOT / "bike").rglob("*.py") if p != ROOT / "bike" 
 def test_imports_point_upwards(path: Path) -> None:
     own = room_of(path)
     for name in imported_names(path):
-        for file in files_of(name):
+        for file in (ROOT / file for file in files_of(name, ROOT)):
             if file.parent in (ROOT / "bike", ROOT / "stages") and file.name == "__init__.py":
                 continue
             other = room_of(file)
@@ -75,7 +63,8 @@ def test_no_import_goes_in_a_circle() -> None:
     """Module by module, also inside a room."""
     # Its own room's __init__ ran before a module did: a room may hand on names of its files.
     graph = {
-        path: {file for name in imported_names(path) for file in files_of(name)} - {path, path.parent / "__init__.py"}
+        path: {ROOT / file for name in imported_names(path) for file in files_of(name, ROOT)}
+        - {path, path.parent / "__init__.py"}
         for path in MODULES
     }
     while leaves := [path for path, needs in graph.items() if not needs & graph.keys()]:
@@ -86,7 +75,7 @@ def test_no_import_goes_in_a_circle() -> None:
 
 def test_a_stage_and_a_command_do_not_call_each_other() -> None:
     for path in (ROOT / "stages").glob("*.py"):
-        assert not [file for file in imported_files(path) if file.startswith("bike/commands/")]
+        assert not [file for file in imported_files(path, ROOT) if file.startswith("bike/commands/")]
     for path in (ROOT / "bike").rglob("*.py"):
         assert not [name for name in imported_names(path) if name.startswith("stages")]
 
@@ -124,7 +113,7 @@ def covers(dep: str, file: str) -> bool:
 def test_every_module_that_a_stage_imports_lies_under_one_of_its_deps(name: str) -> None:
     """DVC does not follow imports."""
     path = stage_file(name)
-    needed = {path.relative_to(ROOT).as_posix(), *imported_files(path)} - NO_RESULT
+    needed = {path.relative_to(ROOT).as_posix(), *imported_files(path, ROOT)} - NO_RESULT
     deps = [dep for dep in STAGES[name]["deps"] if dep.startswith(("bike/", "stages/"))]
     assert len(deps) == len(set(deps)), "named twice"
     assert "constraints-results.txt" in STAGES[name]["deps"]

@@ -44,6 +44,9 @@ def test_a_file_that_a_parameter_names_is_a_dep_or_refused(tmp_path: Path, monke
     with pytest.raises(ParamsError, match="not under deps"):
         check_is_dep("attributes.weights", "ViT-B/16")
     check_is_dep("attributes.weights", "ViT-B/16", official=["ViT-B/16"])
+    write_yaml(tmp_path / "params.yaml", {"model": {"weights": str(tmp_path / "clip.pt")}})
+    write_yaml(tmp_path / "dvc.yaml", {"stages": {"train": {"deps": ["${model.weights}"]}}})
+    check_is_dep("model.weights", str(tmp_path / "clip.pt"))  # an absolute path on both sides
     write_yaml(tmp_path / "params.yaml", {"model": {"weights": "models/clip.pt"}})
     deps = ["${model.weights}", "${ demo }/b.pt", "${item.split}.pt", "${model.absent}"]
     write_yaml(tmp_path / "dvc.yaml", {"vars": ["other.yaml", {"demo": "data"}], "stages": {"train": {"deps": deps}}})

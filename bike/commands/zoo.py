@@ -22,7 +22,7 @@ def zoo(context: typer.Context) -> None:
 
 @app.command("list")
 def list_presets(
-    results: Annotated[Path, typer.Option(help="Folder of measured results.")] = Path("results/zoo"),
+    results: Annotated[Path, typer.Option(help="Folder of projects, each named as its row.")] = Path(),
     zoo: ZooFile = None,
 ) -> None:
     """Print every preset: published result, ours, expected memory and time, and where its commands are.
@@ -31,7 +31,7 @@ def list_presets(
 
     \b
     bike zoo list
-    bike zoo list --results results/zoo
+    bike zoo list --results projects
     """
     from rich.console import Console
     from rich.table import Table

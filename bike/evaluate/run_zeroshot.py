@@ -130,6 +130,7 @@ def _splits(scores: Scores, logits: Tensor, splits: Sequence[Sequence[int]]) -> 
             found = video_scores(logits[rows][:, :, columns].flatten(0, 1), scores.num_views)
             values.append(top_k_accuracy(found, truth, k))
             result[f"split{number}_top{k}"] = round(values[-1], 4)
+            result[f"split{number}_videos"] = int(rows.sum())
         result |= _mean_and_std(f"split_top{k}", values)
     return result
 

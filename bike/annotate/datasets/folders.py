@@ -9,6 +9,8 @@ from bike.annotate.entries import SPLIT_WORDS, Annotations, Entry, ReadOptions
 from bike.annotate.media import scan_folder
 from bike.errors import DataError, first_few
 from bike.files import existing_dir
+from bike.names import tidy_path
+from bike.tables import read_table
 
 _SPLITS = frozenset(word for word in SPLIT_WORDS if word.isalpha())  # 1 and 2 are classes here
 
@@ -18,12 +20,17 @@ def read_folders(source: Path, options: ReadOptions) -> Annotations:
 
     Folders at the top named as splits (``train``, ``val``, ``validation``, ``test`` …) give the split when all are, and
     there are folders below them.
-    Class names come in alphabetical order, or from ``options.labels``.
+    Class names come in alphabetical order, or from ``options.labels``. Where ``source`` is a CSV with a column ``path``
+    (``media.csv``), its paths are taken for those of a folder.
 
     Raises:
         DataError: videos lie in no class folder; the first ten are named.
     """
-    videos, frames, note = scan_folder(existing_dir(source))
+    frames: dict[str, list[str]] = {}
+    if source.is_file():
+        videos, note = sorted(map(tidy_path, read_table(source, ["path"])["path"])), ""
+    else:
+        videos, frames, note = scan_folder(existing_dir(source))
     paths = videos or list(frames)
     words = {path.split("/")[0].lower() for path in paths}
     has_splits = bool(words) and words <= _SPLITS and any(path.count("/") > 1 for path in paths)

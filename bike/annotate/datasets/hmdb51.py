@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 from bike.annotate.classes import clean_class_name
@@ -18,6 +19,8 @@ SPLIT_OF_FLAG = {"0": "", "1": "train", "2": "test"}
 def read_hmdb51(source: Path, options: ReadOptions) -> Annotations:
     """Read the official split files. Classes come in alphabetical order; flag 0 means unused in this split.
 
+    ``options.splits`` may say what a flag means: ``0=test, 1=test, 2=test`` makes one list of all videos.
+
     Raises:
         DataError: no split files, one of them missing, or lines that can't be read.
     """
@@ -25,6 +28,7 @@ def read_hmdb51(source: Path, options: ReadOptions) -> Annotations:
     names = sorted({re.sub(r"_test_split[123]\.txt$", "", name) for name in files})
     if not names:
         raise DataError(f"{source}: no <class>_test_split1.txt. Give the folder of the official split files.")
+    flags = {**SPLIT_OF_FLAG, **options.splits}
     folds: dict[str, list[Entry]] = {}
     missing = []
     for fold, number in chosen_folds(options):
@@ -33,18 +37,18 @@ def read_hmdb51(source: Path, options: ReadOptions) -> Annotations:
         if not any(paths.values()) and not options.fold:
             continue
         missing += [f"{name}_test_split{number}.txt" for name, path in paths.items() if path is None]
-        folds[fold] = [entry for name, path in paths.items() if path for entry in _read_split(path, name)]
+        folds[fold] = [entry for name, path in paths.items() if path for entry in _read_split(path, name, flags)]
     if missing:
         raise DataError(f"{source}: split files are missing: {first_few(missing)}. Complete the folder.")
     return Annotations(folds, [clean_class_name(name, str(source)) for name in names], by_name=True)
 
 
-def _read_split(path: Path, label: str) -> list[Entry]:
+def _read_split(path: Path, label: str, flags: Mapping[str, str]) -> list[Entry]:
     entries, bad = [], []
     for line, text in read_lines(path):
         name, _, flag = text.rpartition(" ")
-        if name.strip() and flag in SPLIT_OF_FLAG:
-            entries.append(Entry(tidy_path(f"{label}/{name.strip()}"), (label,), SPLIT_OF_FLAG[flag]))
+        if name.strip() and flag in flags:
+            entries.append(Entry(tidy_path(f"{label}/{name.strip()}"), (label,), flags[flag]))
         else:
             bad.append(f"line {line}")
     if bad:

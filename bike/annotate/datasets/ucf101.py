@@ -15,6 +15,8 @@ from bike.names import tidy_path
 def read_ucf101(source: Path, options: ReadOptions) -> Annotations:
     """Read the official lists. Class ids are those of ``classInd.txt`` less one; a video's class is its folder.
 
+    ``options.splits`` may put a list elsewhere: ``train=test, test=test`` makes one list of all videos.
+
     Raises:
         DataError: a line that can't be read, or a class number that contradicts the folder.
     """
@@ -29,7 +31,11 @@ def read_ucf101(source: Path, options: ReadOptions) -> Annotations:
         present = {split: path for split, path in lists.items() if path.is_file()}
         if present or options.fold:  # of three splits one may be absent; of the one asked for, it is noted
             notes += [f"{path.name} is not there." for path in lists.values() if not path.is_file()]
-            folds[fold] = [entry for split, path in present.items() for entry in _read_list(path, split, table)]
+            folds[fold] = [
+                entry
+                for split, path in present.items()
+                for entry in _read_list(path, options.splits.get(split, split), table)
+            ]
     if not any(folds.values()):
         raise DataError(f"{source}: no trainlist0N.txt or testlist0N.txt. Give the folder of the official lists.")
     return Annotations(folds, names, by_name=True, notes=notes)

@@ -1,0 +1,49 @@
+"""``bike init``: a DVC project for a published row or for your own videos."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def init(
+    name: Annotated[
+        str, typer.Argument(metavar="ROW|KIND", help="A row of `bike zoo list`; or folders, csv, published.")
+    ],
+    folder: Annotated[
+        Path | None, typer.Argument(metavar="DIR", help="Folder of the project.", show_default=False)
+    ] = None,
+    videos: Annotated[Path | None, typer.Option(help="Folder or tar of the videos; they stay where they are.")] = None,
+    annotation: Annotated[
+        Path | None, typer.Option(help="The annotation's folder or file, which is copied. Not for folders.")
+    ] = None,
+    setting: Annotated[
+        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A parameter. May be given again.")
+    ] = None,
+) -> None:
+    """Write a small DVC project: dvc.yaml, params.yaml, media.csv, a README with its commands; then `dvc repro`.
+
+    With a folder alone, renew the generated files of the project in it; what you edited is kept.
+
+    \b
+    bike init ucf101-vitl14-16f my-ucf --videos /data/UCF-101 --annotation /data/ucfTrainTestlist
+    bike init folders my-project --videos /data/clips --set model.weights=ViT-B/16
+    bike init .
+    """
+    from bike.project.init import check_name, init_project
+
+    if folder is None and check_name(name):
+        raise typer.BadParameter("the project's folder is missing after it", param_hint="ROW|KIND")
+    place = Path(name) if folder is None else folder
+    report = init_project(
+        None if folder is None else name, place, videos=videos, annotation=annotation, settings=setting or []
+    )
+    for file in report.written:
+        typer.echo(f"{place / file}: written")
+    for file, difference in report.kept.items():
+        typer.echo(f"{place / file}: edited, so kept; bike would now write:\n{difference}")
+    if report.stages:
+        typer.echo(f"{place / 'code'}: other code of {', '.join(report.stages)}; `dvc repro` will run them")
+    typer.echo(f"Next: cd {place} && bike check && dvc repro")

@@ -1,0 +1,44 @@
+"""``bike params``: the parameters of a project with all defaults."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(no_args_is_help=True, help="The parameters of an experiment.", rich_markup_mode="rich")
+
+
+@app.callback()
+def params() -> None:
+    """The parameters of an experiment."""
+
+
+@app.command("show")
+def show(
+    sections: Annotated[
+        list[str] | None, typer.Argument(help="Sections, such as train; left out: all.", show_default=False)
+    ] = None,
+    file: Annotated[Path, typer.Option("--params", help="Params file.")] = Path("params.yaml"),
+) -> None:
+    """Print every parameter as a run gets it: the file over the defaults.
+
+    \b
+    bike params show
+    bike params show train evaluate
+    """
+    from io import StringIO
+
+    from ruamel.yaml import YAML
+
+    from bike.errors import ParamsError, nearest
+    from bike.params import load_params
+
+    tree = load_params(file).model_dump(mode="json")
+    unknown = [name for name in sections or () if name not in tree]
+    if unknown:
+        raise ParamsError(f"{unknown[0]}: no such section.{nearest(unknown[0], tree)} Known: {', '.join(tree)}.")
+    text = StringIO()
+    YAML().dump({name: tree[name] for name in sections or tree}, text)
+    typer.echo(text.getvalue(), nl=False)

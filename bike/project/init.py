@@ -1,0 +1,211 @@
+"""``bike init``: makes a project in a folder, or renews the generated files of one and keeps what people edited."""
+
+from __future__ import annotations
+
+import difflib
+import hashlib
+import shutil
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bike.errors import BikeError, ParamsError, one_line
+from bike.files import atomic_write, ensure_dir, read_json, read_text, write_json
+from bike.params import read_tree
+from bike.project.code import write_code
+from bike.project.media import NAME as MEDIA
+from bike.project.media import write_media
+from bike.project.protocol import KINDS, NAME, load_protocol, overrides, plan, validated, with_lists
+from bike.project.render import params_tree, render, stages_of
+from bike.zoo import merge
+
+RECORD = ".bike.json"  # generated file -> SHA-256 of what was generated, so that an edit is known for one
+ANNOTATION = "annotation"
+
+
+@dataclass
+class Report:
+    """What was done to a project's files.
+
+    Attributes:
+        written: files that are new or renewed.
+        kept: edited files that were kept -> how the generated text differs now, as a unified diff.
+        stages: stages whose code is another one.
+    """
+
+    written: list[str] = field(default_factory=list)
+    kept: dict[str, str] = field(default_factory=dict)
+    stages: list[str] = field(default_factory=list)
+
+
+def init_project(
+    name: str | None,
+    folder: Path,
+    *,
+    videos: Path | None = None,
+    annotation: Path | None = None,
+    settings: Sequence[str] = (),
+) -> Report:
+    """Make a project, or renew one. Parameters and places are checked before the first file is written.
+
+    Args:
+        name: a row of the zoo or a kind of one's own data; None for what the project is already.
+        folder: where; made if need be.
+        videos: folder or tar of videos; needed the first time.
+        annotation: the annotation's file or folder, which is copied; needed the first time, but for ``folders``.
+        settings: ``train.lr=1e-5`` …, over the row's parameters, or over params.yaml where there is one.
+
+    Raises:
+        BikeError: what is needed is missing or wrong; the folder holds another project, or git or DVC fail.
+    """
+    there = (folder / NAME).is_file()
+    if name is None:
+        name = load_protocol(folder).name
+    elif there and load_protocol(folder).name != name:
+        raise BikeError(f"{folder}: is a project of {load_protocol(folder).name}. Choose another folder for {name}.")
+    protocol, tree, classes = plan(name)
+    stated = read_tree(folder / "params.yaml") if there else tree
+    chosen = overrides(settings)
+    tree = merge(stated, chosen)
+    params = validated(tree, "--set" if settings else str(folder / "params.yaml"))
+    source = _source(protocol.reader, folder, videos, annotation, there)
+    files = dict(classes)
+    _write_new(folder, files, Report())  # class names, which the annotation may need
+    if protocol.reader == "folders" and videos is not None:
+        write_media(videos, ensure_dir(folder) / MEDIA)
+    protocol = with_lists(protocol, source, folder)
+    if videos is not None and protocol.reader != "folders":
+        write_media(videos, folder / MEDIA)
+    if annotation is not None and protocol.reader != "folders":
+        _copy(annotation, folder / ANNOTATION)
+    if videos is not None:
+        _set_machine(folder / "machine.yaml", str(videos.resolve()))
+    tree = params_tree(protocol, tree)
+    files |= render(protocol, tree, params)
+    if there and read_tree(folder / "params.yaml") == tree:
+        del files["params.yaml"]  # it says the same already, in its author's words
+    report = Report()
+    _write_files(folder, files, report, forced={"params.yaml"})
+    report.stages = write_code(folder, stages_of(protocol))
+    _init_tools(folder, with_annotation=annotation is not None and protocol.reader != "folders")
+    return report
+
+
+def _source(reader: str, folder: Path, videos: Path | None, annotation: Path | None, there: bool) -> Path:
+    """Where the annotation is to be read from."""
+    if videos is None and not (folder / MEDIA).is_file():
+        raise ParamsError("--videos: the folder or tar of the videos is needed the first time.")
+    if videos is not None and not videos.exists():
+        raise ParamsError(f"--videos: no such folder or file (got {str(videos)!r}).")
+    if reader == "folders":
+        return folder / MEDIA
+    if annotation is not None:
+        if not annotation.exists():
+            raise ParamsError(f"--annotation: no such folder or file (got {str(annotation)!r}).")
+        return annotation
+    if not (folder / ANNOTATION).exists():
+        remedy = "Fetch it with `dvc pull`, or give it again." if there else "It is needed the first time."
+        raise ParamsError(f"--annotation: the annotation's file or folder is not there. {remedy}")
+    return folder / ANNOTATION
+
+
+def _write_new(folder: Path, files: Mapping[str, str], report: Report) -> None:
+    for name, text in files.items():
+        if not (folder / name).exists():
+            _write(folder / name, text)
+            report.written.append(name)
+
+
+def _write_files(folder: Path, files: Mapping[str, str], report: Report, *, forced: set[str]) -> None:
+    """Write what is new; keep what was edited since it was generated, and say how it differs."""
+    record: dict[str, str] = dict(read_json(folder / RECORD)) if (folder / RECORD).is_file() else {}
+    for name, text in files.items():
+        path = folder / name
+        current = read_text(path, exact=True) if path.is_file() else None
+        edited = current is not None and record.get(name) not in (None, _digest(current))
+        if current != text and (not edited or name in forced):
+            _write(path, text)
+            report.written.append(name)
+        elif edited and current is not None and record[name] != _digest(text):
+            lines = difflib.unified_diff(
+                current.splitlines(), text.splitlines(), f"{name} (yours)", f"{name} (generated)", lineterm="", n=0
+            )
+            report.kept[name] = "\n".join(lines)
+        record[name] = _digest(text)
+    write_json(folder / RECORD, record)
+
+
+def _write(path: Path, text: str) -> None:
+    with atomic_write(path, "w") as file:
+        file.write(text)
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _copy(source: Path, target: Path) -> None:
+    """Copy an annotation into the project; whole or not at all."""
+    if target.exists() and source.resolve() == target.resolve():
+        return
+    part = target.with_name(f"{target.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    if source.is_dir():
+        shutil.copytree(source, part)
+    else:
+        part.mkdir(parents=True)
+        shutil.copy(source, part / source.name)
+    shutil.rmtree(target, ignore_errors=True)
+    part.rename(target)
+
+
+def _set_machine(path: Path, videos: str) -> None:
+    """Write where the videos are into machine.yaml; its other lines stay."""
+    from io import StringIO
+
+    from ruamel.yaml import YAML
+
+    yaml = YAML()
+    tree: Any = (yaml.load(read_text(path)) if path.is_file() else None) or {}
+    tree["videos"] = videos
+    text = StringIO()
+    yaml.dump(tree, text)
+    _write(path, text.getvalue())
+
+
+def _init_tools(folder: Path, *, with_annotation: bool) -> None:
+    """git and DVC, where there is none above: in a DVC project above, this one is a part of it and shares its cache."""
+    above = [folder.resolve(), *folder.resolve().parents]
+    git = next((place for place in above if (place / ".git").exists()), None)
+    new = git is None and shutil.which("git") is not None
+    if new:
+        _call(folder, "git", "init", "--quiet")
+        git = folder.resolve()
+    if not any((place / ".dvc").is_dir() for place in above):
+        # A folder's files, such as .dvcignore, are ours already.
+        how = [] if git == folder.resolve() else ["--subdir"] if git else ["--no-scm"]
+        _call(folder, sys.executable, "-m", "dvc", "init", "--quiet", *how)
+    if with_annotation:
+        _call(folder, sys.executable, "-m", "dvc", "add", "--quiet", ANNOTATION)
+    if new:  # DVC's experiments and training curves need a first commit, also of people who never told git their name
+        named = subprocess.run(("git", "config", "user.email"), cwd=folder, capture_output=True, check=False).stdout
+        identity = [] if named else ["-c", "user.name=bike init", "-c", "user.email=bike@localhost"]
+        _call(folder, "git", "add", "--all")
+        _call(folder, "git", *identity, "commit", "--quiet", "--message", "Made by bike init")
+
+
+def _call(folder: Path, *words: str) -> None:
+    done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode:
+        said = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()]
+        raise BikeError(f"{' '.join(words)}: failed in {folder} ({one_line(said[-1] if said else 'no message')}).")
+
+
+def check_name(name: str) -> bool:
+    """Whether a word is a row or a kind, not a folder."""
+    from bike.zoo import load_zoo
+
+    return name in KINDS or name in load_zoo()

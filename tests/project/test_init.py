@@ -1,0 +1,280 @@
+"""`bike init` and what people do with a project afterwards: edit, renew, break, clone, share."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+from helpers.annotations import hmdb_replica, ucf_replica
+from helpers.places import ROOT
+from helpers.projects import SMALL, make_videos, make_weights, run_in
+from ruamel.yaml import YAML
+
+from bike.errors import BikeError, ParamsError
+from bike.files import read_json
+from bike.params import load_params
+from bike.project.check import check_project
+from bike.project.init import init_project
+from bike.project.protocol import load_datasets, overrides, plan
+from bike.project.render import RUN
+from bike.zoo import load_zoo
+
+
+def git(folder: Path, *words: str) -> str:
+    identity = ("-c", "user.name=test", "-c", "user.email=test@example.org")
+    done = subprocess.run(["git", *identity, *words], cwd=folder, check=True, capture_output=True, text=True)
+    return done.stdout
+
+
+def own_videos(folder: Path) -> Path:
+    names = [f"{split}/{name}/{clip}.mp4" for split in ("train", "test") for name in ("red", "blue") for clip in (1, 2)]
+    return make_videos(folder, names)
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    """A project as `bike init` leaves it; nothing has run."""
+    own_videos(tmp_path / "videos")
+    init_project("folders", tmp_path / "p", videos=tmp_path / "videos", settings=SMALL)
+    return tmp_path / "p"
+
+
+@pytest.mark.parametrize("name", ["folders", "csv", "published", *load_zoo()])
+def test_every_row_and_kind_resolves(name: str) -> None:
+    protocol, tree, files = plan(name)
+    assert protocol.name == name
+    assert bool(files) == (protocol.labels is not None)
+    assert protocol.task == "own" or tree == protocol.params
+    assert protocol.task == "own" or (protocol.task == "zeroshot") == (protocol.lists.train is None)
+
+
+def test_presets_score_as_many_videos_as_were_published() -> None:
+    datasets = load_datasets()
+    trained = {name: data.train.expected for name, data in datasets.items() if data.train}
+    counts = {"kinetics400": 19796, "activitynet": 4926, "charades": 1863, "ucf101": 3783, "hmdb51": 1530}
+    assert trained == {name: (count,) for name, count in counts.items()}
+    zeroshot = {name: sum(data.zeroshot.expected) for name, data in datasets.items() if data.zeroshot}
+    assert zeroshot == {"activitynet": 14950, "ucf101": 13320, "hmdb51": 6766, "kinetics600": 14119 + 14067 + 14161}
+    labels = plan("anet-vitl14-16f")[2]["classes/labels.csv"].splitlines()
+    assert labels[1:4] == ["0,Applying sunscreen", "1,Archery", "2,Arm wrestling"]
+    assert len(labels) == 201
+
+
+def test_official_annotations_have_the_published_lists(shared: Path, tmp_path: Path) -> None:
+    """The list that is scored, made of the annotation alone, has the published number of entries."""
+    from bike.annotate.run import annotate
+
+    for row, scored, trained in (
+        ("zeroshot-ucf101", 13320, None),
+        ("zeroshot-hmdb51", 6766, None),
+        ("ucf101-vitl14-16f", 3783, 9537),
+        ("hmdb51-vitl14-16f", 1530, 3570),
+        ("charades-vitl14-336-16f", 1863, None),
+    ):
+        protocol = plan(row)[0]
+        source = shared / "annotations" / protocol.reader
+        audit = annotate(protocol.reader, source, None, tmp_path / row, options=protocol.read_options(tmp_path))
+        assert audit.lists[protocol.lists.evaluate] == scored == protocol.lists.expected[0]
+        assert protocol.lists.train is None or trained in (None, audit.lists["train"])
+
+
+def test_mistakes_are_one_line_and_leave_no_project(tmp_path: Path) -> None:
+    videos = own_videos(tmp_path / "videos")
+    for name, options, said in (
+        ("ucf101-vitl14-16", {"videos": videos}, "Did you mean 'ucf101-vitl14-16f'"),
+        ("folders", {}, "--videos: the folder or tar"),
+        ("csv", {"videos": videos}, "--annotation: the annotation's file or folder is not there"),
+        ("folders", {"videos": tmp_path / "absent"}, "--videos: no such folder"),
+        ("folders", {"videos": videos, "settings": ["train.lr"]}, "key=value is needed"),
+        ("folders", {"videos": videos, "settings": ["train.lrr=1"]}, "Did you mean 'lr'"),
+        ("folders", {"videos": videos, "settings": ["train.lr=50"]}, "train.lr"),
+        (None, {}, "this is no project"),
+    ):
+        with pytest.raises(ParamsError if name else BikeError, match=said):
+            init_project(name, tmp_path / "p", **options)  # type: ignore[arg-type]
+        assert not (tmp_path / "p" / "dvc.yaml").exists()
+    with pytest.raises(ParamsError, match="nothing could be scored"):
+        init_project("folders", tmp_path / "q", videos=videos / "train")
+    ucf_replica(tmp_path / "ucf")
+    (tmp_path / "ucf" / "testlist01.txt").unlink()
+    with pytest.raises(ParamsError, match="no test list in it"):
+        init_project("ucf101-vitl14-16f", tmp_path / "r", videos=videos, annotation=tmp_path / "ucf")
+
+
+def test_a_project_is_small_and_complete(small: Path) -> None:
+    files = {path.relative_to(small).as_posix() for path in small.rglob("*") if ".git/" not in path.as_posix()}
+    assert files >= {"dvc.yaml", "params.yaml", ".gitignore", ".dvcignore", "README.md", "media.csv", "code/train.txt"}
+    assert YAML(typ="safe").load((small / "machine.yaml").read_text())["videos"] == str(small.parent / "videos")
+    assert git(small, "status", "--short") == ""  # DVC's experiments need a first commit
+    assert "machine.yaml" not in git(small, "ls-files")
+    stages = YAML(typ="safe", pure=True).load((small / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
+    for name, stage in stages.items():
+        module = stage["cmd"].removeprefix(f"{RUN} ").split()[0]
+        assert (ROOT / "stages" / f"{module}.py").is_file()
+        assert name == "check" or f"code/{module}.txt" in stage["deps"]
+    assert "train" in run_in(small, "bike.cli", "params", "show", "train")
+
+
+def test_params_show_has_every_value(small: Path, tmp_path: Path) -> None:
+    (tmp_path / "shown.yaml").write_text(run_in(small, "bike.cli", "params", "show"), encoding="utf-8")
+    assert load_params(tmp_path / "shown.yaml") == load_params(small / "params.yaml")
+    assert "no such section. Did you mean 'train'" in run_in(small, "bike.cli", "params", "show", "trian", status=1)
+
+
+def test_init_again_keeps_what_people_edited_and_says_what_differs(small: Path) -> None:
+    before = {path.name: path.read_bytes() for path in small.iterdir() if path.is_file()}
+    report = init_project(None, small)
+    assert (report.written, report.kept, report.stages) == ([], {}, [])
+    assert before == {path.name: path.read_bytes() for path in small.iterdir() if path.is_file()}
+    params, pipeline = small / "params.yaml", small / "dvc.yaml"
+    params.write_text(params.read_text().replace("lr: 5e-05", "lr: 5e-3 # mine"))
+    pipeline.write_text(pipeline.read_text() + "# mine\n")
+    report = init_project(None, small)
+    assert (report.written, report.kept) == ([], {})  # nothing new to say
+    params.write_text(params.read_text().replace("1x1:", "4x1:"))
+    (small / "README.md").write_text("mine\n")
+    report = init_project(None, small)
+    assert report.written == []
+    assert list(report.kept) == ["dvc.yaml"]
+    assert "+    matrix: {views: [4x1]}" in report.kept["dvc.yaml"]
+    assert "# mine" in params.read_text()
+    assert pipeline.read_text().endswith("# mine\n")
+    with pytest.raises(BikeError, match="is a project of folders"):
+        init_project("ucf101-vitl14-16f", small)
+
+
+def test_a_project_inside_a_dvc_project_shares_its_cache(tmp_path: Path) -> None:
+    git(tmp_path, "init", "--quiet")
+    run_in(tmp_path, "dvc", "init", "--quiet")
+    init_project("folders", tmp_path / "p", videos=own_videos(tmp_path / "videos"), settings=SMALL)
+    assert not (tmp_path / "p" / ".dvc").exists()
+    assert not (tmp_path / "p" / ".git").exists()
+    run_in(tmp_path / "p", "dvc", "status", "--quiet", "extract", status=1)  # known to the project above; not run yet
+
+
+def test_check_names_what_is_missing(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("BIKE_VIDEOS", raising=False)
+    found = {check.subject: check for check in check_project(small)}
+    assert [check.subject for check in found.values() if check.status == "bad"] == []
+    (small.parent / "videos/test/red/1.mp4").unlink()
+    (small / "code/train.txt").write_text("bike/train/fit.py 0\n")
+    (small / "params.yaml").write_text("model: {weights: absent.pt}\ntrain: {lr: 50}\n")
+    found = {check.subject: check for check in check_project(small)}
+    assert "absent: test/red/1.mp4" in found["videos"].detail
+    assert "--renew" in found["code"].detail
+    assert "train.lr" in found["params"].detail
+    (small / "params.yaml").write_text("model: {weights: absent.pt}\n")
+    found = {check.subject: check for check in check_project(small)}
+    assert found["weights"].detail == "absent.pt: no such file. Put it there."
+    assert "1 of" not in run_in(small, "bike.cli", "check", "--renew", status=1).split("videos")[0]
+    assert "fit.py" not in run_in(small, "bike.cli", "check", status=1)
+
+
+def test_an_installed_package_makes_the_same_project(tmp_path: Path) -> None:
+    """The wheel's layout, put together as pyproject.toml says: no checkout is near."""
+    wheel = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
+    site, skipped = tmp_path / "site", shutil.ignore_patterns("__pycache__")
+    for room in wheel["packages"]:
+        shutil.copytree(ROOT / room, site / room, ignore=skipped)
+    for source, target in wheel["force-include"].items():
+        copy = shutil.copytree if (ROOT / source).is_dir() else shutil.copy
+        (site / target).parent.mkdir(parents=True, exist_ok=True)
+        copy(ROOT / source, site / target)
+    shutil.rmtree(site / "bike/shipped/stages/__pycache__", ignore_errors=True)
+    hmdb_replica(tmp_path / "annotation")
+    videos = own_videos(tmp_path / "videos")
+    words = ("zeroshot-hmdb51", "p", "--videos", str(videos), "--annotation", str(tmp_path / "annotation"))
+    run_in(tmp_path, "bike.cli", "init", *words, PYTHONPATH=str(site))
+    (tmp_path / "other").mkdir()
+    run_in(tmp_path / "other", "bike.cli", "init", *words)
+    for name in ("dvc.yaml", "params.yaml", "protocol.yaml", "code/zeroshot.txt"):
+        assert (tmp_path / "p" / name).read_bytes() == (tmp_path / "other/p" / name).read_bytes(), name
+    stage = run_in(tmp_path, "bike.project.stage", "zeroshot", "--help", PYTHONPATH=str(site))
+    assert "--classes" in stage
+
+
+def test_overrides_are_yaml() -> None:
+    assert overrides(["train.lr=1e-5", "model.start_from=", "evaluate.views.4x3={clips: 4, crops: 3}"]) == {
+        "train": {"lr": 1e-5},
+        "model": {"start_from": None},
+        "evaluate": {"views": {"4x3": {"clips": 4, "crops": 3}}},
+    }
+
+
+@pytest.mark.slow
+def test_a_project_from_init_to_a_fresh_clone(tmp_path: Path) -> None:
+    """What is broken ends the run with every result in place; what is changed reruns its stages and no others."""
+    clip, _ = make_weights(tmp_path)
+    own_videos(tmp_path / "videos")
+    init_project("folders", tmp_path / "p", videos=tmp_path / "videos", settings=[*SMALL, f"model.weights={clip}"])
+    project = tmp_path / "p"
+    run_in(project, "dvc", "repro")
+    assert "Running stage" not in run_in(project, "dvc", "repro")
+    git(project, "add", "--all")
+    git(project, "commit", "--quiet", "--message", "results")
+    outputs = [project / name for name in ("frames/manifest.csv", "models/video.pt", "results/video/1x1/metrics.json")]
+
+    # A bad value, and absent videos where they are needed: one line, nothing is gone.
+    good = (project / "params.yaml").read_text()
+    (project / "params.yaml").write_text(good.replace("lr: 5e-05", "lr: 50"))
+    assert "train.lr: Input should be less than 1 (got 50)" in run_in(project, "dvc", "repro", status=255)
+    (tmp_path / "videos").rename(tmp_path / "away")
+    (project / "params.yaml").write_text(good.replace("short_side: 32", "short_side: 24"))
+    assert "so the 8 videos of media.csv are absent" in run_in(project, "dvc", "repro", status=255)
+    assert [path for path in outputs if not path.exists()] == []
+
+    # Where no video is decoded they may be away; a parameter of training reruns what comes of it.
+    (project / "params.yaml").write_text(good.replace("lr: 5e-05", "lr: 1e-4"))
+    said = run_in(project, "dvc", "repro")
+    assert set(re.findall("Running stage '(.*)'", said)) == {"check", "train", "evaluate@1x1", "summary"}
+
+    # Other code of one stage: refused until it is renewed, then that stage runs.
+    stale = (project / "code/evaluate.txt").read_text()
+    (project / "code/evaluate.txt").write_text(stale.replace("bike/evaluate/metrics.py ", "bike/evaluate/metrics.py 0"))
+    said = run_in(project, "dvc", "repro", status=255)
+    assert "bike/evaluate/metrics.py" in said
+    assert "bike check --renew" in said
+    run_in(project, "bike.cli", "check", "--renew", status=1)  # the videos are still away
+    said = run_in(project, "dvc", "repro")
+    assert set(re.findall("Running stage '(.*)'", said)) <= {"check"}
+
+    # A fresh clone shows the numbers without a cache, and runs nothing once it has pulled.
+    git(project, "add", "--all")
+    git(project, "commit", "--quiet", "--message", "other rate")
+    run_in(project, "dvc", "remote", "add", "--default", "store", str(tmp_path / "store"))
+    run_in(project, "dvc", "push", "--quiet")
+    git(project, "commit", "--quiet", "--all", "--message", "remote")
+    git(tmp_path, "clone", "--quiet", str(project), "clone")
+    clone = tmp_path / "clone"
+    assert read_json(clone / "metrics.json") == read_json(project / "metrics.json")
+    shown = run_in(clone, "dvc", "exp", "show", "--no-pager", "--drop", ".*(/|csv$|txt$|yaml$|json$|lists|code)")
+    assert max(map(len, shown.splitlines())) <= 100
+    run_in(clone, "dvc", "pull", "--quiet")
+    assert "Running stage" not in run_in(clone, "dvc", "repro")
+
+    # There, without videos and frame packs, training runs on the shards.
+    assert not list((clone / "frames").glob("*.mjpg"))
+    said = run_in(clone, "dvc", "exp", "run", "--set-param", "train.lr=1e-3")
+    assert {"train", "summary"} <= (ran := set(re.findall("Running stage '(.*)'", said)))
+    assert not ran & {"extract", "annotate", "shard@train", "shard@test"}
+
+
+@pytest.mark.rehearsal
+def test_ut_interaction_from_its_csv(shared: Path, tmp_path: Path) -> None:
+    """120 real videos with a CSV of their own, twice: the same numbers, and nothing runs the third time."""
+    clip, _ = make_weights(tmp_path)
+    source = shared / "ut_interaction"
+    seen = []
+    for name in ("one", "two"):
+        options = {"videos": source / "videos", "annotation": source / "labels.csv"}
+        settings = [*SMALL, f"model.weights={clip}", "train.batch_size=20"]
+        init_project("csv", tmp_path / name, settings=settings, **options)
+        run_in(tmp_path / name, "dvc", "repro")
+        seen.append(read_json(tmp_path / name / "metrics.json"))
+    assert seen[0] == seen[1]
+    assert seen[0]["videos"] == seen[0]["expected"] == 60
+    assert "Running stage" not in run_in(tmp_path / "two", "dvc", "repro")
