@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import io
-import multiprocessing
 import subprocess
 import tarfile
 import tempfile
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -22,7 +21,7 @@ from bike.files import atomic_write, claim_folder
 from bike.params import DemoData
 from bike.progress import progress
 from bike.tables import write_table
-from bike.workers.pool import num_cores
+from bike.workers.pool import num_cores, run_tasks
 
 SPLITS = ("train", "val", "test")
 COLUMNS = ("path", "label", "name", "split")
@@ -200,11 +199,10 @@ def damage_file(damage: str, frames: list[np.ndarray], fps: int, rng: np.random.
 
 def _map(function: partial[bytes], clips: list[Clip], jobs: int) -> Iterator[bytes]:
     """Apply ``function`` to every clip in order, over processes where that pays."""
-    if jobs == 1 or len(clips) < 8:
-        yield from map(function, clips)
-        return
-    pool = ProcessPoolExecutor(jobs, mp_context=multiprocessing.get_context("spawn"))
-    try:
-        yield from pool.map(function, clips, chunksize=4)
-    finally:
-        pool.shutdown(cancel_futures=True)
+    done: dict[Clip, bytes] = {}  # what came before its turn
+    with closing(run_tasks(function, clips, jobs=jobs if len(clips) >= 8 else 1)) as outcomes:
+        for clip in clips:
+            while clip not in done:
+                outcome = next(outcomes)
+                done[outcome.task] = outcome.get()
+            yield done.pop(clip)

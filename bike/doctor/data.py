@@ -86,8 +86,11 @@ def _packs(folder: Path, samples: int) -> Iterator[Check]:
 
 def _bytes_there(folder: Path, record: VideoRecord) -> int:
     """Bytes of a video's pack or, where there is none, of its frame folder; 0 for neither."""
+    from bike.formats.folders import WRITTEN_FRAME
+
     pack = folder / f"{record.key}.mjpg"
-    files = [pack] if pack.is_file() else (folder / record.key).glob("img_*.jpg")
+    frames = (folder / record.key).glob("*.jpg")
+    files = [pack] if pack.is_file() else [file for file in frames if WRITTEN_FRAME.fullmatch(file.name)]
     return sum(file.stat().st_size for file in files)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 from array import array
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -24,10 +23,8 @@ from bike.files import (
     unwritable,
     write_bytes,
 )
-from bike.formats.folders import frame_files
+from bike.formats.folders import WRITTEN_FRAME, frame_files, frame_name
 from bike.formats.packs import PACK_SUFFIX
-
-_FRAME = re.compile(r"img_\d{5,}\.jpg")
 
 
 class FrameOutput(Protocol):
@@ -88,7 +85,7 @@ class _Folder:
         self.num_frames = min(num_frames, self.num_frames)
 
     def _path(self, number: int) -> Path:
-        return self._folder / f"img_{number:05d}.jpg"
+        return self._folder / frame_name(number)
 
 
 @contextmanager
@@ -121,7 +118,7 @@ def output_exists(destination: Path, key: str, layout: Layout, num_frames: int, 
         if layout == "packs":
             return (destination / f"{key}{PACK_SUFFIX}").stat().st_size == num_bytes
         with os.scandir(destination / key) as files:
-            return sum(1 for file in files if _FRAME.fullmatch(file.name)) == num_frames
+            return sum(1 for file in files if WRITTEN_FRAME.fullmatch(file.name)) == num_frames
     except OSError:
         return False
 
@@ -157,6 +154,6 @@ def remove_output(destination: Path, key: str) -> None:
     folder = destination / key
     if folder.is_dir() and not folder.is_symlink():
         for path in folder.glob("img_*.jpg"):
-            if _FRAME.fullmatch(path.name):
+            if WRITTEN_FRAME.fullmatch(path.name):
                 remove(path)
         remove_folder(folder)  # someone else's files stay

@@ -12,6 +12,13 @@ from bike.files import unreadable
 
 _FRAME_NAME = re.compile(r"(?P<stem>.*?)(?P<number>\d{1,9})\.jpe?g", re.IGNORECASE | re.DOTALL)
 
+WRITTEN_FRAME = re.compile(r"img_\d{5,}\.jpg")  # the names that frame_name gives
+
+
+def frame_name(number: int) -> str:
+    """What ``bike extract`` calls the frame with this number, counted from 1: ``img_00001.jpg``."""
+    return f"img_{number:05d}.jpg"
+
 
 def is_frame(name: str) -> bool:
     """Whether a file's name is that of a frame: a JPEG whose name ends in a number, such as ``img_00001.jpg``."""

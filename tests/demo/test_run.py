@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
+import os
 import tarfile
 from collections import Counter
 from pathlib import Path
@@ -16,7 +17,7 @@ from typer.testing import CliRunner
 
 from bike.demo.clips import LIKED_SHARE, MARGIN_PX, draw_clip, render_clip, render_frame
 from bike.demo.objects import BYSTANDERS, COLOURS, DRAW
-from bike.demo.run import BROKEN, clip_generator, make_demo_data, make_file, plan_clips
+from bike.demo.run import BROKEN, _map, clip_generator, make_demo_data, make_file, plan_clips
 from bike.demo.scenes import CLASS_NAMES, CLASS_SLUGS, PAIRS
 from bike.errors import BikeError
 from bike.params import DemoData
@@ -237,3 +238,8 @@ def build_app_of_demo():  # type: ignore[no-untyped-def]
     app = typer.Typer()
     app.command()(demo_data)
     return app
+
+
+def test_a_helper_that_is_killed_is_one_line() -> None:
+    with pytest.raises(BikeError, match="A helper process ended too early"):
+        list(_map(os._exit, list(range(8)), 2))  # type: ignore[arg-type]
