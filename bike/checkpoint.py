@@ -129,8 +129,8 @@ def held_state(folder: Path | None, doing: str) -> Iterator[None]:
         try:
             yield
         finally:
-            with suppress(OSError):  # it has a state, or is gone
-                folder.rmdir()
+            with suppress(OSError, BikeError):  # it has a state, or is gone
+                remove_folder(folder)
 
 
 def discard_state(folder: Path | str) -> None:

@@ -43,6 +43,7 @@ def check_finished(folder: Path, keys: set[str], options: dict[str, Any], replac
         lost = sum(row[0] not in keys for row in read_index_rows(folder / INDEX_NAME))
     except BikeError:  # none, unfinished or damaged
         return
+    options = {name: value for name, value in options.items() if name != "names" or value is not None}  # none are known
     changed = [f"another {name}" for name, value in options.items() if content.get(name) != value]
     if lost:
         changed.append(f"{lost:,} videos that the list lacks")

@@ -83,10 +83,11 @@ def test_folders_and_tars_of_videos_are_found(tmp_path: Path) -> None:
 
 
 def test_shards_come_before_what_they_were_made_of(data: Data, tmp_path: Path) -> None:
-    """A folder that was extracted and sharded into is a folder of shards."""
+    """A folder with packs and shards is a folder of shards."""
     own = make_data(tmp_path, [3, 4])
     assert type(open_source(own.frames, own.samples)) is PackSource
-    write_shards(own.list, own.frames, own.frames, jobs=1)
+    write_shards(own.list, own.frames, tmp_path / "shards", jobs=1)
+    shutil.copytree(tmp_path / "shards", own.frames, dirs_exist_ok=True)
     assert type(open_source(own.frames, own.samples)) is ShardSource
 
 

@@ -116,7 +116,7 @@ def test_a_shard_published_again_is_fetched_again(data: Data, tmp_path: Path) ->
     server = Server(tmp_path / "shards")
     try:
         assert RemoteShardSource(server.url, cache=tmp_path / "cache").num_frames(data.samples[0].video) == 6
-        write_shards(data.list, data.frames, tmp_path / "shards", frames_per_video=2, jobs=1)
+        write_shards(data.list, data.frames, tmp_path / "shards", frames_per_video=2, jobs=1, replace=True)
         assert RemoteShardSource(server.url, cache=tmp_path / "cache").num_frames(data.samples[0].video) == 2
     finally:
         server.close()
