@@ -106,7 +106,7 @@ def make_contract(*, classes: Sequence[str], data: Mapping[str, str], **facts: A
         return _parsed(Contract(version=version, classes=names, data=sums, **facts).text())
     except ValueError as error:
         raise ParamsError(
-            f"The checkpoint can't say what it is trained for ({_reason(error)}). Change the parameter or the class names."
+            f"The checkpoint can't say what it is trained for ({_reason(error)}). Change that parameter or the names."
         ) from error
 
 
