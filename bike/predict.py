@@ -110,8 +110,6 @@ def predict_videos(
     Raises:
         BikeError: no videos, a file that is not there, bad class names, or a model or decoder that can't be used.
     """
-    if names is not None:
-        _check_names(names)
     backend = check_decoder(decoder)
     if not videos:
         raise BikeError("No videos. Name at least one file.")
@@ -126,6 +124,7 @@ def predict_videos(
                 f"{model.file}: doesn't say which classes it was trained for. Name them with --labels or --classes."
             )
         names = model.contract.classes
+    _check_names(names)
 
     def predict_all() -> Iterator[Prediction]:  # a generator of its own, so that bad input is named at the call
         with join_world(device=device, threads=params.evaluate.threads) as world:

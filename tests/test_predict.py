@@ -177,6 +177,9 @@ def test_a_trained_checkpoint_needs_nothing_else(
     (expected,) = predict_videos(stated, [folder / "video.mp4"], NAMES, checkpoint=folder / "model.pt", device="cpu")
     (found,) = json.loads((tmp_path / "a.json").read_text())
     assert [guess["probability"] for guess in found["guesses"]] == [guess.probability for guess in expected.guesses]
+    one = save_model(tmp_path / "one.pt", classes=NAMES[:1])  # which would be 100 % of anything
+    assert run(folder / "video.mp4", "--checkpoint", one)[0] == 1
+    assert "at least two are needed" in capsys.readouterr().err
     (tmp_path / "p.yaml").write_text("model: {frames: 8}\n")
     words = ["--checkpoint", model, "--params", tmp_path / "p.yaml"]
     assert run(folder / "video.mp4", *words)[0] == 1

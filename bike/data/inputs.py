@@ -9,6 +9,7 @@ from pathlib import Path
 from bike.files import sha256
 from bike.formats.lists import Listing, check_classes, read_listing
 from bike.frames.open import FrameSource, open_source
+from bike.progress import log
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,16 @@ def read_inputs(
     mismatch = listing.mismatch
     if source.class_names is not None:
         mismatch = mismatch | check_classes(listing.names, source.class_names, (labels_path, place), allowed)
+    elif not Path(samples_path).with_name("labels.csv").is_file():
+        log.warning(
+            "%s: no labels.csv beside it and no class names in %s: the %d names of %s are taken as they stand (the "
+            "list's largest class is %d)",
+            samples_path,
+            place,
+            len(listing.names),
+            labels_path,
+            max(max(sample.labels, default=0) for sample in listing.samples),
+        )
     # With the decoder, since both round colours differently: rows of one must not be completed with the other.
     checksums = {**listing.checksums, "frames": frames_checksum(Path(place)), "decoder": decoder}
     return Inputs(listing.samples, listing.names, checksums, mismatch, source)

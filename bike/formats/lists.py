@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from bike.errors import DataError, first_few
+from bike.errors import DataError, first_few, one_line
 from bike.files import existing_file, read_lines, sha256
 from bike.names import split_extension, tidy_path, video_keys
 from bike.progress import log
@@ -71,6 +71,8 @@ def read_listing(samples_path: Path | str, labels_path: Path | str, *, allowed: 
     own, mismatch = Path(samples_path).with_name("labels.csv"), {}
     if own.is_file():
         mismatch = check_classes(names, read_labels(own), (labels_path, own), allowed)
+    elif text := _told_by_folders(samples, names):
+        mismatch = _differ(f"{labels_path} and the folders in {samples_path}: other classes, {text}", allowed)
     return Listing(samples, names, {"list": sha256(samples_path), "labels": sha256(labels_path)}, mismatch)
 
 
@@ -80,7 +82,7 @@ def check_classes(
     """Compare class names by label: an integer means nothing where the names behind it are others.
 
     Args:
-        ours, theirs: names by label; one may have more at its end.
+        ours, theirs: names by label; ours may have more at its end, since a class that is added changes no other.
         sources: where the two come from.
         allowed: ``classes`` in it makes a difference a note.
 
@@ -90,11 +92,35 @@ def check_classes(
     Raises:
         DataError: naming the first class that differs.
     """
-    common = min(len(ours), len(theirs))  # names added at the end change no other
-    other = other_class(ours[:common], theirs[:common])
-    if not other:
-        return {}
-    text = f"{sources[0]} and {sources[1]}: other classes, {other}"
+    other = other_class(ours[: len(theirs)], theirs)
+    return _differ(f"{sources[0]} and {sources[1]}: other classes, {other}", allowed) if other else {}
+
+
+def _told_by_folders(samples: Sequence[Sample], names: Sequence[str]) -> str:
+    """What folders with a class's name say against the labels, as in ``ApplyLipstick/v_1 90 0``; empty for nothing.
+
+    Only where most of such rows are in another class's folder: a few may be.
+    """
+    labels = {_letters(name): label for label, name in enumerate(names)}
+    told = [
+        (sample, labels[word])
+        for sample in samples
+        for word in map(_letters, PurePosixPath(sample.path).parts[:-1])
+        if word in labels and sample.labels
+    ]
+    wrong = [(sample, label) for sample, label in told if label not in sample.labels]
+    if 2 * len(wrong) <= len(told):
+        return ""
+    sample, label = wrong[0]
+    shown = f"{one_line(sample.path)[:80]!r} has class {sample.labels[0]} and lies in the folder of class {label}"
+    return f"{shown} ({len(wrong)} of {len(told)} rows)"
+
+
+def _letters(name: str) -> str:
+    return "".join(filter(str.isalnum, name)).casefold()
+
+
+def _differ(text: str, allowed: Collection[str]) -> dict[str, str]:
     if "classes" not in allowed:
         raise DataError(
             f"{text}. Give the labels file that belongs to both, or allow it with --allow-mismatch classes."

@@ -28,8 +28,8 @@ def choose_model(model: Model, *, temporal: str | None = None, interaction: str 
         ParamsError: an unknown name.
     """
     _check_choice(temporal, interaction)  # model_copy checks nothing
-    chosen = {"temporal": temporal or model.temporal, "interaction": interaction or model.interaction}
-    return model.model_copy(update=chosen)
+    chosen = {"temporal": temporal, "interaction": interaction}  # what is not given stays unstated
+    return model.model_copy(update={name: value for name, value in chosen.items() if value is not None})
 
 
 def check_input_size(model: Model, encoder: Encoder) -> int:
@@ -156,7 +156,7 @@ def agree_clip(params: Params, weights: Path, **used: Sequence[str]) -> Params:
 def check_same_clip(chosen: Model, model: VideoModel, agreement: Agreement) -> None:
     """Refuse ``model.start_from`` where ``model.weights`` names another CLIP than the one it was trained from.
 
-    A released checkpoint doesn't say, but an official name has one architecture.
+    A released checkpoint doesn't say; its architecture must be the one that ``model.weights`` has.
 
     Raises:
         ParamsError: it does, and ``allow_mismatch`` does not name ``weights``.
@@ -171,7 +171,8 @@ def check_same_clip(chosen: Model, model: VideoModel, agreement: Agreement) -> N
         differs = ours != theirs.sha256
     else:
         text = f"another architecture ({model.encoder.architecture})"
-        differs = official is not None and model.encoder.architecture != OFFICIAL[official.name]
+        clip = OFFICIAL[official.name] if official else load_clip(find_file(resolve(chosen.weights))).architecture
+        differs = model.encoder.architecture != clip
     if differs:
         agreement.differs("model.weights", f"{chosen.weights!r}, but {model.file} goes back to {text}")
 

@@ -92,6 +92,9 @@ def make_contract(*, classes: Sequence[str], data: Mapping[str, str], **facts: A
         classes: class names by label; bytes that are not UTF-8 (surrogates) are stored as ``?``.
         data: checksums of a run's inputs; of a path only the name is kept.
         **facts: the other fields.
+
+    Raises:
+        ParamsError: a contract that could not be read back: a checkpoint with it would be lost.
     """
     try:
         version = importlib.metadata.version("bike-video")
@@ -99,7 +102,12 @@ def make_contract(*, classes: Sequence[str], data: Mapping[str, str], **facts: A
         version = "unknown"
     names = [_plain(name) for name in classes]
     sums = {name: _plain(Path(value).name) for name, value in data.items()}
-    return Contract(version=version, classes=names, data=sums, **facts)
+    try:
+        return _parsed(Contract(version=version, classes=names, data=sums, **facts).text())
+    except ValueError as error:
+        raise ParamsError(
+            f"The checkpoint can't say what it is trained for ({_reason(error)}). Change that parameter or the names."
+        ) from error
 
 
 def _plain(text: str) -> str:
@@ -126,15 +134,24 @@ def parse_contract(text: object, source: object) -> Contract | None:
     if text is None:
         return None
     try:
-        if not isinstance(text, str) or len(text) > MAX_CHARS:
-            raise ValueError(f"not a text of at most {MAX_CHARS} letters")
-        return Contract.model_validate_json(text)
-    except ValidationError as error:
-        first = error.errors()[0]
-        reason = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        return _parsed(text)
     except ValueError as error:
-        reason = str(error)
-    raise WeightsError(f"{source}: what it says of its training is damaged ({one_line(reason)[:200]}). Train again.")
+        raise WeightsError(
+            f"{source}: what it says of its training is damaged ({_reason(error)}). Train again."
+        ) from error
+
+
+def _parsed(text: object) -> Contract:
+    if not isinstance(text, str) or len(text) > MAX_CHARS:
+        raise ValueError(f"not a text of at most {MAX_CHARS} letters")
+    return Contract.model_validate_json(text)
+
+
+def _reason(error: ValueError) -> str:
+    if not isinstance(error, ValidationError):
+        return one_line(error)[:200]
+    first = error.errors()[0]
+    return one_line(f"{'.'.join(map(str, first['loc']))}: {first['msg']}")[:200]
 
 
 def read_contract(path: Path) -> Contract | None:

@@ -61,6 +61,8 @@ def train_attributes(
     allowed = params.model.allow_mismatch
     lists = [read_listing(path, labels, allowed=allowed) for path in (train_list, val_list) if path is not None]
     check_trainable(lists[0].samples, train_list)
+    weights = find_file(resolve(params.model.weights))
+    params = agree_clip(params, weights, model=["prompt"], attributes=["prompt"])  # before a sentence is made of it
     phrases = read_corpus(corpus)
     sentences = [
         sentences_of(
@@ -68,8 +70,6 @@ def train_attributes(
         )
         for read in lists
     ]
-    weights = find_file(resolve(params.model.weights))
-    params = agree_clip(params, weights, model=["prompt"], attributes=["prompt"])
     with join_world(device=place.device, threads=settings.threads) as world:
         if world.is_main:
             check_places(out, place, inputs=[train_list, val_list, corpus, labels, weights], replace=replace)

@@ -128,9 +128,14 @@ def _build_branch(
     model: Model, settings: Train, weights: Path, training: Inputs, world: World
 ) -> tuple[VideoBranch, int, Model, Contract]:
     """The branch, the side of its pictures, the section ``model`` as agreed with ``start_from``, and the contract."""
-    loaded = load_video_model(
-        model.start_from, weights, temporal=model.temporal, interaction=model.interaction, seed=settings.seed
-    )
+    # A head that the params leave out is that of the checkpoint, as everything else is.
+    stated = {
+        name: getattr(model, name)
+        for name in ("temporal", "interaction")
+        if not model.start_from or name in model.model_fields_set
+    }
+    loaded = load_video_model(model.start_from, weights, seed=settings.seed, **stated)
+    model = choose_model(model, temporal=loaded.head.temporal, interaction=loaded.head.interaction)
     model, agreement = agree(model, loaded)
     encoder, head, origin = loaded.encoder, loaded.head, origin_of(model.start_from or model.weights, weights)
     clip: Origin | None = origin

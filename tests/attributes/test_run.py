@@ -192,6 +192,20 @@ def test_clip_out_of_a_trained_checkpoint_has_its_contract(data: DataSet, tmp_pa
     options: dict[str, Any] = {"lexicon": data.root / "lexicon.txt", "lists": [(data.val, data.frames)]}
     options |= {"out": tmp_path / "corpus.json", "place": Place(device="cpu", workers=0), "replace": True}
     left_out = make_attributes(chosen, **options)  # the file states no prompt: the contract's holds
+    trained = {
+        "train_list": data.train,
+        "corpus": data.root / "attributes.json",
+        "labels": data.labels,
+        "place": Place(device="cpu"),
+    }
+    heads = []
+    for name, section in (("left-out", {}), ("stated", {"prompt": "it is {}"})):
+        update = {"model": params.model.model_copy(update={"weights": weights})}
+        update["attributes"] = params.attributes.model_copy(update=section)
+        train_attributes(params.model_copy(update=update), out=tmp_path / f"{name}.pt", **trained)
+        heads.append(load_released(tmp_path / f"{name}.pt"))
+    assert heads[0].contract == heads[1].contract
+    assert all(map(torch.equal, heads[0].head.state_dict().values(), heads[1].head.state_dict().values()))
     stated = {"attributes": chosen.attributes.model_copy(update={"prompt": "it is {}"})}
     assert make_attributes(chosen.model_copy(update=stated), **options) == left_out
     stated = {"attributes": chosen.attributes.model_copy(update={"prompt": "a {}"})}

@@ -274,6 +274,42 @@ def test_classes_in_another_order_are_an_error_and_not_zero_percent(data: DataSe
         assert "mismatch" not in evaluate(data, tmp_path / "old", **options)
 
 
+def test_a_published_list_is_held_against_its_folders(
+    data: DataSet, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    samples = read_list(data.train)
+    for name, folders in (("named", [name.title().replace(" ", "") for name in NAMES]), ("plain", ["a", "b", "c"])):
+        rows = [replace(s, path=f"{folders[s.labels[0]]}/{s.path}") for s in samples]
+        (tmp_path / name).mkdir()
+        write_list(tmp_path / name / "list.csv", [replace(rows[0], labels=(1,)), *rows[1:]])  # one may be wrong
+    write_labels(tmp_path / "labels.csv", NAMES[::-1])
+    named = {"samples": tmp_path / "named/list.csv"}
+    evaluate(data, tmp_path / "right", **named)
+    with pytest.raises(DataError, match=r"'\w+Square.* folder of class \d \(\d+ of 12 rows\).*allow-mismatch classes"):
+        evaluate(data, tmp_path / "out", **named, labels=_rotated(tmp_path))
+    allowed = replace(data, params=with_model(data, tmp_path / "params.yaml", allow_mismatch=["classes"]))
+    assert "folder" in evaluate(allowed, tmp_path / "out", **named, labels=_rotated(tmp_path))["mismatch"]["classes"]
+    caplog.clear()
+    evaluate(data, tmp_path / "told", samples=tmp_path / "plain/list.csv", labels=tmp_path / "labels.csv")
+    assert "no class names in" in caplog.text
+    assert "3 names" in caplog.text
+
+
+def _rotated(folder: Path) -> Path:
+    write_labels(folder / "rotated.csv", [*NAMES[1:], NAMES[0]])
+    return folder / "rotated.csv"
+
+
+def test_class_names_may_be_added_but_not_left_out(data: DataSet, tmp_path: Path) -> None:
+    two = data.root / "two.csv"
+    write_list(two, [sample for sample in read_list(data.train) if sample.labels[0] < 2])
+    write_labels(tmp_path / "cut.csv", NAMES[:2])
+    with pytest.raises(DataError, match="other classes, 2 and 3 classes"):
+        evaluate(data, tmp_path / "out", samples=two, labels=tmp_path / "cut.csv")
+    write_labels(tmp_path / "more.csv", [*NAMES, "another"])
+    assert evaluate(data, tmp_path / "out", samples=two, labels=tmp_path / "more.csv")["empty_classes"] == 2
+
+
 def test_scores_that_are_not_numbers_end_the_run(data: DataSet, tmp_path: Path) -> None:
     for value in (torch.nan, torch.inf):
         encoder = tiny_encoder()

@@ -77,6 +77,19 @@ def test_a_damaged_or_false_contract_is_one_line(tmp_path: Path, text: object) -
     assert len(str(caught.value)) < 500
 
 
+@pytest.mark.parametrize(
+    ("facts", "reason"),
+    [
+        ({"short_side": 70_000}, r"short_side: .*65536"),
+        ({"prompt": "\ud800 {}"}, "JSON"),
+        ({"classes": ["a" * MAX_CHARS]}, "letters"),
+    ],
+)
+def test_a_contract_that_could_not_be_read_back_is_not_made(facts: dict[str, Any], reason: str) -> None:
+    with pytest.raises(ParamsError, match=rf"can't say what it is trained for \(.*{reason}"):
+        video_contract(**facts)
+
+
 def test_a_newer_versions_entries_do_no_harm(tmp_path: Path) -> None:
     path = save_model(tmp_path / "model.pt")
     torch.save({**torch.load(path, weights_only=True), KEY: changed(something_new=[1, 2])}, path)

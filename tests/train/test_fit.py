@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 from helpers import fit_program
-from helpers.fit import ALONE, batch_of, gradients_of, run_processes, tiny_encoder, tiny_video_branch
+from helpers.fit import ALONE, TINY, batch_of, gradients_of, run_processes, tiny_encoder, tiny_video_branch
 from helpers.fit_data import NAMES, DataSet, make_data, write_params
 from safetensors.torch import load_file
 from torch import Tensor
@@ -20,8 +20,9 @@ from bike.checkpoint import Place, held_state
 from bike.errors import BikeError, BusyError, DataError, ParamsError
 from bike.files import sha256
 from bike.model.contract import Origin
+from bike.model.encoders import build
 from bike.model.heads import VideoHead
-from bike.model.weights import load_clip, load_released, save_released
+from bike.model.weights import load_clip, load_released, save_released, save_safetensors
 from bike.params import Optimisation, load_params
 from bike.records import read_list, write_labels, write_list
 from bike.train.branches import VideoBranch, choose_trained, trained_parameters
@@ -416,6 +417,21 @@ def test_a_released_checkpoint_of_another_architecture_is_not_started_from(data:
     write_params(other, {"model": section, "train": {"epochs": 1, "warmup_epochs": 0, "batch_size": 6}})
     with pytest.raises(ParamsError, match=r"model\.weights: 'ViT-B/16', but .* goes back to another architecture"):
         train(other)
+    save_safetensors(tmp_path / "clip.safetensors", build(replace(TINY, context_length=16)))  # a file, no name
+    section["weights"] = str(tmp_path / "clip.safetensors")
+    write_params(other, {"model": section, "train": {"epochs": 1, "warmup_epochs": 0, "batch_size": 6}})
+    with pytest.raises(ParamsError, match=r"clip\.safetensors', but .* goes back to another architecture"):
+        train(other)
+
+
+def test_a_head_that_the_params_leave_out_is_the_checkpoints(tmp_path: Path) -> None:
+    other = make_data(tmp_path / "data", per_class=2)
+    save_released(tmp_path / "released.pt", tiny_encoder(), VideoHead(16, 1, "none", "dp"), 0)
+    section: dict[str, object] = {"start_from": str(tmp_path / "released.pt")}
+    write_params(other, {"model": section, "train": {"epochs": 1, "warmup_epochs": 0, "batch_size": 6}})
+    contract = load_released(train(other).checkpoint).contract
+    assert contract is not None
+    assert contract.head == "none+dp"
 
 
 def test_several_labels(data: DataSet, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
