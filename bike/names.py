@@ -1,12 +1,16 @@
-"""What a path says: video or tar, its key, whether it leads out of its folder, how it is shown."""
+"""What a path says: video or tar, its key, whether it leads out of its folder; and names of classes."""
 
 from __future__ import annotations
 
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 
+from bike.errors import DataError, first_few, one_line
+
+MAX_CLASSES = 100_000
 _EXTENSIONS = (
     "3g2 3gp amv asf avi divx dv f4v flv gif h264 hevc ivf m1v m2ts m2v m4v mkv mov mp4 mpe mpeg mpg mts mxf nut ogm "
     "ogv qt rm rmvb ts vob webm wmv wtv y4m"
@@ -59,6 +63,11 @@ def is_tar(name: str) -> bool:
     return name.lower().endswith(".tar")
 
 
+def is_hidden(name: str) -> bool:
+    """Whether a file is hidden, such as the ``._a.mp4`` that macOS puts beside ``a.mp4``: no command reads those."""
+    return name.rpartition("/")[2].startswith(".")
+
+
 def leads_out(path: str) -> bool:
     """Whether a path could leave the folder it is joined to (absolute, or with ``..`` in it), or can't be a path."""
     return not path or path[0] == "/" or "\0" in path or (".." in path and ".." in path.split("/"))
@@ -74,3 +83,70 @@ def tidy_path(path: str) -> str:
 def shown(name: str) -> str:
     """A file name for people: quoted and escaped when it holds control characters or undecodable bytes."""
     return name if name.isprintable() else ascii(name)
+
+
+def is_text(value: str) -> bool:
+    """Whether ``value`` was valid UTF-8 in its file, as a class name has to be."""
+    return value.isascii() or not any("\ud800" <= char <= "\udfff" for char in value)
+
+
+def clean_class_name(name: str, where: str) -> str:
+    """A class name on one line, without control characters.
+
+    Raises:
+        DataError: it is empty, too long, or not UTF-8.
+    """
+    if not is_text(name):
+        raise DataError(f"{where}: class name is not UTF-8 text. Save the file as UTF-8, or rename the folder.")
+    if not name.isprintable():
+        name = "".join(char if char.isprintable() else " " for char in name)
+    name = one_line(name)
+    if not name or len(name) > 500:
+        raise DataError(
+            f"{where}: class name has {len(name)} characters; 1 to 500 are allowed. Correct the annotation."
+        )
+    return name
+
+
+def names_by_id(rows: Iterable[tuple[str, str, str]], path: Path | str, *, first: int = 0) -> list[str]:
+    """Class names in order of their ids.
+
+    Args:
+        rows: where it is said (``line 3``), an id, and its name; in any order.
+        path: the file, for errors.
+        first: the lowest id.
+
+    Raises:
+        DataError: ids with a gap or repetition, a duplicate name, or no names at all.
+    """
+    names: dict[int, str] = {}
+    bad = []
+    for where, word, name in rows:
+        # `²` is a digit to Python and no number to int(); longer ones than any data set has would take long to convert.
+        index = int(word) if word.isascii() and word.strip().isdigit() and len(word) < 10 else -1
+        if index < 0 or index in names:
+            bad.append(f"{where} (id {one_line(word)[:40]!r})")
+        else:
+            names[index] = clean_class_name(name, f"{path}: {where}")
+    remedy = f"Number the classes from {first}."
+    if bad:
+        raise DataError(f"{path}: ids that are not integers or duplicates: {first_few(bad)}. {remedy}")
+    if sorted(names) != list(range(first, first + len(names))):
+        raise DataError(f"{path}: ids must run from {first} without a gap (got {len(names)} ids). {remedy}")
+    return distinct_names([names[index] for index in sorted(names)], path)
+
+
+def distinct_names(names: list[str], path: Path | str) -> list[str]:
+    """``names`` as they are.
+
+    Raises:
+        DataError: there are none or too many, or two classes have the same name.
+    """
+    if not names:
+        raise DataError(f"{path}: no class names in it. Is it the right file?")
+    duplicates = [repr(name) for name, count in Counter(names).items() if count > 1]
+    if duplicates:
+        raise DataError(f"{path}: duplicate class names: {first_few(duplicates)}. Give each class its own name.")
+    if len(names) > MAX_CLASSES:
+        raise DataError(f"{path}: {len(names)} classes; at most {MAX_CLASSES} are allowed. Is it the right file?")
+    return names

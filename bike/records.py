@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Literal
 
 from bike.errors import DataError, first_few
+from bike.files import read_lines
+from bike.names import names_by_id
 from bike.tables import read_table, write_table
 
 
@@ -176,28 +178,41 @@ def labels_of(listing: Path, labels: Path | None) -> Path:
     return path
 
 
-def read_labels(path: Path | str, column: Literal["name", "published"] = "name") -> list[str]:
-    """Class names in order of their id, from a CSV ``id,name`` or ``id,name,published``.
+def read_labels(path: Path | str, column: Literal["name", "published"] = "name", *, first: int = 0) -> list[str]:
+    """Class names in order of their id, from a CSV ``id,name`` or ``id,name,published``, or one name a line.
 
     Args:
-        path: the CSV.
+        path: the file.
         column: ``name`` for the words of prompts, ``published`` for the spelling of the data set's own files; a file
             or row without that spelling gives the name.
+        first: the lowest id.
 
     Raises:
-        DataError: the ids are not 0, 1, 2, …, or a name is empty.
+        DataError: ids with a gap or repetition, a name that is empty or there twice, or no names at all.
     """
-    pairs: dict[int, str] = {}
-    for line, number, name, spelling in read_table(path, ("id", "name"), (column,)).itertuples(name=None):
-        try:
-            pairs[int(number)] = (spelling or name).strip()
-        except ValueError:
-            raise DataError(f"{path}: line {line}: an id and a name are needed (got {number!r}, {name!r}).") from None
-    if sorted(pairs) != list(range(len(pairs))) or not all(pairs.values()):
-        raise DataError(f"{path}: ids must run from 0 without a gap or repetition, each with a name.")
-    if not pairs:
-        raise DataError(f"{path}: no class names. Write one line `id,name` for each class.")
-    return [pairs[index] for index in range(len(pairs))]
+    published, readable = read_class_file(path, first=first)
+    return published if column == "published" or readable is None else readable
+
+
+def read_class_file(path: Path | str, *, first: int = 0) -> tuple[list[str], list[str] | None]:
+    """Published class names as :func:`read_labels`, and names for prompts where the file has both."""
+    lines = read_lines(path)
+    # Not by the reader of tables: names that stand one a line may hold a quote.
+    header = next((text for _, text in lines[:2] if not text.lower().lstrip('"').startswith("sep=")), "")
+    columns = [word.strip("\"' ").lower() for word in re.split(r"[,;\t|]", header)]
+    if not {"id", "name"} <= set(columns):
+        if Path(path).suffix.lower() == ".csv" and len(columns) > 1:
+            raise DataError(f"{path}: columns id and name are needed. A list of names alone is a .txt, one a line.")
+        return names_by_id(
+            ((f"line {line}", str(index), text) for index, (line, text) in enumerate(lines, first)), path, first=first
+        ), None
+    table = read_table(path, ("id", "name"), ("published",), exact=True)
+    rows = [(f"line {line}", *row) for line, *row in table.itertuples(name=None)]
+    names = names_by_id(((where, number, name) for where, number, name, _ in rows), path, first=first)
+    if "published" not in columns:
+        return names, None
+    own = names_by_id(((where, number, other or name) for where, number, name, other in rows), path, first=first)
+    return own, names
 
 
 def instance_range(num_frames: int, fps: float, start_seconds: float | None, end_seconds: float | None) -> range:

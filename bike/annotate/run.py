@@ -9,7 +9,6 @@ from pathlib import Path
 
 from bike.annotate.audit import AUDIT_NAME, Audit
 from bike.annotate.building import Lists, build_lists, fill_names, make_table
-from bike.annotate.classes import read_class_file
 from bike.annotate.datasets.activitynet import read_activitynet
 from bike.annotate.datasets.charades import read_charades
 from bike.annotate.datasets.folders import read_folders
@@ -32,7 +31,7 @@ from bike.annotate.writing import (
 )
 from bike.errors import DataError, ParamsError, nearest
 from bike.params import Annotate
-from bike.records import Sample, write_list
+from bike.records import Sample, read_class_file, write_list
 
 Reader = Callable[[Path, ReadOptions], Annotations]
 

@@ -14,8 +14,8 @@ from pathlib import Path
 
 from bike.errors import BikeError, DataError, one_line, reason_of
 from bike.files import read_annotation_text, unreadable
-from bike.names import is_tar, is_video, leads_out
-from bike.tables import read_table
+from bike.names import is_hidden, is_tar, is_video, leads_out
+from bike.tables import PATH_COLUMNS, find_column, read_header, read_table
 from bike.video.file import FoundVideo, VideoFile
 from bike.video.tars import tar_videos
 
@@ -61,22 +61,18 @@ def find_videos(
     return sorted(found, key=lambda video: video.path)
 
 
-def _is_hidden(path: str) -> bool:
-    return os.path.basename(path).startswith(".")  # noqa: PTH119 (a name may hold any bytes)
-
-
 def _in_folder(source: Path, listing: Path | str | None, exclude: Path | str | None) -> list[FoundVideo]:
     if listing is not None:
         names = [_inside(name, source) for name in read_paths(listing, source)]
         direct = [_stat_video(name, _join(source, name)) if not leads_out(name) else _outside(name) for name in names]
         if not any(video.problem for video in direct):
             return direct
-        tars = [path for path in _walk(source, exclude) if is_tar(path) and not _is_hidden(path)]
+        tars = [path for path in _walk(source, exclude) if is_tar(path) and not is_hidden(path)]
         inside = {video.path: video for video in _videos_of_tars(source, tars, ())} if tars else {}
         return [inside.get(video.path, video) if video.problem else video for video in direct]
     found, tars, passed_over = [], [], 0
     for path in _walk(source, exclude):
-        if _is_hidden(path):
+        if is_hidden(path):
             passed_over += 1
         elif is_tar(path):
             tars.append(path)
@@ -175,18 +171,19 @@ def _stat_video(name: str, path: str) -> FoundVideo:
 
 
 def read_paths(path: Path | str, folder: Path | None, *, known: Iterable[str] | None = None) -> list[str]:
-    """Paths named by a text list (one a line, label numbers after it are ignored) or by a CSV's ``path`` column.
+    """Paths named by a text list (one a line, label numbers after it are ignored) or by a CSV's column.
 
     Args:
-        path: the list.
+        path: the list; a .csv or .tsv is a table, see :func:`bike.tables.read_table` and ``PATH_COLUMNS``.
         folder: where the paths lead from; a file there decides whether a number at the end is a label.
         known: the names there are, instead of ``folder``.
 
     Returns:
-        Normalised paths (``a//b`` and ``./a/b`` become ``a/b``), each once, in the list's order.
+        Normalised paths (``a//b`` and ``./a/b`` become ``a/b``; ``a\\b`` does where only that is there), each once, in
+        the list's order.
 
     Raises:
-        DataError: no ``path`` column, or an empty list.
+        DataError: no such column, or an empty list.
     """
     path = Path(path)
     names = set(known or ())
@@ -194,22 +191,30 @@ def read_paths(path: Path | str, folder: Path | None, *, known: Iterable[str] | 
     def exists(name: str) -> bool:
         return os.path.normpath(name) in names if folder is None else os.path.exists(_join(folder, name))  # noqa: PTH110
 
-    if path.suffix.lower() == ".csv":
-        found = [name for name in read_table(path, ["path"])["path"] if name]
+    if path.suffix.lower() in (".csv", ".tsv"):
+        columns = read_header(path)
+        column = columns[place] if (place := find_column(columns, PATH_COLUMNS)) >= 0 else PATH_COLUMNS[0]
+        found = [name for name in read_table(path, [column])[column] if name]
     else:
         # Not splitlines(): names may hold characters at which it splits, such as U+2028.
         lines = io.StringIO(read_annotation_text(path), newline=None)
         found = [_without_labels(line.rstrip("\n"), exists) for line in lines if line.strip()]
     if not found:
         raise DataError(f"{path}: names no videos. Write one path a line, or a CSV with a `path` column.")
-    return list(dict.fromkeys(os.path.normpath(name) for name in found))
+    return list(dict.fromkeys(os.path.normpath(_slashed(name, exists)) for name in found))
+
+
+def _slashed(name: str, exists: Callable[[str], bool]) -> str:
+    """A path of Windows as one of here, where that names a file and ``name`` as it stands does not."""
+    slashed = name.replace("\\", "/")
+    return slashed if slashed != name and not exists(name) and exists(slashed) else name
 
 
 def _without_labels(line: str, exists: Callable[[str], bool]) -> str:
-    """The path of a line `<path>` or `<path> <numbers>`."""
+    """The path of a line `<path>` or `<path> <numbers>`; the last may be `3,7` or `-1`, as in published lists."""
     name = line
-    while not exists(name):
-        shorter = re.fullmatch(r"(.*\S)\s+\d+\s*", name)
+    while not exists(name) and not exists(name.replace("\\", "/")):
+        shorter = re.fullmatch(r"(.*\S)\s+(?:\d+(?:,\d+)*|-1)\s*", name)
         if shorter is None:
             return name.strip()
         name = shorter[1]

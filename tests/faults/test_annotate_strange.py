@@ -8,13 +8,13 @@ import pytest
 from helpers.annotations import found, manifest, ucf_replica, write_rows, write_text
 
 from bike.annotate import matching
-from bike.annotate.classes import fold, read_class_file
+from bike.annotate.classes import fold
 from bike.annotate.entries import Entry, ReadOptions, split_of_name
 from bike.annotate.matching import _shared_folders as shared_folders
 from bike.annotate.run import annotate
 from bike.errors import DataError, ParamsError, one_line
 from bike.params import Annotate
-from bike.records import VideoRecord, read_labels, read_list, read_manifest, write_manifest
+from bike.records import VideoRecord, read_class_file, read_labels, read_list, read_manifest, write_manifest
 
 
 def paths(folder: Path, split: str = "train") -> list[str]:

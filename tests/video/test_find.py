@@ -82,6 +82,26 @@ def test_lists_and_csvs(tmp_path: Path) -> None:
     assert paths(find_videos(tmp_path, listing=table)) == ["f.mp4"]
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.csv", "Video;label\r\nb/c d.mp4;run\r\n"),
+        ("a.csv", "label, path\nrun, b/c d.mp4\n"),
+        ("a.csv", "sep=;\nfilename;label\nb/c d.mp4;run\n"),
+        ("a.csv", "path,label\nb\\c d.mp4,run\n"),
+        ("a.tsv", "file_path\tlabel\nb/c d.mp4\trun\n"),
+        ("a.txt", "b\\c d.mp4 3\n"),
+        ("a.txt", "b/c d.mp4 3,7\n"),
+        ("a.txt", "b/c d.mp4 -1\n"),
+    ],
+)
+def test_lists_as_people_write_them(tmp_path: Path, name: str, text: str) -> None:
+    write(tmp_path / "b/c d.mp4")
+    (tmp_path / name).write_text(text, newline="")
+    (video,) = find_videos(tmp_path, listing=tmp_path / name)
+    assert (video.path, video.problem) == ("b/c d.mp4", "")
+
+
 def test_a_list_may_hold_any_bytes_and_a_byte_order_mark(tmp_path: Path) -> None:
     write(os.path.join(os.fsencode(tmp_path), b"caf\xe9.mp4"))  # noqa: PTH118
     listing = tmp_path / "list"
@@ -93,7 +113,7 @@ def test_a_list_may_hold_any_bytes_and_a_byte_order_mark(tmp_path: Path) -> None
 
 @pytest.mark.parametrize(
     ("name", "text", "message"),
-    [("a.csv", "file,label\nx,1\n", "column 'path'"), ("a.csv", "path\n", "names no videos"), ("a.txt", "\n", "names")],
+    [("a.csv", "name,label\nx,1\n", "column 'path'"), ("a.csv", "path\n", "names no videos"), ("a.txt", "\n", "names")],
 )
 def test_lists_that_name_nothing(tmp_path: Path, name: str, text: str, message: str) -> None:
     (tmp_path / name).write_text(text)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bike.annotate.classes import clean_class_name
 from bike.annotate.entries import SPLIT_WORDS, Annotations, Entry, ReadOptions
 from bike.annotate.media import scan_folder
 from bike.errors import DataError, first_few
 from bike.files import existing_dir
+from bike.names import clean_class_name
 
 _SPLITS = frozenset(word for word in SPLIT_WORDS if word.isalpha())  # 1 and 2 are classes here
 

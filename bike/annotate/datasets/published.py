@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bike.annotate.classes import read_class_file
 from bike.annotate.entries import Annotations, Entry, ReadOptions, split_of_name
 from bike.annotate.reading import find_files
 from bike.errors import DataError
 from bike.files import existing_dir
 from bike.formats.lists import read_rows
+from bike.records import read_class_file
 
 
 def read_published(source: Path, options: ReadOptions) -> Annotations:

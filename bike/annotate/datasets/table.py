@@ -6,11 +6,11 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from bike.annotate.classes import MAX_CLASSES, clean_class_name, distinct_names, fold
+from bike.annotate.classes import fold
 from bike.annotate.entries import Annotations, Entry, ReadOptions, split_of
 from bike.annotate.reading import Table, find_annotation, seconds
 from bike.errors import DataError, first_few, one_line
-from bike.names import tidy_path
+from bike.names import MAX_CLASSES, clean_class_name, distinct_names, tidy_path
 
 PATH_COLUMNS = ("path", "video", "file", "filename", "video_path")
 LABEL_COLUMNS = ("label", "labels", "class", "class_id", "category", "name")
