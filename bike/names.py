@@ -131,6 +131,8 @@ def names_by_id(rows: Iterable[tuple[str, str, str]], path: Path | str, *, first
     remedy = f"Number the classes from {first}."
     if bad:
         raise DataError(f"{path}: ids that are not integers or duplicates: {first_few(bad)}. {remedy}")
+    if first == 0 and min(names, default=0) == 1:
+        remedy = "They start at 1: number them from 0, or give `bike annotate` --first-id 1."
     if sorted(names) != list(range(first, first + len(names))):
         raise DataError(f"{path}: ids must run from {first} without a gap (got {len(names)} ids). {remedy}")
     return distinct_names([names[index] for index in sorted(names)], path)

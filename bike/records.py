@@ -13,7 +13,7 @@ from typing import Literal
 from bike.errors import DataError, first_few
 from bike.files import read_lines
 from bike.names import names_by_id
-from bike.tables import read_table, write_table
+from bike.tables import header_words, read_table, write_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +66,8 @@ class Sample:
     end_seconds: float | None = None
 
 
+_IDS = re.compile(r"\s*\d{1,9}(?:\.0*)?(?:(?:\s*,\s*|\s+)\d{1,9}(?:\.0*)?)*\s*", re.ASCII)
+_ID = re.compile(r"(\d+)(?:\.0*)?", re.ASCII)
 # Files of packs and members of tars are named by keys: nothing in them can lead out of a folder.
 KEY = re.compile(r"[A-Za-z0-9_-]{1,200}", re.ASCII)
 MANIFEST_COLUMNS = tuple(field.name for field in fields(VideoRecord))
@@ -144,8 +146,8 @@ def read_list(path: Path | str) -> list[Sample]:
             if key in seen or not KEY.fullmatch(key) or not KEY.fullmatch(video or key):
                 raise ValueError
             seen.add(key)
-            labels = tuple(map(int, words.split()))
-            if any(label < 0 for label in labels):
+            labels = label_ids(words)
+            if labels is None:
                 raise ValueError
             first, last = (float(text) if text else None for text in (start, end))
             # Comparisons with NaN are false, so each is written to be true for what is allowed.
@@ -159,6 +161,19 @@ def read_list(path: Path | str) -> list[Sample]:
     if bad:
         raise DataError(f"{path}: rows with a bad value, a bad key or a duplicate key: {first_few(bad)}.")
     return samples
+
+
+def label_ids(text: str) -> tuple[int, ...] | None:
+    """Class integers as they stand in a list: ``3``, ``3,7`` or ``3 7``; ``-1`` or nothing for no label.
+
+    Of floats, whole numbers are integers: pandas writes ``3.0`` where another row has no label.
+
+    Returns:
+        The integers; None for other text, or a number of ten digits and more.
+    """
+    if _IDS.fullmatch(text):
+        return tuple(map(int, _ID.findall(text)))
+    return () if text.strip() in ("", "-1", "-1.0") else None
 
 
 def write_labels(path: Path | str, names: Sequence[str]) -> None:
@@ -196,15 +211,17 @@ def read_labels(path: Path | str, column: Literal["name", "published"] = "name",
 
 def read_class_file(path: Path | str, *, first: int = 0) -> tuple[list[str], list[str] | None]:
     """Published class names as :func:`read_labels`, and names for prompts where the file has both."""
-    lines = read_lines(path)
-    # Not by the reader of tables: names that stand one a line may hold a quote.
-    header = next((text for _, text in lines[:2] if not text.lower().lstrip('"').startswith("sep=")), "")
-    columns = [word.strip("\"' ").lower() for word in re.split(r"[,;\t|]", header)]
+    columns = header_words(path)
     if not {"id", "name"} <= set(columns):
         if Path(path).suffix.lower() == ".csv" and len(columns) > 1:
             raise DataError(f"{path}: columns id and name are needed. A list of names alone is a .txt, one a line.")
         return names_by_id(
-            ((f"line {line}", str(index), text) for index, (line, text) in enumerate(lines, first)), path, first=first
+            (
+                (f"line {line}", str(index), text)
+                for index, (line, text) in enumerate(_without_ids(read_lines(path)), first)
+            ),
+            path,
+            first=first,
         ), None
     table = read_table(path, ("id", "name"), ("published",), exact=True)
     rows = [(f"line {line}", *row) for line, *row in table.itertuples(name=None)]
@@ -213,6 +230,16 @@ def read_class_file(path: Path | str, *, first: int = 0) -> tuple[list[str], lis
         return names, None
     own = names_by_id(((where, number, other or name) for where, number, name, other in rows), path, first=first)
     return own, names
+
+
+def _without_ids(lines: Sequence[tuple[int, str]]) -> Sequence[tuple[int, str]]:
+    """Lines of names without the ids ``c000``, ``c001`` … or ``1``, ``2`` … before them, if all lines have one."""
+    found = [re.fullmatch(r"(c?)(\d{1,6})\s+(\S.*)", text, re.ASCII) for _, text in lines]
+    parts = [match.groups() for match in found if match]
+    start = 0 if parts and parts[0][1].strip("0") == "" else 1
+    if len(parts) != len(lines) or [int(number) for _, number, _ in parts] != list(range(start, start + len(lines))):
+        return lines
+    return [(line, name) for (line, _), (_, _, name) in zip(lines, parts, strict=True)]
 
 
 def instance_range(num_frames: int, fps: float, start_seconds: float | None, end_seconds: float | None) -> range:

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bike.errors import DataError, first_few, one_line
-from bike.files import atomic_write, read_text_bytes
+from bike.files import atomic_write, existing_file, read_text_bytes
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -44,6 +44,9 @@ PATH_COLUMNS = (
     "clip",
     "clip_path",
 )
+LABEL_COLUMNS = ("label", "labels", "class", "class_id", "label_id", "category")
+START_COLUMNS = ("start_seconds", "start", "start_time", "time_start", "start_sec", "start_timestamp", "begin")
+END_COLUMNS = ("end_seconds", "end", "end_time", "time_end", "end_sec", "end_timestamp", "stop", "stop_timestamp")
 _SEPARATOR_LINE = re.compile(rb'"?sep=([,;\t|])"?\r?\n', re.IGNORECASE)
 
 
@@ -122,6 +125,18 @@ def read_header(path: Path | str) -> list[str]:
         DataError: the file is not text, or its header not CSV.
     """
     return next(_rows(_form_of(path, None), path), (0, []))[1]
+
+
+def header_words(path: Path | str) -> list[str]:
+    """What would be the columns if a file were a table, in lower case: this tells tables from other text.
+
+    Not by the reader of tables, since the first line of other text may hold a quote.
+    """
+    with existing_file(path).open(encoding="utf-8-sig", errors="surrogateescape") as file:
+        line = file.readline(65536)
+        if _SEPARATOR_LINE.match(line.encode("utf-8", "surrogateescape")):
+            line = file.readline(65536)
+    return [word.strip("\"' \r\n").lower() for word in re.split(f"[{re.escape(SEPARATORS)}]", line)]
 
 
 def find_column(columns: Sequence[str], names: Iterable[str]) -> int:

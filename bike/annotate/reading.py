@@ -15,12 +15,17 @@ from bike.tables import find_column, read_header, read_table
 
 
 def seconds(text: str) -> float:
-    """A time in a CSV field.
+    """A time in a CSV field: seconds, ``m:s`` or ``h:m:s`` (``00:01:02.5`` is 62.5).
 
     Raises:
         ValueError: no number, or not a finite one.
     """
-    value = float(text)
+    parts = text.split(":")
+    if len(parts) > 3 or not all(part.strip().isdigit() for part in parts[:-1]):
+        raise ValueError(f"time {text[:20]!r}")
+    value = 0.0
+    for part in parts:  # SubRip and others write a comma
+        value = 60 * value + float(part.replace(",", ".") if len(parts) > 1 else part)
     if not math.isfinite(value):
         raise ValueError(f"time {text[:20]!r}")
     return value

@@ -20,6 +20,7 @@ from bike.annotate.datasets.table import read_csv
 from bike.annotate.datasets.ucf101 import read_ucf101
 from bike.annotate.entries import FOLDS, Annotations, ReadOptions
 from bike.annotate.few_shot import choose_shots
+from bike.annotate.habits import count_from_zero, from_windows
 from bike.annotate.media import Media, read_media
 from bike.annotate.writing import (
     LABELS_NAME,
@@ -102,11 +103,13 @@ def _annotate(
     found = read_media(media)
     annotations = DATASETS[dataset](source, options)
     if options.labels is not None:
-        annotations.classes, annotations.readable = read_class_file(options.labels)
+        annotations.classes, annotations.readable = read_class_file(options.labels, first=options.first_id)
     audit.annotated = sum(map(len, annotations.folds.values()))
     if not audit.annotated:
         raise DataError(f"{source}: no annotated videos. Give the folder that has the annotation of {dataset}.")
     audit.videos = len(found.records) if found.kind != "none" else None
+    count_from_zero(annotations, options.first_id, source, stop=policies.no_name == "error")
+    from_windows(annotations, found.records)
     audit.notes += dict.fromkeys([*annotations.notes, *([found.note] if found.note else [])])
     table = make_table(annotations, audit)
     lists, unannotated = build_lists(annotations, found, table, audit)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -26,21 +25,6 @@ app = typer.Typer(
 )
 
 
-class PromptNames(StrEnum):
-    """Which class names prompts are made of."""
-
-    readable = "readable"
-    published = "published"
-
-
-class ListLayout(StrEnum):
-    """What a line of a published list holds."""
-
-    auto = "auto"
-    frames = "frames"
-    videos = "videos"
-
-
 Source = Annotated[
     Path,
     typer.Option(help="Folder of the annotation as its publishers lay it out, or its file; your own videos, CSV."),
@@ -60,8 +44,10 @@ ParamsFile = Annotated[
 ]
 MinFrames = Annotated[int | None, typer.Option(min=1, help="Fewer frames than this is too short. Default: 8.")]
 Names = Annotated[
-    PromptNames | None, typer.Option(help="Class names for prompts: words, or as published. Default: readable.")
+    Literal["readable", "published"] | None,
+    typer.Option(help="Class names for prompts: words, or as published. Default: readable."),
 ]
+FirstId = Annotated[int, typer.Option(min=0, max=1, help="1 where class ids count from 1.")]
 
 DATASETS = {
     "ucf101": "UCF-101: classInd.txt, trainlist0N.txt, testlist0N.txt.",
@@ -126,6 +112,7 @@ def annotate_csv(
         typer.Option(help="What a value of that column means, such as fold1=train; `fold9=` leaves its rows out."),
     ] = None,
     default_split: Annotated[str, typer.Option(help="Split of rows that state none.")] = "train",
+    first_id: FirstId = 0,
     policy: Policy = None,
     params: ParamsFile = None,
     min_frames: MinFrames = None,
@@ -150,6 +137,7 @@ def annotate_csv(
         split_column=split_column,
         splits=dict(_pairs("--split", split)),
         default_split=default_split,
+        first_id=first_id,
     )
 
 
@@ -160,8 +148,10 @@ def annotate_published(
     media: Media = None,
     labels: Labels = None,
     layout: Annotated[
-        ListLayout, typer.Option(help="frames: <dir> <frames> <label>; videos: <file> <label>; auto looks.")
-    ] = ListLayout.auto,
+        Literal["auto", "frames", "videos", "labels"],
+        typer.Option(help="frames: <dir> <frames> <label>; videos: <file> <label>; labels: more labels; auto looks."),
+    ] = "auto",
+    first_id: FirstId = 0,
     policy: Policy = None,
     params: ParamsFile = None,
     min_frames: MinFrames = None,
@@ -173,7 +163,7 @@ def annotate_published(
     bike annotate published --source k400/val.txt --labels k400/labels.csv --media frames/k400 --out lists/k400
     """
     policies = _policies(policy, params, min_frames, names)
-    _run("published", source, media, out, policies, labels=labels, layout=layout.value)
+    _run("published", source, media, out, policies, labels=labels, layout=layout, first_id=first_id)
 
 
 @app.command("few-shot")
@@ -213,7 +203,10 @@ def _pairs(option: str, words: list[str] | None) -> list[tuple[str, str]]:
 
 
 def _policies(
-    policy: list[str] | None, params: Path | None, min_frames: int | None, names: PromptNames | None
+    policy: list[str] | None,
+    params: Path | None,
+    min_frames: int | None,
+    names: Literal["readable", "published"] | None,
 ) -> Annotate:
     """The section of the params file, or its defaults, with the command line's changes."""
     from bike.params import load_params, parse_params
@@ -224,7 +217,7 @@ def _policies(
     if min_frames is not None:
         section["min_frames"] = min_frames
     if names is not None:
-        section["prompt_names"] = names.value
+        section["prompt_names"] = names
     return parse_params({"annotate": section}, "--policy").annotate
 
 

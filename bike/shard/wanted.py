@@ -109,7 +109,7 @@ def _known_record(key: str, group: list[Sample], known: dict[str, VideoRecord]) 
         raise DataError(f"{group[0].path}: rejected by the extraction ({record.error}). Write the list again.")
     if record.frames < 1:
         raise DataError(f"{group[0].path}: 0 frames in the manifest. Extract the videos and write the list again.")
-    if group[0].frames != record.frames:
+    if group[0].frames not in (0, record.frames):  # 0: a list that does not state them
         raise DataError(
             f"{group[0].path}: {group[0].frames} frames in the list, {record.frames} in the manifest. "
             "Write the list again."
