@@ -86,6 +86,7 @@ class ReadOptions:
         default_split: split of rows that state none; ``""`` leaves them out.
         layout: ``published``: what a line holds; ``auto`` looks at the first lines.
         first_id: ``csv``, ``published``: 1 where integer labels, and ids of class names, count from 1.
+        follow_links: links that lead out of the folders of media, and of ``folders``, are followed.
     """
 
     fold: int | None = None
@@ -98,6 +99,7 @@ class ReadOptions:
     default_split: str = "train"
     layout: Literal["auto", "frames", "videos", "labels"] = "auto"
     first_id: int = 0
+    follow_links: bool = False
 
     def __post_init__(self) -> None:
         wrong = [split for split in (*self.splits.values(), self.default_split) if split not in (*SPLITS, "")]

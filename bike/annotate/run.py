@@ -100,7 +100,7 @@ def _annotate(
         raise ParamsError(f"{dataset}: unknown data set.{nearest(dataset, DATASETS)} Known: {', '.join(DATASETS)}.")
     check_out(dataset, out, source, [options.labels, None if media is None else Path(media)])
     audit = Audit(dataset, policies)
-    found = read_media(media)
+    found = read_media(media, follow_links=options.follow_links)
     annotations = DATASETS[dataset](source, options)
     if options.labels is not None:
         annotations.classes, annotations.readable = read_class_file(options.labels, first=options.first_id)

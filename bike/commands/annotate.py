@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from bike.commands.options import FollowLinksOption
+
 if TYPE_CHECKING:
     from bike.annotate.audit import Audit
     from bike.params import Annotate
@@ -81,6 +83,7 @@ def _register(dataset: str, text: str) -> None:
         params: ParamsFile = None,
         min_frames: MinFrames = None,
         names: Names = None,
+        follow_links: FollowLinksOption = False,
     ) -> None:
         from bike.annotate.run import OFFICIAL_SPLITS
         from bike.errors import ParamsError
@@ -89,7 +92,16 @@ def _register(dataset: str, text: str) -> None:
             raise ParamsError(
                 f"--split: {dataset} has no numbered splits (only {', '.join(OFFICIAL_SPLITS)}). Omit it."
             )
-        _run(dataset, source, media, out, _policies(policy, params, min_frames, names), labels=labels, fold=split)
+        _run(
+            dataset,
+            source,
+            media,
+            out,
+            _policies(policy, params, min_frames, names),
+            labels=labels,
+            fold=split,
+            follow_links=follow_links,
+        )
 
 
 # Not from the readers' table in bike.annotate.run: that would import all readers for `bike --help`.
@@ -117,6 +129,7 @@ def annotate_csv(
     params: ParamsFile = None,
     min_frames: MinFrames = None,
     names: Names = None,
+    follow_links: FollowLinksOption = False,
 ) -> None:
     """Any CSV with a path and a label column; name, split, start and end are read where they are there.
 
@@ -138,6 +151,7 @@ def annotate_csv(
         splits=dict(_pairs("--split", split)),
         default_split=default_split,
         first_id=first_id,
+        follow_links=follow_links,
     )
 
 
@@ -156,6 +170,7 @@ def annotate_published(
     params: ParamsFile = None,
     min_frames: MinFrames = None,
     names: Names = None,
+    follow_links: FollowLinksOption = False,
 ) -> None:
     """Lists as published repositories have them: a .txt file, or a folder whose lists say train, val or test.
 
@@ -163,7 +178,17 @@ def annotate_published(
     bike annotate published --source k400/val.txt --labels k400/labels.csv --media frames/k400 --out lists/k400
     """
     policies = _policies(policy, params, min_frames, names)
-    _run("published", source, media, out, policies, labels=labels, layout=layout, first_id=first_id)
+    _run(
+        "published",
+        source,
+        media,
+        out,
+        policies,
+        labels=labels,
+        layout=layout,
+        first_id=first_id,
+        follow_links=follow_links,
+    )
 
 
 @app.command("few-shot")

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from bike.commands.options import JobsOption, TimeoutOption
+from bike.commands.options import FollowLinksOption, JobsOption, TimeoutOption
 
 
 def extract(
@@ -46,6 +46,7 @@ def extract(
         bool, typer.Option("--keep-partial", help="Keep the sound beginning of a damaged or truncated video.")
     ] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with status 1 when any video is rejected.")] = False,
+    follow_links: FollowLinksOption = False,
 ) -> None:
     """Turn videos into frame packs, in parallel; rejects carry a reason.
 
@@ -84,6 +85,7 @@ def extract(
         layout=layout,
         scheduler=scheduler,
         strict=strict,
+        follow_links=follow_links,
     )
     bad = [record for record in records if record.status != "ok"]
     good = [record for record in records if record.status == "ok"]

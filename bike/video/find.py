@@ -8,22 +8,28 @@ import os
 import re
 import stat
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from bike.errors import BikeError, DataError, one_line, reason_of
-from bike.files import read_annotation_text, unreadable
+from bike.files import read_annotation_text
 from bike.names import is_hidden, is_tar, is_video, leads_out
 from bike.tables import PATH_COLUMNS, find_column, read_header, read_table
 from bike.video.file import FoundVideo, VideoFile
 from bike.video.tars import tar_videos
+from bike.video.walk import LEADS_OUT, is_link_out, walk_files
 
 log = logging.getLogger("bike")
 
 
 def find_videos(
-    source: Path | str, *, listing: Path | str | None = None, exclude: Path | str | None = None
+    source: Path | str,
+    *,
+    listing: Path | str | None = None,
+    exclude: Path | str | None = None,
+    follow_links: bool = False,
 ) -> list[FoundVideo]:
     """Find the videos of a source, sorted by path.
 
@@ -33,6 +39,7 @@ def find_videos(
         listing: a list or CSV that picks among the videos of a folder or of tars; a named file that is not there is
             still returned, with a problem.
         exclude: a folder to leave out.
+        follow_links: links that lead out of a folder are followed; otherwise they have a problem.
 
     Returns:
         Each video once.
@@ -47,7 +54,7 @@ def find_videos(
     if not source.exists():
         raise BikeError(f"{source}: no such file or folder. Give a folder of videos, a list, a CSV or a tar.")
     if source.is_dir():
-        found = _in_folder(source, listing, exclude)
+        found = _in_folder(source, listing, exclude, follow_links=follow_links)
     elif is_tar(source.name):
         found = _picked(tar_videos(source), listing)
     elif listing is not None:
@@ -61,17 +68,22 @@ def find_videos(
     return sorted(found, key=lambda video: video.path)
 
 
-def _in_folder(source: Path, listing: Path | str | None, exclude: Path | str | None) -> list[FoundVideo]:
+def _in_folder(
+    source: Path, listing: Path | str | None, exclude: Path | str | None, *, follow_links: bool
+) -> list[FoundVideo]:
+    outside: list[str] = []
+    walk = partial(walk_files, source, exclude=exclude, outside=None if follow_links else outside)
     if listing is not None:
         names = [_inside(name, source) for name in read_paths(listing, source)]
-        direct = [_stat_video(name, _join(source, name)) if not leads_out(name) else _outside(name) for name in names]
+        root = None if follow_links else os.path.realpath(source)
+        direct = [_listed(name, source, root) for name in names]
         if not any(video.problem for video in direct):
             return direct
-        tars = [path for path in _walk(source, exclude) if is_tar(path) and not is_hidden(path)]
+        tars = [path for path in walk() if is_tar(path) and not is_hidden(path)]
         inside = {video.path: video for video in _videos_of_tars(source, tars, ())} if tars else {}
         return [inside.get(video.path, video) if video.problem else video for video in direct]
     found, tars, passed_over = [], [], 0
-    for path in _walk(source, exclude):
+    for path in walk():
         if is_hidden(path):
             passed_over += 1
         elif is_tar(path):
@@ -81,6 +93,9 @@ def _in_folder(source: Path, listing: Path | str | None, exclude: Path | str | N
         else:
             passed_over += 1
     found.extend(_videos_of_tars(source, tars, [video.path for video in found]))
+    for path in outside:
+        if not is_hidden(path) and (is_video(path) or is_tar(path) or os.path.isdir(path)):  # noqa: PTH112
+            found.append(_with_problem(os.path.relpath(path, source), LEADS_OUT))
     if passed_over:
         log.info("%s: %d other files passed over (hidden, or not named like videos)", source, passed_over)
     return found
@@ -97,8 +112,17 @@ def _inside(name: str, folder: Path) -> str:
     return name
 
 
-def _outside(name: str) -> FoundVideo:
-    return FoundVideo(name, VideoFile(name), (), "its path leads out of the source folder")
+def _listed(name: str, folder: Path, root: str | None) -> FoundVideo:
+    """A video that a list names; links must stay inside of ``root`` where that is given."""
+    if leads_out(name):
+        return _with_problem(name, "its path leads out of the source folder")
+    if root is not None and is_link_out(_join(folder, name), root, anywhere=True):
+        return _with_problem(name, LEADS_OUT)
+    return _stat_video(name, _join(folder, name))
+
+
+def _with_problem(name: str, problem: str) -> FoundVideo:
+    return FoundVideo(name, VideoFile(name), (), problem)
 
 
 def _videos_of_tars(source: Path, tars: Iterable[str], others: Iterable[str]) -> list[FoundVideo]:
@@ -130,25 +154,6 @@ def _picked(videos: list[FoundVideo], listing: Path | str | None) -> list[FoundV
     inside = {video.path: video for video in videos}
     names = read_paths(listing, None, known=inside)
     return [inside.get(name) or FoundVideo(name, VideoFile(""), (), "not in the tar") for name in names]
-
-
-def _walk(folder: Path, exclude: Path | str | None) -> Iterator[str]:
-    """Files below ``folder``, in no order; hidden folders, and folders met before, are left out."""
-    skipped = None if exclude is None else os.path.realpath(exclude)
-    seen: set[tuple[int, int]] = set()  # by number: a link to a folder above would be walked for ever
-
-    def fail(error: OSError) -> None:
-        raise unreadable(error.filename, error) from error
-
-    for top, folders, files in os.walk(folder, onerror=fail, followlinks=True):
-        about = Path(top).stat()
-        if (about.st_dev, about.st_ino) in seen or os.path.realpath(top) == skipped:
-            folders.clear()
-            continue
-        seen.add((about.st_dev, about.st_ino))
-        # In order: of two links to one folder, the disk must not decide which one names its videos.
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from (os.path.join(top, name) for name in files)  # noqa: PTH118
 
 
 def _join(folder: Path, name: str) -> str:

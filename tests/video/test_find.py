@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 from helpers.videos import ODD_NAMES, make_tar
 
+from bike.annotate.media import read_media
 from bike.errors import BikeError, DataError
 from bike.video.find import find_videos, read_paths
 from bike.video.tars import tar_videos
+from bike.video.walk import LEADS_OUT
 
 
 def write(path: bytes | Path, data: bytes = b"x") -> None:
@@ -55,8 +57,29 @@ def test_links_are_followed_once_and_broken_ones_named(tmp_path: Path) -> None:
     (tmp_path / "videos" / "loop").symlink_to(tmp_path / "videos")
     (tmp_path / "videos" / "gone.mp4").symlink_to(tmp_path / "nowhere.mp4")
     os.mkfifo(tmp_path / "videos" / "pipe.mp4")
-    found = {video.path: video.problem for video in find_videos(tmp_path / "videos")}
+    found = {video.path: video.problem for video in find_videos(tmp_path / "videos", follow_links=True)}
     assert found == {"farm/a.mp4": "", "gone.mp4": "no such file", "pipe.mp4": "not a regular file"}
+
+
+def test_links_out_of_a_folder_are_followed_when_asked(tmp_path: Path) -> None:
+    videos = tmp_path / "videos"
+    write(tmp_path / "real" / "a.mp4")
+    write(videos / "b.mp4")
+    for link, target in {"farm": "real", "c.mp4": "real/a.mp4", "notes": "real/a.mp4", "d.mp4": "videos/b.mp4"}.items():
+        (videos / link).symlink_to(tmp_path / target)
+    found = {video.path: video.problem for video in find_videos(videos)}
+    assert found == {"b.mp4": "", "d.mp4": "", "c.mp4": LEADS_OUT, "farm": LEADS_OUT}
+    (tmp_path / "list.txt").write_text("b.mp4\nc.mp4\nd.mp4\nfarm/a.mp4\n")
+    listed = {video.path: video.problem for video in find_videos(videos, listing=tmp_path / "list.txt")}
+    assert listed == {"b.mp4": "", "d.mp4": "", "c.mp4": LEADS_OUT, "farm/a.mp4": LEADS_OUT}
+    (tmp_path / "other name").symlink_to(videos)  # of the folder itself
+    assert paths(find_videos(tmp_path / "other name")) == ["b.mp4", "c.mp4", "d.mp4", "farm"]
+    media = read_media(videos)
+    assert [record.path for record in media.records] == ["b.mp4", "d.mp4"]
+    assert media.note.endswith(f"{LEADS_OUT} (2 of this kind).")
+    asked = [video.path for video in find_videos(videos, follow_links=True)]
+    assert asked == [record.path for record in read_media(videos, follow_links=True).records]
+    assert asked == ["b.mp4", "c.mp4", "d.mp4", "farm/a.mp4"]
 
 
 def test_one_video_is_a_source(tmp_path: Path) -> None:

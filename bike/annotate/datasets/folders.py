@@ -24,7 +24,7 @@ def read_folders(source: Path, options: ReadOptions) -> Annotations:
     Raises:
         DataError: videos lie in no class folder; the first ten are named.
     """
-    videos, frames, note = scan_folder(existing_dir(source))
+    videos, frames, note = scan_folder(existing_dir(source), follow_links=options.follow_links)
     paths = videos or list(frames)
     tops = {path.split("/")[0].lower() for path in paths}
     has_splits = bool(tops) and tops <= _SPLITS and any(path.count("/") > 1 for path in paths)
