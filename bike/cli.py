@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import io
 import logging
 import os
 import signal
 import sys
 import threading
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
@@ -88,6 +90,7 @@ def guarded(run: Any) -> int:
 
 def _guarded(run: Any) -> int:
     try:
+        _ready_streams()
         logging.basicConfig(level=_log_level(), format="%(message)s", stream=sys.stderr)
         for library in ("botocore", "boto3", "urllib3", "distributed"):  # their routine messages are not for users
             logging.getLogger(library).setLevel(logging.WARNING)
@@ -109,6 +112,16 @@ def _guarded(run: Any) -> int:
         sys.stderr.write(f"Error: {name}: {reason_of(error)}.\n")
         return 1
     return 0
+
+
+def _ready_streams() -> None:
+    """Let every text go out: where the terminal's encoding lacks a character, an escape stands for it."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # closed by whoever started this, `2>&-`
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115 (to the end)
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _log_level() -> str:

@@ -10,13 +10,14 @@ import errno
 import http.client
 import logging
 import os
+import re
 import shutil
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from contextlib import closing, nullcontext
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -159,7 +160,7 @@ def _open_http(url: str, start: int, timeout_seconds: float) -> _Reply | None:
         headers["Range"] = f"bytes={start}-"
     try:
         request = urllib.request.Request(url, headers=headers)  # noqa: S310 (callers admit http, https, s3)
-        reply = urllib.request.urlopen(request, timeout=timeout_seconds)  # noqa: S310
+        reply = _opener().open(request, timeout=timeout_seconds)
     except urllib.error.HTTPError as error:
         error.close()
         _refuse(url, start, error.code, f"HTTP status {error.code} {one_line(error.reason)}")
@@ -167,12 +168,44 @@ def _open_http(url: str, start: int, timeout_seconds: float) -> _Reply | None:
     except (OSError, http.client.HTTPException, ValueError) as error:
         raise TransientError(getattr(error, "reason", error)) from error
     first = start if reply.status == 206 else 0  # 200: the whole file, whatever was asked for
-    if first and not reply.headers.get("Content-Range", "").startswith(f"bytes {first}-"):
+    length = reply.headers.get("Content-Length")
+    problem = ""
+    if reply.status != 200 and not first:  # a part that was not asked for, or an answer without a file
+        problem = f"the server answered with status {reply.status}, not with the file"
+    elif first and not reply.headers.get("Content-Range", "").startswith(f"bytes {first}-"):
+        problem = f"the server sent another range than the one from byte {first} on"
+    elif length is not None and not re.fullmatch(r"[0-9]{1,18}", length):
+        problem = f"the server states a length of {one_line(length)[:20]!r}"
+    if problem:
         reply.close()
-        raise TransientError(f"the server sent another range than the one from byte {first} on")
-    length = reply.headers.get("Content-Length", "")
-    end = first + int(length) if length.isdecimal() else None
-    return reply, first, end
+        raise TransientError(problem)
+    return reply, first, None if length is None else first + int(length)
+
+
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows redirects to HTTP(S) alone; urllib's own also goes to FTP."""
+
+    def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
+        if not newurl.lower().startswith(("http://", "https://")):
+            raise urllib.error.HTTPError(req.full_url, code, f"a redirect to {newurl[:100]}", headers, fp)
+        return super().redirect_request(req, fp, code, msg, headers, newurl)
+
+
+@cache
+def _opener() -> urllib.request.OpenerDirector:
+    """HTTP and HTTPS with the environment's proxies, and no other scheme: a redirect must not read local files."""
+    opener = urllib.request.OpenerDirector()
+    for handler in (
+        urllib.request.ProxyHandler,
+        urllib.request.HTTPHandler,
+        urllib.request.HTTPSHandler,
+        urllib.request.HTTPDefaultErrorHandler,
+        urllib.request.HTTPErrorProcessor,
+        urllib.request.UnknownHandler,
+        _Redirects,
+    ):
+        opener.add_handler(handler())
+    return opener
 
 
 def _open_s3(url: str, start: int, timeout_seconds: float) -> _Reply | None:

@@ -7,7 +7,15 @@ from difflib import get_close_matches
 
 
 class BikeError(Exception):
-    """A problem the user can solve. Commands print its text on one line and exit with status 1."""
+    """A problem the user can solve. Commands print its text on one line and exit with status 1.
+
+    A long text loses its middle: what it quotes of a file may be of any length; what it names stands at the beginning,
+    what to do at the end.
+    """
+
+    def __str__(self) -> str:
+        text = super().__str__()
+        return text if len(text) <= 3000 else f"{text[:2000]} … {text[-900:]}"
 
 
 class DataError(BikeError):

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from bike.errors import BikeError, BusyError, DataError, reason_of
+from bike.trees.parse import parse_json
 
 _BUFFER_BYTES = 1 << 20  # few system calls, however small the pieces
 MAX_LINE_BYTES = 16 << 20  # of a table or a list: a whole file without a line end is no such thing
@@ -123,12 +124,9 @@ def read_json(path: Path | str) -> Any:
     """Read a JSON file.
 
     Raises:
-        BikeError: the file is missing, or is not JSON; the message names the line.
+        BikeError: the file is missing, or is not JSON; see :func:`bike.trees.parse.parse_json`.
     """
-    try:
-        return json.loads(read_text(path))
-    except json.JSONDecodeError as error:
-        raise BikeError(f"{path}: not valid JSON (line {error.lineno}: {error.msg}). Write the file again.") from error
+    return parse_json(read_text(path), path)
 
 
 def read_text(path: Path | str, *, exact: bool = False) -> str:

@@ -1,14 +1,15 @@
-"""What a path says: video or tar, its key, whether it leads out of its folder; and names of classes."""
+"""What a path says: video or tar, its key, whether it leads out of its folder; folders of a user, names of classes."""
 
 from __future__ import annotations
 
 import hashlib
+import os
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from bike.errors import DataError, first_few, one_line
+from bike.errors import BikeError, DataError, first_few, one_line
 
 MAX_CLASSES = 100_000
 _EXTENSIONS = (
@@ -152,3 +153,30 @@ def distinct_names(names: list[str], path: Path | str) -> list[str]:
     if len(names) > MAX_CLASSES:
         raise DataError(f"{path}: {len(names)} classes; at most {MAX_CLASSES} are allowed. Is it the right file?")
     return names
+
+
+def user_folder(variable: str, name: str) -> Path:
+    """A folder of this user: the one that an environment variable names, or ``bike/<name>`` in the cache folder.
+
+    Raises:
+        BikeError: the variable is not set, and there is no home folder (a container's user may have none).
+    """
+    chosen = os.environ.get(variable)
+    try:
+        if chosen:
+            return Path(chosen).expanduser()
+        from platformdirs import user_cache_path
+
+        return user_cache_path("bike") / name
+    except RuntimeError as error:
+        raise BikeError(f"{chosen or name}: this user has no home folder. Set {variable} to a folder.") from error
+
+
+def without_ids(lines: Sequence[tuple[int, str]]) -> Sequence[tuple[int, str]]:
+    """Lines of names without the ids ``c000``, ``c001`` … or ``1``, ``2`` … before them, if all lines have one."""
+    found = [re.fullmatch(r"(c?)(\d{1,6})\s+(\S.*)", text, re.ASCII) for _, text in lines]
+    parts = [match.groups() for match in found if match]
+    start = 0 if parts and parts[0][1].strip("0") == "" else 1
+    if len(parts) != len(lines) or [int(number) for _, number, _ in parts] != list(range(start, start + len(lines))):
+        return lines
+    return [(line, name) for (line, _), (_, _, name) in zip(lines, parts, strict=True)]

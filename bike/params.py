@@ -5,25 +5,27 @@ from __future__ import annotations
 import logging
 import os
 from pathlib import Path
-from typing import Any, Literal, TypeVar, get_args, get_origin
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
-from bike.errors import ParamsError, first_few, nearest, one_line
+from bike.errors import ParamsError
 from bike.files import read_text
+from bike.trees.parse import parse_yaml
+from bike.trees.sections import Section, validated
 
 log = logging.getLogger("bike")
-
 Policy = Literal["error", "drop", "keep"]
+Mismatch = Literal["frames", "short_side", "prompt", "interaction", "head", "weights", "classes", "top_k"]
 
 
-class Section(BaseModel):
-    """A section of ``params.yaml``: frozen, and without keys the schema does not know."""
+def _one_place(prompt: str) -> str:
+    if prompt.count("{}") != 1:
+        raise ValueError("needs exactly one {} where the class name or the attributes go")
+    return prompt
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
-
-AnySection = TypeVar("AnySection", bound=Section)
+Prompt = Annotated[str, AfterValidator(_one_place)]
 
 
 class DemoData(Section):
@@ -101,14 +103,9 @@ class Model(Section):
     short_side: int | None = Field(None, ge=8)  # px before cropping; None: 256 for 224, otherwise the input size
     temporal: Literal["none", "transf"] = "transf"
     interaction: Literal["dp", "vcs"] = "vcs"
-    prompt: str = "This is a video about {}"
+    prompt: Prompt = "This is a video about {}"
     start_from: str | None = None  # a released checkpoint whose encoder and head training starts from
-
-    @model_validator(mode="after")
-    def _one_place_for_the_name(self) -> Model:
-        if self.prompt.count("{}") != 1:
-            raise ValueError(f"prompt needs exactly one {{}} where the class name goes (got {self.prompt!r})")
-        return self
+    allow_mismatch: list[Mismatch] = []  # what may contradict the checkpoint; the metrics tell
 
 
 class Attributes(Section):
@@ -116,7 +113,7 @@ class Attributes(Section):
 
     top_k: int = Field(5, ge=1, le=50)
     frames: int = Field(8, ge=1)
-    prompt: str = "This is a video about {}"
+    prompt: Prompt = "This is a video about {}"
     threads: int | None = Field(None, ge=1)
     batch_size: int = Field(32, ge=1)
     weights: str | None = None  # None: model.weights
@@ -143,8 +140,8 @@ class Optimisation(Section):
     def _warm_up_ends(self) -> Optimisation:
         if self.warmup_epochs >= self.epochs:
             raise ValueError(
-                f"warmup_epochs must be below epochs, or the rate never reaches lr (got {self.warmup_epochs:g} of "
-                f"{self.epochs})"
+                "warmup_epochs must be below epochs, or the rate never reaches lr, "
+                f"{self.warmup_epochs:g} of {self.epochs}"
             )
         return self
 
@@ -241,7 +238,7 @@ def load_machine(path: Path | str = "machine.yaml") -> Machine:
     tree = read_tree(path) if Path(path).exists() else {}
     names = {name: f"BIKE_{name.upper()}" for name in Machine.model_fields}
     tree |= {name: os.environ[variable] for name, variable in names.items() if os.environ.get(variable)}
-    return _validated(Machine, tree, f"{path} or {', '.join(names.values())}")
+    return validated(Machine, tree, f"{path} or {', '.join(names.values())}")
 
 
 def load_params(path: Path | str = "params.yaml") -> Params:
@@ -251,13 +248,7 @@ def load_params(path: Path | str = "params.yaml") -> Params:
 
 def read_tree(path: Path | str) -> dict[str, Any]:
     """Keys and values of a YAML 1.2 file, none for an empty one; a ParamsError where it has something else."""
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
-    try:
-        tree = YAML(typ="safe", pure=True).load(read_text(path))
-    except (YAMLError, ValueError, RecursionError) as error:
-        raise ParamsError(f"{path}: not valid YAML ({one_line(error)}).") from error
+    tree = parse_yaml(read_text(path), path)
     if tree is None:
         return {}
     if not isinstance(tree, dict):
@@ -267,33 +258,18 @@ def read_tree(path: Path | str) -> dict[str, Any]:
 
 def load_params_or_defaults(path: Path | str) -> Params:
     """As :func:`load_params`; without a ``params.yaml`` in the working folder, the published settings hold."""
-    if Path(path) == Path("params.yaml") and not Path(path).exists():
+    default = Path(path) == Path("params.yaml")
+    if default and not Path(path).exists():
         log.info("no params.yaml here: the published settings are used")
         return Params()
-    return load_params(path)
+    try:
+        return load_params(path)
+    except ParamsError as error:
+        if default and set(read_tree(path)) - set(Params.model_fields):
+            raise ParamsError(f"{error} If the file is another project's, name yours with --params.") from None
+        raise
 
 
 def parse_params(tree: dict[str, Any], source: str) -> Params:
-    """Validate a tree of sections; ``source`` names it in errors."""
-    return _validated(Params, tree, source)
-
-
-def _validated(schema: type[AnySection], tree: dict[str, Any], source: str) -> AnySection:
-    try:
-        return schema.model_validate(tree)
-    except ValidationError as error:
-        problems = [_explain(schema, item) for item in error.errors()]
-        raise ParamsError(f"{source}: {first_few(problems)}.") from None
-
-
-def _explain(schema: type[Section], item: Any) -> str:
-    place = ".".join(str(part) for part in item["loc"])
-    if item["type"] == "extra_forbidden":
-        model: Any = schema
-        for part in item["loc"][:-1]:  # sections, and names of views: keys of a dict whose values are sections
-            model = get_args(model)[-1] if get_origin(model) is dict else model.model_fields[part].annotation
-        allowed = model.model_fields
-        return f"{place}: unknown key.{nearest(str(item['loc'][-1]), allowed)} Known: {', '.join(allowed)}"
-    if item["type"] == "value_error":  # of our own validators, which say what they got
-        return f"{place}: {one_line(item['msg']).removeprefix('Value error, ')}"
-    return f"{place}: {one_line(item['msg'])} (got {item['input']!r})"
+    """Validate a tree of sections; ``source`` names it in errors. Keys that begin with ``x-`` are for anchors."""
+    return validated(Params, {key: value for key, value in tree.items() if not str(key).startswith("x-")}, source)

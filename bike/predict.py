@@ -15,7 +15,7 @@ from bike.distributed import join_world
 from bike.errors import BikeError, DataError, first_few, one_line
 from bike.evaluate.views import video_scores
 from bike.files import existing_file
-from bike.model.choose import check_input_size, load_video_model
+from bike.model.choose import agree, check_input_size, load_video_model
 from bike.model.scorer import Scorer
 from bike.params import Params, Views
 from bike.video.decode import Decoder, check_decoder, decode_frames, probe_video
@@ -80,7 +80,7 @@ class Prediction:
 def predict_videos(
     params: Params,
     videos: Sequence[Path | str],
-    names: Sequence[str],
+    names: Sequence[str] | None = None,
     *,
     checkpoint: Path | str | None = None,
     weights: Path | str | None = None,
@@ -96,9 +96,9 @@ def predict_videos(
     the others go on.
 
     Args:
-        params: section ``model`` (frames, sizes, prompt).
+        params: section ``model`` (frames, sizes, prompt; what the file leaves out is the checkpoint's).
         videos: files of any format.
-        names: class names, at least two, no two alike.
+        names: class names, at least two, no two alike; None takes those that the checkpoint was trained for.
         checkpoint: trained video branch; None takes CLIP without a head.
         weights: of that CLIP, official name or file; None takes ``model.weights``.
         views: clips and crops; None for one of each.
@@ -110,17 +110,26 @@ def predict_videos(
     Raises:
         BikeError: no videos, a file that is not there, bad class names, or a model or decoder that can't be used.
     """
-    _check_names(names)
+    if names is not None:
+        _check_names(names)
     backend = check_decoder(decoder)
     if not videos:
         raise BikeError("No videos. Name at least one file.")
     files = [existing_file(video) for video in videos]
     model = load_video_model(checkpoint, weights or params.model.weights)
-    check_input_size(params.model, model.encoder)
+    settings, _ = agree(params.model, model)
+    params = params.model_copy(update={"model": settings})
+    check_input_size(settings, model.encoder)
+    if names is None:
+        if model.contract is None:
+            raise BikeError(
+                f"{model.file}: doesn't say which classes it was trained for. Name them with --labels or --classes."
+            )
+        names = model.contract.classes
 
     def predict_all() -> Iterator[Prediction]:  # a generator of its own, so that bad input is named at the call
         with join_world(device=device, threads=params.evaluate.threads) as world:
-            scorer = Scorer(model.encoder.to(world.device), model.head.to(world.device), names, params.model.prompt)
+            scorer = Scorer(model.encoder.to(world.device), model.head.to(world.device), names, settings.prompt)
             for file in files:
                 try:
                     yield _predict(params, file, scorer, views or Views(), top_k, timeout_seconds, backend)
@@ -152,6 +161,10 @@ def _predict(
     crops = test_crops(torch.from_numpy(pictures), size, views.crops, short_side=params.model.short_side)
     features = scorer.features(crops.view(1, views.crops * views.clips, params.model.frames, 3, size, size))
     logits = scorer.logits(features)[0]
+    if not logits.isfinite().all():
+        raise DataError(
+            f"{file}: its scores are not numbers (NaN or infinity). Look at the weights with `bike weights inspect`."
+        )
     # Ranked by the published scores, which are too flat to be read as probabilities: those have the model's own scale.
     order = video_scores(logits, len(logits))[0].sort(descending=True, stable=True).indices[:top_k].tolist()
     probabilities = (scorer.encoder.logit_scale.detach().exp() * logits).softmax(1).mean(0).tolist()

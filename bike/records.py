@@ -10,9 +10,9 @@ from operator import attrgetter
 from pathlib import Path
 from typing import Literal
 
-from bike.errors import DataError, first_few
+from bike.errors import DataError, first_few, one_line
 from bike.files import read_lines
-from bike.names import names_by_id
+from bike.names import names_by_id, without_ids
 from bike.tables import header_words, read_table, write_table
 
 
@@ -155,6 +155,8 @@ def read_list(path: Path | str) -> list[Sample]:
                 raise ValueError
             if last is not None and not (first or 0.0) <= last < math.inf:
                 raise ValueError
+            if not 0 <= int(frames) < 1 << 31:
+                raise ValueError
             samples.append(Sample(key, video or key, source or key, labels, int(frames), first, last))
         except ValueError:
             bad.append(f"line {line}")
@@ -215,31 +217,49 @@ def read_class_file(path: Path | str, *, first: int = 0) -> tuple[list[str], lis
     if not {"id", "name"} <= set(columns):
         if Path(path).suffix.lower() == ".csv" and len(columns) > 1:
             raise DataError(f"{path}: columns id and name are needed. A list of names alone is a .txt, one a line.")
-        return names_by_id(
-            (
-                (f"line {line}", str(index), text)
-                for index, (line, text) in enumerate(_without_ids(read_lines(path)), first)
-            ),
-            path,
-            first=first,
-        ), None
+        lines = enumerate(without_ids(read_lines(path)), first)
+        rows = ((f"line {line}", str(index), text) for index, (line, text) in lines)
+        return names_by_id(rows, path, first=first), None
     table = read_table(path, ("id", "name"), ("published",), exact=True)
-    rows = [(f"line {line}", *row) for line, *row in table.itertuples(name=None)]
-    names = names_by_id(((where, number, name) for where, number, name, _ in rows), path, first=first)
+    full = [(f"line {line}", *row) for line, *row in table.itertuples(name=None)]
+    names = names_by_id(((where, number, name) for where, number, name, _ in full), path, first=first)
     if "published" not in columns:
         return names, None
-    own = names_by_id(((where, number, other or name) for where, number, name, other in rows), path, first=first)
+    own = names_by_id(((where, number, other or name) for where, number, name, other in full), path, first=first)
     return own, names
 
 
-def _without_ids(lines: Sequence[tuple[int, str]]) -> Sequence[tuple[int, str]]:
-    """Lines of names without the ids ``c000``, ``c001`` … or ``1``, ``2`` … before them, if all lines have one."""
-    found = [re.fullmatch(r"(c?)(\d{1,6})\s+(\S.*)", text, re.ASCII) for _, text in lines]
-    parts = [match.groups() for match in found if match]
-    start = 0 if parts and parts[0][1].strip("0") == "" else 1
-    if len(parts) != len(lines) or [int(number) for _, number, _ in parts] != list(range(start, start + len(lines))):
-        return lines
-    return [(line, name) for (line, _), (_, _, name) in zip(lines, parts, strict=True)]
+def other_class(ours: Sequence[str], theirs: Sequence[str]) -> str:
+    """Where two lists of class names differ first, in words; an empty text where they are equal.
+
+    Example:
+        ``["run", "walk"]`` and ``["walk", "run"]`` give ``class 0 is 'run' and 'walk' (2 of 2 places differ; the same
+        names in another order)``.
+    """
+    places = [label for label, (one, other) in enumerate(zip(ours, theirs, strict=False)) if one != other]
+    if not places:
+        return "" if len(ours) == len(theirs) else f"{len(ours)} and {len(theirs)} classes"
+    first = places[0]
+    order = "; the same names in another order" if sorted(ours) == sorted(theirs) else ""
+    one, other = (f"{one_line(names[first])[:80]!r}" for names in (ours, theirs))
+    return f"class {first} is {one} and {other} ({len(places)} of {len(ours)} places differ{order})"
+
+
+def contradiction(sample: Sample, num_frames: int, fps: float) -> str:
+    """What of a list's row the frames of its video contradict, in words; an empty text where all is true.
+
+    Args:
+        sample: its ``frames`` must be the video's, 0 says nothing; its times may reach a frame past the end, since
+            annotated times are rounded.
+        num_frames: of the video.
+        fps: their number per second; 0 when not known, which no time contradicts.
+    """
+    if sample.frames not in (0, num_frames):
+        return f"{sample.frames} frames in the list, {num_frames} are there"
+    last = max(sample.start_seconds or 0.0, sample.end_seconds or 0.0)
+    if fps > 0 and last > (num_frames + 1) / fps:
+        return f"trimmed at {last:g} s, past its end ({num_frames / fps:.2f} s)"
+    return ""
 
 
 def instance_range(num_frames: int, fps: float, start_seconds: float | None, end_seconds: float | None) -> range:

@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-
-from bike.errors import ParamsError, nearest, one_line
+from bike.errors import ParamsError, nearest
 from bike.files import read_json
 from bike.params import Params, parse_params, read_tree
+from bike.trees.sections import Section, validated
 
 # Videos in the training and evaluation split, as the data sets' authors count them; used for expected times only.
 NUM_VIDEOS = {
@@ -21,11 +20,7 @@ NUM_VIDEOS = {
 }
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Stated(_Section):
+class Stated(Section):
     """What the zoo file says of a preset.
 
     Attributes:
@@ -61,13 +56,13 @@ class Preset(Stated):
     tree: dict[str, Any]
 
 
-class _FewShot(_Section):
+class _FewShot(Section):
     datasets: tuple[str, ...]
     shots: tuple[int, ...]
     parts: tuple[str, ...]
 
 
-class _File(_Section):
+class _File(Section):
     parts: dict[str, dict[str, Any]]
     presets: dict[str, Stated]
     few_shot: _FewShot
@@ -101,10 +96,7 @@ def load_zoo(path: Path | str | None = None) -> dict[str, Preset]:
         ParamsError: an unknown part or key, or a bad value; the preset is named.
     """
     path = zoo_file() if path is None else path
-    try:
-        zoo = _File.model_validate(read_tree(path))
-    except ValidationError as error:
-        raise ParamsError(f"{path}: not a zoo file ({one_line(error)}).") from error
+    zoo = validated(_File, read_tree(path), str(path))
     presets = dict(zoo.presets)
     for dataset in zoo.few_shot.datasets:
         for shots in zoo.few_shot.shots:

@@ -10,17 +10,19 @@ import argparse
 import importlib.metadata
 import logging
 import os
+import re
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from pathlib import Path, PurePath
+from typing import Any
 
 from ruamel.yaml import YAML
 
 from bike.cli import guarded
 from bike.errors import BikeError, ParamsError, one_line
 from bike.files import read_text
-from bike.params import Machine, Params, load_machine, load_params
+from bike.params import Machine, Params, load_machine, load_params, read_tree
 
 log = logging.getLogger("bike")
 
@@ -55,25 +57,46 @@ def machine() -> Machine:
     return load_machine()
 
 
-def check_is_dep(key: str, file: str | None) -> None:
+def check_is_dep(key: str, file: str | None, *, official: Container[str] = ()) -> None:
     """Refuse a file that ``key`` of params.yaml names unless it lies under ``deps`` of the stage that DVC runs.
 
     The key may be empty, and DVC knows no dep that may be empty, so dvc.yaml can't name the file by ``${key}``. Without
     a dep DVC would miss a change of the file, and the old numbers would stand for a new experiment.
+
+    Args:
+        key: such as ``attributes.weights``.
+        file: its value.
+        official: names that may stand for a file; what they name has one checksum.
 
     Raises:
         ParamsError: it does not.
     """
     # Without DVC (a stage run by hand) nothing is recorded, so nothing can go stale.
     stage = os.environ.get("DVC_STAGE", "").rpartition(":")[2].partition("@")[0]  # such as train@none-dp
-    if not file or not stage:
+    if not file or not stage or file in official:
         return
-    deps = YAML(typ="safe", pure=True).load(read_text("dvc.yaml"))["stages"].get(stage, {}).get("deps", [])
+    tree = YAML(typ="safe", pure=True).load(read_text("dvc.yaml"))
+    known = read_tree("params.yaml") if Path("params.yaml").is_file() else {}
+    for words in tree.get("vars", []):
+        known |= words if isinstance(words, dict) else {}
+    deps = [_expanded(str(dep), known) for dep in tree["stages"].get(stage, {}).get("deps", [])]
     if not any(PurePath(os.path.relpath(file)).is_relative_to(dep) for dep in deps):
         raise ParamsError(
             f"{key}: DVC would not notice a change of {file}, which is not under deps of stage {stage}. Add it there "
             "in dvc.yaml, or leave the key empty."
         )
+
+
+def _expanded(dep: str, known: dict[str, Any]) -> str:
+    """A dep with the values of its ``${…}``; those that are not known (of a matrix) stay."""
+
+    def value(found: re.Match[str]) -> str:
+        inner: Any = known
+        for word in found[1].split("."):
+            inner = inner.get(word) if isinstance(inner, dict) else None
+        return found[0] if inner is None else str(inner)
+
+    return re.sub(r"\$\{\s*([\w.]+)\s*\}", value, dep)
 
 
 def run(main: Callable[[], object]) -> None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from bike.attributes.run import make_attributes, pair_lists
 from bike.checkpoint import Place
+from bike.model.formats.official import OFFICIAL_FILES
 from stages import check_is_dep, machine, params, paths, run
 
 
@@ -13,7 +14,7 @@ def main() -> None:
     """``<lexicon> <lists folder> <shards folder> <corpus.json>``."""
     arguments = paths(__doc__, "lexicon", "lists", "shards", "out")
     settings, host = params(arguments), machine()
-    check_is_dep("attributes.weights", settings.attributes.weights)
+    check_is_dep("attributes.weights", settings.attributes.weights, official=OFFICIAL_FILES)
     make_attributes(
         settings,
         lexicon=arguments.lexicon,

@@ -79,6 +79,29 @@ def test_a_missing_file_is_one_line_and_writes_nothing(words: tuple[str, ...], t
     assert list(tmp_path.rglob("*")) == []
 
 
+@pytest.mark.parametrize(
+    "variables",
+    [{"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}],
+    ids=["ascii", "C"],
+)
+def test_an_output_that_is_not_utf8_gets_escapes(variables: dict[str, str]) -> None:
+    done = run_bike("zoo", "list", **variables)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "\\xd7224" in done.stdout
+
+
+@pytest.mark.parametrize("words", ["--help", "zoo list", "weights list"])
+@pytest.mark.parametrize(
+    ("output", "status", "said"), [("| head -0", 0, ""), (">/dev/full", 1, "No space left"), (">&-", 0, "")]
+)
+def test_an_output_that_takes_nothing(words: str, output: str, status: int, said: str) -> None:
+    command = f"{sys.executable} -m bike.cli {words} {output}"
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, check=False)  # noqa: S602
+    assert done.returncode == status
+    assert said in done.stderr
+    assert done.stderr.count("\n") == bool(said)
+
+
 def raises(error: BaseException) -> None:
     raise error
 
@@ -87,6 +110,7 @@ def raises(error: BaseException) -> None:
     ("error", "code", "said"),
     [
         (BikeError("a.csv: no\nsuch row"), 1, "Error: a.csv: no such row\n"),
+        (BikeError("a.csv: " + "[" * 9000 + ". Do it."), 1, f"Error: a.csv: {'[' * 1993} … {'[' * 892}. Do it.\n"),
         (PermissionError(13, "Permission denied", "x.bin"), 1, "Error: x.bin: Permission denied.\n"),
         (KeyboardInterrupt(), 130, "Stopped. Finished work is kept; run the same command again to go on.\n"),
     ],

@@ -16,7 +16,7 @@ from ruamel.yaml import YAML
 
 from bike.params import load_params
 
-PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 
 def shell_lines(page: Path) -> Iterator[list[str]]:

@@ -13,7 +13,9 @@ from helpers.videos import make_video, overwrite
 from typer.testing import CliRunner, Result
 
 from bike.commands.doctor import doctor
-from bike.doctor import Check, check_data, check_machine, spread
+from bike.doctor.check import Check
+from bike.doctor.data import check_data, spread
+from bike.doctor.machine import check_machine
 from bike.extract.run import extract_videos
 from bike.params import Extract
 from bike.records import Sample, read_manifest, write_list
@@ -64,7 +66,7 @@ def test_a_machine_without_ffmpeg(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
 def test_a_machine_without_decoders_and_torch_is_still_looked_at() -> None:
     code = (
         "import sys; sys.modules |= dict.fromkeys(('av', 'simplejpeg', 'torch', 'numpy')); "
-        "from bike.doctor import check_machine; "
+        "from bike.doctor.machine import check_machine; "
         "print(*(check.subject for check in check_machine() if check.status == 'bad'), sep=', ')"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

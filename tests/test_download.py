@@ -91,6 +91,34 @@ def test_a_server_that_sends_another_range(server: Server, tmp_path: Path) -> No
         get(server, tmp_path / "x", resume=True, attempts=2)
 
 
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ("part", "status 206, not with the file"),
+        ("no file", "status 204, not with the file"),
+        ("long length", r"a length of '9{20}'"),
+    ],
+)
+def test_answers_that_are_no_whole_file(server: Server, tmp_path: Path, fault: str, said: str) -> None:
+    server.fault = lambda name, number: fault
+    with pytest.raises(BikeError, match=rf"can't be fetched \(the server .*{said}; 2 tries\)"):
+        get(server, tmp_path / "x", attempts=2, sha256=None)
+    server.fault = lambda name, number: fault if number < 3 else None  # of each file: two requests were above
+    assert get(server, tmp_path / "x") == CONTENT
+
+
+@pytest.mark.parametrize(
+    "target", ["ftp://127.0.0.1/x", "file:///etc/passwd", "FILE:/etc/passwd", "data:,x", "gopher://x/"]
+)
+def test_a_redirect_leads_to_no_other_scheme(server: Server, tmp_path: Path, target: str) -> None:
+    server.fault = lambda name, number: f"to {target}"
+    with pytest.raises(DataError, match=r"/file: HTTP status 302 .*[Rr]edirect.*Check the address"):
+        get(server, tmp_path / "x", sha256=None)
+    assert len(server.requests) == 1
+    server.fault = lambda name, number: f"to {server.url}/file" if number == 1 else None
+    assert get(server, tmp_path / "x") == CONTENT
+
+
 @pytest.mark.parametrize("status", ["404", "403", "410", "416"])
 def test_what_is_refused_is_not_asked_for_again(server: Server, tmp_path: Path, status: str) -> None:
     server.fault = lambda name, number: status

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bike.annotate.media import read_media
+from bike.errors import BikeError
 from bike.frames.open import open_source
+from bike.frames.remote import shard_cache
+from bike.model.formats.official import weights_folder
 from bike.names import VIDEO_SUFFIXES, is_video, leads_out, split_extension, video_keys
 from bike.records import Sample
 from bike.video.find import find_videos
@@ -85,3 +89,15 @@ def test_keys_are_distinct_whatever_the_names(paths: list[str]) -> None:
     keys = video_keys(paths)
     assert len({key.lower() for key in keys}) == len(paths)
     assert all(re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,119}", key, re.ASCII) for key in keys)
+
+
+@pytest.mark.parametrize("folder", [weights_folder, shard_cache])
+def test_a_user_without_a_home_folder(folder: Callable[[], Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HOME", "XDG_CACHE_HOME", "BIKE_WEIGHTS", "BIKE_SHARD_CACHE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("pwd.getpwuid", lambda _: {}["no such user"])
+    with pytest.raises(BikeError, match=r"this user has no home folder\. Set BIKE_(WEIGHTS|SHARD_CACHE) to a folder"):
+        folder()
+    for name in ("BIKE_WEIGHTS", "BIKE_SHARD_CACHE"):
+        monkeypatch.setenv(name, "/elsewhere")
+    assert folder() == Path("/elsewhere")

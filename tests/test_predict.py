@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import av
@@ -10,15 +11,17 @@ import numpy as np
 import pytest
 import torch
 import typer
-from helpers.fit import tiny_encoder
+from helpers.contracts import save_model
+from helpers.fit import TINY, tiny_encoder
 from typer.testing import CliRunner
 
 from bike.cli import guarded
 from bike.commands.predict import predict as command
 from bike.data.spatial import test_crops as cut_crops
 from bike.data.temporal import test_indices as clip_indices
-from bike.errors import BikeError, DataError
+from bike.errors import BikeError, DataError, WeightsError
 from bike.evaluate.views import video_scores
+from bike.model.encoders import build
 from bike.model.heads import VideoHead
 from bike.model.scorer import Scorer
 from bike.model.weights import save_released, save_safetensors
@@ -116,6 +119,8 @@ def test_an_unreadable_video_does_not_stop_the_others(folder: Path, tmp_path: Pa
 def test_bad_input_is_named(folder: Path) -> None:
     with pytest.raises(BikeError, match=r"absent\.mp4: no such file"):
         predict(folder, folder / "absent.mp4")
+    with pytest.raises(BikeError, match=r"model\.pt: doesn't say which classes.*--classes"):
+        list(predict_videos(params_of(), [folder / "video.mp4"], checkpoint=folder / "model.pt"))
     with pytest.raises(BikeError, match=r"absent\.pt: no such file"):
         predict(folder, checkpoint=folder / "absent.pt")
     for names, reason in ((["a"], "at least two"), (["a", "a"], "got a"), (["a", " "], "empty one")):
@@ -159,3 +164,44 @@ def test_the_command_wants_one_kind_of_names(folder: Path) -> None:
     for words in ((), ("--classes", "a,b", "--labels", folder / "labels.csv")):
         status, _ = run(folder / "video.mp4", "--checkpoint", folder / "model.pt", *words)
         assert status == 1
+
+
+def test_a_trained_checkpoint_needs_nothing_else(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = save_model(tmp_path / "model.pt", classes=NAMES, frames=4, short_side=20, prompt="it is {}")
+    status, printed = run(folder / "video.mp4", "--checkpoint", model, "--json", tmp_path / "a.json")
+    assert status == 0, printed
+    assert all(name in printed for name in NAMES)
+    stated = Params.model_validate({"model": {"frames": 4, "short_side": 20, "prompt": "it is {}"}})
+    (expected,) = predict_videos(stated, [folder / "video.mp4"], NAMES, checkpoint=folder / "model.pt", device="cpu")
+    (found,) = json.loads((tmp_path / "a.json").read_text())
+    assert [guess["probability"] for guess in found["guesses"]] == [guess.probability for guess in expected.guesses]
+    (tmp_path / "p.yaml").write_text("model: {frames: 8}\n")
+    words = ["--checkpoint", model, "--params", tmp_path / "p.yaml"]
+    assert run(folder / "video.mp4", *words)[0] == 1
+    assert "model.frames: 8, but" in capsys.readouterr().err
+    status, printed = run(folder / "video.mp4", *words, "--allow-mismatch", "prompt, frames")
+    assert status == 0, printed
+    assert run(folder / "video.mp4", *words, "--allow-mismatch", "frame")[0] == 1
+    assert "--allow-mismatch: unknown (got 'frame')" in capsys.readouterr().err
+
+
+def test_scores_that_are_not_numbers_are_no_prediction(folder: Path, tmp_path: Path) -> None:
+    encoder = tiny_encoder()
+    with torch.no_grad():
+        encoder.visual.proj[0, 0] = torch.nan
+    save_released(tmp_path / "nan.pt", encoder, VideoHead(16, 1, num_layers=1), 0)
+    (found,) = predict(folder, checkpoint=tmp_path / "nan.pt")
+    assert "its scores are not numbers" in found.error
+
+
+def test_a_short_context_cuts_texts(folder: Path, tmp_path: Path) -> None:
+    torch.manual_seed(0)
+    save_safetensors(tmp_path / "short.safetensors", build(replace(TINY, context_length=16)))
+    (found,) = predict(folder, checkpoint=None, weights=tmp_path / "short.safetensors")
+    assert len(found.guesses) == 3
+    for changes, reason in (({"context_length": 2}, "2 positions"), ({"vocab_size": 512}, "512 words in its vocab")):
+        save_safetensors(tmp_path / "bad.safetensors", build(replace(TINY, **changes)))
+        with pytest.raises(WeightsError, match=reason):
+            predict(folder, checkpoint=None, weights=tmp_path / "bad.safetensors")

@@ -41,6 +41,16 @@ def test_a_file_that_a_parameter_names_is_a_dep_or_refused(tmp_path: Path, monke
         for bad in ("models/b.pt", "models/a.pt.old", "given-too/b.pt"):
             with pytest.raises(ParamsError, match=r"^model\.start_from: .*, which is not under deps of stage train\."):
                 check_is_dep("model.start_from", bad)
+    with pytest.raises(ParamsError, match="not under deps"):
+        check_is_dep("attributes.weights", "ViT-B/16")
+    check_is_dep("attributes.weights", "ViT-B/16", official=["ViT-B/16"])
+    write_yaml(tmp_path / "params.yaml", {"model": {"weights": "models/clip.pt"}})
+    deps = ["${model.weights}", "${ demo }/b.pt", "${item.split}.pt", "${model.absent}"]
+    write_yaml(tmp_path / "dvc.yaml", {"vars": ["other.yaml", {"demo": "data"}], "stages": {"train": {"deps": deps}}})
+    for fine in ("models/clip.pt", "data/b.pt"):
+        check_is_dep("model.start_from", fine)
+    with pytest.raises(ParamsError, match="not under deps"):
+        check_is_dep("model.start_from", "models/other.pt")
     monkeypatch.delenv("DVC_STAGE")  # by hand: nothing is pinned
     check_is_dep("model.start_from", "models/b.pt")
 
@@ -62,6 +72,7 @@ def test_dvc_sees_other_weights_of_the_attributes_and_other_contents_of_them(tmp
     (tmp_path / "lexicon.txt").write_text("red\ngreen\nblue\na dog\nnoise\nsquare\n")
     params = YAML(typ="safe", pure=True).load(data.params.read_text(encoding="utf-8"))
     params["model"]["short_side"] = params["attributes"]["weights"] = None
+    params["model"]["allow_mismatch"] = []
     write_yaml(tmp_path / "params.yaml", params)
     stage = {
         "cmd": "python -m stages.attributes lexicon.txt lists data/frames corpus.json",

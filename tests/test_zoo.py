@@ -93,7 +93,7 @@ def test_mistakes_are_named(tmp_path: Path) -> None:
     for text, said in {
         f"parts: {{a: {{}}}}\npresets: {{x: {{dataset: a, task: train, parts: [b]}}}}\n{few}": "unknown part 'b'",
         f"parts: {{a: {{train: {{lrr: 1}}}}}}\npresets: {{x: {{dataset: a, task: train, parts: []}}}}\n{few}": "lrr",
-        f"parts: {{}}\npresets: {{x: {{dataset: a, task: dance, parts: []}}}}\n{few}": "not a zoo file",
+        f"parts: {{}}\npresets: {{x: {{dataset: a, task: dance, parts: []}}}}\n{few}": "presets.x.task: ",
         "parts: [": "not valid YAML",
     }.items():
         (tmp_path / "zoo.yaml").write_text(text)

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from bike.errors import DataError, one_line
+from bike.errors import BikeError, DataError, one_line
 from bike.files import existing_dir, read_annotation_text
 from bike.names import is_hidden
 from bike.tables import find_column, read_header, read_table
+from bike.trees.parse import parse_json
 
 
 def seconds(text: str) -> float:
@@ -87,13 +87,12 @@ def read_annotation_json(path: Path | str) -> Any:
     Raises:
         DataError: not JSON, nested too deeply, or with a number too long to read.
     """
-    text = read_annotation_text(path, longest=None)  # JSON is often one line
     try:
-        return json.loads(text)
-    except json.JSONDecodeError as error:
-        raise DataError(f"{path}: not valid JSON (line {error.lineno}: {error.msg}).") from error
-    except (RecursionError, ValueError) as error:
-        raise DataError(f"{path}: not an annotation file (nested too deeply, or a number of absurd length).") from error
+        return parse_json(read_annotation_text(path, longest=None), path, "Is it the right file?")  # often one line
+    except DataError:
+        raise
+    except BikeError as error:
+        raise DataError(str(error)) from error
 
 
 def find_annotation(source: Path | str, names: tuple[str, ...], what: str) -> Path:

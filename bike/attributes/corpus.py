@@ -81,26 +81,32 @@ def sentences_of(
         source: names the corpus in errors.
 
     Raises:
-        DataError: samples that are not in the corpus; the first ten are named.
+        DataError: samples that are not in the corpus, or videos of which several have the file name by which they are
+            found; the first ten are named.
     """
     sentences, missing = [], []
+    used: dict[str, set[str]] = {}  # file name in the corpus -> videos that it stood for
     for sample in samples:
-        name = next((name for name in _names_of(sample) if name in corpus), None)
+        own, file = (sample.key, sample.video, sample.path), PurePosixPath(sample.path)
+        name = next((name for name in (*own, file.name, file.stem) if name in corpus), None)
         if name is None:
             missing.append(sample.key)
-        else:
-            sentences.append(attribute_sentence(corpus[name][:top_k], prompt))
+            continue
+        if name not in own:
+            used.setdefault(name, set()).add(sample.video)
+        sentences.append(attribute_sentence(corpus[name][:top_k], prompt))
+    shared = [f"{one_line(name)} ({', '.join(sorted(videos)[:3])})" for name, videos in used.items() if len(videos) > 1]
+    if shared:
+        raise DataError(
+            f"{source}: {len(shared)} of its entries are file names that several videos of the list have: "
+            f"{first_few(shared)}. Name the videos by key or path, or run `bike attributes` with this list."
+        )
     if missing:
         raise DataError(
             f"{source}: {len(missing)} of {len(samples)} videos of the list are not in it: {first_few(missing)}. "
             "Run `bike attributes` with this list."
         )
     return sentences
-
-
-def _names_of(sample: Sample) -> tuple[str, ...]:
-    path = PurePosixPath(sample.path)
-    return (sample.key, sample.video, sample.path, path.name, path.stem)
 
 
 def merge_corpora(parts: Sequence[Corpus]) -> dict[str, list[str]]:

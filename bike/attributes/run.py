@@ -19,12 +19,12 @@ from bike.files import existing_file, sha256
 from bike.formats.lists import load_samples
 from bike.frames.open import open_source
 from bike.frames.remote import existing_place
+from bike.model.choose import agree_clip
 from bike.model.formats.fetch import resolve
 from bike.model.formats.read import find_file
-from bike.model.scorer import encode_frames, encode_sentences
+from bike.model.scorer import class_texts, encode_frames, encode_sentences
 from bike.model.weights import load_clip
 from bike.params import Params
-from bike.text.prompts import class_prompts
 
 SPLITS = ("train", "val", "test")
 
@@ -45,7 +45,7 @@ def make_attributes(
     order. A run that was stopped goes on where it was.
 
     Args:
-        params: sections ``attributes`` and ``model`` (weights, short_side).
+        params: sections ``attributes`` and ``model`` (weights, short_side, allow_mismatch).
         lexicon: phrases, one on each line, or a CSV ``id,name``.
         lists: pairs of a list and the place of its frames; see :func:`pair_lists`.
         out: JSON to write.
@@ -60,17 +60,19 @@ def make_attributes(
         BikeError: anything in the inputs that can't be used.
         KeyboardInterrupt: a stop was asked for; finished videos are kept.
     """
-    settings, phrases = params.attributes, read_lexicon(lexicon)
-    if len(phrases) < settings.top_k:
-        raise DataError(f"{lexicon}: {len(phrases)} phrases, fewer than attributes.top_k ({settings.top_k}). Add more.")
+    phrases, top_k = read_lexicon(lexicon), params.attributes.top_k
+    if len(phrases) < top_k:
+        raise DataError(f"{lexicon}: {len(phrases)} phrases, fewer than attributes.top_k ({top_k}). Add more.")
     inputs = [_read(path, frames, decoder) for path, frames in lists]
-    weights = find_file(resolve(settings.weights or params.model.weights))
+    weights = find_file(resolve(params.attributes.weights or params.model.weights))
+    params = agree_clip(params, weights, model=["short_side"], attributes=["frames", "prompt"])
+    settings = params.attributes
     check_writable(Path(out).parent)  # now, not after hours of work
     state = state_folder(place, out)
     corpora = []
     with join_world(device=place.device, threads=settings.threads) as world:
         encoder = load_clip(weights).to(world.device)
-        classes = encode_sentences(encoder, class_prompts(phrases, settings.prompt)).cpu()
+        classes = encode_sentences(encoder, class_texts(encoder, phrases, settings.prompt)).cpu()
 
         def average(frames: Tensor) -> Tensor:
             return encode_frames(encoder, frames).mean(dim=(1, 2))
@@ -132,7 +134,7 @@ def _read(path: Path, frames: Path, decoder: str) -> Inputs:
     if not samples:
         raise DataError(f"{path}: no rows. Write the list again (`bike annotate`).")
     checksums = {"list": sha256(path), "frames": frames_checksum(frames), "decoder": decoder}
-    return Inputs(samples, [], checksums, open_source(frames, samples, decoder=decoder))
+    return Inputs(samples, [], checksums, {}, open_source(frames, samples, decoder=decoder))
 
 
 def rank_phrases(videos: Float[Tensor, "N D"], phrases: Float[Tensor, "M D"], top_k: int) -> list[list[int]]:

@@ -18,6 +18,7 @@ def attributes(
         list[Path], typer.Option("--shards", "--frames", help="Frames of each list, or one folder for all.")
     ],
     params: options.ParamsOption = Path("params.yaml"),
+    allow_mismatch: options.AllowOption = None,
     state: options.StateOption = None,
     decoder: options.DecoderOption = "pyav",
     device: options.DeviceOption = None,
@@ -37,7 +38,7 @@ def attributes(
     from bike.params import load_params_or_defaults
 
     corpus = make_attributes(
-        load_params_or_defaults(params),
+        options.allowing(load_params_or_defaults(params), allow_mismatch),
         lexicon=lexicon,
         lists=pair_lists(lists, frames),
         out=out,

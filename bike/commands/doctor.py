@@ -27,7 +27,8 @@ def doctor(
 
     bike doctor frames/ --samples 100
     """
-    from bike.doctor import check_data, check_machine
+    from bike.doctor.data import check_data
+    from bike.doctor.machine import check_machine
 
     checks = check_machine() + ([] if path is None else check_data(path, samples=samples))
     for check in checks:

@@ -24,6 +24,7 @@ def evaluate(
     published_map: Annotated[
         int | None, typer.Option(min=1, help="Also the published running mean of mAP, for batches of so many videos.")
     ] = None,
+    allow_mismatch: options.AllowOption = None,
     state: options.StateOption = None,
     decoder: options.DecoderOption = "pyav",
     device: options.DeviceOption = None,
@@ -44,7 +45,7 @@ def evaluate(
     from bike.params import load_params_or_defaults
     from bike.records import labels_of
 
-    settings = load_params_or_defaults(params)
+    settings = options.allowing(load_params_or_defaults(params), allow_mismatch)
     labels = labels_of(samples, labels)
     place = Place(device=device, workers=workers, state_dir=state)
     if attributes is not None:

@@ -59,6 +59,14 @@ TrainStateOption = Annotated[
 LiveOption = Annotated[
     Path | None, typer.Option("--live", help="Folder of the training curves (DVCLive).", show_default=False)
 ]
+AllowOption = Annotated[
+    str | None,
+    typer.Option(
+        "--allow-mismatch",
+        help="What may contradict the checkpoint or the shards, such as frames,prompt; metrics.json tells.",
+        show_default=False,
+    ),
+]
 SeedOption = Annotated[int | None, typer.Option("--seed", help="Another seed than the params file's.")]
 TimeoutOption = Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds that decoding a video may take.")]
 DeviceOption = Annotated[
@@ -85,6 +93,30 @@ JobsOption = Annotated[
 DecoderOption = Annotated[
     str, typer.Option("--decoder", help="Of video files, also of those in shards: pyav or decord.")
 ]
+
+
+def allowing(params: Params, words: str | None) -> Params:
+    """Parameters with ``model.allow_mismatch`` as ``--allow-mismatch`` gives it; None leaves it.
+
+    Raises:
+        ParamsError: an unknown word.
+    """
+    from typing import get_args
+
+    from bike.errors import ParamsError, nearest
+    from bike.params import Mismatch
+
+    if words is None:
+        return params
+    names = [word.strip() for word in words.split(",")]
+    allowed = get_args(Mismatch)
+    for name in names:
+        if name not in allowed:
+            raise ParamsError(
+                f"--allow-mismatch: unknown (got {name!r}); {', '.join(allowed)} are allowed.{nearest(name, allowed)}"
+            )
+    # Not through parse_params: which values the file states must stay known.
+    return params.model_copy(update={"model": params.model.model_copy(update={"allow_mismatch": names})})
 
 
 def params_with(params: Path | None, section: str, **chosen: object) -> Params:

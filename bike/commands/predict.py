@@ -20,13 +20,14 @@ def predict(
     videos: Annotated[list[Path], typer.Argument(metavar="VIDEO", help="Video files of any format.")],
     checkpoint: options.CheckpointOption = None,
     weights: options.WeightsOption = None,
-    labels: Annotated[Path | None, typer.Option(help="Class names, CSV id,name.")] = None,
+    labels: Annotated[Path | None, typer.Option(help="Class names, CSV id,name; left out: the checkpoint's.")] = None,
     classes: Annotated[str | None, typer.Option(help="Class names, separated by commas.")] = None,
     params: options.MaybeParamsOption = None,
     views: options.ViewsOption = "1x1",
     top_k: Annotated[int, typer.Option(min=1, help="Guesses shown for each video.")] = 5,
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write everything to this file.")] = None,
     saliency: Annotated[bool, typer.Option("--saliency", help="Show how much each frame counted.")] = False,
+    allow_mismatch: options.AllowOption = None,
     timeout: options.TimeoutOption = 60.0,
     decoder: options.DecoderOption = "pyav",
     device: options.DeviceOption = None,
@@ -35,6 +36,7 @@ def predict(
 
     \b
     [bold]Examples[/bold]
+      bike predict new.mp4 --checkpoint work/model.pt
       bike predict holiday.mp4 --checkpoint models/k400.pt --labels lists/kinetics400/labels.csv
       bike predict *.mov --weights ViT-B/16 --classes "a dog,a cat,something else" --saliency
     """
@@ -45,12 +47,14 @@ def predict(
     from bike.predict import predict_videos
     from bike.records import read_labels
 
-    if (labels is None) == (classes is None):
-        raise BikeError("--labels, --classes: one of the two is needed, and only one.")
+    if labels is not None and classes is not None:
+        raise BikeError("--labels, --classes: both are given; give one.")
     if weights is not None and checkpoint is not None:
         raise BikeError("--weights, --checkpoint: both are given; give one.")
-    settings = Params() if params is None else load_params(params)
-    names = read_labels(labels) if labels is not None else [name.strip() for name in (classes or "").split(",")]
+    settings = options.allowing(Params() if params is None else load_params(params), allow_mismatch)
+    names = None if classes is None else [name.strip() for name in classes.split(",")]
+    if labels is not None:
+        names = read_labels(labels)
     found = []
     for prediction in predict_videos(
         settings,

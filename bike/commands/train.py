@@ -23,6 +23,7 @@ def train(
     attributes: options.CorpusOption = None,
     temporal: Annotated[str | None, typer.Option(help="Temporal head: none or transf.")] = None,
     interaction: Annotated[str | None, typer.Option(help="Interaction with the text: dp or vcs.")] = None,
+    allow_mismatch: options.AllowOption = None,
     state: options.TrainStateOption = None,
     live: options.LiveOption = None,
     decoder: options.DecoderOption = "pyav",
@@ -44,7 +45,7 @@ def train(
     from bike.params import load_params_or_defaults
     from bike.records import labels_of
 
-    settings = load_params_or_defaults(params)
+    settings = options.allowing(load_params_or_defaults(params), allow_mismatch)
     labels = labels_of(train_list, labels)
     place = Place(device=device, workers=workers, state_dir=state or Path("state") / out.stem, live_dir=live)
     if attributes is not None:

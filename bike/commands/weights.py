@@ -79,6 +79,8 @@ def inspect_file(file: WeightFile) -> None:
             f"vision        {shape.input_size} px, {vision}, width {shape.vision_width}, {shape.vision_layers} layers"
         )
         typer.echo(f"text          {shape.context_length} tokens, width {shape.text_width}, {shape.text_layers} layers")
+        for note in found.notes:
+            typer.echo(f"              {note}")
         typer.echo(f"embeddings    {shape.embed_dim} wide; {found.num_parameters} parameters in all")
     if found.head is not None:
         typer.echo(f"head          {found.head}, epoch {found.epoch}")

@@ -22,6 +22,7 @@ def zeroshot(
     labels: options.LabelsOption = None,
     params: options.ParamsOption = Path("params.yaml"),
     views: options.ViewsOption = "1x1",
+    allow_mismatch: options.AllowOption = None,
     state: options.StateOption = None,
     decoder: options.DecoderOption = "pyav",
     device: options.DeviceOption = None,
@@ -45,7 +46,7 @@ def zeroshot(
 
     if weights is not None and checkpoint is not None:
         raise BikeError("--weights, --checkpoint: both are given; give one.")
-    settings = load_params_or_defaults(params)
+    settings = options.allowing(load_params_or_defaults(params), allow_mismatch)
     metrics = evaluate_zeroshot(
         settings,
         samples=samples,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
 from bike.files import sha256
-from bike.formats.lists import Listing, read_listing
+from bike.formats.lists import Listing, check_classes, read_listing
 from bike.frames.open import FrameSource, open_source
 
 
@@ -22,22 +23,31 @@ class Inputs(Listing):
 
 
 def read_inputs(
-    samples_path: Path | str, labels_path: Path | str, place: Path | str, *, decoder: str = "pyav"
+    samples_path: Path | str,
+    labels_path: Path | str,
+    place: Path | str,
+    *,
+    decoder: str = "pyav",
+    allowed: Collection[str] = (),
 ) -> Inputs:
     """Read a list, its class names and the place of its frames.
 
     Args:
-        samples_path, labels_path: as :func:`bike.formats.lists.read_listing`.
+        samples_path, labels_path, allowed: as :func:`bike.formats.lists.read_listing`.
         place, decoder: as :func:`bike.frames.open.open_source`.
 
     Raises:
         BikeError: no such place, or a decoder that can't be used.
-        DataError: no rows, no labels at all, or labels without a name.
+        DataError: no rows, no labels at all, labels without a name, or other classes than the shards'.
     """
-    listing = read_listing(samples_path, labels_path)
+    listing = read_listing(samples_path, labels_path, allowed=allowed)
+    source = open_source(place, listing.samples, decoder=decoder)
+    mismatch = listing.mismatch
+    if source.class_names is not None:
+        mismatch = mismatch | check_classes(listing.names, source.class_names, (labels_path, place), allowed)
     # With the decoder, since both round colours differently: rows of one must not be completed with the other.
     checksums = {**listing.checksums, "frames": frames_checksum(Path(place)), "decoder": decoder}
-    return Inputs(listing.samples, listing.names, checksums, open_source(place, listing.samples, decoder=decoder))
+    return Inputs(listing.samples, listing.names, checksums, mismatch, source)
 
 
 def frames_checksum(place: Path) -> str:

@@ -12,7 +12,7 @@ Training makes one view of it: a frame drawn out of each segment, one random win
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -23,7 +23,7 @@ from bike.data.temporal import test_indices, training_indices
 from bike.errors import DataError
 from bike.frames.source import FrameSource
 from bike.params import Sampling
-from bike.records import Sample, instance_range
+from bike.records import Sample, contradiction, instance_range
 
 
 def sample_span(sample: Sample, num_frames: int, fps: float) -> range:
@@ -44,6 +44,19 @@ def sample_span(sample: Sample, num_frames: int, fps: float) -> range:
     return instance_range(num_frames, fps, sample.start_seconds, sample.end_seconds)
 
 
+def open_span(sample: Sample, source: FrameSource) -> range:
+    """:func:`sample_span` of a sample in a source, whose frames must be those that the list speaks of.
+
+    Raises:
+        DataError: they are not (:func:`bike.records.contradiction`), or as :func:`sample_span`.
+    """
+    count, fps, limit = source.num_frames(sample.video), source.fps(sample.video), source.frames_per_video
+    listed = sample if limit is None else replace(sample, frames=min(sample.frames, limit))
+    if problem := contradiction(listed, count, fps):
+        raise DataError(f"{problem}. Write the list again (`bike annotate`).")
+    return sample_span(sample, count, fps)
+
+
 @dataclass(frozen=True, slots=True)
 class TrainingViews:
     """One random clip of a sample; see :func:`bike.data.loader.training_batches`."""
@@ -58,7 +71,7 @@ class TrainingViews:
         """Uint8 (1, T, 3, S, S)."""
         # The order of the draws (frames, grayscale, crop) is fixed: another one would change every training.
         generator, chosen = sample_generator(self.seed, epoch, row), self.sampling
-        span = sample_span(sample, source.num_frames(sample.video), source.fps(sample.video))
+        span = open_span(sample, source)
         indices = training_indices(len(span), self.num_segments, generator, dense=chosen.dense, first_frame=span.start)
         if not chosen.augment:
             frames = torch.from_numpy(source.read(sample.video, indices))
@@ -83,7 +96,7 @@ class EvaluationViews:
 
     def __call__(self, sample: Sample, source: FrameSource, epoch: int, row: int) -> Tensor:
         """Uint8 (crops · clips, T, 3, S, S), crop-major; ``epoch`` and ``row`` change nothing."""
-        span = sample_span(sample, source.num_frames(sample.video), source.fps(sample.video))
+        span = open_span(sample, source)
         indices = test_indices(len(span), self.num_segments, self.clips, self.dense, first_frame=span.start)
         needed = list(dict.fromkeys(indices))  # clips overlap, and short videos repeat frames: each is decoded once
         frames = torch.from_numpy(source.read(sample.video, needed))

@@ -138,5 +138,5 @@ def _torchnet_meter() -> Any:
 
 
 def _check_scores(scores: Tensor) -> None:
-    if scores.isnan().any():
-        raise ValueError("scores hold values that are not numbers (NaN).")
+    if not scores.isfinite().all():
+        raise ValueError("scores hold values that are not finite numbers (NaN or infinity).")

@@ -8,6 +8,7 @@ actual,predicted, one row per video; ``predictions.csv``: key,label,prediction,s
 from __future__ import annotations
 
 import math
+import sys
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
@@ -43,6 +44,8 @@ def write_results(
     out = Path(out)
     (out / "metrics.json").unlink(missing_ok=True)  # it says that all other files are there, and whole
     metrics = {**summarize(scores), **(extra or {})}
+    if scores.mismatch:
+        metrics["mismatch"] = dict(scores.mismatch)
     write_table(out / "per_class.csv", ("label", "name", "videos", "top1", "ap"), _class_rows(scores))
     best = scores.scores.argmax(1).tolist()
     shown = [row.nonzero()[:, 0].tolist() for row in scores.targets]
@@ -93,7 +96,10 @@ def summary_line(metrics: Mapping[str, Any]) -> str:
         if metrics.get(name) is not None:
             spread = metrics.get(name.replace("_mean", "_std")) if name.endswith("_mean") else None
             parts.append(f"{title} {metrics[name]:.2f}" + (f" ± {spread:.2f}" if spread is not None else "") + " %")
-    return ", ".join([*parts, f"{metrics['videos']} videos"])
+    unlabelled, empty = metrics.get("unlabelled_videos"), metrics.get("empty_classes")
+    notes = [f"{unlabelled} without a label, which mAP counts as showing no class"] if unlabelled else []
+    notes += [f"{empty} classes without a video count as 0 in mAP"] if empty else []
+    return ", ".join([*parts, f"{metrics['videos']} videos"]) + (f" ({'; '.join(notes)})" if notes else "")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,11 +118,25 @@ def read_per_class(path: Path | str) -> list[ClassResult]:
     table = read_table(path, [field.name for field in fields(ClassResult)], exact=True)
     try:
         return [
-            ClassResult(int(label), name, int(videos), *(float(text) if text else None for text in percents))
+            ClassResult(_count(label), name, _count(videos), *map(_percent, percents))
             for label, name, videos, *percents in table.to_numpy().tolist()
         ]
     except ValueError as error:
         raise DataError(f"{path}: not classes with their numbers ({one_line(error)}). Evaluate again.") from error
+
+
+def _count(text: str) -> int:
+    if not 0 <= int(text) < 1 << 62:
+        raise ValueError(f"{text} is no count")
+    return int(text)
+
+
+def _percent(text: str) -> float | None:
+    if not text:
+        return None
+    if not 0 <= float(text) <= 100:  # false for NaN, too
+        raise ValueError(f"{text} is no percentage")
+    return float(text)
 
 
 def read_confusion(path: Path | str) -> Counter[tuple[str, str]]:
@@ -126,8 +146,16 @@ def read_confusion(path: Path | str) -> Counter[tuple[str, str]]:
 
 
 def read_numbers(path: Path) -> dict[str, float]:
-    """A JSON object's numbers; all else is left out."""
+    """A JSON object's numbers; all else is left out.
+
+    Raises:
+        DataError: no such object, or an integer that no float can hold.
+    """
     found: Any = read_json(path)
     if not isinstance(found, dict):
         raise DataError(f"{path}: an object of numbers is needed (got {type(found).__name__}). Evaluate again.")
-    return {name: float(value) for name, value in found.items() if type(value) in (int, float)}
+    numbers = {name: value for name, value in found.items() if type(value) in (int, float)}
+    for name, value in numbers.items():
+        if isinstance(value, int) and abs(value) > sys.float_info.max:
+            raise DataError(f"{path}: {one_line(name)[:80]} is too large a number. Evaluate again.")
+    return {name: float(value) for name, value in numbers.items()}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,11 +17,11 @@ from bike.evaluate.results import write_results
 from bike.evaluate.views import score_views
 from bike.files import existing_file
 from bike.formats.lists import read_listing
+from bike.model.contract import Agreement
 from bike.model.heads import AttributeHead
-from bike.model.scorer import encode_sentences
+from bike.model.scorer import class_texts, encode_sentences
 from bike.model.weights import load_released
 from bike.params import Params
-from bike.text.prompts import class_prompts
 
 
 def evaluate_attributes(
@@ -36,7 +37,8 @@ def evaluate_attributes(
     """Score every video of a list by its attributes and write the results' folder.
 
     Args:
-        params: sections ``model`` (prompt), ``attributes`` (top_k, prompt) and ``evaluate`` (threads).
+        params: sections ``model`` (prompt, allow_mismatch), ``attributes`` (top_k, prompt) and ``evaluate`` (threads);
+            what the file states must be the checkpoint's, as must the class names.
         checkpoint: an attribute branch in the released form.
         samples: list of samples.
         corpus: attribute corpus that holds all their videos.
@@ -50,20 +52,27 @@ def evaluate_attributes(
     Raises:
         BikeError: anything in the inputs that can't be used.
     """
-    start, settings = time.monotonic(), params.attributes
-    inputs = read_listing(samples, labels)
+    start, allowed = time.monotonic(), params.model.allow_mismatch
+    inputs = read_listing(samples, labels, allowed=allowed)
+    encoder, head, _, contract = load_released(existing_file(checkpoint))
+    if not isinstance(head, AttributeHead):
+        raise BikeError(f"{checkpoint}: holds a video branch. Leave --attributes out and name the frames.")
+    agreement, model, settings = Agreement(contract, checkpoint, allowed), params.model, params.attributes
+    if contract is not None:
+        model = agreement.settle(model, "model", {"prompt": contract.prompt})
+        theirs = {"top_k": contract.top_k, "prompt": contract.attribute_prompt}
+        settings = agreement.settle(settings, "attributes", theirs)
+    agreement.check_classes(inputs.names, labels)
     sentences = sentences_of(
         inputs.samples, read_corpus(corpus), top_k=settings.top_k, prompt=settings.prompt, source=corpus
     )
-    encoder, head, _ = load_released(existing_file(checkpoint))
-    if not isinstance(head, AttributeHead):
-        raise BikeError(f"{checkpoint}: holds a video branch. Leave --attributes out and name the frames.")
     check_writable(out)
     with join_world(device=place.device, threads=params.evaluate.threads) as world, torch.no_grad():
         if not world.is_main:  # seconds of work, which one process does alone
             return {}
         encoder, head = encoder.to(world.device), head.to(world.device)
-        classes = encode_sentences(encoder, class_prompts(inputs.names, params.model.prompt))
+        classes = encode_sentences(encoder, class_texts(encoder, inputs.names, model.prompt))
         logits = head(classes, encode_sentences(encoder, sentences)).cpu()
-    scores = score_views(inputs.samples, inputs.names, logits[:, None])
+    scores = score_views(inputs.samples, inputs.names, logits[:, None], branch="attributes")
+    scores = replace(scores, mismatch={**inputs.mismatch, **agreement.mismatch})
     return write_results(out, scores, seconds=time.monotonic() - start)

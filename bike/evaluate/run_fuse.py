@@ -13,6 +13,7 @@ from bike.errors import DataError, first_few, one_line
 from bike.evaluate.results import write_results
 from bike.evaluate.scores import Scores, read_scores
 from bike.evaluate.views import fuse_scores, mean_scores
+from bike.records import other_class
 
 
 def fuse_results(
@@ -29,7 +30,7 @@ def fuse_results(
         The content of ``metrics.json``.
 
     Raises:
-        DataError: the two are not of the same videos, classes and labels.
+        DataError: the two are not of the same videos, classes and labels, or not of a video and an attribute branch.
         BikeError: a file is missing, or ``out`` can't be written to.
     """
     start = time.monotonic()
@@ -42,8 +43,16 @@ def fuse_results(
                 f"{len(alone)} videos have scores of the {name} branch only: {first_few(alone)}. "
                 "Evaluate both on the same list."
             )
-    if first.names != second.names:
-        raise DataError(f"{attributes}: other class names than {video}. Evaluate both with the same labels file.")
+    if second.branch not in ("attributes", "") or first.branch == "attributes":
+        found = [scores.branch or "unknown" for scores in (first, second)]
+        raise DataError(
+            f"{video}, {attributes}: scores of the branches {' and '.join(found)}. Give the video branch's first, the "
+            "attribute branch's second."
+        )
+    if different := other_class(second.names, first.names):
+        raise DataError(
+            f"{attributes} and {video}: other classes, {different}. Evaluate both with the same labels file."
+        )
     places = {key: row for row, key in enumerate(second.keys)}
     order = torch.tensor([places[key] for key in first.keys])
     if not torch.equal(first.targets, second.targets[order]):
@@ -51,7 +60,10 @@ def fuse_results(
     check_writable(out)
     # From the logits: the scores in the files are softmaxed twice, and BIKE weighs probabilities of one softmax.
     fused = fuse_scores(_softmaxed_once(first, video), _softmaxed_once(second, attributes)[order], video_weight)
-    return write_results(out, Scores(first.keys, first.names, fused, first.targets), seconds=time.monotonic() - start)
+    parts = (("video", first), ("attributes", second))
+    notes = {f"{name}.{key}": text for name, part in parts for key, text in part.mismatch.items()}
+    scores = Scores(first.keys, first.names, fused, first.targets, branch="fused", mismatch=notes)
+    return write_results(out, scores, seconds=time.monotonic() - start)
 
 
 def _softmaxed_once(scores: Scores, place: Path | str) -> torch.Tensor:

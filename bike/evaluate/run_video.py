@@ -14,7 +14,7 @@ from bike.evaluate.metrics import published_mean_average_precision
 from bike.evaluate.score_list import score_list
 from bike.evaluate.scores import Scores
 from bike.evaluate.views import score_views
-from bike.model.choose import load_video_model
+from bike.model.choose import agree, load_video_model
 from bike.model.scorer import Scorer
 from bike.params import Params, Views
 
@@ -37,15 +37,17 @@ def evaluate_video(
     """Score every video of a list in ``clips × crops`` views and write the results' folder.
 
     Args:
-        params: sections ``model`` (frames, sizes, prompt) and ``evaluate``.
+        params: sections ``model`` (frames, sizes, prompt: those that the file states must be the checkpoint's, see
+            :func:`bike.model.choose.agree`; ``allow_mismatch``) and ``evaluate``.
         checkpoint: a video branch in the released form.
         samples: list CSV, or a published-style list of frame folders.
         frames: their shards, frame packs or frame folders.
-        labels: class names, ``id,name``; any names, those of another data set too.
+        labels: class names, ``id,name``: those of list, shards and checkpoint, in their order, unless
+            ``model.allow_mismatch`` has ``classes``.
         out: folder to write.
         views: clips and crops.
         temporal: None, or what the checkpoint's head must be.
-        interaction: None for the checkpoint's own.
+        interaction: None for the checkpoint's own; another one has to be allowed.
         published_map_batch: also report ``map_published``, the published code's running mean over batches
             of so many videos; for comparison only.
         decoder: ``pyav`` or ``decord``, where frames are decoded from videos.
@@ -59,11 +61,15 @@ def evaluate_video(
         KeyboardInterrupt: a stop was asked for; finished videos are kept.
     """
     start = time.monotonic()
-    inputs = read_inputs(samples, labels, frames, decoder=decoder)  # before the weights: a bad list is found at once
+    # Before the weights: a bad list is found at once.
+    inputs = read_inputs(samples, labels, frames, decoder=decoder, allowed=params.model.allow_mismatch)
     model = load_video_model(checkpoint, temporal=temporal, interaction=interaction)
+    settings, agreement = agree(params.model, model)
+    agreement.check_classes(inputs.names, labels)
+    params = params.model_copy(update={"model": settings})
 
     def finish(_: Scorer, logits: Tensor) -> tuple[Scores, dict[str, float]]:
-        scores = score_views(inputs.samples, inputs.names, logits)
+        scores = score_views(inputs.samples, inputs.names, logits, branch="video")
         if published_map_batch is None:
             return scores, {}
         value = published_mean_average_precision(scores.scores, scores.targets, published_map_batch)
@@ -74,6 +80,7 @@ def evaluate_video(
         finish,
         params,
         model,
+        agreement,
         inputs,
         views=views,
         out=out,

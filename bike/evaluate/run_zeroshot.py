@@ -18,7 +18,7 @@ from bike.evaluate.score_list import score_list
 from bike.evaluate.scores import Scores
 from bike.evaluate.views import score_views, video_scores
 from bike.evaluate.zeroshot import half_classes, mean_and_std, read_class_split, split_accuracy
-from bike.model.choose import load_video_model
+from bike.model.choose import agree, load_video_model
 from bike.model.scorer import Scorer
 from bike.params import Params, Views
 from bike.progress import log
@@ -61,20 +61,32 @@ def evaluate_zeroshot(
         KeyboardInterrupt: a stop was asked for; finished videos are kept.
     """
     start = time.monotonic()
-    inputs = read_inputs(samples, labels, frames, decoder=decoder)
+    inputs = read_inputs(samples, labels, frames, decoder=decoder, allowed=params.model.allow_mismatch)
     splits = [read_class_split(path, inputs.names) for path in class_splits]
     model = load_video_model(checkpoint, weights or params.model.weights)
+    settings, agreement = agree(params.model, model)  # of frames, sizes, prompt; its classes are others by intent
+    params = params.model_copy(update={"model": settings})
 
     def finish(scorer: Scorer, features: Tensor) -> tuple[Scores, dict[str, float]]:
         device = scorer.encoder.device
         parts = [scorer.logits(part.to(device)).cpu() for part in torch.split(features, VIDEOS_AT_ONCE)]
         logits = torch.cat(parts)
-        scores = score_views(inputs.samples, inputs.names, logits)
+        scores = score_views(inputs.samples, inputs.names, logits, branch="zero-shot")
         halves = _halves(scorer, features, scores, params.zeroshot.half_class_repeats)
         return scores, halves | _splits(scores, logits, splits)
 
     return score_list(
-        Scorer.features, finish, params, model, inputs, views=views, out=out, place=place, kind="zero-shot", start=start
+        Scorer.features,
+        finish,
+        params,
+        model,
+        agreement,
+        inputs,
+        views=views,
+        out=out,
+        place=place,
+        kind="zero-shot",
+        start=start,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +18,17 @@ from bike.evaluate.results import write_results
 from bike.evaluate.scores import Scores
 from bike.files import sha256
 from bike.model.choose import VideoModel, check_input_size
+from bike.model.contract import Agreement
 from bike.model.scorer import Scorer
 from bike.params import Params, Views
 
 
 def score_list(
     compute: Callable[[Scorer, Tensor], Tensor],
-    finish: Callable[[Scorer, Tensor], tuple[Scores, dict[str, float]]],
+    finish: Callable[[Scorer, Tensor], tuple[Scores, dict[str, Any]]],
     params: Params,
     model: VideoModel,
+    agreement: Agreement,
     inputs: Inputs,
     *,
     views: Views,
@@ -42,7 +45,8 @@ def score_list(
     Args:
         compute: frames (B, V, T, 3, S, S) uint8 to one row for each of the B videos.
         finish: those rows (N, …) to scores, and to further entries of ``metrics.json``; called on rank 0.
-        params: sections ``model`` (frames, sizes, prompt) and ``evaluate``.
+        params: sections ``model`` (frames, sizes, prompt; as agreed with the model's contract) and ``evaluate``.
+        agreement: what was allowed to differ goes into ``metrics.json`` under ``mismatch``.
         kind: for progress, and to tell states apart.
         start: when the run began, on the monotonic clock.
         model, inputs, views, out, place: as the run has them.
@@ -82,6 +86,7 @@ def score_list(
         if rows is not None:
             scores, more = finish(scorer, rows)
             extra = {"clips": views.clips, "crops": views.crops, **more}
+            scores = replace(scores, mismatch={**inputs.mismatch, **agreement.mismatch})
             metrics = write_results(out, scores, seconds=time.monotonic() - start, extra=extra)
             discard_state(state)  # only now: a run killed before this line finds its rows again
         wait_for_all(world)  # a rank that ended early would make the launcher stop rank 0 while it writes

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 from jaxtyping import UInt8
@@ -15,9 +15,11 @@ from safetensors.torch import save as to_safetensors
 from torch import Tensor
 
 from bike.errors import DataError, one_line
-from bike.evaluate.metrics import mean_average_precision, mean_class_accuracy, top_k_accuracy
+from bike.evaluate.metrics import average_precision, mean_average_precision, mean_class_accuracy, top_k_accuracy
 from bike.files import atomic_write, existing_file
 from bike.records import Sample
+
+Branch = Literal["video", "zero-shot", "attributes", "fused", ""]
 
 SCORES_NAME = "scores.safetensors"
 HEADER = "bike"
@@ -34,6 +36,8 @@ class Scores:
         targets: uint8 (N, K), 1 where the video shows the class.
         logits: float32 (N·V, K), raw cosines of each view; None for fused scores.
         num_views: V.
+        branch: what gave them; empty in files of earlier versions, which do not say.
+        mismatch: what contradicted the checkpoint's contract and was allowed to, in words by name.
     """
 
     keys: list[str]
@@ -42,6 +46,8 @@ class Scores:
     targets: Tensor
     logits: Tensor | None = None
     num_views: int = 1
+    branch: Branch = ""
+    mismatch: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_multi_label(self) -> bool:
@@ -54,6 +60,10 @@ def summarize(scores: Scores) -> dict[str, float | int | None]:
 
     Videos without a label count for mAP only. Where videos have several labels, top-k asks whether one of the k best
     classes is among them, and there is no mean class accuracy.
+
+    ``map`` is the published figure: a class without videos counts as 0, a video without a label as one that shows none
+    of the classes. ``map_seen_classes`` leaves out the former, ``map_labelled_videos`` the latter (as the authors of
+    Charades do); ``empty_classes`` and ``unlabelled_videos`` are their numbers.
     """
     labelled = scores.targets.bool().any(1)
     targets, found = scores.targets[labelled], scores.scores[labelled]
@@ -66,12 +76,17 @@ def summarize(scores: Scores) -> dict[str, float | int | None]:
         labels = targets.long().argmax(1)
         top1, top5 = (top_k_accuracy(found, labels, k) for k in (1, 5))
         mean_class = round(mean_class_accuracy(found, labels), 4)
+    precision, seen = average_precision(scores.scores, scores.targets), scores.targets.bool().any(0)
     return {
         "top1": round(top1, 4),
         "top5": round(top5, 4),
         "mean_class": mean_class,
-        "map": round(mean_average_precision(scores.scores, scores.targets), 4),
+        "map": round(float(precision.mean()) * 100, 4),
+        "map_seen_classes": round(float(precision[seen].mean()) * 100, 4),
+        "map_labelled_videos": round(mean_average_precision(found, targets), 4),
         "videos": len(scores.keys),
+        "unlabelled_videos": int((~labelled).sum()),
+        "empty_classes": int((~seen).sum()),
     }
 
 
@@ -81,7 +96,13 @@ def write_scores(path: Path | str, scores: Scores) -> None:
     if scores.logits is not None:
         tensors["logits"] = scores.logits.float().contiguous()
     # One entry, since safetensors writes several in an order that differs from run to run.
-    header = {"keys": scores.keys, "names": scores.names, "num_views": scores.num_views}
+    header: dict[str, Any] = {
+        "keys": scores.keys,
+        "names": scores.names,
+        "num_views": scores.num_views,
+        "branch": scores.branch,
+    }
+    header["mismatch"] = dict(scores.mismatch)
     with atomic_write(path) as file:
         file.write(to_safetensors(tensors, {HEADER: json.dumps(header)}))
 
@@ -99,7 +120,7 @@ def read_scores(place: Path | str) -> Scores:
         with safe_open(path, "pt") as file:
             header = json.loads((file.metadata() or {}).get(HEADER, "{}"))
             tensors = {name: file.get_tensor(name) for name in ("scores", "labels", "logits") if name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError, ValueError) as error:
+    except (SafetensorError, OSError, ValueError, RecursionError) as error:
         raise DataError(f"{path}: not a scores file ({one_line(error)[:200]}). Evaluate again.") from error
     problem = _find_problem(header, tensors)
     if problem:
@@ -111,6 +132,8 @@ def read_scores(place: Path | str) -> Scores:
         tensors["labels"],
         tensors.get("logits"),
         header["num_views"],
+        header.get("branch", ""),
+        header.get("mismatch", {}),
     )
 
 
@@ -120,8 +143,11 @@ def _find_problem(header: Any, tensors: Mapping[str, Tensor]) -> str:
         return "keys and class names are missing from its header"
     keys, names, views = header["keys"], header["names"], header["num_views"]
     texts = isinstance(keys, list) and isinstance(names, list) and all(isinstance(t, str) for t in [*keys, *names])
-    if not texts or len(set(keys)) < len(keys) or not isinstance(views, int) or views < 1:
-        return "keys, class names or the number of views in its header make no sense"
+    notes = header.get("mismatch", {})
+    known = header.get("branch", "") in get_args(Branch) and isinstance(notes, dict)
+    known = known and all(isinstance(note, str) for note in notes.values())
+    if not texts or not known or len(set(keys)) < len(keys) or not isinstance(views, int) or views < 1:
+        return "keys, class names, branch, notes or the number of views in its header make no sense"
     shape = (len(keys), len(names))
     scores, labels, logits = (tensors.get(name) for name in ("scores", "labels", "logits"))
     if scores is None or labels is None or scores.shape != shape or labels.shape != shape:
@@ -130,8 +156,10 @@ def _find_problem(header: Any, tensors: Mapping[str, Tensor]) -> str:
         return "scores must be float32 and labels uint8"
     if logits is not None and (logits.shape != (shape[0] * views, shape[1]) or logits.dtype != torch.float32):
         return f"logits must be float32 of shape {(shape[0] * views, shape[1])}"
-    if not scores.isfinite().all() or not ((labels == 0) | (labels == 1)).all():
-        return "scores must be finite and labels 0 or 1"
+    if not all(numbers is None or numbers.isfinite().all() for numbers in (scores, logits)):
+        return "scores and logits must be finite: NaN or infinity is in them"
+    if not ((labels == 0) | (labels == 1)).all():
+        return "labels must be 0 or 1"
     return ""
 
 

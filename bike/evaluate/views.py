@@ -9,8 +9,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from bike.data.spatial import NUM_CROPS
-from bike.errors import ParamsError
-from bike.evaluate.scores import Scores, targets_of
+from bike.errors import DataError, ParamsError, first_few, one_line
+from bike.evaluate.scores import Branch, Scores, targets_of
 from bike.params import Evaluate, Views
 from bike.records import Sample
 
@@ -48,12 +48,26 @@ def video_scores(logits: Float[Tensor, "NV K"], num_views: int) -> Float[Tensor,
     return mean_scores(logits, num_views).softmax(1)
 
 
-def score_views(samples: Sequence[Sample], names: Sequence[str], logits: Float[Tensor, "N V K"]) -> Scores:
-    """:func:`video_scores` of every sample of a list, with what they belong to."""
+def score_views(
+    samples: Sequence[Sample], names: Sequence[str], logits: Float[Tensor, "N V K"], *, branch: Branch
+) -> Scores:
+    """:func:`video_scores` of every sample of a list, with what they belong to.
+
+    Raises:
+        DataError: logits that are not finite.
+    """
     num_views, flat = logits.shape[1], logits.flatten(0, 1)
+    bad = [
+        one_line(s.key) for s, fine in zip(samples, logits.isfinite().all(2).all(1).tolist(), strict=True) if not fine
+    ]
+    if bad:
+        raise DataError(
+            f"{len(bad)} of {len(samples)} videos have scores that are no numbers (NaN or infinity): {first_few(bad)}. "
+            "Look at the weights with `bike weights inspect`."
+        )
     targets = targets_of(samples, len(names))
     return Scores(
-        [sample.key for sample in samples], list(names), video_scores(flat, num_views), targets, flat, num_views
+        [sample.key for sample in samples], list(names), video_scores(flat, num_views), targets, flat, num_views, branch
     )
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
@@ -11,7 +11,8 @@ from typing import NamedTuple
 from bike.errors import DataError, first_few
 from bike.files import existing_file, read_lines, sha256
 from bike.names import is_video, tidy_path, video_keys
-from bike.records import Sample, label_ids, read_labels, read_list, read_manifest
+from bike.progress import log
+from bike.records import Sample, label_ids, other_class, read_labels, read_list, read_manifest
 from bike.tables import (
     END_COLUMNS,
     LABEL_COLUMNS,
@@ -45,22 +46,25 @@ class Listing:
         samples: rows of the list, in its order.
         names: class names by label.
         checksums: SHA-256 of the files read, for fingerprints.
+        mismatch: what differs and was allowed to, for the metrics.
     """
 
     samples: list[Sample]
     names: list[str]
     checksums: dict[str, str]
+    mismatch: dict[str, str]
 
 
-def read_listing(samples_path: Path | str, labels_path: Path | str) -> Listing:
+def read_listing(samples_path: Path | str, labels_path: Path | str, *, allowed: Collection[str] = ()) -> Listing:
     """Read a list and its class names.
 
     Args:
         samples_path: list CSV, or a published-style list of frame folders.
         labels_path: CSV ``id,name``.
+        allowed: with ``classes`` in it, the names may be others than those in ``labels.csv`` beside the list.
 
     Raises:
-        DataError: no rows, no labels at all, or labels without a name.
+        DataError: no rows, no labels at all, labels without a name, or names of other classes than the list's own.
     """
     samples, names = load_samples(samples_path), read_labels(labels_path)
     if not samples:
@@ -73,7 +77,39 @@ def read_listing(samples_path: Path | str, labels_path: Path | str) -> Listing:
         )
     if not any(sample.labels for sample in samples):
         raise DataError(f"{samples_path}: no sample has a label. Use `bike predict` for unlabelled videos.")
-    return Listing(samples, names, {"list": sha256(samples_path), "labels": sha256(labels_path)})
+    own, mismatch = Path(samples_path).with_name("labels.csv"), {}
+    if own.is_file():
+        mismatch = check_classes(names, read_labels(own), (labels_path, own), allowed)
+    return Listing(samples, names, {"list": sha256(samples_path), "labels": sha256(labels_path)}, mismatch)
+
+
+def check_classes(
+    ours: Sequence[str], theirs: Sequence[str], sources: tuple[object, object], allowed: Collection[str]
+) -> dict[str, str]:
+    """Compare class names by label: an integer means nothing where the names behind it are others.
+
+    Args:
+        ours, theirs: names by label; one may have more at its end.
+        sources: where the two come from.
+        allowed: ``classes`` in it makes a difference a note.
+
+    Returns:
+        ``{"classes": …}`` with the note, for ``metrics.json``; empty where all names agree.
+
+    Raises:
+        DataError: naming the first class that differs.
+    """
+    common = min(len(ours), len(theirs))  # names added at the end change no other
+    other = other_class(ours[:common], theirs[:common])
+    if not other:
+        return {}
+    text = f"{sources[0]} and {sources[1]}: other classes, {other}"
+    if "classes" not in allowed:
+        raise DataError(
+            f"{text}. Give the labels file that belongs to both, or allow it with --allow-mismatch classes."
+        )
+    log.warning("%s (allowed)", text)
+    return {"classes": text}
 
 
 def load_samples(path: Path | str) -> list[Sample]:

@@ -66,8 +66,6 @@ def read_shard_manifest(folder: Path, *, source: str | None = None) -> dict[str,
         raise DataError(f"{path}: {path.stat().st_size} bytes; no manifest is that large. {_REMEDY}")
     try:
         return _check_manifest(read_json(path), source or str(path))
-    except RecursionError:  # a megabyte of `[`
-        raise DataError(f"{source or path}: nested too deeply. {_REMEDY}") from None
     except DataError:
         raise
     except BikeError as error:
@@ -94,6 +92,11 @@ def _check_manifest(content: Any, source: str) -> dict[str, Any]:
         if not names or content["index"]["name"] != INDEX_NAME or not isinstance(content["index"]["sha256"], str):
             raise ValueError
         if {"payload", "frames_per_video", "max_size_mb"} - set(content):
+            raise ValueError
+        if content["frames_per_video"] is not None and _whole(content["frames_per_video"]) < 1:
+            raise ValueError
+        classes = content.get("names")  # shards of earlier versions have none
+        if classes is not None and not (isinstance(classes, list) and all(isinstance(name, str) for name in classes)):
             raise ValueError
     except (KeyError, TypeError, ValueError):
         raise DataError(f"{source}: not a manifest of shards, or a damaged one. {_REMEDY}") from None

@@ -16,6 +16,7 @@ from bike.download import download
 from bike.errors import BikeError, BusyError, DataError
 from bike.files import ensure_dir, existing_dir, locked, unwritable
 from bike.formats.shards import INDEX_NAME, LARGEST_MANIFEST_BYTES, MANIFEST_NAME, read_shard_manifest
+from bike.names import user_folder
 
 _URL = re.compile(r"(s3|https?):/+(.+)", re.DOTALL)
 # What fetched files and downloads are called; other files in the folder are not ours.
@@ -41,10 +42,7 @@ def existing_place(place: Path) -> Path:
 
 def shard_cache() -> Path:
     """Where fetched shards are kept: ``$BIKE_SHARD_CACHE``, or ``bike/shards`` in the user's cache folder."""
-    from platformdirs import user_cache_path
-
-    chosen = os.environ.get("BIKE_SHARD_CACHE")
-    return Path(chosen).expanduser() if chosen else user_cache_path("bike") / "shards"
+    return user_folder("BIKE_SHARD_CACHE", "shards")
 
 
 def cache_mb() -> float:

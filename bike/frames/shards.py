@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -47,13 +47,22 @@ class ShardSource(FrameSource):
         timeout_seconds: float = 60.0,
     ) -> None:
         self._folder = existing_dir(folder)
-        index = ShardIndex(read_shard_manifest(self._folder), self._folder / INDEX_NAME)
-        self._begin(str(self._folder), index, short_side, decoder, timeout_seconds)
+        manifest = read_shard_manifest(self._folder)
+        index = ShardIndex(manifest, self._folder / INDEX_NAME)
+        self._begin(str(self._folder), index, manifest, short_side, decoder, timeout_seconds)
 
     def _begin(
-        self, name: str, index: ShardIndex, short_side: int | None, decoder: Decoder, timeout_seconds: float
+        self,
+        name: str,
+        index: ShardIndex,
+        manifest: Mapping[str, Any],
+        short_side: int | None,
+        decoder: Decoder,
+        timeout_seconds: float,
     ) -> None:
         self.name, self.index = name, index
+        self.class_names = manifest.get("names")
+        self.frames_per_video = manifest["frames_per_video"] if index.payload == "mjpg" else None
         self._short_side, self._decoder, self._timeout_seconds = short_side, decoder, timeout_seconds
         self._open_files: OrderedDict[int, int] = OrderedDict()
         self._stored: Recent[StoredVideo] = Recent(_KEPT_JSONS)
@@ -180,7 +189,7 @@ class RemoteShardSource(ShardSource):
         self.remote = RemoteFolder(url, cache=cache, max_cache_mb=max_cache_mb, **remote)
         self.window = window
         index = ShardIndex(self.remote.manifest, self.remote.index())
-        self._begin(self.remote.url, index, short_side, decoder, timeout_seconds)
+        self._begin(self.remote.url, index, self.remote.manifest, short_side, decoder, timeout_seconds)
 
     def prefetch(self, videos: Sequence[str], window: int | None) -> Prefetch:
         """Fetch the shards of an epoch before their turn, as far as the cache has room beside the window in use."""

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, cast
 
 import torch
 
 from bike.errors import BikeError, ParamsError
-from bike.files import existing_file
+from bike.files import existing_file, sha256
+from bike.model.contract import Agreement, Contract, read_contract
 from bike.model.encoders import Encoder
 from bike.model.formats.fetch import resolve
+from bike.model.formats.official import OFFICIAL_FILES
 from bike.model.formats.read import find_file
 from bike.model.heads import Interaction, Temporal, VideoHead
+from bike.model.layers.architecture import OFFICIAL
 from bike.model.weights import load_clip, load_released
-from bike.params import Model
+from bike.params import Model, Params
 
 
 def choose_model(model: Model, *, temporal: str | None = None, interaction: str | None = None) -> Model:
@@ -47,11 +51,15 @@ class VideoModel(NamedTuple):
     Attributes:
         encoder, head: in evaluation mode, on the CPU.
         file: the checkpoint, or CLIP's weights.
+        contract: what the file was trained for; None where it doesn't say.
+        is_new_head: the head is not the file's.
     """
 
     encoder: Encoder
     head: VideoHead
     file: Path
+    contract: Contract | None = None
+    is_new_head: bool = False
 
 
 def load_video_model(
@@ -84,8 +92,9 @@ def load_video_model(
         if seed is not None:
             torch.manual_seed(seed)  # right before the head: what loading draws must not matter
         kind = cast("Temporal", temporal or "none"), cast("Interaction", interaction or "dp")
-        return VideoModel(encoder, VideoHead(encoder.embed_dim, encoder.text_heads, *kind).eval(), file)
-    encoder, stored, _ = load_released(existing_file(checkpoint))
+        head = VideoHead(encoder.embed_dim, encoder.text_heads, *kind).eval()
+        return VideoModel(encoder, head, file, read_contract(file), is_new_head=True)
+    encoder, stored, _, contract = load_released(existing_file(checkpoint))
     if not isinstance(stored, VideoHead):
         raise BikeError(f"{checkpoint}: holds an attribute branch; a video branch is needed here. Choose another file.")
     if temporal not in (None, stored.temporal):
@@ -94,7 +103,77 @@ def load_video_model(
         )
     if interaction is not None:
         stored.interaction = cast("Interaction", interaction)
-    return VideoModel(encoder, stored, Path(checkpoint))
+    return VideoModel(encoder, stored, Path(checkpoint), contract)
+
+
+def agree(chosen: Model, model: VideoModel) -> tuple[Model, Agreement]:
+    """A run's ``model`` section under the contract of its video model, and what of it was allowed to differ.
+
+    Values that the params file leaves out are the contract's.
+
+    Args:
+        chosen: as the run asks for it.
+        model: its head may have another interaction than the contract's.
+
+    Raises:
+        ParamsError: frames, sizes, prompt or head contradict the contract, and ``allow_mismatch`` does not name them.
+    """
+    contract, head = model.contract, model.head
+    if contract is not None and contract.kind == "attributes":
+        contract = None  # its encoder is CLIP as it came
+    agreement = Agreement(contract, model.file, chosen.allow_mismatch)
+    if contract is None:
+        return chosen, agreement
+    if contract.head != "none+dp" and model.is_new_head:
+        agreement.check("head", "a new one", contract.head)
+    agreement.check("interaction", head.interaction, head.interaction if model.is_new_head else contract.interaction)
+    theirs = {"frames": contract.frames, "short_side": contract.short_side, "prompt": contract.prompt}
+    return agreement.settle(chosen, "model", theirs), agreement
+
+
+def agree_clip(params: Params, weights: Path, **used: Sequence[str]) -> Params:
+    """Parameters under the contract of the file that CLIP alone is taken from, where that was trained on videos.
+
+    Args:
+        params: section ``model`` says what may differ.
+        weights: the file.
+        **used: of ``frames``, ``short_side`` and ``prompt`` those that the run reads, by section.
+
+    Raises:
+        ParamsError: a value contradicts the contract, and ``model.allow_mismatch`` does not name it.
+    """
+    contract = read_contract(weights)
+    if contract is not None and contract.kind == "attributes":
+        contract = None  # its encoder is CLIP as it came
+    agreement = Agreement(contract, weights, params.model.allow_mismatch)
+    sections = {
+        name: agreement.settle(getattr(params, name), name, {key: getattr(contract, key, None) for key in keys})
+        for name, keys in used.items()
+    }
+    return params.model_copy(update=sections)
+
+
+def check_same_clip(chosen: Model, model: VideoModel, agreement: Agreement) -> None:
+    """Refuse ``model.start_from`` where ``model.weights`` names another CLIP than the one it was trained from.
+
+    A released checkpoint doesn't say, but an official name has one architecture.
+
+    Raises:
+        ParamsError: it does, and ``allow_mismatch`` does not name ``weights``.
+    """
+    if "weights" not in chosen.model_fields_set:
+        return
+    official = OFFICIAL_FILES.get(chosen.weights)
+    theirs = None if model.contract is None else model.contract.weights
+    if theirs is not None:
+        ours = official.sha256 if official else sha256(find_file(resolve(chosen.weights)))
+        text = f"{theirs.name!r} (SHA-256 {theirs.sha256[:12]}…; here {ours[:12]}…)"
+        differs = ours != theirs.sha256
+    else:
+        text = f"another architecture ({model.encoder.architecture})"
+        differs = official is not None and model.encoder.architecture != OFFICIAL[official.name]
+    if differs:
+        agreement.differs("model.weights", f"{chosen.weights!r}, but {model.file} goes back to {text}")
 
 
 def _check_choice(temporal: str | None, interaction: str | None) -> None:

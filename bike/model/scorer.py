@@ -10,10 +10,12 @@ from jaxtyping import Float, Float32, Int64, UInt8
 from torch import Tensor
 
 from bike.data.spatial import normalize
+from bike.errors import WeightsError, first_few, one_line
 from bike.model.encoders import Encoder, encode_prompts
 from bike.model.heads import VideoHead
+from bike.progress import log
 from bike.text.prompts import class_prompts
-from bike.text.tokenizer import tokenize
+from bike.text.tokenizer import CONTEXT_LENGTH, tokenize
 
 # Pixels that go through the encoder at once: 128 frames of 224 px, and fewer on a CPU, whose caches are smaller.
 PIXELS_AT_ONCE = 128 * 224 * 224
@@ -44,7 +46,7 @@ class Scorer:
     ) -> None:
         self.encoder, self.head, self.names = encoder, head, list(names)
         self.working_type = working_type
-        self.classes, self.tokens = captions or encode_captions(encoder, class_prompts(names, prompt))
+        self.classes, self.tokens = captions or encode_captions(encoder, class_texts(encoder, names, prompt))
 
     def features(self, frames: UInt8[Tensor, "B V T 3 S S"]) -> Float32[Tensor, "B V T D"]:
         """Encode every frame of every view."""
@@ -73,10 +75,44 @@ class Scorer:
         return torch.stack(rows).float()
 
 
+def text_ids(encoder: Encoder, texts: Sequence[str]) -> Int64[Tensor, "M L"]:
+    """Token ids that an encoder takes: cut to its own positions where it has fewer than CLIP's 77.
+
+    Raises:
+        WeightsError: it has too few, or too small a vocabulary; see :meth:`Architecture.text_problem`.
+    """
+    problem = encoder.architecture.text_problem()
+    if problem:
+        raise WeightsError(f"The text tower can't read CLIP's tokens: {problem}. Use other weights.")
+    return tokenize(texts, min(CONTEXT_LENGTH, encoder.context_length))
+
+
+def class_texts(encoder: Encoder, names: Sequence[str], prompt: str) -> list[str]:
+    """Each class name in the prompt; classes that the encoder reads alike are told, since nothing tells them apart.
+
+    Alike are equal names, names that differ in upper and lower case or white space only, and texts that are equal once
+    cut to the encoder's positions.
+    """
+    texts = class_prompts(names, prompt)
+    same: dict[tuple[int, ...], list[int]] = {}
+    for label, row in enumerate(text_ids(encoder, texts).tolist()):
+        same.setdefault(tuple(row), []).append(label)
+    groups = [labels for labels in same.values() if len(labels) > 1]
+    if groups:
+        shown = [", ".join(f"{label} {one_line(names[label])[:60]!r}" for label in labels) for labels in groups]
+        log.warning(
+            "%d of %d classes have the same text as another for the encoder, which can't tell them apart: %s",
+            sum(map(len, groups)),
+            len(names),
+            first_few(shown),
+        )
+    return texts
+
+
 def encode_captions(encoder: Encoder, captions: Sequence[str]) -> tuple[Float[Tensor, "M D"], Float[Tensor, "M L D"]]:
     """Class embeddings and token features of texts, each distinct one encoded once."""
     distinct = {caption: row for row, caption in enumerate(dict.fromkeys(captions))}
-    classes, tokens = encode_prompts(encoder, tokenize(list(distinct)))
+    classes, tokens = encode_prompts(encoder, text_ids(encoder, list(distinct)))
     rows = torch.tensor([distinct[caption] for caption in captions], device=classes.device)
     return classes[rows], tokens[rows]
 
@@ -85,7 +121,7 @@ def encode_captions(encoder: Encoder, captions: Sequence[str]) -> tuple[Float[Te
 def encode_sentences(encoder: Encoder, texts: Sequence[str]) -> Float32[Tensor, "M D"]:
     """Class embeddings only, each distinct text encoded once; on the encoder's device."""
     distinct = {text: row for row, text in enumerate(dict.fromkeys(texts))}
-    parts = torch.split(tokenize(list(distinct)), TEXTS_AT_ONCE)
+    parts = torch.split(text_ids(encoder, list(distinct)), TEXTS_AT_ONCE)
     embedded = torch.cat([encoder.embed_text(part.to(encoder.device)).float() for part in parts])
     return embedded[torch.tensor([distinct[text] for text in texts], device=embedded.device)]
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from safetensors.torch import save as to_safetensors
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from bike.errors import WeightsError, first_few, nearest, one_line
 from bike.files import atomic_write
+from bike.model.contract import KEY, Contract, parse_contract
 from bike.model.encoders import Encoder
 from bike.model.formats.check import load_fitting
 from bike.model.formats.config import check_config
@@ -101,15 +102,29 @@ def _empty_modules(source: object) -> Iterator[None]:
         raise WeightsError(f"{source}: not the weights of a CLIP: {one_line(error)}.") from error
 
 
-def load_released(path: Path | str) -> tuple[Encoder, Head, int]:
+class Released(NamedTuple):
+    """A loaded checkpoint.
+
+    Attributes:
+        encoder, head: on the CPU, in eval mode and fp32.
+        epoch: the number of finished epochs.
+        contract: what it was trained for; None in files of the published code.
+    """
+
+    encoder: Encoder
+    head: Head
+    epoch: int
+    contract: Contract | None
+
+
+def load_released(path: Path | str) -> Released:
     """Load a checkpoint as the published code saves it (``module.`` prefixes and fp16 included).
 
-    Returns:
-        Encoder and head, on the CPU, in eval mode and fp32, and the number of the epoch. The keys show the head's
-        kind, our own extra entry its interaction; files without one are ``"vcs"``, as all published models.
+    The keys show the head's kind, our own extra entry its interaction; files without one are ``"vcs"``, as all
+    published models.
 
     Raises:
-        WeightsError: not such a file, or keys or shapes do not fit.
+        WeightsError: not such a file, keys or shapes do not fit, or its contract is of another model.
     """
     checkpoint = read_checkpoint(path)
     state = openai_keys(read_entry(checkpoint, "model_state_dict", path))
@@ -118,7 +133,23 @@ def load_released(path: Path | str) -> tuple[Encoder, Head, int]:
     head = empty_head(state, encoder, path, checkpoint.get("interaction", "vcs"))
     load_fitting(head, _as_fp32(state), f"{path} (fusion_model_state_dict)")
     epoch = checkpoint.get("epoch", 0)
-    return encoder, head.eval(), epoch if isinstance(epoch, int) else 0
+    contract = parse_contract(checkpoint.get(KEY), path)
+    if contract is not None:
+        _check_describes(contract, encoder, head, path)
+    return Released(encoder, head.eval(), epoch if isinstance(epoch, int) else 0, contract)
+
+
+def _check_describes(contract: Contract, encoder: Encoder, head: Head, path: Path | str) -> None:
+    video = isinstance(head, VideoHead)
+    # By the tensors and the extra entry; the contract's own words for the same.
+    found = ("video", head.temporal, head.interaction) if video else ("attributes", None, None)
+    told = (contract.kind, contract.temporal, contract.interaction)
+    needed = (contract.frames,) if video else (contract.top_k, contract.attribute_prompt)
+    if (*told, contract.input_size) != (*found, encoder.input_size) or None in needed:
+        raise WeightsError(
+            f"{path}: it says of its training {told} at {contract.input_size} px, its weights are {found} at "
+            f"{encoder.input_size} px. Get the file again, or train again."
+        )
 
 
 def read_entry(checkpoint: Mapping[Any, Any], key: str, source: object) -> dict[str, Tensor]:
@@ -139,7 +170,7 @@ def read_entry(checkpoint: Mapping[Any, Any], key: str, source: object) -> dict[
     return check_sizes(state, source)
 
 
-def save_released(path: Path | str, encoder: Encoder, head: Head, epoch: int) -> None:
+def save_released(path: Path | str, encoder: Encoder, head: Head, epoch: int, contract: Contract | None = None) -> None:
     """Write a checkpoint in the form of the released ones, atomically; weights keep their dtype.
 
     Args:
@@ -147,6 +178,7 @@ def save_released(path: Path | str, encoder: Encoder, head: Head, epoch: int) ->
         encoder: its weights, under OpenAI's key names.
         head: its weights, under the released key names.
         epoch: the number of finished epochs.
+        contract: what it was trained for, in one more entry, which the published code's readers leave alone.
     """
     checkpoint: dict[str, Any] = {
         "epoch": epoch,
@@ -156,6 +188,8 @@ def save_released(path: Path | str, encoder: Encoder, head: Head, epoch: int) ->
     }
     if isinstance(head, VideoHead):
         checkpoint["interaction"] = head.interaction
+    if contract is not None:
+        checkpoint[KEY] = contract.text()
     with atomic_write(path) as file:
         torch.save(checkpoint, file)
 

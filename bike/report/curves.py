@@ -25,7 +25,7 @@ class Curve:
     Attributes:
         run: the run's folder, such as ``video-transf-vcs``.
         metric: path of the file below ``plots/metrics`` without its ending, such as ``train/loss``.
-        points: step -> value, by step, all finite.
+        points: step -> value, by step, all finite in fp32.
     """
 
     run: str
@@ -64,4 +64,9 @@ def _read_points(path: Path) -> Series[float]:
         values = table.astype(float)
     except ValueError as error:
         raise DataError(f"{path}: not a curve of numbers ({one_line(error)}). Train again.") from error
-    return values[np.isfinite(values).all(axis=1)].set_index("step")[path.stem].sort_index(kind="stable")
+    # Losses are computed in fp32: what it can't hold overflowed, too, and axes can't be drawn up to it.
+    return (
+        values[(values.abs() < np.finfo(np.float32).max).all(axis=1)]
+        .set_index("step")[path.stem]
+        .sort_index(kind="stable")
+    )

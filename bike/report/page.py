@@ -19,6 +19,7 @@ from bike.report.rows import TRAINING, Row, best_row, find_row, per_class
 from bike.report.saliency import SaliencyStrip, frame_image
 from bike.report.table import TEXT_COLUMNS, best_cells, cell_text, table_columns
 
+MOST_CLASSES = 3000  # in the matrix
 PACKAGES = (
     "bike-video",
     "torch",
@@ -112,11 +113,14 @@ def _confusion(row: Row) -> tuple[str, list[tuple[str, str, int]]]:
     if not path or not path.is_file():
         return "", []
     counts = read_confusion(path)
+    if not counts:
+        return "", []
     names = dict.fromkeys(
         [*(item.name for item in per_class(row)), *sorted({name for pair in counts for name in pair})]
     )
     mistakes = [(actual, predicted, count) for (actual, predicted), count in counts.items() if actual != predicted]
-    return heat_map(list(names), counts), sorted(mistakes, key=lambda item: (-item[2], *item[:2]))
+    matrix = heat_map(list(names), counts) if len(names) <= MOST_CLASSES else ""  # it has their number squared
+    return matrix, sorted(mistakes, key=lambda item: (-item[2], *item[:2]))
 
 
 def _version(name: str) -> str:

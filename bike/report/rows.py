@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from bike.errors import DataError, first_few
@@ -14,6 +16,7 @@ from bike.report.pairs import PairResult, pair_results
 
 PERCENTS = ("top1", "top5", "mean_class", "map")
 TRAINING = ("train", "pretrain")  # folders below results/ with curves, not evaluations
+MOST_VIDEOS = 1 << 40  # of an evaluation; more is damage
 OTHERS = (*TRAINING, "zoo")  # and with results on other data sets
 # Folder name below results/ -> (method, head), in the order of the table.
 KNOWN: dict[str, tuple[str, str]] = {
@@ -146,8 +149,16 @@ def expected_random_ap(positives: int, total: int) -> float:
     The item at rank i is relevant with probability positives/total, and then (i-1)(positives-1)/(total-1) relevant
     ones are expected above it; summed over the ranks.
     """
-    harmonic = sum(1 / rank for rank in range(1, total + 1))
+    harmonic = _harmonic(total)
     return (harmonic + (positives - 1) / max(total - 1, 1) * (total - harmonic)) / total
+
+
+@cache
+def _harmonic(total: int) -> float:
+    """1 + 1/2 + … + 1/total; beyond a million terms by Euler's formula, which is right to all digits there."""
+    if total > 10**6:
+        return math.log(total) + 0.5772156649015329 + 1 / (2 * total)
+    return sum(1 / rank for rank in range(1, total + 1))
 
 
 def _evaluation_folders(results: Path) -> list[Path]:
@@ -165,6 +176,9 @@ def _read_row(folder: Path, results: Path, order_pairs: Sequence[tuple[str, str]
     for metric, value in percents.items():
         if value is not None and not 0 <= value <= 100:
             raise DataError(f"{folder / 'metrics.json'}: {metric} must be a percentage (got {value}). Evaluate again.")
+    videos = metrics.get("videos")
+    if videos is not None and not (0 <= videos <= MOST_VIDEOS and videos == int(videos)):  # false for NaN, too
+        raise DataError(f"{folder / 'metrics.json'}: videos must be a count (got {videos}). Evaluate again.")
     name, *views = folder.relative_to(results).parts
     timing = folder / "timing.json"
     pairs = tuple(pair_results(folder, order_pairs))
@@ -174,7 +188,7 @@ def _read_row(folder: Path, results: Path, order_pairs: Sequence[tuple[str, str]
         *KNOWN.get(name, (name, "")),
         views=re.sub(r"^(\d+)x(\d+)$", r"\1×\2", "".join(views)),
         **percents,  # type: ignore[arg-type]
-        videos=int(metrics["videos"]) if "videos" in metrics else None,
+        videos=None if videos is None else int(videos),
         seconds=read_numbers(timing).get("seconds") if timing.is_file() else None,
         order=sum(choices) / len(choices) if choices else None,
         pairs=pairs,
@@ -198,6 +212,8 @@ def _chance(row: Row, pairs: bool) -> Row:
     counts = [item.videos for item in per_class(row)]
     videos = row.videos or sum(counts)
     guess = 100 * sum(counts) / (videos * len(counts))  # 1/K where each video has one label
+    if max(counts) > videos:
+        raise DataError(f"{row.folder}: metrics.json and per_class.csv have other counts of videos. Evaluate again.")
     single = sum(counts) == videos
     precisions = [expected_random_ap(count, videos) for count in counts if count]
     return Row(

@@ -16,11 +16,11 @@ from PIL import Image
 
 from bike.data.spatial import test_crops
 from bike.data.temporal import validation_indices
-from bike.data.views import sample_span
+from bike.data.views import open_span
 from bike.distributed import join_world
 from bike.errors import DataError
 from bike.frames.open import FrameSource, open_source
-from bike.model.choose import check_input_size, load_video_model
+from bike.model.choose import agree, check_input_size, load_video_model
 from bike.model.scorer import Scorer
 from bike.params import Params
 from bike.records import Sample, read_labels, read_list
@@ -63,11 +63,15 @@ def saliency_strips(checkpoint: Path, frames: Path, lists: Path, *, params: Para
     Raises:
         BikeError: the checkpoint is not a video branch, or frames, list and class names do not belong together.
     """
-    encoder, head, _ = load_video_model(checkpoint)
+    model = load_video_model(checkpoint)
+    encoder, head = model.encoder, model.head
     if head.interaction != "vcs":
         return []
+    settings, agreement = agree(params.model, model)
+    params = params.model_copy(update={"model": settings})
     size = check_input_size(params.model, encoder)
     names, samples = read_labels(lists / "labels.csv"), read_list(lists / "test.csv")
+    agreement.check_classes(names, lists / "labels.csv")
     wrong = next((label for sample in samples for label in sample.labels if label >= len(names)), None)
     if wrong is not None:
         raise DataError(f"{lists / 'test.csv'}: class {wrong} has no name in labels.csv. Annotate again.")
@@ -79,7 +83,7 @@ def saliency_strips(checkpoint: Path, frames: Path, lists: Path, *, params: Para
 
 
 def _strip(sample: Sample, source: FrameSource, scorer: Scorer, size: int, params: Params) -> SaliencyStrip:
-    span = sample_span(sample, source.num_frames(sample.video), source.fps(sample.video))
+    span = open_span(sample, source)
     pictures = source.read(sample.video, validation_indices(len(span), params.model.frames, first_frame=span.start))
     crops = test_crops(torch.from_numpy(pictures), size, 1, short_side=params.model.short_side)
     features = scorer.features(crops[None, None])

@@ -100,7 +100,13 @@ def write_shards(
         frames_per_video=frames_per_video if payload == "mjpg" else None,
     )
     shards = plan_shards(videos, int(max_size_mb * 1e6))
-    options = {"payload": payload, "frames_per_video": frames_per_video, "max_size_mb": float(max_size_mb)}
+    options: dict[str, Any] = {
+        "payload": payload,
+        "frames_per_video": frames_per_video,
+        "max_size_mb": float(max_size_mb),
+    }
+    # All names, in the manifest alone: a class that is added elsewhere changes no shard.
+    options["names"] = None if class_names is None else list(class_names)
     destination = Path(destination)
     # Planned before the lock: mistakes in the list end the run without a folder being made.
     with locked(ensure_dir(destination), "writing shards"):
@@ -169,7 +175,7 @@ def _up_to_date(folder: Path, planned: dict[str, str], options: dict[str, Any]) 
     # By sizes and not by checksums, which would read every byte; that is what --verify does.
     there = {shard["name"]: shard["recipe"] for shard in content["shards"]}
     sizes_right = all(_size(folder / shard["name"]) == shard["bytes"] for shard in content["shards"])
-    same = there == planned and sizes_right and all(content[name] == value for name, value in options.items())
+    same = there == planned and sizes_right and all(content.get(name) == value for name, value in options.items())
     return same and (folder / INDEX_NAME).is_file() and sha256(folder / INDEX_NAME) == content["index"]["sha256"]
 
 

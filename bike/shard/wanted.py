@@ -11,7 +11,7 @@ from bike.files import existing_dir
 from bike.formats.lists import load_samples
 from bike.formats.packs import PACK_SUFFIX
 from bike.names import leads_out
-from bike.records import Sample, VideoRecord, read_labels, read_manifest
+from bike.records import Sample, VideoRecord, contradiction, read_labels, read_manifest
 from bike.shard.payload import PayloadSource, quick_checksum
 from bike.shard.plan import PlannedVideo
 from bike.video.file import FoundVideo
@@ -109,11 +109,9 @@ def _known_record(key: str, group: list[Sample], known: dict[str, VideoRecord]) 
         raise DataError(f"{group[0].path}: rejected by the extraction ({record.error}). Write the list again.")
     if record.frames < 1:
         raise DataError(f"{group[0].path}: 0 frames in the manifest. Extract the videos and write the list again.")
-    if group[0].frames not in (0, record.frames):  # 0: a list that does not state them
-        raise DataError(
-            f"{group[0].path}: {group[0].frames} frames in the list, {record.frames} in the manifest. "
-            "Write the list again."
-        )
+    problem = next(filter(None, (contradiction(sample, record.frames, record.fps) for sample in group)), None)
+    if problem is not None:
+        raise DataError(f"{group[0].path}: {problem}. Write the list again.")
     return record
 
 

@@ -1,4 +1,4 @@
-"""CLIP's byte-pair tokenizer: text to 77 ids."""
+"""CLIP's byte-pair tokenizer: text to 77 ids, or as many as a text tower takes."""
 
 from __future__ import annotations
 
@@ -25,24 +25,27 @@ def _clean(text: str) -> str:
     return " ".join(html.unescape(html.unescape(ftfy.fix_text(text))).split())
 
 
-def tokenize(texts: Sequence[str]) -> Int64[Tensor, "M 77"]:
+def tokenize(texts: Sequence[str], length: int = CONTEXT_LENGTH) -> Int64[Tensor, "M L"]:
     """Turn texts into the ids CLIP's text tower reads.
 
     Args:
         texts: M texts of any length and any characters; none at all gives a tensor of zero rows.
+        length: L, 77 for CLIP; fewer for a text tower that has fewer positions, at least 3.
 
     Returns:
-        ids (M, 77) int64: start of text, at most 75 ids of the lower-cased text, end of text, then zeros. A longer text
-        is cut, with end of text in the last place.
+        ids (M, L) int64: start of text, at most L - 2 ids of the lower-cased text, end of text, then zeros. A longer
+        text is cut, with end of text in the last place.
 
     Raises:
-        ValueError: one string was given in place of a sequence of them.
+        ValueError: one string was given in place of a sequence of them, or a length below 3.
     """
     if isinstance(texts, str):
         raise ValueError("texts is one string; give a list of strings.")
-    ids = torch.zeros(len(texts), CONTEXT_LENGTH, dtype=torch.int64)
+    if length < 3:
+        raise ValueError(f"length must be at least 3 (got {length}): start and end of text, and a word.")
+    ids = torch.zeros(len(texts), length, dtype=torch.int64)
     for row, text in zip(ids, texts, strict=True):
-        words = _encoder().encode(_clean(text).lower())[: CONTEXT_LENGTH - 2]
+        words = _encoder().encode(_clean(text).lower())[: length - 2]
         row[: len(words) + 2] = torch.tensor([START_OF_TEXT, *words, END_OF_TEXT])
     return ids
 

@@ -17,13 +17,14 @@ from bike.errors import DataError, ParamsError
 from bike.evaluate.scores import targets_of
 from bike.files import sha256
 from bike.formats.lists import read_listing
+from bike.model.choose import agree_clip
+from bike.model.contract import make_contract, origin_of
 from bike.model.formats.fetch import resolve
 from bike.model.formats.read import find_file
 from bike.model.heads import AttributeHead
-from bike.model.scorer import encode_sentences
+from bike.model.scorer import class_texts, encode_sentences
 from bike.model.weights import load_clip, save_released
 from bike.params import Optimisation, Params
-from bike.text.prompts import class_prompts
 from bike.train.branches import AttributeBranch, choose_trained
 from bike.train.fit import Job, finish, fit
 from bike.train.optim import PublishedUpdater
@@ -55,7 +56,8 @@ def train_attributes(
         KeyboardInterrupt: a stop was asked for; the state is saved.
     """
     settings, out = params.train_attributes, Path(out)
-    lists = [read_listing(path, labels) for path in (train_list, val_list) if path is not None]
+    allowed = params.model.allow_mismatch
+    lists = [read_listing(path, labels, allowed=allowed) for path in (train_list, val_list) if path is not None]
     check_trainable(lists[0].samples, train_list)
     phrases = read_corpus(corpus)
     sentences = [
@@ -65,6 +67,7 @@ def train_attributes(
         for read in lists
     ]
     weights = find_file(resolve(params.model.weights))
+    params = agree_clip(params, weights, model=["prompt"], attributes=["prompt"])
     with join_world(device=place.device, threads=settings.threads) as world:
         if world.is_main:
             check_places(out, place)
@@ -72,8 +75,19 @@ def train_attributes(
         torch.manual_seed(settings.seed)  # right before the head: what loading draws must not matter
         head = AttributeHead(encoder.embed_dim).eval().to(world.device)
         choose_trained(encoder, vision=False, text=False)
-        classes = encode_sentences(encoder, class_prompts(lists[0].names, params.model.prompt))
+        classes = encode_sentences(encoder, class_texts(encoder, lists[0].names, params.model.prompt))
         embedded = [encode_sentences(encoder, texts) for texts in sentences]
+        contract = make_contract(
+            kind="attributes",
+            classes=lists[0].names,
+            data={**lists[0].checksums, "corpus": sha256(corpus)},
+            input_size=encoder.input_size,
+            prompt=params.model.prompt,
+            top_k=params.attributes.top_k,
+            attribute_prompt=params.attributes.prompt,
+            weights=origin_of(params.model.weights, weights),
+            training=settings.model_dump(exclude={"threads", "accumulate"}),
+        )
         branch = AttributeBranch(encoder, head, classes, embedded[0])
         truths = torch.tensor([sample.labels[0] for sample in lists[0].samples])
         validate = None
@@ -99,7 +113,7 @@ def train_attributes(
         updater = PublishedUpdater(branch.parts, settings, len(batches), world.device)
         points = fit(branch, batches, updater, world, job)
         if world.is_main:
-            save_released(out, encoder, head, settings.epochs)
+            save_released(out, encoder, head, settings.epochs, contract)
         finish(job, world)
     return Trained(out, points if world.is_main else [])
 

@@ -14,13 +14,13 @@ from bike.data.loader import training_batches
 from bike.distributed import World, join_world
 from bike.errors import BikeError, ParamsError
 from bike.files import sha256
-from bike.model.choose import check_input_size, choose_model, load_video_model
+from bike.model.choose import agree, check_input_size, check_same_clip, choose_model, load_video_model
+from bike.model.contract import Contract, Origin, make_contract, origin_of
 from bike.model.formats.fetch import resolve
 from bike.model.formats.read import find_file
+from bike.model.scorer import class_texts, text_ids
 from bike.model.weights import save_released
 from bike.params import Model, Params, Train
-from bike.text.prompts import class_prompts
-from bike.text.tokenizer import tokenize
 from bike.train.branches import VideoBranch, choose_trained
 from bike.train.fit import Job, finish, fit
 from bike.train.optim import PublishedUpdater
@@ -49,7 +49,8 @@ def train_video(
     Runs in one process, or in each of those that ``torchrun`` starts; the result is the same up to rounding.
 
     Args:
-        params: sections ``model`` and ``train``.
+        params: sections ``model`` and ``train``. With ``model.start_from``, what ``model`` states must be true of that
+            checkpoint, too, unless ``model.allow_mismatch`` names it; its classes are free.
         train_list, val_list: lists of samples; without ``val_list`` nothing is validated.
         train_frames, val_frames: their shards, frame packs or frame folders.
         labels: class names, ``id,name``.
@@ -64,18 +65,18 @@ def train_video(
     """
     model = choose_model(params.model, temporal=temporal, interaction=interaction)
     settings, out = params.train, Path(out)
-    training = read_inputs(train_list, labels, train_frames, decoder=decoder)
+    training = read_inputs(train_list, labels, train_frames, decoder=decoder, allowed=model.allow_mismatch)
     check_trainable(training.samples, train_list)
     validation = None
     if val_list is not None:
         if val_frames is None:
             raise BikeError("Validation: a list is given, but not where its frames are. Give both or none.")
-        validation = read_inputs(val_list, labels, val_frames, decoder=decoder)
+        validation = read_inputs(val_list, labels, val_frames, decoder=decoder, allowed=model.allow_mismatch)
     weights = find_file(resolve(model.start_from or model.weights))
     with join_world(device=place.device, threads=settings.threads) as world:
         if world.is_main:
             check_places(out, place)
-        branch, size = _build_branch(model, settings, weights, training, world)
+        branch, size, model, contract = _build_branch(model, settings, weights, training, world)
         batches = _Clips(training, model, settings, size, world, place.workers)
         validate = None
         if validation is not None:
@@ -90,7 +91,7 @@ def train_video(
                 kind="video",
                 # Weights count by their checksum, wherever they lie; threads and parts only round differently, so a
                 # run that is short of memory may go on with more parts.
-                model=model.model_dump(exclude={"weights", "start_from"}),
+                model=model.model_dump(exclude={"weights", "start_from", "allow_mismatch"}),
                 train=settings.model_dump(exclude={"threads", "accumulate"}),
                 weights=sha256(weights),
                 training=training.checksums,
@@ -105,17 +106,24 @@ def train_video(
         finally:
             batches.close()
         if world.is_main:
-            save_released(out, branch.encoder, branch.head, settings.epochs)
+            save_released(out, branch.encoder, branch.head, settings.epochs, contract)
         finish(job, world)  # after the checkpoint: a run killed between the two goes on from its state
     return Trained(out, points if world.is_main else [])
 
 
 def _build_branch(
     model: Model, settings: Train, weights: Path, training: Inputs, world: World
-) -> tuple[VideoBranch, int]:
-    encoder, head, _ = load_video_model(
+) -> tuple[VideoBranch, int, Model, Contract]:
+    """The branch, the side of its pictures, the section ``model`` as agreed with ``start_from``, and the contract."""
+    loaded = load_video_model(
         model.start_from, weights, temporal=model.temporal, interaction=model.interaction, seed=settings.seed
     )
+    model, agreement = agree(model, loaded)
+    encoder, head, origin = loaded.encoder, loaded.head, origin_of(model.start_from or model.weights, weights)
+    clip: Origin | None = origin
+    if model.start_from:
+        check_same_clip(model, loaded, agreement)
+        clip = None if loaded.contract is None else loaded.contract.weights
     size = check_input_size(model, encoder)
     if settings.batch_size < world.size:
         raise ParamsError(f"train.batch_size: {settings.batch_size} can't be shared by {world.size} processes.")
@@ -124,8 +132,18 @@ def _build_branch(
     encoder, head = encoder.to(world.device), head.to(world.device)
     if settings.compile:
         encoder.visual.compile()  # in place: a module that torch.compile wraps has other names in checkpoints
-    ids = tokenize(class_prompts(training.names, model.prompt))
-    return VideoBranch(encoder, head, ids, train_text=not settings.fix_text), size
+    contract = make_contract(
+        kind="video",
+        classes=training.names,
+        data=training.checksums,
+        input_size=size,
+        weights=clip,
+        start_from=origin if model.start_from else None,
+        training=settings.model_dump(exclude={"threads", "accumulate"}),
+        **model.model_dump(include={"prompt", "frames", "short_side", "temporal", "interaction"}),
+    )
+    ids = text_ids(encoder, class_texts(encoder, training.names, model.prompt))
+    return VideoBranch(encoder, head, ids, train_text=not settings.fix_text), size, model, contract
 
 
 class _Clips:

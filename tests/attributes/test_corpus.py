@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,17 @@ def test_a_published_corpus_is_read_by_the_videos_names(tmp_path: Path) -> None:
     assert found == ["It shows a,b", "It shows a,b", "It shows "]
     with pytest.raises(DataError, match=r"corpus\.json: 1 of 2 videos .* w\. Run `bike attributes`"):
         sentences_of([samples[0], Sample("w", "w", "w.mp4", (0,), 8)], corpus, top_k=2, prompt="{}", source=path)
+
+
+def test_a_file_name_that_several_videos_have_names_none_of_them(tmp_path: Path) -> None:
+    samples = [Sample(f"{c}__v", f"{c}__v", f"{c}/v.mp4", (0,), 8) for c in "ab"]
+    corpus = {"v": ["x"], "a__v": ["y"]}
+    one = sentences_of(samples, corpus, top_k=1, prompt="{}", source="c.json")
+    assert one == ["y", "x"]  # each its own entry
+    with pytest.raises(DataError, match=r"c\.json: 1 of its entries are file names.*: v \(a__v, b__v\)\. Name"):
+        sentences_of(samples, {"v": ["x"]}, top_k=1, prompt="{}", source="c.json")
+    trimmed = [replace(samples[0], key=f"a__v-{number}") for number in range(2)]  # of one video
+    assert sentences_of(trimmed, {"v": ["x"]}, top_k=1, prompt="{}", source="c.json") == ["x", "x"]
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from helpers import fit_program
+from helpers.contracts import save_model
 from helpers.fit import run_processes
 from helpers.fit_data import NAMES, DataSet, make_data
 from safetensors.torch import load_file
@@ -20,14 +21,14 @@ from bike.checkpoint import Place
 from bike.data.spatial import normalize as normalize_frames
 from bike.data.spatial import test_crops as cut_crops
 from bike.data.temporal import validation_indices
-from bike.errors import BikeError, DataError
+from bike.errors import BikeError, DataError, ParamsError
 from bike.evaluate.run_attributes import evaluate_attributes
 from bike.evaluate.scores import read_scores
 from bike.frames.open import PackSource
 from bike.model.heads import AttributeHead
 from bike.model.weights import load_clip, load_released
 from bike.params import load_params
-from bike.records import read_list
+from bike.records import read_list, write_labels, write_list
 from bike.text.tokenizer import tokenize
 from bike.train.branches import AttributeBranch
 from bike.train.run_attributes import train_attributes
@@ -141,7 +142,7 @@ def test_the_branch_learns_trains_its_head_only_and_is_evaluated(data: DataSet, 
     settings = {"epochs": 60, "warmup_epochs": 10.0, "lr": 3e-5, "validate_every": 30}
     places = {"live_dir": tmp_path / "live", "state_dir": tmp_path / "state"}
     checkpoint = train(data, "attributes", settings=settings, **places)
-    encoder, head, epoch = load_released(checkpoint)
+    encoder, head, epoch, _ = load_released(checkpoint)
     assert isinstance(head, AttributeHead)
     assert epoch == 60
     before = load_clip(data.weights).state_dict()
@@ -163,6 +164,39 @@ def test_the_branch_learns_trains_its_head_only_and_is_evaluated(data: DataSet, 
     assert not (tmp_path / "state").exists()
     with pytest.raises(BikeError, match="not a checkpoint"):
         evaluate_attributes(load_params(data.params), out=tmp_path / "no", **{**options, "checkpoint": data.weights})
+    for section, key, value in (
+        ("attributes", "top_k", 2),
+        ("attributes", "prompt", "a {}"),
+        ("model", "prompt", "{}"),
+    ):
+        params = load_params(data.params)
+        changed = {section: getattr(params, section).model_copy(update={key: value})}
+        with pytest.raises(ParamsError, match=rf"{section}\.{key}: .*attributes\.pt was trained with"):
+            evaluate_attributes(params.model_copy(update=changed), out=tmp_path / "no", **options)
+        allowed = params.model_copy(update={"model": params.model.model_copy(update={"allow_mismatch": [key]})})
+        changed = {section: getattr(allowed, section).model_copy(update={key: value})}
+        found = evaluate_attributes(allowed.model_copy(update=changed), out=tmp_path / key, **options)
+        assert list(found["mismatch"]) == [key]
+    write_labels(tmp_path / "labels.csv", NAMES[::-1])
+    write_list(tmp_path / "lists" / "val.csv", read_list(data.val))
+    other = {**options, "labels": tmp_path / "labels.csv", "samples": tmp_path / "lists" / "val.csv"}
+    with pytest.raises(ParamsError, match="class 0 is 'blue square' and 'red square'"):
+        evaluate_attributes(load_params(data.params), out=tmp_path / "no", **other)
+    assert not (tmp_path / "no").exists()
+
+
+def test_clip_out_of_a_trained_checkpoint_has_its_contract(data: DataSet, tmp_path: Path) -> None:
+    weights = str(save_model(tmp_path / "video.pt", prompt="it is {}", frames=4))
+    params = load_params(data.params)
+    chosen = params.model_copy(update={"attributes": params.attributes.model_copy(update={"weights": weights})})
+    options: dict[str, Any] = {"lexicon": data.root / "lexicon.txt", "lists": [(data.val, data.frames)]}
+    options |= {"out": tmp_path / "corpus.json", "place": Place(device="cpu", workers=0)}
+    left_out = make_attributes(chosen, **options)  # the file states no prompt: the contract's holds
+    stated = {"attributes": chosen.attributes.model_copy(update={"prompt": "it is {}"})}
+    assert make_attributes(chosen.model_copy(update=stated), **options) == left_out
+    stated = {"attributes": chosen.attributes.model_copy(update={"prompt": "a {}"})}
+    with pytest.raises(ParamsError, match=r"attributes\.prompt: 'a \{\}', but .*video\.pt was trained with 'it is"):
+        make_attributes(chosen.model_copy(update=stated), **options)
 
 
 def test_killed_training_ends_as_uninterrupted_and_in_any_world(data: DataSet) -> None:
@@ -174,8 +208,8 @@ def test_killed_training_ends_as_uninterrupted_and_in_any_world(data: DataSet) -
     assert whole.read_bytes() == (root / "cut.pt").read_bytes()
     for ended in run_processes(2, fit_program.train, "attributes", str(root), "pair"):
         assert ended.status == 0, ended.errors
-    _, alone, _ = load_released(whole)
-    _, pair, _ = load_released(root / "pair.pt")
+    _, alone, _, _ = load_released(whole)
+    _, pair, _, _ = load_released(root / "pair.pt")
     for one, other in zip(alone.parameters(), pair.parameters(), strict=True):
         assert (one - other).abs().mean() < 2e-4
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 from collections.abc import Sequence
 from dataclasses import replace
@@ -233,7 +234,7 @@ def test_trimmed_samples_stay_inside_their_times(data: Data, source: ShardSource
     assert video.frames == 24
     samples = [
         Sample("a", video.key, video.path, (4, 1), 24, 0.5, 1.5),
-        Sample("b", video.key, video.path, (), 24, 2.0, 99.0),
+        Sample("b", video.key, video.path, (), 24, 2.0, 3.1),
         Sample("c", video.key, video.path, (0,), 24, 1.0, None),
     ]
     spans = [range(4, 12), range(16, 24), range(8, 24)]
@@ -249,6 +250,28 @@ def test_trimmed_samples_stay_inside_their_times(data: Data, source: ShardSource
         for row, (_, asked) in zip(batch.index.tolist(), recorder.asked[-3:], strict=True):
             assert set(asked) <= set(spans[row])
     assert FPS == 8
+
+
+@pytest.mark.parametrize(
+    ("frames", "times", "reason"),
+    [
+        (24, (2.0, 3.2), "trimmed at 3.2 s, past its end (3.00 s)"),  # a frame is an eighth of a second
+        (24, (3.2, None), "trimmed at 3.2 s, past its end"),
+        (25, (None, None), "25 frames in the list, 24 are there"),
+        (1 << 30, (0.0, 1.0), "1073741824 frames in the list"),
+    ],
+)
+def test_a_list_that_its_frames_contradict_is_refused(
+    data: Data, source: ShardSource, frames: int, times: tuple[float | None, float | None], reason: str
+) -> None:
+    video = data.samples[19]
+    samples = [Sample("a", video.key, video.path, (0,), frames, *times)]
+    with pytest.raises(DataError, match=re.escape(reason)):
+        list(evaluation_batches(samples, source, **TEST))
+    with pytest.raises(DataError, match=re.escape(reason)):
+        list(training_batches(samples, source, **{**TRAIN, "batch_size": 1}).epoch(0))
+    unknown = [Sample("a", video.key, video.path, (0,), 0)]  # 0 promises nothing
+    assert len(list(evaluation_batches(unknown, source, **TEST))) == 1
 
 
 def test_trimmed_samples_need_times(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,16 @@ import pytest
 import torch
 import typer
 from helpers import fit_program
+from helpers.contracts import save_model
 from helpers.fit import run_processes, tiny_encoder
 from helpers.fit_data import NAMES, DataSet, make_data
+from ruamel.yaml import YAML
 from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from bike.checkpoint import Place
 from bike.errors import BikeError, DataError, ParamsError
+from bike.evaluate.results import summary_line
 from bike.evaluate.run_video import evaluate_video
 from bike.evaluate.scores import read_scores
 from bike.evaluate.views import video_scores
@@ -26,7 +30,8 @@ from bike.formats.packs import scan_offsets
 from bike.model.heads import AttributeHead, VideoHead
 from bike.model.weights import save_released
 from bike.params import Views, load_params
-from bike.records import Sample, read_list, write_list
+from bike.records import Sample, read_list, write_labels, write_list
+from bike.shard.run import write_shards
 
 
 @pytest.fixture(scope="module")
@@ -112,7 +117,8 @@ def test_files_of_an_evaluation_agree_with_each_other(data: DataSet, tmp_path: P
     out = tmp_path / "out"
     samples = read_list(data.train)
     assert json.loads((out / "metrics.json").read_text()) == metrics
-    assert {"top1", "top5", "mean_class", "map", "videos", "clips", "crops"} == set(metrics)
+    other_maps = {"map_seen_classes", "map_labelled_videos", "empty_classes", "unlabelled_videos"}
+    assert {"top1", "top5", "mean_class", "map", "videos", "clips", "crops"} | other_maps == set(metrics)
     assert (metrics["videos"], metrics["clips"], metrics["crops"]) == (12, 2, 3)
     assert json.loads((out / "timing.json").read_text())["seconds"] > 0
     scores = read_scores(out)
@@ -204,6 +210,72 @@ def test_a_part_without_labels_counts_for_no_accuracy(data: DataSet, tmp_path: P
     samples[0] = Sample(samples[0].key, samples[0].video, samples[0].path, (), samples[0].frames)
     write_list(tmp_path / "list.csv", samples)
     metrics = evaluate(data, tmp_path / "out", samples=tmp_path / "list.csv")
-    assert metrics["videos"] == 12
+    assert (metrics["videos"], metrics["unlabelled_videos"]) == (12, 1)
+    assert "12 videos (1 without a label" in summary_line(metrics)
     assert len(rows_of(tmp_path / "out" / "confusion.csv")) == 11
     assert rows_of(tmp_path / "out" / "predictions.csv")[0]["label"] == ""
+
+
+def with_model(data: DataSet, path: Path, **values: object) -> Path:
+    """``data``'s params file with other values in ``model``."""
+    tree = YAML(typ="safe", pure=True).load(data.params.read_text())
+    tree["model"] |= values
+    with path.open("w") as file:
+        YAML().dump(tree, file)
+    return path
+
+
+def test_a_checkpoint_is_evaluated_as_it_was_trained_or_the_metrics_say_not(data: DataSet, tmp_path: Path) -> None:
+    model = save_model(tmp_path / "model.pt")
+    plain = evaluate(data, tmp_path / "plain", checkpoint=model)
+    assert plain == evaluate(data, tmp_path / "old")  # as model.pt of the data set, which says nothing
+    for key, value in (("frames", 6), ("prompt", "a {}"), ("short_side", 18)):
+        other = replace(data, params=with_model(data, tmp_path / "params.yaml", **{key: value}))
+        with pytest.raises(ParamsError, match=rf"model\.{key}: .*{value}.* was trained with"):
+            evaluate(other, tmp_path / "refused", checkpoint=model)
+        other = replace(
+            data, params=with_model(data, tmp_path / "params.yaml", **{key: value}, allow_mismatch=[key, "head"])
+        )
+        metrics = evaluate(other, tmp_path / key, checkpoint=model)
+        assert list(metrics["mismatch"]) == [key]
+        assert str(value) in metrics["mismatch"][key]
+        assert json.loads((tmp_path / key / "metrics.json").read_text()) == metrics
+    with pytest.raises(ParamsError, match="interaction: 'dp', but .* was trained with 'vcs'"):
+        evaluate(data, tmp_path / "refused", checkpoint=model, interaction="dp")
+    assert not (tmp_path / "refused").exists()
+
+
+@pytest.mark.parametrize("kind", ["beside the list", "shards", "checkpoint"])
+def test_classes_in_another_order_are_an_error_and_not_zero_percent(data: DataSet, tmp_path: Path, kind: str) -> None:
+    labels = tmp_path / "labels.csv"
+    write_labels(labels, [NAMES[1], NAMES[0], NAMES[2]])
+    options: dict[str, Any] = {"labels": labels}
+    if kind != "beside the list":  # nothing else knows the names
+        options["samples"] = tmp_path / "lists" / "train.csv"
+        options["samples"].parent.mkdir()
+        options["samples"].write_bytes(data.train.read_bytes())
+    if kind == "shards":
+        write_shards(data.train, data.frames, tmp_path / "shards", jobs=1)
+        options["frames"] = tmp_path / "shards"
+    if kind == "checkpoint":
+        options["checkpoint"] = save_model(tmp_path / "model.pt")
+    first = r"class 0 is 'green square' and 'red square' \(2 of 3 places differ; the same names in another order\)"
+    with pytest.raises(BikeError, match=rf"{first}.*--allow-mismatch classes"):
+        evaluate(data, tmp_path / "out", **options)
+    allowed = replace(data, params=with_model(data, tmp_path / "params.yaml", allow_mismatch=["classes"]))
+    assert "class 0 is" in evaluate(allowed, tmp_path / "out", **options)["mismatch"]["classes"]
+    if kind == "shards":  # those of an earlier version say no names
+        path = tmp_path / "shards" / "manifest.json"
+        path.write_text(json.dumps({k: v for k, v in json.loads(path.read_text()).items() if k != "names"}))
+        assert "mismatch" not in evaluate(data, tmp_path / "old", **options)
+
+
+def test_scores_that_are_not_numbers_end_the_run(data: DataSet, tmp_path: Path) -> None:
+    for value in (torch.nan, torch.inf):
+        encoder = tiny_encoder()
+        with torch.no_grad():
+            encoder.visual.proj[0, 0] = value
+        save_released(tmp_path / "model.pt", encoder, VideoHead(16, 1, num_layers=1), 0)
+        with pytest.raises(DataError, match=r"12 of 12 videos have scores that are no numbers .*video00; .*inspect"):
+            evaluate(data, tmp_path / str(value), checkpoint=tmp_path / "model.pt")
+        assert not (tmp_path / str(value) / "metrics.json").exists()

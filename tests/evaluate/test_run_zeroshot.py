@@ -8,11 +8,12 @@ from typing import Any
 
 import pytest
 import torch
+from helpers.contracts import save_model
 from helpers.fit import tiny_encoder
 from helpers.fit_data import NAMES, DataSet, make_data
 
 from bike.checkpoint import Place
-from bike.errors import DataError
+from bike.errors import DataError, ParamsError
 from bike.evaluate.results import summary_line
 from bike.evaluate.run_zeroshot import evaluate_zeroshot
 from bike.evaluate.scores import read_scores
@@ -91,6 +92,16 @@ def test_half_class_results_are_reported(data: DataSet, tmp_path: Path) -> None:
         checkpoint=tmp_path / "model.pt",
         place=Place(device="cpu", workers=0),
     )
+    told = save_model(tmp_path / "told.pt")  # its classes are others, as they should be here
+    options: dict[str, Any] = {
+        "samples": tmp_path / "list.csv",
+        "frames": data.frames,
+        "labels": tmp_path / "labels.csv",
+    }
+    options |= {"views": Views(), "place": Place(device="cpu", workers=0)}
+    assert evaluate_zeroshot(load_params(data.params), out=tmp_path / "told", checkpoint=told, **options) == metrics
+    with pytest.raises(ParamsError, match=r"head: 'a new one', but .*told\.pt was trained with 'transf\+vcs'"):
+        evaluate_zeroshot(load_params(data.params), out=tmp_path / "no", weights=told, **options)
     assert 0 <= metrics["half_top1_mean"] <= 100
     assert metrics["half_top5_mean"] == 100  # two classes
     assert metrics["half_top1_std"] >= 0

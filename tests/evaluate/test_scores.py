@@ -25,6 +25,10 @@ def test_multi_label_metrics() -> None:
     assert metrics["videos"] == 3
     # Class 1: its video stands second. Class 2: its videos stand first and third.
     assert metrics["map"] == pytest.approx(100 * (0 + 1 / 2 + (1 + 2 / 3) / 2) / 3, abs=1e-3)
+    # Class 0 left out; or the third video, which shows nothing: class 1 stands first then.
+    assert metrics["map_seen_classes"] == pytest.approx(100 * (1 / 2 + (1 + 2 / 3) / 2) / 2, abs=1e-3)
+    assert metrics["map_labelled_videos"] == pytest.approx(100 * (0 + 1 + 1) / 3, abs=1e-3)
+    assert (metrics["empty_classes"], metrics["unlabelled_videos"]) == (1, 1)
 
 
 def test_scores_have_reproducible_bytes_and_are_checked_when_read(tmp_path: Path) -> None:
@@ -43,12 +47,20 @@ def test_scores_have_reproducible_bytes_and_are_checked_when_read(tmp_path: Path
         ("labels", tensors["labels"].float()),
         ("logits", tensors["logits"][:3]),
         ("scores", tensors["scores"] / 0),
+        ("logits", tensors["logits"] * torch.nan),
         ("labels", tensors["labels"] + 1),
     ):
         save_file({**tensors, name: value}, path, header)
         with pytest.raises(DataError, match=r"scores\.safetensors: .*Evaluate again"):
             read_scores(path)
-    for text in (None, {"bike": "[]"}, {"bike": '{"keys": ["a", "a"], "names": ["x"], "num_views": 1}'}, {"bike": "{"}):
+    for text in (
+        None,
+        {"bike": "[]"},
+        {"bike": '{"keys": ["a", "a"], "names": ["x"], "num_views": 1}'},
+        {"bike": "{"},
+        {"bike": header["bike"].replace('"branch": ""', '"branch": []')},
+        {"bike": header["bike"].replace('"mismatch": {}', '"mismatch": {"a": 1}')},
+    ):
         save_file(tensors, path, text)
         with pytest.raises(DataError, match="Evaluate again"):
             read_scores(path)

@@ -13,7 +13,8 @@ import av
 import pytest
 from helpers.videos import cut, make_tar, make_video, numbered_picture, read_number, read_pack
 
-from bike.doctor import check_data, check_machine
+from bike.doctor.data import check_data
+from bike.doctor.machine import check_machine
 from bike.errors import BikeError, DataError
 from bike.extract.journal import JOURNAL_NAME, read_journal
 from bike.extract.run import extract_videos

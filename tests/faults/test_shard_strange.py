@@ -95,6 +95,13 @@ def test_keys_of_a_list_are_names(tmp_path: Path, field: str, value: str) -> Non
         read_list(tmp_path / "list.csv")
 
 
+@pytest.mark.parametrize("frames", [-1, 1 << 31, 10**30])
+def test_frame_counts_of_a_list_are_possible_ones(tmp_path: Path, frames: int) -> None:
+    write_list(tmp_path / "list.csv", [Sample("a", "a", "a.mp4", (0,), frames)])
+    with pytest.raises(DataError, match=r"list\.csv: rows with a bad value.*line 2"):
+        read_list(tmp_path / "list.csv")
+
+
 def test_pipes_are_refused(data: Data, tmp_path: Path) -> None:
     """Opening one for reading would wait for a writer."""
     key = data.samples[0].video

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import copy
-import io
 import pickle
-import random
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -227,6 +225,10 @@ def test_what_is_no_weight_file(tmp_path: Path) -> None:
     for content, problem in (
         (b"", "got an empty file"),
         (b"hello, world, hello", "got an unknown kind of file"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 6\n", "but a Git LFS pointer"),
+        (b"\xef\xbb\xbf\n<!DOCTYPE html><html></html>", "but a page for a browser"),
+        (b"\x1f\x8b\x08" + bytes(20), "compressed with gzip"),
+        (b'{"error": "not found", "a": 1}', "a JSON file, but not an index"),
         (b"PK\x03\x04rubbish", "damaged or cut short"),
         (b"\x80\x02rubbish", "damaged, or not written by torch.save"),
         ((2**62).to_bytes(8, "little") + b'{"a": 1}', "got an unknown kind of file"),
@@ -235,43 +237,6 @@ def test_what_is_no_weight_file(tmp_path: Path) -> None:
         path.write_bytes(content)
         with pytest.raises(WeightsError, match=problem):
             load_clip(path)
-
-
-@pytest.mark.parametrize("kind", ["torchscript", "zip", "legacy", "safetensors"])
-def test_damaged_anywhere(tmp_path: Path, archive: Path, kind: str) -> None:
-    """Cut or changed at many places, a file loads or is refused in one line; nothing else comes out."""
-    encoder = small()
-    path = tmp_path / "clip"
-    if kind == "torchscript":
-        whole = archive.read_bytes()
-    elif kind == "safetensors":
-        save_file(encoder.state_dict(), path)
-        whole = path.read_bytes()
-    else:
-        buffer = io.BytesIO()
-        torch.save(encoder.state_dict(), buffer, _use_new_zipfile_serialization=kind == "zip")
-        whole = buffer.getvalue()
-    chance = random.Random(0)
-    messages = []
-    for number in range(60):
-        if number % 3 == 0:
-            content = bytearray(whole[: chance.randrange(len(whole))])
-        else:
-            content = bytearray(whole)
-            # the parts that say what is where: the first bytes, the last, and the pickle
-            middle = max(whole.find(b"data.pkl"), 0)
-            for _ in range(3):
-                place = chance.choice(
-                    [chance.randrange(4000), len(whole) - 1 - chance.randrange(4000), middle + chance.randrange(4000)]
-                )
-                content[place % len(content)] = chance.randrange(256)
-        path.write_bytes(content)
-        try:
-            load_clip(path)
-        except WeightsError as error:
-            messages.append(str(error))
-    assert len(messages) > 20
-    assert not any("\n" in message for message in messages)
 
 
 def test_names_do_not_break_the_message(tmp_path: Path) -> None:

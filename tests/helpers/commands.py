@@ -35,11 +35,11 @@ def check_command(words: list[str], where: str) -> None:
         command.make_context(name, list(rest))  # raises for missing or surplus arguments
 
 
-def run_bike(*words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
+def run_bike(*words: str, cwd: Path | None = None, **variables: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "bike.cli", *words],
         cwd=cwd,
         capture_output=True,
         text=True,
-        env={**os.environ, "NO_COLOR": "1"},
+        env={**os.environ, "NO_COLOR": "1", **variables},
     )

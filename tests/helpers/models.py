@@ -6,6 +6,7 @@ import json
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors.torch import save_file
@@ -172,3 +173,12 @@ def hugging_face_folder(folder: Path, encoder: Encoder, **changes: object) -> Pa
     config = {"architectures": ["CLIPModel"], "text_config": text, "vision_config": {**vision, **changes}}
     (folder / "config.json").write_text(json.dumps(config))
     return folder
+
+
+def open_clip_config(encoder: Encoder) -> dict[str, Any]:
+    """What open_clip writes beside the weights of a small vision transformer."""
+    shape = encoder.architecture
+    vision = {"image_size": shape.input_size, "layers": 2, "width": shape.vision_width, "patch_size": shape.patch_size}
+    text = {"context_length": 12, "vocab_size": 50, "width": shape.text_width, "heads": 2, "layers": 2}
+    model = {"embed_dim": shape.embed_dim, "quick_gelu": True, "vision_cfg": vision, "text_cfg": text}
+    return {"model_cfg": model, "preprocess_cfg": {"mean": [0.48145466, 0.4578275, 0.40821073]}}

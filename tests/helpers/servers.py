@@ -22,7 +22,7 @@ QUICK = {"pause_seconds": 0.001, "timeout_seconds": 5.0}
 class Server:
     """Serves a folder on loopback; ``fault(name, number)`` may spoil the given request for a file (counted from 0).
 
-    Faults: an HTTP status, or some of the words below in one text (``cut, no length``).
+    Faults: an HTTP status, `to URL` for a redirect, or some of the words below in one text (``cut, no length``).
 
     Attributes:
         requests: name and Range header of each request.
@@ -44,6 +44,11 @@ class Server:
                 outer.requests.append((name, asked))
                 outer.paths.append(self.path)
                 path = outer.folder / name
+                if fault.startswith("to "):
+                    self.send_response(302)
+                    self.send_header("Location", fault.removeprefix("to "))
+                    self.end_headers()
+                    return
                 if fault.isdecimal():
                     self.send_error(int(fault))
                     return
@@ -57,7 +62,7 @@ class Server:
                 if start and start >= len(body):
                     self.send_error(416)
                     return
-                self.send_response(206 if start else 200)
+                self.send_response(206 if start or "part" in fault else 204 if "no file" in fault else 200)
                 if start:
                     first = start + 5 if "another range" in fault else start
                     self.send_header("Content-Range", f"bytes {first}-{len(body) - 1}/{len(body)}")
@@ -67,7 +72,7 @@ class Server:
                 if "endless" in fault:
                     body += bytes(1 << 16)
                 if "no length" not in fault:
-                    self.send_header("Content-Length", str(len(body)))
+                    self.send_header("Content-Length", "9" * 5000 if "long length" in fault else str(len(body)))
                 self.end_headers()
                 self.wfile.write(body[: len(body) // 2] if "cut" in fault else body)
 

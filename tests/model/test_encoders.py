@@ -40,6 +40,13 @@ def test_the_first_position_alone_is_the_same() -> None:
         torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-4)
 
 
+def test_the_first_position_of_a_causal_attention_sees_itself_alone() -> None:
+    torch.manual_seed(0)
+    attention, x = Attention(64, 2), torch.randn(3, 5, 64)
+    expected = attention(x, causal=True)[:, :1]
+    torch.testing.assert_close(attention(x, causal=True, first_only=True), expected)
+
+
 def test_attention_starts_as_multihead_attention_does() -> None:
     torch.manual_seed(0)
     weight = Attention(64, 1).in_proj_weight.detach()
@@ -286,6 +293,17 @@ def test_architecture_of_shapes_that_fit_no_clip() -> None:
         read_architecture({**state, "visual.positional_embedding": torch.zeros(4, 64)})
     with pytest.raises(ValueError, match="visual.conv1.weight has shape"):
         read_architecture({**state, "visual.conv1.weight": torch.zeros(64)})
+
+
+def test_heads_are_told_by_the_width_or_not_at_all() -> None:
+    fields = VIT.__dict__
+    assert Architecture(**{**fields, "vision_width": 1280}).vision_heads == 16  # OpenCLIP's ViT-H, 80 channels each
+    assert Architecture(**{**fields, "text_width": 1280}).text_heads == 20
+    for changes in ({"vision_width": 96}, {"text_width": 160}):
+        with pytest.raises(ValueError, match=r"width: \d+ is not a multiple of 64"):
+            Encoder(Architecture(**{**fields, **changes}))
+    with pytest.raises(ValueError, match="width: 480 is not a multiple of 64"):  # pooling of 7 heads
+        Encoder(Architecture(**{**RESNET.__dict__, "vision_width": 15}))
 
 
 def test_towers_refuse_each_other_s_numbers() -> None:

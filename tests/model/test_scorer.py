@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from helpers.fit import tiny_encoder
 
@@ -33,6 +34,17 @@ def test_captions_that_repeat_are_encoded_once_and_stand_everywhere() -> None:
     assert torch.equal(classes[0], classes[2])
     assert tokens.shape == (3, 77, 16)
     torch.testing.assert_close(encode_sentences(encoder, texts), classes, rtol=1e-4, atol=1e-5)
+
+
+def test_classes_that_the_encoder_reads_alike_are_told(caplog: pytest.LogCaptureFixture) -> None:
+    long = "word " * 80
+    names = ["A dog", "cat", "a  dog", long + "one", long + "two"]
+    Scorer(tiny_encoder(), VideoHead(16, 1, "none"), names, "{}")
+    assert "4 of 5 classes have the same text as another" in caplog.text
+    assert "0 'A dog', 2 'a dog'; 3 'word word" in caplog.text
+    caplog.clear()
+    Scorer(tiny_encoder(), VideoHead(16, 1, "none"), ["a", "b"], "{}")
+    assert not caplog.text
 
 
 def test_saliency_is_of_the_class_asked_for() -> None:

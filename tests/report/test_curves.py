@@ -36,7 +36,7 @@ def test_curves_as_dvclive_writes_them(tmp_path: Path) -> None:
 def test_curve_values_that_are_not_finite_are_left_out(tmp_path: Path) -> None:
     path = tmp_path / "train" / "a" / "plots" / "metrics" / "loss.tsv"
     path.parent.mkdir(parents=True)
-    path.write_text("step\tloss\n2\t1.5\n0\tnan\n1\tinf\n")
+    path.write_text("step\tloss\n2\t1.5\n0\tnan\n1\tinf\n3\t-1e308\n1e300\t1\n")
     (curve,) = read_curves(tmp_path)
     assert curve.points.to_dict() == {2: 1.5}
     path.write_text("step\tloss\n0\tnan\n")

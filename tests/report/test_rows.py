@@ -85,7 +85,10 @@ def test_no_folder(tmp_path: Path) -> None:
         ("[1]", "an object of numbers is needed"),
         ('{"top1": 101}', "top1 must be a percentage"),
         ('{"top1": -1}', "top1 must be a percentage"),
-        ('{"top1": NaN}', "top1 must be a percentage"),
+        ('{"top1": NaN}', "NaN is no JSON number"),
+        ('{"videos": 1e30}', r"videos must be a count \(got 1e\+30\)"),
+        ('{"videos": 2.5}', "videos must be a count"),
+        ('{"videos": -1}', "videos must be a count"),
         ("{", "not valid JSON"),
     ],
 )
@@ -148,6 +151,19 @@ def test_expected_random_ap_is_the_mean_over_all_orders(positives: int, total: i
     for places in itertools.combinations(range(1, total + 1), positives):
         values.append(sum((i + 1) / place for i, place in enumerate(places)) / positives)
     assert expected_random_ap(positives, total) == pytest.approx(np.mean(values))
+
+
+def test_chance_of_a_huge_test_split_needs_no_loop() -> None:
+    assert expected_random_ap(10**11, 10**12) == pytest.approx(0.1)
+    exact = sum(1 / rank for rank in range(1, 1_000_002))
+    assert expected_random_ap(1, 1_000_001) == pytest.approx(exact / 1_000_001, rel=1e-12)
+
+
+def test_counts_of_two_files_that_contradict_each_other(tmp_path: Path) -> None:
+    write_evaluation(tmp_path / "fuse")
+    (tmp_path / "fuse/metrics.json").write_text('{"top1": 40, "videos": 3}')
+    with pytest.raises(DataError, match="other counts of videos"):
+        results_table(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -263,6 +263,19 @@ def test_frames_become_small_jpegs() -> None:
     assert np.abs(np.asarray(picture).mean((0, 1)) - (200, 30, 30)).max() < 4
 
 
+def test_a_matrix_without_videos_and_curves_at_the_ends_of_fp32(tmp_path: Path) -> None:
+    results = write_results(tmp_path / "results")
+    for path in results.rglob("confusion.csv"):
+        path.write_text("actual,predicted\n")
+    for path in results.rglob("per_class.csv"):
+        path.write_text("label,name,videos,top1,ap\n")
+    points = ("0\t3e38", "1\t-3e38", "2\t1e-320", "3e38\t1")
+    for path in results.rglob("loss.tsv"):
+        path.write_text("step\tloss\n" + "\n".join(points) + "\n")
+    build_report(results, tmp_path / "report", params=Params())
+    assert "Chance" not in (tmp_path / "report/table.md").read_text()
+
+
 def test_what_is_expected_and_missing_ends_the_report(tmp_path: Path) -> None:
     """Without an expectation, a folder shows what is there."""
     results = write_results(tmp_path / "results")

@@ -192,7 +192,7 @@ def test_samples_of_one_video_share_its_pack(tmp_path: Path) -> None:
     video = data.samples[0]
     samples = [
         Sample(f"{video.key}-1", video.key, video.path, (2, 0), 16, 0.25, 1.0),
-        Sample(f"{video.key}-2", video.key, video.path, (1,), 16, 1.0, 9.5),
+        Sample(f"{video.key}-2", video.key, video.path, (1,), 16, 1.0, 2.1),
         Sample(data.samples[1].key, data.samples[1].key, data.samples[1].path, (), 8),
     ]
     summary = write_shards(samples, data.frames, tmp_path / "out", jobs=1)
@@ -207,7 +207,7 @@ def test_samples_of_one_video_share_its_pack(tmp_path: Path) -> None:
         "key": f"{video.key}-2",
         "labels": [1],
         "start_seconds": 1.0,
-        "end_seconds": 9.5,
+        "end_seconds": 2.1,
     }
 
 
@@ -304,11 +304,19 @@ def test_contradictions_between_list_manifest_and_packs_are_named(tmp_path: Path
         write_shards(data.list, data.frames, tmp_path / "out", jobs=1)
     for part in (
         "v000.mp4: rejected by the extraction (truncated)",
-        "4 frames in the list, 9 in",
+        "4 frames in the list, 9 are there",
         "not in the manifest",
     ):
         assert part in str(raised.value)
     write_manifest(data.frames / "manifest.csv", records)
+    samples = [replace(sample, frames=0) for sample in data.samples]  # 0 says nothing
+    assert write_shards(samples, data.frames, tmp_path / "unsaid", jobs=1).videos == 4
+    past = [*data.samples[:3], replace(data.samples[3], end_seconds=7.1 / FPS)]
+    with pytest.raises(DataError, match=r"1 of 4 videos .* trimmed at 0\.8875 s, past its end \(0\.75 s\)"):
+        write_shards(past, data.frames, tmp_path / "out", jobs=1)
+    samples = [*data.samples, replace(data.samples[3], key="again", frames=7)]
+    with pytest.raises(DataError, match="1 of 4 videos .* 7 frames in the list, 6 are there"):
+        write_shards(samples, data.frames, tmp_path / "out", jobs=1)
     (data.frames / "clips__v002.mjpg").write_bytes(b"shorter")
     with pytest.raises(DataError, match=r"clips__v002.mjpg: 7 bytes, the manifest says"):
         write_shards(data.list, data.frames, tmp_path / "out", jobs=1)

@@ -10,15 +10,17 @@ from pathlib import Path
 import pytest
 import torch
 from helpers import fit_program
-from helpers.fit import ALONE, batch_of, gradients_of, run_processes, tiny_video_branch
+from helpers.fit import ALONE, batch_of, gradients_of, run_processes, tiny_encoder, tiny_video_branch
 from helpers.fit_data import NAMES, DataSet, make_data, write_params
 from safetensors.torch import load_file
 from torch import Tensor
 
 from bike.checkpoint import Place
 from bike.errors import BikeError, DataError, ParamsError
+from bike.files import sha256
+from bike.model.contract import Origin
 from bike.model.heads import VideoHead
-from bike.model.weights import load_clip, load_released
+from bike.model.weights import load_clip, load_released, save_released
 from bike.params import Optimisation, load_params
 from bike.records import read_list, write_labels, write_list
 from bike.train.branches import VideoBranch, choose_trained, trained_parameters
@@ -69,7 +71,7 @@ def plain(data: DataSet) -> Trained:
 
 
 def test_a_run_writes_checkpoint_and_curves_and_removes_its_state(data: DataSet, plain: Trained) -> None:
-    encoder, head, epoch = load_released(plain.checkpoint)
+    encoder, head, epoch, _ = load_released(plain.checkpoint)
     assert isinstance(head, VideoHead)
     assert (head.temporal, head.interaction, epoch, encoder.input_size) == ("transf", "vcs", 2, 16)
     assert not (data.root / "plain.state").exists()
@@ -287,6 +289,54 @@ def test_training_starts_from_a_released_head(data: DataSet, plain: Trained, tmp
         torch.testing.assert_close(started[name], value, rtol=0, atol=1e-6)
     with pytest.raises(ParamsError, match=r"model\.temporal: .* has the head 'transf' \(got 'none'\)"):
         train(other, temporal="none")
+    with pytest.raises(ParamsError, match="interaction: 'dp', but .* was trained with 'vcs'"):
+        train(other, interaction="dp")
+
+
+def test_a_checkpoint_says_what_it_was_trained_for(data: DataSet, plain: Trained, tmp_path: Path) -> None:
+    contract = load_released(plain.checkpoint).contract
+    assert contract is not None
+    assert (contract.kind, contract.classes, contract.frames, contract.head) == ("video", NAMES, 3, "transf+vcs")
+    assert contract.weights == Origin(name="clip.safetensors", sha256=sha256(data.weights))
+    assert (contract.training["epochs"], contract.data["list"]) == (2, sha256(data.train))
+    assert str(data.root) not in contract.text()
+    # The same data set and run elsewhere on this machine: the same bytes.
+    twin = make_data(tmp_path / "data")
+    assert train(twin, "twin").checkpoint.read_bytes() == plain.checkpoint.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("section", "reason"),
+    [
+        ({"frames": 6}, r"model\.frames: 6, but .*plain\.pt was trained with 3"),
+        ({"prompt": "a {}"}, r"model\.prompt: 'a \{\}', but"),
+        ({"weights": "ViT-B/16"}, r"model\.weights: 'ViT-B/16', but .* goes back to 'clip\.safetensors' \(SHA-256"),
+    ],
+)
+def test_training_does_not_start_from_a_checkpoint_of_another_kind(
+    plain: Trained, tmp_path: Path, section: dict[str, object], reason: str
+) -> None:
+    other = make_data(tmp_path / "data", per_class=2)
+    training = {"epochs": 1, "warmup_epochs": 0, "batch_size": 6}
+    write_params(other, {"model": {"start_from": str(plain.checkpoint), **section}, "train": training})
+    with pytest.raises(ParamsError, match=reason):
+        train(other)
+    allowed = {"start_from": str(plain.checkpoint), "allow_mismatch": list(section), **section}
+    write_params(other, {"model": allowed, "train": training})
+    contract = load_released(train(other).checkpoint).contract
+    assert contract is not None
+    assert contract.start_from == Origin(name="plain.pt", sha256=sha256(plain.checkpoint))
+    assert contract.weights is not None
+    assert contract.weights.name == "clip.safetensors"  # the first CLIP, whatever model.weights names
+
+
+def test_a_released_checkpoint_of_another_architecture_is_not_started_from(data: DataSet, tmp_path: Path) -> None:
+    other = make_data(tmp_path / "data", per_class=2)
+    save_released(tmp_path / "released.pt", tiny_encoder(), VideoHead(16, 1, num_layers=1), 0)
+    section = {"start_from": str(tmp_path / "released.pt"), "weights": "ViT-B/16"}
+    write_params(other, {"model": section, "train": {"epochs": 1, "warmup_epochs": 0, "batch_size": 6}})
+    with pytest.raises(ParamsError, match=r"model\.weights: 'ViT-B/16', but .* goes back to another architecture"):
+        train(other)
 
 
 def test_several_labels(data: DataSet, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -49,6 +49,7 @@ DAMAGED = (  # what reading a damaged zip file or pickle may raise
     EOFError,
     LookupError,
     MemoryError,
+    OSError,  # a place before the file begins
     RuntimeError,
     TypeError,
     ValueError,

@@ -20,6 +20,7 @@ from bike.model.formats.official import OFFICIAL_FILES
 from bike.model.formats.read import Format, detect_format, find_file, read_checkpoint, read_state
 from bike.model.layers.architecture import OFFICIAL, Architecture
 from bike.model.weights import empty_encoder, empty_head, read_entry
+from bike.text.tokenizer import CONTEXT_LENGTH
 
 Part = Literal["encoder", "head"]
 
@@ -42,6 +43,7 @@ class Inspection:
         like: official names of the same architecture.
         head: the head of a released checkpoint; None for others.
         epoch: of a released checkpoint.
+        notes: how its text tower differs from CLIP's, where it does.
         problems: all that keeps the file from being loaded; empty when it loads.
     """
 
@@ -58,6 +60,7 @@ class Inspection:
     like: list[str]
     head: str | None
     epoch: int | None
+    notes: list[str]
     problems: list[str]
 
 
@@ -100,8 +103,19 @@ def inspect_weights(path: Path | str) -> Inspection:
         like=[name for name, known in OFFICIAL.items() if known == architecture],
         head=head,
         epoch=epoch,
+        notes=_text_notes(architecture),
         problems=problems,
     )
+
+
+def _text_notes(architecture: Architecture | None) -> list[str]:
+    if architecture is None:
+        return []
+    if problem := architecture.text_problem():
+        return [f"can't read CLIP's tokens: {problem}"]
+    if architecture.context_length < CONTEXT_LENGTH:
+        return [f"texts are cut to {architecture.context_length} tokens; CLIP's own have {CONTEXT_LENGTH}"]
+    return []
 
 
 def convert(source: Path | str, target: Path | str, *, part: Part = "encoder", dtype: torch.dtype | None = None) -> int:

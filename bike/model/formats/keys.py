@@ -11,6 +11,7 @@ from torch import Tensor
 # Not weights: numbers beside the weights in OpenAI's archives, causal masks, Hugging Face's row numbers.
 NO_WEIGHTS = re.compile(r"(?:^|\.)(?:input_resolution|context_length|vocab_size|attn_mask|position_ids)$")
 
+WRAPPERS = ("module.", "_orig_mod.", "model.")
 # Hugging Face's CLIPModel; q_proj, k_proj and v_proj, which OpenAI keeps as one, are joined below.
 HUGGING_FACE: tuple[tuple[str, str], ...] = (
     (r"text_model\.embeddings\.token_embedding\.weight", "token_embedding.weight"),
@@ -37,7 +38,7 @@ def openai_keys(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Give the tensors of any known CLIP OpenAI's names, and drop what is not a weight.
 
     Known are OpenAI's own names, Hugging Face's ``CLIPModel``, open_clip's (also with its ``text.`` prefix), and all of
-    them behind DistributedDataParallel's ``module.``. Keys of none of these stay as they are.
+    them behind the prefixes of :func:`strip_prefix`. Keys of none of these stay as they are.
     """
     state = {key: value for key, value in strip_prefix(state).items() if not NO_WEIGHTS.search(key)}
     if is_hugging_face(state):
@@ -53,10 +54,17 @@ def is_hugging_face(state: Mapping[str, Tensor]) -> bool:
 
 
 def strip_prefix(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Remove the prefix ``module.``, where DistributedDataParallel has put it before every key."""
-    if all(key.startswith("module.") for key in state):
-        return {key.removeprefix("module."): value for key, value in state.items()}
-    return dict(state)
+    """Remove what wraps a model in front of every key: ``module.`` (DistributedDataParallel), ``_orig_mod.``
+    (``torch.compile``), ``model.`` (Lightning), in any order.
+    """
+    stripped = dict(state)
+    while stripped:
+        first = next(iter(stripped))
+        prefix = next((each for each in WRAPPERS if first.startswith(each)), None)
+        if prefix is None or not all(key.startswith(prefix) for key in stripped):
+            break
+        stripped = {key.removeprefix(prefix): value for key, value in stripped.items()}
+    return stripped
 
 
 def _from_hugging_face(state: Mapping[str, Tensor]) -> dict[str, Tensor]:

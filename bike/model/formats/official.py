@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
-from platformdirs import user_cache_path
+from bike.names import user_folder
 
 # Below it lies {sha256}/{file}.
 OFFICIAL_URL = "https://openaipublic.azureedge.net/clip/models/{sha256}"
@@ -51,8 +50,7 @@ def find_official(name: str) -> OfficialFile | None:
 
 def weights_folder() -> Path:
     """Where fetched files are kept: ``$BIKE_WEIGHTS``, or ``bike/weights`` in the user's cache folder."""
-    chosen = os.environ.get("BIKE_WEIGHTS")
-    return Path(chosen).expanduser() if chosen else user_cache_path("bike") / "weights"
+    return user_folder("BIKE_WEIGHTS", "weights")
 
 
 def _fold(name: str) -> str:

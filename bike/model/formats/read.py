@@ -19,14 +19,32 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from bike.errors import WeightsError, one_line
-from bike.files import existing_file
+from bike.files import existing_file, read_json
 from bike.model.formats.archive import DAMAGED, check_archive, is_torchscript, read_torchscript
 
-Format = Literal["torchscript", "torch", "torch-legacy", "safetensors"]
+Format = Literal["torchscript", "torch", "torch-legacy", "safetensors", "safetensors-parts"]
 
 # What Hugging Face and open_clip call the file in a model's folder, best first.
-FOLDER_FILES = ("model.safetensors", "open_clip_model.safetensors", "pytorch_model.bin", "open_clip_pytorch_model.bin")
-NESTED = ("model_state_dict", "state_dict")  # where checkpoints of BIKE and open_clip keep the model
+FOLDER_FILES = (
+    "model.safetensors",
+    "open_clip_model.safetensors",
+    "model.safetensors.index.json",
+    "open_clip_model.safetensors.index.json",
+    "pytorch_model.bin",
+    "open_clip_pytorch_model.bin",
+)
+# Where training programs keep the model: BIKE, open_clip and Lightning, DeepSpeed, SlowFast, others.
+NESTED = ("model_state_dict", "state_dict", "module", "model_state", "model")
+_PART_NAME = re.compile(r"[A-Za-z0-9_.-]{1,200}\.safetensors", re.ASCII)
+_NO_WEIGHTS = (  # what a download may have brought in place of the file
+    (
+        b"version https://git-lfs.github.com/spec/",
+        "a Git LFS pointer: the weights themselves lie in LFS",
+        "Run `git lfs pull`.",
+    ),
+    (b"<", "a page for a browser (HTML or XML): the address led to a page", "Get the file itself."),
+    (b"\x1f\x8b", "a file compressed with gzip", "Unpack it."),
+)
 
 
 def find_file(path: Path | str) -> Path:
@@ -54,7 +72,7 @@ def detect_format(path: Path) -> Format:
         WeightsError: none of the known formats.
     """
     with path.open("rb") as file:
-        head = file.read(16)
+        head = file.read(64)
     if head[:4] == b"PK\x03\x04":
         try:
             with zipfile.ZipFile(path) as archive:
@@ -69,6 +87,12 @@ def detect_format(path: Path) -> Format:
         return "safetensors"
     if head[:1] == b"\x80":
         return "torch-legacy"
+    text = head.removeprefix(b"\xef\xbb\xbf").lstrip()
+    if text.startswith(b"{"):
+        return "safetensors-parts"
+    for start, kind, remedy in _NO_WEIGHTS:
+        if text.startswith(start):
+            raise WeightsError(f"{path}: not a weight file but {kind}. {remedy}")
     what = "an empty file" if not head else "an unknown kind of file"
     raise WeightsError(
         f"{path}: not a weight file (got {what}); safetensors, TorchScript archives and files of torch.save are read. "
@@ -89,14 +113,14 @@ def read_state(path: Path | str) -> dict[str, Tensor]:
     kind = detect_format(path)
     if kind == "safetensors":
         state: Mapping[Any, Any] = _read_safetensors(path)
+    elif kind == "safetensors-parts":
+        state = _read_parts(path)
     elif kind == "torchscript":
         state = read_torchscript(path)
     else:
         state = _read_pickle(path)
-        for key in NESTED:
-            if isinstance(state.get(key), Mapping):
-                state = state[key]
-                break
+        for _ in range(3):  # no further: a pickle can hold a dictionary that holds itself
+            state = next((state[key] for key in NESTED if isinstance(state.get(key), Mapping)), state)
     tensors = {key: value for key, value in state.items() if isinstance(key, str) and isinstance(value, Tensor)}
     if not tensors:
         raise WeightsError(f"{path}: holds no tensors by name. Is it the right file?")
@@ -136,6 +160,26 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
         return load_file(path)
     except (SafetensorError, json.JSONDecodeError, ValueError) as error:
         raise WeightsError(f"{path}: damaged safetensors file ({one_line(error)}). Get the file again.") from error
+
+
+def _read_parts(path: Path) -> dict[str, Tensor]:
+    """Tensors of several safetensors files, from the index that Hugging Face writes beside them."""
+    content = read_json(path)
+    places = content.get("weight_map") if isinstance(content, dict) else None
+    if not isinstance(places, dict) or not all(isinstance(name, str) for name in places.values()):
+        raise WeightsError(f"{path}: a JSON file, but not an index of safetensors files. Check the name.")
+    state: dict[str, Tensor] = {}
+    for name in dict.fromkeys(places.values()):
+        if not _PART_NAME.fullmatch(name):  # nothing that leads out of the folder
+            raise WeightsError(f"{path}: {one_line(name)[:100]!r} can't be the name of one of its files. Don't use it.")
+        part = existing_file(path.with_name(name))
+        if detect_format(part) != "safetensors":
+            raise WeightsError(f"{part}: not a safetensors file, as {path.name} says it is. Get the file again.")
+        found = _read_safetensors(part)
+        if found.keys() != {key for key, place in places.items() if place == name}:
+            raise WeightsError(f"{part}: holds other tensors than {path.name} says. Get both again.")
+        state |= found
+    return state
 
 
 def _read_pickle(path: Path) -> dict[Any, Any]:

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from bike.text.tokenizer import END_OF_TEXT
+
 HEAD_WIDTH = 64  # channels of one attention head, everywhere in CLIP; no state dict says it
 
 
@@ -40,15 +42,28 @@ class Architecture:
     @property
     def vision_heads(self) -> int:
         """Heads of the vision tower; a ResNet's are those of its attention pooling."""
-        return _count_heads(self.vision_width * (1 if self.patch_size else 32))
+        width = self.vision_width * (1 if self.patch_size else 32)
+        # Known only by name: OpenCLIP's ViT-H (model_configs/ViT-H-14.json) has heads of 80 channels. 20 heads of 64
+        # would load as well, and give other features without a word.
+        return 16 if self.patch_size and width == 1280 else _count_heads(width)
 
     @property
     def text_heads(self) -> int:
         """Heads of the text tower, and of the temporal head."""
         return _count_heads(self.text_width)
 
+    def text_problem(self) -> str:
+        """Why the text tower can't read CLIP's tokens; an empty text where it can."""
+        if self.context_length < 3:
+            return f"{self.context_length} positions; start of text, a word and end of text need 3"
+        if self.vocab_size <= END_OF_TEXT:
+            return f"{self.vocab_size} words in its vocabulary; CLIP's has {END_OF_TEXT + 1}"
+        return ""
+
 
 def _count_heads(width: int) -> int:
+    if width > HEAD_WIDTH and width % HEAD_WIDTH:
+        raise ValueError(f"width: {width} is not a multiple of {HEAD_WIDTH}, so its attention heads can't be told")
     return max(1, width // HEAD_WIDTH)  # narrow towers, as tests have them, still need one
 
 

@@ -41,6 +41,8 @@ class Attention(nn.Module):
             causal: each position sees itself and those before it.
             first_only: only the first position asks, so Q is 1; otherwise all do.
         """
+        if causal and first_only:
+            x = x[:, :1]  # the first position sees nothing but itself
         num, length, width = x.shape
         weight, bias, shape = self.in_proj_weight, self.in_proj_bias, (self.num_heads, width // self.num_heads)
         if first_only:

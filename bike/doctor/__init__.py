@@ -1,0 +1,1 @@
+"""What this machine offers, and a quick look at a data set."""

@@ -1,0 +1,1 @@
+"""JSON and YAML of unknown origin: as plain values, and as sections with a schema."""

@@ -1,0 +1,69 @@
+"""What sections of YAML files have in common, and an error that names every unknown key and bad value."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar, get_args, get_origin
+
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
+
+from bike.errors import ParamsError, first_few, nearest, one_line
+
+
+class Section(BaseModel):
+    """A section of a YAML file: frozen, without keys the schema does not know; numbers are finite."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _empty(cls, content: Any) -> Any:
+        return {} if content is None else content  # `train:` with all of its keys commented out
+
+    @field_validator("*")
+    @classmethod
+    def _fits(cls, value: Any) -> Any:
+        if isinstance(value, int) and abs(value) >= 1 << 62:  # sums of such leave the 64 bits of arrays and seeds
+            raise ValueError("is too large a number")
+        return value
+
+
+AnySection = TypeVar("AnySection", bound=Section)
+
+
+def validated(schema: type[AnySection], tree: dict[str, Any], source: str) -> AnySection:
+    """A tree as the section that the schema describes.
+
+    Args:
+        schema: the class.
+        tree: keys and values.
+        source: names it in errors.
+
+    Raises:
+        ParamsError: unknown keys or bad values; each is named, with what it got.
+    """
+    try:
+        return schema.model_validate(tree)
+    except ValidationError as error:
+        problems = [_explain(schema, item) for item in error.errors()]
+        raise ParamsError(f"{source}: {first_few(problems)}.") from None
+
+
+def _explain(schema: type[Section], item: Any) -> str:
+    place = one_line(".".join(str(part) for part in item["loc"]))[:100]
+    if item["type"] == "extra_forbidden":
+        model: Any = schema
+        for part in item["loc"][:-1]:  # sections, and names of views: keys of a dict whose values are sections
+            model = get_args(model)[-1] if get_origin(model) is dict else model.model_fields[part].annotation
+        allowed = model.model_fields
+        anchors = " (x-… may hold anchors)" if model is schema else ""
+        return f"{place}: unknown key.{nearest(place.rpartition('.')[2], allowed)} Known: {', '.join(allowed)}{anchors}"
+    got = "" if item["input"] is None and item["type"] == "missing" else f" (got {_shown(item['input'])})"
+    # "Value error, " stands before what our own validators say.
+    return f"{place}: {one_line(item['msg']).removeprefix('Value error, ')}{got}"
+
+
+def _shown(value: Any) -> str:
+    try:
+        return repr(value)[:80]
+    except ValueError:  # a hexadecimal number of thousands of digits, which Python writes no other way
+        return "a huge number"

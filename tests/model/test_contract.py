@@ -1,0 +1,136 @@
+"""What a checkpoint says of its training: stored, read back, compared; hostile contracts are refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from helpers.contracts import FACTS, save_model, video_contract
+from helpers.fit_data import NAMES
+
+from bike.errors import ParamsError, WeightsError
+from bike.model.choose import agree, load_video_model
+from bike.model.contract import KEY, MAX_CHARS, Agreement, read_contract
+from bike.model.formats.inspect import inspect_weights
+from bike.model.weights import load_clip, load_released
+from bike.params import Model, Params
+
+
+def test_a_contract_goes_round_and_other_readers_take_the_file(tmp_path: Path) -> None:
+    names = [*NAMES[:2], "é\udcff"]  # a byte that is not UTF-8
+    data = {"list": "a" * 64, "frames": "/somebody/s/place"}
+    path = save_model(tmp_path / "model.pt", classes=names, data=data, training={"lr": 1e-3, "flip": None})
+    contract = load_released(path).contract
+    assert contract == video_contract(classes=[*NAMES[:2], "é?"], data=data, training={"lr": 1e-3, "flip": None})
+    assert read_contract(path) == contract
+    assert contract.data == {"list": "a" * 64, "frames": "place"}  # no folder of this machine
+    plain = torch.load(path, weights_only=True)
+    assert {"epoch", "model_state_dict", "fusion_model_state_dict", "optimizer_state_dict"} < set(plain)
+    assert inspect_weights(path).problems == []
+    assert load_clip(path).input_size == 16
+    again = save_model(tmp_path / "other" / "model.pt", classes=names, data=data, training={"lr": 1e-3, "flip": None})
+    assert again.read_bytes() == path.read_bytes()
+
+
+def changed(**values: object) -> str:
+    return json.dumps({**json.loads(video_contract().text()), **values})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        5,
+        b"{}",
+        ["{}"],
+        "",
+        "{",
+        "null",
+        "[" * 100_000,
+        " " * (MAX_CHARS + 1),
+        changed(frames=10**30),
+        changed(frames="8"),
+        changed(frames=True),
+        changed(frames=None),
+        changed(prompt="no place"),
+        changed(prompt="\ud800 {}"),
+        changed(classes=[]),
+        changed(classes="abc"),
+        changed(classes=[1]),
+        changed(kind="a\nb" * 1000),
+        changed(kind="attributes"),
+        changed(input_size=32),
+        changed(temporal="none"),
+        changed(interaction="dp"),
+        changed(training={"lr": {"a": 1}}),
+        changed(weights={"name": "x", "sha256": "no"}),
+    ],
+)
+def test_a_damaged_or_false_contract_is_one_line(tmp_path: Path, text: object) -> None:
+    path = save_model(tmp_path / "model.pt")
+    torch.save({**torch.load(path, weights_only=True), KEY: text}, path)
+    with pytest.raises(WeightsError, match=r"model\.pt: .*rain again") as caught:
+        load_released(path)
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 500
+
+
+def test_a_newer_versions_entries_do_no_harm(tmp_path: Path) -> None:
+    path = save_model(tmp_path / "model.pt")
+    torch.save({**torch.load(path, weights_only=True), KEY: changed(something_new=[1, 2])}, path)
+    assert load_released(path).contract == video_contract()
+
+
+@pytest.mark.parametrize(
+    ("stated", "facts", "reason"),
+    [
+        (
+            {"frames": 16},
+            {"frames": 8},
+            r"model\.frames: 16, but .*model\.pt was trained with 8\..*--allow-mismatch frames",
+        ),
+        ({"prompt": "a {}"}, {}, r"model\.prompt: 'a \{\}', but .* with 'This is a video about \{\}'"),
+        ({"short_side": 20}, {}, r"model\.short_side: 20, but .* with None"),
+    ],
+)
+def test_what_the_params_state_must_be_the_contracts(
+    tmp_path: Path, stated: dict[str, Any], facts: dict[str, Any], reason: str
+) -> None:
+    model = load_video_model(save_model(tmp_path / "model.pt", **facts))
+    with pytest.raises(ParamsError, match=reason):
+        agree(Model(**stated), model)
+    (name,) = stated
+    chosen, agreement = agree(Model(**stated, allow_mismatch=[name]), model)
+    assert getattr(chosen, name) == stated[name]
+    assert set(agreement.mismatch) == {name}
+    chosen, agreement = agree(Params().model, model)  # nothing stated: the contract's
+    assert {key: getattr(chosen, key) for key in ("frames", "prompt", "short_side")} == {
+        key: {**FACTS, **facts}[key] for key in ("frames", "prompt", "short_side")
+    }
+    assert agreement.mismatch == {}
+
+
+def test_another_head_is_refused_or_noted(tmp_path: Path) -> None:
+    path = save_model(tmp_path / "model.pt")
+    with pytest.raises(ParamsError, match=r"interaction: 'dp', but .* was trained with 'vcs'"):
+        agree(Model(), load_video_model(path, interaction="dp"))
+    allowed = Model(allow_mismatch=["interaction", "head"])
+    assert set(agree(allowed, load_video_model(path, interaction="dp"))[1].mismatch) == {"interaction"}
+    with pytest.raises(ParamsError, match=r"head: 'a new one', but .* was trained with 'transf\+vcs'"):
+        agree(Model(), load_video_model(None, path))  # --weights takes the encoder alone
+    assert set(agree(allowed, load_video_model(None, path))[1].mismatch) == {"head"}
+
+
+def test_classes_are_compared_by_name_and_place() -> None:
+    agreement = Agreement(video_contract(), "model.pt", [])
+    agreement.check_classes(NAMES, "labels.csv")
+    for names, reason in (
+        (NAMES[::-1], r"class 0 is 'blue square' and 'red square' \(2 of 3 places differ; the same names in another"),
+        ([*NAMES[:2], "a\ndog"], r"class 2 is 'a dog' and 'blue square' \(1 of 3"),
+        (NAMES[:2], "2 and 3 classes"),
+    ):
+        with pytest.raises(ParamsError, match=rf"labels\.csv and model\.pt differ: {reason}"):
+            agreement.check_classes(names, "labels.csv")
+    Agreement(None, "released.pt", []).check_classes(["any"], "labels.csv")
