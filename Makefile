@@ -8,7 +8,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DVC_NO_ANALYTICS = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test fuzz check format constraints clean
+.PHONY: help install demo test faults fuzz check format constraints clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -31,6 +31,9 @@ demo: install  ## generated data set, whole pipeline, result table, report/index
 
 test: install  ## the whole test suite
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+faults: install  ## a fault at every single change on disk (an hour)
+	BIKE_FAULTS=all $(BIN)/python -m pytest -s -n 2 tests/faults/test_every_change.py
 
 fuzz: install  ## every reader on 1000 spoiled inputs each (BIKE_FUZZ=N for another number)
 	BIKE_FUZZ=$${BIKE_FUZZ:-1000} $(BIN)/python -m pytest tests/faults/test_fuzz.py -n 2

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import pickle
-import shutil
+import re
 import signal
 import threading
 import time
-import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
@@ -20,7 +18,19 @@ import torch
 from torch import Tensor
 
 from bike.errors import BikeError, one_line
-from bike.files import atomic_write, unwritable
+from bike.files import atomic_write, check_file, check_writable, record_names, remove, remove_folder, sweep
+
+STATE_NAME = "state.pt"
+STATE_FILE = re.compile(r"state\.pt|rows-\d+-\d{6,}\.pt")
+# What DVCLive removes when it starts.
+CURVE_NAMES = (
+    "params.yaml",
+    "dvc.yaml",
+    "metrics.json",
+    "plots",
+    "artifacts",
+    *(f"report.{x}" for x in ("html", "md", "ipynb")),
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +73,7 @@ def load_state(path: Path | str) -> dict[str, Any] | None:
         return None
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, OSError, ValueError, pickle.UnpicklingError, zipfile.BadZipFile) as error:
+    except Exception as error:  # a damaged pickle raises nearly anything
         # Only torch's first sentence: the others advise weights_only=False, which would run what the file holds.
         reason = one_line(error).split(". ")[0][:160]
         raise BikeError(f"{path}: not a saved state ({reason}). Delete it to start from scratch.") from error
@@ -72,37 +82,46 @@ def load_state(path: Path | str) -> dict[str, Any] | None:
     return state
 
 
+def has_state(folder: Path | str) -> bool:
+    """Whether a folder, or a numbered one in it, has saved states: unfinished work."""
+    found = [*Path(folder).glob("*.pt"), *Path(folder).glob("[0-9]*/*.pt")]
+    return any(STATE_FILE.fullmatch(path.name) for path in found)
+
+
 def discard_state(folder: Path | str) -> None:
-    """Remove a folder of saved states, once the result they led to is written."""
-    shutil.rmtree(folder, ignore_errors=True)
+    """Remove the saved states in a folder, once the result they led to is written; other files in it stay."""
+    folder = Path(folder)
+    for part in [*(path for path in folder.glob("[0-9]*") if path.is_dir()), folder]:
+        # The state of a training alone says that its work is unfinished, so each removal leaves a sound folder.
+        for path in sorted(part.iterdir()) if part.is_dir() else []:
+            if STATE_FILE.fullmatch(path.name):
+                remove(path)
+        sweep(part)
+        remove_folder(part)
 
 
-def check_writable(folder: Path | str) -> None:
-    """Create ``folder`` and try to write in it, before hours of work depend on it.
-
-    Raises:
-        BikeError: it can't be written to.
-    """
-    probe = Path(folder) / ".bike-probe"
-    try:
-        probe.parent.mkdir(parents=True, exist_ok=True)
-        probe.touch()
-        probe.unlink(missing_ok=True)
-    except OSError as error:
-        raise unwritable(folder, error) from error
-
-
-def check_places(out: Path, place: Place) -> None:
+def check_places(out: Path, place: Place, *, inputs: Iterable[Path | str | None] = (), replace: bool = False) -> None:
     """Fail now rather than after the last epoch, if a result can't be written.
 
+    Args:
+        out: the checkpoint.
+        place: of the run; its folder of curves is noted as ours.
+        inputs: files that are read.
+        replace: whether a finished ``out`` may be thrown away; beside a saved state it is not finished.
+
     Raises:
-        BikeError: a folder can't be written to, or ``out`` is a folder.
+        BikeError: a folder can't be written to or has other files under the names of ours, or ``out`` is a folder, an
+            input or there already.
     """
-    if out.is_dir():
-        raise BikeError(f"{out}: is a folder; the name of the file to write is needed.")
-    for folder in (out.parent, place.state_dir, place.live_dir):
-        if folder is not None:
-            check_writable(folder)
+    state = None if place.state_dir is None else Path(place.state_dir)
+    check_file(out, inputs=inputs, replace=replace or (state is not None and has_state(state)))
+    if state is not None:
+        check_writable(state)
+        sweep(state)
+        if out.resolve().parent == state.resolve() and STATE_FILE.fullmatch(out.name):
+            raise BikeError(f"{out}: is the name of the saved state. Choose another name or another --state.")
+    if place.live_dir is not None:
+        record_names(place.live_dir, "curves", CURVE_NAMES)
 
 
 def fingerprint(**settings: Any) -> str:

@@ -15,7 +15,7 @@ class BikeError(Exception):
 
     def __str__(self) -> str:
         text = super().__str__()
-        return text if len(text) <= 3000 else f"{text[:2000]} … {text[-900:]}"
+        return text if len(text) <= 8000 else f"{text[:6000]} … {text[-1500:]}"
 
 
 class DataError(BikeError):

@@ -10,7 +10,7 @@ def main() -> None:
     """``<videos> <frames folder>``."""
     arguments = paths(__doc__, "videos", "frames")
     settings = params(arguments)
-    extract_videos(arguments.videos, arguments.frames, options=settings.extract, jobs=machine().jobs)
+    extract_videos(arguments.videos, arguments.frames, options=settings.extract, jobs=machine().jobs, replace=True)
 
 
 if __name__ == "__main__":

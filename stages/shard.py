@@ -17,7 +17,7 @@ def main() -> None:
     arguments = paths(__doc__, "list", "frames", "shards", videos="where the packs came from")
     settings, host = params(arguments), machine()
     if arguments.videos and missing_packs(read_list(arguments.list), arguments.frames):
-        extract_videos(arguments.videos, arguments.frames, options=settings.extract, jobs=host.jobs)
+        extract_videos(arguments.videos, arguments.frames, options=settings.extract, jobs=host.jobs, replace=True)
     write_shards(
         arguments.list,
         arguments.frames,

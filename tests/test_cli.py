@@ -110,7 +110,7 @@ def raises(error: BaseException) -> None:
     ("error", "code", "said"),
     [
         (BikeError("a.csv: no\nsuch row"), 1, "Error: a.csv: no such row\n"),
-        (BikeError("a.csv: " + "[" * 9000 + ". Do it."), 1, f"Error: a.csv: {'[' * 1993} … {'[' * 892}. Do it.\n"),
+        (BikeError("a.csv: " + "[" * 9000 + ". Do it."), 1, f"Error: a.csv: {'[' * 5993} … {'[' * 1492}. Do it.\n"),
         (PermissionError(13, "Permission denied", "x.bin"), 1, "Error: x.bin: Permission denied.\n"),
         (KeyboardInterrupt(), 130, "Stopped. Finished work is kept; run the same command again to go on.\n"),
     ],

@@ -47,7 +47,7 @@ NO_RESULT = {
 
 
 def room_of(path: Path) -> str:
-    """``video`` of ``bike/video/stream.py``, ``files`` of ``bike/files.py``."""
+    """``video`` of ``bike/video/stream.py``, ``tables`` of ``bike/tables.py``."""
     return path.relative_to(ROOT / "bike").with_suffix("").parts[0]
 
 
@@ -73,7 +73,11 @@ def test_imports_point_upwards(path: Path) -> None:
 
 def test_no_import_goes_in_a_circle() -> None:
     """Module by module, also inside a room."""
-    graph = {path: {file for name in imported_names(path) for file in files_of(name)} - {path} for path in MODULES}
+    # Its own room's __init__ ran before a module did: a room may hand on names of its files.
+    graph = {
+        path: {file for name in imported_names(path) for file in files_of(name)} - {path, path.parent / "__init__.py"}
+        for path in MODULES
+    }
     while leaves := [path for path, needs in graph.items() if not needs & graph.keys()]:
         for path in leaves:
             del graph[path]

@@ -11,7 +11,7 @@ from pathlib import Path
 from bike.annotate.audit import AUDIT_NAME
 from bike.annotate.writing import LABELS_NAME, UNANNOTATED_NAME
 from bike.errors import DataError, ParamsError, first_few
-from bike.files import atomic_write, read_lines
+from bike.files import atomic_write, read_lines, remove
 from bike.records import Sample, label_ids, read_labels, read_list, write_list
 
 
@@ -103,7 +103,7 @@ def _write_lines(published: Path, out: Path, full: Sequence[Sample], chosen: Seq
     labels = [",".join(map(str, sample.labels)) or "-1" for sample in full]
     if len(lines) != len(full) or any(line.split()[-1:] != [ids] for line, ids in zip(lines, labels, strict=True)):
         if out.is_file() and all(label_ids(text.split()[-1]) is not None for _, text in read_lines(out)):
-            out.unlink()  # of an earlier choice
+            remove(out)  # of an earlier choice
         return
     line_of = {(sample.video, sample.labels): line for sample, line in zip(full, lines, strict=True)}
     with atomic_write(out, "w") as file:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from functools import partial
 from pathlib import Path
 
@@ -18,7 +19,7 @@ from bike.annotate.datasets.published import read_published
 from bike.annotate.datasets.sthv2 import read_sthv2
 from bike.annotate.datasets.table import read_csv
 from bike.annotate.datasets.ucf101 import read_ucf101
-from bike.annotate.entries import FOLDS, Annotations, ReadOptions
+from bike.annotate.entries import Annotations, ReadOptions
 from bike.annotate.few_shot import choose_shots
 from bike.annotate.habits import count_from_zero, from_windows
 from bike.annotate.media import Media, read_media
@@ -31,10 +32,12 @@ from bike.annotate.writing import (
     write_split_lists,
 )
 from bike.errors import DataError, ParamsError, nearest
+from bike.files import OutputFolder, claim_folder
 from bike.params import Annotate
 from bike.records import Sample, read_class_file, write_list
 
 Reader = Callable[[Path, ReadOptions], Annotations]
+Claim = Callable[[], AbstractContextManager[OutputFolder]]
 
 DATASETS: dict[str, Reader] = {
     "ucf101": read_ucf101,
@@ -60,13 +63,15 @@ def annotate(
     *,
     policies: Annotate | None = None,
     options: ReadOptions | None = None,
+    replace: bool = False,
 ) -> Audit:
     """Write the lists of a data set into ``out``.
 
     Written are ``{train,val,test}.csv`` (:func:`bike.records.read_list`) and ``.txt`` (as published lists look) for the
     splits that have samples, ``labels.csv``, ``unannotated.csv`` when that policy is ``keep``, and ``audit.csv`` last.
     With ``policies.shots`` the train list holds that many videos of each class, repeated to its full length.
-    A data set with several folds gets a folder ``split1`` … for each. Lists of an earlier run are replaced or removed.
+    A data set with several folds gets a folder ``split1`` … for each. Lists that an earlier
+    run of the same settings wrote here are replaced or removed, other files are left alone.
 
     Args:
         dataset: a name in :data:`DATASETS`.
@@ -76,6 +81,7 @@ def annotate(
         out: folder for the results.
         policies: what to do about findings; section ``annotate`` of ``params.yaml``.
         options: how to read the annotation, see :class:`ReadOptions`.
+        replace: whether finished lists of another data set, split or number of shots may be thrown away.
 
     Returns:
         The audit: findings, counts, samples in each list.
@@ -84,21 +90,24 @@ def annotate(
         ParamsError: unknown data set, or lists in ``out`` would replace files that are read.
         DataError: the annotation is damaged, or a finding has the policy ``error`` (``audit.csv`` is written first).
     """
+    if dataset not in DATASETS:
+        raise ParamsError(f"{dataset}: unknown data set.{nearest(dataset, DATASETS)} Known: {', '.join(DATASETS)}.")
     enabled = gc.isenabled()
     gc.disable()  # a third of the time goes into walking over millions of rows in search of cycles, which have none
     try:
-        return _annotate(dataset, Path(source), media, Path(out), policies or Annotate(), options or ReadOptions())
+        policies, options = policies or Annotate(), options or ReadOptions()
+        check_out(dataset, Path(out), Path(source), [options.labels, None if media is None else Path(media)])
+        settings = {"dataset": dataset, "split": options.fold, "shots": policies.shots}
+        claim = partial(claim_folder, Path(out), "lists", settings=settings, replace=replace)
+        return _annotate(dataset, Path(source), media, claim, policies, options)
     finally:
         if enabled:
             gc.enable()
 
 
 def _annotate(
-    dataset: str, source: Path, media: Path | str | None, out: Path, policies: Annotate, options: ReadOptions
+    dataset: str, source: Path, media: Path | str | None, claim: Claim, policies: Annotate, options: ReadOptions
 ) -> Audit:
-    if dataset not in DATASETS:
-        raise ParamsError(f"{dataset}: unknown data set.{nearest(dataset, DATASETS)} Known: {', '.join(DATASETS)}.")
-    check_out(dataset, out, source, [options.labels, None if media is None else Path(media)])
     audit = Audit(dataset, policies)
     found = read_media(media, follow_links=options.follow_links)
     annotations = DATASETS[dataset](source, options)
@@ -116,8 +125,7 @@ def _annotate(
     fill_names(table, audit)  # after the lists: until then such ids are labels without a name
     audit.classes = len(table.names)
     if any(row.action == "error" for row in audit.findings):
-        audit.write(out / AUDIT_NAME)
-        audit.check(out / AUDIT_NAME)
+        audit.check(_write_audit(claim, audit))
     for fold, splits in lists.items():
         if policies.shots is not None and splits["train"]:
             splits["train"] = choose_shots(
@@ -127,11 +135,21 @@ def _annotate(
             {f"{fold}/{split}" if fold else split: len(splits[split]) for split in splits if splits[split]}
         )
     if not audit.lists:
-        audit.write(out / AUDIT_NAME)
-        raise DataError(f"{dataset}: no sample is left of {audit.annotated} annotated; {out / AUDIT_NAME} says why.")
+        path = _write_audit(claim, audit)
+        raise DataError(f"{dataset}: no sample is left of {audit.annotated} annotated; {path} says why.")
     names = prompt_names(table.names, annotations.readable, policies.prompt_names == "readable")
-    _write(out, lists, names, table.names, unannotated, found, audit)
+    with claim() as output, output.writing(AUDIT_NAME) as folder:
+        _write(folder, lists, names, table.names, unannotated, found, audit)
     return audit
+
+
+def _write_audit(claim: Claim, audit: Audit) -> Path:
+    """Say why there are no lists, beside those of an earlier run, which stay."""
+    with claim() as output:
+        output.check([AUDIT_NAME])
+        output.record({*output.names, AUDIT_NAME}, finished=False)
+        audit.write(output.folder / AUDIT_NAME)
+        return output.folder / AUDIT_NAME
 
 
 def _write(
@@ -145,16 +163,10 @@ def _write(
 ) -> None:
     videos = media.kind == "videos"
     write_class_names(out / LABELS_NAME, names, published)
-    if audit.dataset in OFFICIAL_SPLITS:  # what another --split left
-        for stale in {*FOLDS, ""} - lists.keys():
-            if (out / stale).is_dir():
-                write_split_lists(out / stale, {}, videos=videos)
     for fold, splits in lists.items():
         audit.notes += write_split_lists(out / fold, splits, videos=videos, keyed=media.keyed)
         if fold:
             write_class_names(out / fold / LABELS_NAME, names, published)
     if unannotated:
         write_list(out / UNANNOTATED_NAME, unannotated)
-    else:
-        (out / UNANNOTATED_NAME).unlink(missing_ok=True)
     audit.write(out / AUDIT_NAME)

@@ -6,21 +6,20 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
-from bike.annotate.audit import AUDIT_NAME, Finding
+from bike.annotate.audit import AUDIT_NAME
 from bike.annotate.classes import readable_name
 from bike.annotate.entries import SPLITS
-from bike.errors import ParamsError
-from bike.files import atomic_write
+from bike.files import atomic_write, check_not_read
 from bike.formats.lists import ends_in_number
 from bike.names import leads_out, split_extension
-from bike.records import LIST_COLUMNS, Sample, write_labels, write_list
+from bike.records import Sample, write_labels, write_list
 from bike.tables import write_table
 
 UNANNOTATED_NAME, LABELS_NAME = "unannotated.csv", "labels.csv"
 
 
 def check_out(dataset: str, out: Path, source: Path, others: Sequence[Path | None]) -> None:
-    """See to it that lists written into ``out`` replace nothing that is read.
+    """See to it that lists written into ``out`` replace nothing that is read, and become no part of the annotation.
 
     Args:
         dataset: its name.
@@ -29,50 +28,29 @@ def check_out(dataset: str, out: Path, source: Path, others: Sequence[Path | Non
         others: further files that are read.
 
     Raises:
-        ParamsError: ``out`` is the folder of the annotation, or has a file that is read under the name of a list.
+        BikeError: ``out`` is the folder of the annotation, or has a file that is read under the name of a list.
     """
-    place = out.resolve()  # links followed: the same file under two names would be read and replaced
-    written = {place / f"{split}{suffix}" for split in SPLITS for suffix in (".csv", ".txt")}
-    written |= {place / name for name in (LABELS_NAME, UNANNOTATED_NAME, AUDIT_NAME)}
-    read = {path.resolve() for path in (source, *others) if path is not None and path.is_file()}
-    beside = place in {path.parent for path in read} and not all(map(_is_ours, filter(Path.exists, written)))
+    written = [out / f"{split}{suffix}" for split in SPLITS for suffix in (".csv", ".txt")]
+    written += [out / name for name in (LABELS_NAME, UNANNOTATED_NAME, AUDIT_NAME)]
     # A folder of videos by class may hold its lists; other sources are searched for *.csv and *.txt by the next run.
-    inside = dataset != "folders" and source.is_dir() and source.resolve() == place
-    if read & written or beside or inside:
-        raise ParamsError(f"{out}: has files that are read here, and lists would replace them. Give another --out.")
-
-
-def _is_ours(path: Path) -> bool:
-    """Whether a file looks like one that an earlier run wrote, perhaps one that was killed."""
-    if path.suffix == ".txt":
-        return path.with_suffix(".csv").is_file() and _is_ours(path.with_suffix(".csv"))
-    with path.open("rb") as file:
-        header = file.readline(1000).decode(errors="replace").strip()
-    return header in (",".join(LIST_COLUMNS), "id,name", "id,name,published", ",".join(Finding._fields))
+    check_not_read([out, *written] if dataset != "folders" else written, [source, *others])
 
 
 def write_split_lists(folder: Path, lists: dict[str, list[Sample]], *, videos: bool, keyed: bool = False) -> list[str]:
-    """Write ``{train,val,test}.csv`` and ``.txt`` of the splits that have samples; remove those of empty splits.
+    """Write ``{train,val,test}.csv`` and ``.txt`` of the splits that have samples.
 
     Returns:
         Remarks: lists with parts of videos, which have no published form and get no ``.txt``.
     """
     notes = []
     for split in SPLITS:
-        samples = lists.get(split, [])
-        listed, published = folder / f"{split}.csv", folder / f"{split}.txt"
-        parts = any(sample.start_seconds is not None for sample in samples)
-        if parts:
-            notes.append(f"{folder / split}.csv has parts of videos; the published form can't say that, so no .txt.")
-        # A .txt is there only beside its .csv, however a run ends: so it is known for ours.
-        if not samples or parts:
-            published.unlink(missing_ok=True)
-        if samples:
-            write_list(listed, samples)
+        if not (samples := lists.get(split, [])):
+            continue
+        write_list(folder / f"{split}.csv", samples)
+        if any(sample.start_seconds is not None for sample in samples):
+            notes.append(f"{split}.csv has parts of videos; the published form can't say that, so no .txt.")
         else:
-            listed.unlink(missing_ok=True)
-        if samples and not parts:
-            write_published(published, samples, videos=videos, keyed=keyed)
+            write_published(folder / f"{split}.txt", samples, videos=videos, keyed=keyed)
     return notes
 
 

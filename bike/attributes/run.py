@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 from jaxtyping import Float
@@ -10,12 +11,12 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from bike.attributes.corpus import merge_corpora, read_lexicon, write_corpus
-from bike.checkpoint import Place, check_writable, discard_state
+from bike.checkpoint import Place, discard_state, has_state
 from bike.data.inputs import Inputs, frames_checksum
 from bike.data.map import map_samples, state_folder
 from bike.distributed import join_world, wait_for_all
 from bike.errors import BikeError, DataError
-from bike.files import existing_file, sha256
+from bike.files import claim_file, existing_file, sha256
 from bike.formats.lists import load_samples
 from bike.frames.open import open_source
 from bike.frames.remote import existing_place
@@ -37,6 +38,7 @@ def make_attributes(
     out: Path | str,
     decoder: str = "pyav",
     place: Place = Place(),
+    replace: bool = False,
 ) -> dict[str, list[str]]:
     """Write the attribute corpus of some lists.
 
@@ -52,6 +54,7 @@ def make_attributes(
         decoder: ``pyav`` or ``decord``, where frames are decoded from videos.
         place: where the run happens; finished videos are saved every 60 seconds, without a state folder to
             ``.<name>.state`` beside ``out``.
+        replace: whether a finished corpus at ``out`` may be thrown away.
 
     Returns:
         The corpus, on rank 0; empty on other ranks.
@@ -67,10 +70,12 @@ def make_attributes(
     weights = find_file(resolve(params.attributes.weights or params.model.weights))
     params = agree_clip(params, weights, model=["short_side"], attributes=["frames", "prompt"])
     settings = params.attributes
-    check_writable(Path(out).parent)  # now, not after hours of work
     state = state_folder(place, out)
     corpora = []
-    with join_world(device=place.device, threads=settings.threads) as world:
+    with join_world(device=place.device, threads=settings.threads) as world, ExitStack() as held:
+        if world.is_main:
+            sources = [lexicon, weights, *(place for pair in lists for place in pair)]
+            held.enter_context(claim_file(out, state, inputs=sources, replace=replace or has_state(state)))
         encoder = load_clip(weights).to(world.device)
         classes = encode_sentences(encoder, class_texts(encoder, phrases, settings.prompt)).cpu()
 

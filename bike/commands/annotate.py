@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from bike.commands.options import FollowLinksOption
+from bike.commands.options import FollowLinksOption, ReplaceOption
 
 if TYPE_CHECKING:
     from bike.annotate.audit import Audit
@@ -84,6 +84,7 @@ def _register(dataset: str, text: str) -> None:
         min_frames: MinFrames = None,
         names: Names = None,
         follow_links: FollowLinksOption = False,
+        replace: ReplaceOption = False,
     ) -> None:
         from bike.annotate.run import OFFICIAL_SPLITS
         from bike.errors import ParamsError
@@ -101,6 +102,7 @@ def _register(dataset: str, text: str) -> None:
             labels=labels,
             fold=split,
             follow_links=follow_links,
+            replace=replace,
         )
 
 
@@ -130,6 +132,7 @@ def annotate_csv(
     min_frames: MinFrames = None,
     names: Names = None,
     follow_links: FollowLinksOption = False,
+    replace: ReplaceOption = False,
 ) -> None:
     """Any CSV with a path and a label column; name, split, start and end are read where they are there.
 
@@ -152,6 +155,7 @@ def annotate_csv(
         default_split=default_split,
         first_id=first_id,
         follow_links=follow_links,
+        replace=replace,
     )
 
 
@@ -171,6 +175,7 @@ def annotate_published(
     min_frames: MinFrames = None,
     names: Names = None,
     follow_links: FollowLinksOption = False,
+    replace: ReplaceOption = False,
 ) -> None:
     """Lists as published repositories have them: a .txt file, or a folder whose lists say train, val or test.
 
@@ -188,6 +193,7 @@ def annotate_published(
         layout=layout,
         first_id=first_id,
         follow_links=follow_links,
+        replace=replace,
     )
 
 
@@ -211,11 +217,14 @@ def few_shot(
     typer.echo(f"{out}: {len(samples)} samples, {shots} videos of each of {len({s.labels for s in samples})} classes")
 
 
-def _run(dataset: str, source: Path, media: Path | None, out: Path, policies: Annotate, **options: Any) -> None:
+def _run(
+    dataset: str, source: Path, media: Path | None, out: Path, policies: Annotate, *, replace: bool, **options: Any
+) -> None:
     from bike.annotate.entries import ReadOptions
     from bike.annotate.run import annotate
 
-    _show(annotate(dataset, source, media, out, policies=policies, options=ReadOptions(**options)), out)
+    done = annotate(dataset, source, media, out, policies=policies, options=ReadOptions(**options), replace=replace)
+    _show(done, out)
 
 
 def _pairs(option: str, words: list[str] | None) -> list[tuple[str, str]]:

@@ -23,6 +23,7 @@ def attributes(
     decoder: options.DecoderOption = "pyav",
     device: options.DeviceOption = None,
     workers: options.WorkersOption = 2,
+    replace: options.ReplaceOption = False,
 ) -> None:
     """Make the attribute corpus: CLIP ranks the phrases of a lexicon for every video.
 
@@ -44,6 +45,7 @@ def attributes(
         out=out,
         decoder=decoder,
         place=Place(device=device, workers=workers, state_dir=state),
+        replace=replace,
     )
     if corpus:
         typer.echo(f"{out}: {len(corpus)} videos")

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bike.commands.options import JobsOption, MaybeParamsOption, SeedOption, params_with
+from bike.commands.options import JobsOption, MaybeParamsOption, ReplaceOption, SeedOption, params_with
 
 
 def demo_data(
@@ -21,6 +21,7 @@ def demo_data(
     test_per_class: Annotated[int | None, typer.Option(help="Test clips per class.")] = None,
     broken: Annotated[bool | None, typer.Option("--broken/--no-broken", help="Add damaged files.")] = None,
     jobs: JobsOption = None,
+    replace: ReplaceOption = False,
 ) -> None:
     """Render a labelled data set of short H.264 clips that only the order of frames tells apart.
 
@@ -42,7 +43,7 @@ def demo_data(
         test_per_class=test_per_class,
         broken=broken,
     )
-    done = make_demo_data(destination, settings.demo_data, jobs=jobs)
+    done = make_demo_data(destination, settings.demo_data, jobs=jobs, replace=replace)
     typer.echo(
         f"{destination}: {done.videos} videos of {done.classes} classes and {done.broken} broken files, "
         f"{done.megabytes:.1f} MB."

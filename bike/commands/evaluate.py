@@ -29,6 +29,7 @@ def evaluate(
     decoder: options.DecoderOption = "pyav",
     device: options.DeviceOption = None,
     workers: options.WorkersOption = 2,
+    replace: options.ReplaceOption = False,
 ) -> None:
     """Score a list of videos: accuracy, mAP, per-class results, confusions, predictions and scores.
 
@@ -52,7 +53,14 @@ def evaluate(
         from bike.evaluate.run_attributes import evaluate_attributes
 
         metrics = evaluate_attributes(
-            settings, checkpoint=checkpoint, samples=samples, corpus=attributes, labels=labels, out=out, place=place
+            settings,
+            checkpoint=checkpoint,
+            samples=samples,
+            corpus=attributes,
+            labels=labels,
+            out=out,
+            place=place,
+            replace=replace,
         )
     else:
         from bike.evaluate.run_video import evaluate_video
@@ -73,6 +81,7 @@ def evaluate(
             published_map_batch=published_map,
             decoder=decoder,
             place=place,
+            replace=replace,
         )
     if metrics:
         from bike.evaluate.results import summary_line

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from bike.commands.options import FollowLinksOption, JobsOption, TimeoutOption
+from bike.commands.options import FollowLinksOption, JobsOption, ReplaceOption, TimeoutOption
 
 
 def extract(
@@ -47,12 +47,14 @@ def extract(
     ] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with status 1 when any video is rejected.")] = False,
     follow_links: FollowLinksOption = False,
+    replace: ReplaceOption = False,
 ) -> None:
     """Turn videos into frame packs, in parallel; rejects carry a reason.
 
     The frames of a video go into DST/KEY.mjpg, JPEGs end to end.
     DST/manifest.csv is written last, one row per video.
     Run the same command again to go on after a stop; a finished run does nothing.
+    Frames that were made with other options are thrown away only with --replace.
     Pictures are upright, of square pixels, plain 8-bit JPEG; every decoded frame
     is kept, none repeated, unless --fps is given. HDR is not tone-mapped.
 
@@ -86,6 +88,7 @@ def extract(
         scheduler=scheduler,
         strict=strict,
         follow_links=follow_links,
+        replace=replace,
     )
     bad = [record for record in records if record.status != "ok"]
     good = [record for record in records if record.status == "ok"]

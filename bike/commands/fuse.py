@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bike.commands.options import MaybeParamsOption, ResultsOption, params_with
+from bike.commands.options import MaybeParamsOption, ReplaceOption, ResultsOption, params_with
 
 
 def fuse(
@@ -18,6 +18,7 @@ def fuse(
     video_weight: Annotated[
         float | None, typer.Option(min=0, max=1, help="Weight of the video branch; left out: that of the params file.")
     ] = None,
+    replace: ReplaceOption = False,
 ) -> None:
     """Add the scores of two finished evaluations, weighted, and measure the sum.
 
@@ -30,5 +31,5 @@ def fuse(
     from bike.evaluate.run_fuse import fuse_results
 
     section = params_with(params, "fuse", video_weight=video_weight).fuse
-    metrics = fuse_results(video, attributes, out, video_weight=section.video_weight)
+    metrics = fuse_results(video, attributes, out, video_weight=section.video_weight, replace=replace)
     typer.echo(f"{out}: {summary_line(metrics)}")

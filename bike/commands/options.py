@@ -59,6 +59,9 @@ TrainStateOption = Annotated[
 LiveOption = Annotated[
     Path | None, typer.Option("--live", help="Folder of the training curves (DVCLive).", show_default=False)
 ]
+ReplaceOption = Annotated[
+    bool, typer.Option("--replace", help="Throw away finished work of other settings that is in the way.")
+]
 AllowOption = Annotated[
     str | None,
     typer.Option(

@@ -7,7 +7,14 @@ from typing import Annotated
 
 import typer
 
-from bike.commands.options import LiveOption, MaybeParamsOption, SeedOption, TrainStateOption, params_with
+from bike.commands.options import (
+    LiveOption,
+    MaybeParamsOption,
+    ReplaceOption,
+    SeedOption,
+    TrainStateOption,
+    params_with,
+)
 
 
 def pretrain(
@@ -23,6 +30,7 @@ def pretrain(
     device: Annotated[
         str | None, typer.Option(envvar="BIKE_DEVICE", help="cpu, cuda or cuda:N; left out: cpu.")
     ] = None,
+    replace: ReplaceOption = False,
 ) -> None:
     """Train a small CLIP on generated stills with captions; a stand-in for OpenAI's weights.
 
@@ -41,6 +49,7 @@ def pretrain(
         destination,
         settings.pretrain,
         place=Place(device=device, state_dir=state or Path("state") / destination.stem, live_dir=live),
+        replace=replace,
     )
     typer.echo(
         f"{destination}: {done.parameters / 1e6:.2f} M parameters beside the token table, loss {done.loss:.3f}, "

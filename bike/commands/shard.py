@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from bike.commands.options import JobsOption
+from bike.commands.options import JobsOption, ReplaceOption
 
 
 class Payload(StrEnum):
@@ -55,6 +55,7 @@ def shard(
         typer.Option(min=0.001, help="Rate of published-style frame folders, which do not say it.", show_default=False),
     ] = None,
     jobs: JobsOption = None,
+    replace: ReplaceOption = False,
     verify: Annotated[bool, typer.Option("--verify", help="Check every byte of the shards in SRC.")] = False,
 ) -> None:
     """Write the videos of a list into WebDataset tars with an index, or check such tars.
@@ -103,6 +104,7 @@ def shard(
         media=media,
         fps=fps,
         jobs=jobs,
+        replace=replace,
     )
     typer.echo(
         f"{destination}: {summary.shards} shards ({summary.written} written), {summary.videos} videos, "

@@ -29,6 +29,7 @@ def train(
     decoder: options.DecoderOption = "pyav",
     device: options.DeviceOption = None,
     workers: options.WorkersOption = 2,
+    replace: options.ReplaceOption = False,
 ) -> None:
     """Fine-tune CLIP on videos, or train the attribute branch.
 
@@ -59,6 +60,7 @@ def train(
             out=out,
             val_list=val,
             place=place,
+            replace=replace,
         )
     else:
         from bike.train.run_video import train_video
@@ -77,6 +79,7 @@ def train(
             interaction=interaction,
             decoder=decoder,
             place=place,
+            replace=replace,
         )
     loss, top1 = done.latest("train/loss"), done.latest("val/top1")
     words = [f"loss {loss:.4g}"] if loss is not None else []

@@ -27,6 +27,7 @@ def zeroshot(
     decoder: options.DecoderOption = "pyav",
     device: options.DeviceOption = None,
     workers: options.WorkersOption = 2,
+    replace: options.ReplaceOption = False,
 ) -> None:
     """Score videos of classes that were not trained on: all classes, random halves, given splits.
 
@@ -59,6 +60,7 @@ def zeroshot(
         class_splits=split or [],
         decoder=decoder,
         place=Place(device=device, workers=workers, state_dir=state),
+        replace=replace,
     )
     if metrics:
         typer.echo(f"{out}: {summary_line(metrics)}")

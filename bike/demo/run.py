@@ -18,7 +18,7 @@ import numpy as np
 from bike.demo.clips import draw_clip, render_clip
 from bike.demo.scenes import CLASS_NAMES, CLASS_SLUGS
 from bike.errors import BikeError, one_line
-from bike.files import atomic_write
+from bike.files import atomic_write, claim_folder
 from bike.params import DemoData
 from bike.progress import progress
 from bike.tables import write_table
@@ -49,7 +49,9 @@ class DemoDataSummary:
     megabytes: float
 
 
-def make_demo_data(destination: Path | str, params: DemoData, *, jobs: int | None = None) -> DemoDataSummary:
+def make_demo_data(
+    destination: Path | str, params: DemoData, *, jobs: int | None = None, replace: bool = False
+) -> DemoDataSummary:
     """Render the demo data set: ``videos.tar`` and ``annotations.csv`` in the folder ``destination``.
 
     Equal parameters give equal bytes, whatever ``jobs`` is. The tar is plain and has one MP4 file (H.264 with B-frames)
@@ -60,6 +62,7 @@ def make_demo_data(destination: Path | str, params: DemoData, *, jobs: int | Non
         destination: folder to write into; made where it is missing.
         params: seed and numbers of clips per class.
         jobs: processes; None takes one per core.
+        replace: whether a finished data set of other parameters may be thrown away.
 
     Raises:
         BikeError: the folder can't be written to, or no ffmpeg can be run.
@@ -67,9 +70,24 @@ def make_demo_data(destination: Path | str, params: DemoData, *, jobs: int | Non
     destination = Path(destination)
     clips = plan_clips(params)
     jobs = jobs or num_cores()
-    encode = partial(make_file, seed=params.seed)
+    names = ("videos.tar", "annotations.csv")
     with (
-        atomic_write(destination / "videos.tar") as file,
+        claim_folder(destination, "demo-data", names=names, settings=params.model_dump(), replace=replace) as output,
+        output.writing("annotations.csv") as folder,
+    ):
+        _write_tar(folder / "videos.tar", clips, jobs, partial(make_file, seed=params.seed))
+        write_annotations(folder / "annotations.csv", clips)
+    return DemoDataSummary(
+        videos=sum(not clip.damage for clip in clips),
+        broken=sum(bool(clip.damage) for clip in clips),
+        classes=len(CLASS_NAMES),
+        megabytes=(destination / "videos.tar").stat().st_size / 1e6,
+    )
+
+
+def _write_tar(path: Path, clips: list[Clip], jobs: int, encode: partial[bytes]) -> None:
+    with (
+        atomic_write(path) as file,
         tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT) as tar,
         progress("demo-data", len(clips), unit="videos") as job,
     ):
@@ -78,13 +96,6 @@ def make_demo_data(destination: Path | str, params: DemoData, *, jobs: int | Non
             member.size, member.mode = len(data), 0o644
             tar.addfile(member, io.BytesIO(data))
             job.advance()
-    write_annotations(destination / "annotations.csv", clips)
-    return DemoDataSummary(
-        videos=sum(not clip.damage for clip in clips),
-        broken=sum(bool(clip.damage) for clip in clips),
-        classes=len(CLASS_NAMES),
-        megabytes=(destination / "videos.tar").stat().st_size / 1e6,
-    )
 
 
 def plan_clips(params: DemoData) -> list[Clip]:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import math
 import sys
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -20,17 +21,34 @@ import torch
 from bike.errors import DataError, one_line
 from bike.evaluate.metrics import average_precision, class_accuracy
 from bike.evaluate.scores import SCORES_NAME, Scores, summarize, write_scores
-from bike.files import read_json, write_json
+from bike.files import OutputFolder, check_not_read, claim_folder, read_json, write_json
 from bike.tables import read_table, write_table
+
+LAST = "metrics.json"
+FILES = ("per_class.csv", "confusion.csv", "predictions.csv", SCORES_NAME, "timing.json", LAST)
+
+
+@contextmanager
+def claim_results(
+    out: Path | str,
+    *,
+    inputs: Iterable[Path | str | None] = (),
+    settings: Mapping[str, Any] | None = None,
+    replace: bool = False,
+) -> Iterator[OutputFolder]:
+    """Hold a results' folder while an evaluation works; arguments and errors as :func:`bike.files.claim_folder`."""
+    check_not_read([out], inputs)
+    with claim_folder(out, "results", names=FILES, inputs=inputs, settings=settings, replace=replace) as output:
+        yield output
 
 
 def write_results(
-    out: Path | str, scores: Scores, *, seconds: float, extra: Mapping[str, Any] | None = None
+    out: OutputFolder | Path | str, scores: Scores, *, seconds: float, extra: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
     """Write every file of an evaluation; ``metrics.json`` comes last.
 
     Args:
-        out: folder.
+        out: a folder, or one that is held already.
         scores: of all videos, at least one of which has a label.
         seconds: wall time.
         extra: more entries of ``metrics.json``.
@@ -41,11 +59,18 @@ def write_results(
     Raises:
         BikeError: the folder can't be written to.
     """
-    out = Path(out)
-    (out / "metrics.json").unlink(missing_ok=True)  # it says that all other files are there, and whole
+    if not isinstance(out, OutputFolder):
+        with claim_results(out) as held:
+            return write_results(held, scores, seconds=seconds, extra=extra)
     metrics = {**summarize(scores), **(extra or {})}
     if scores.mismatch:
         metrics["mismatch"] = dict(scores.mismatch)
+    with out.writing(LAST) as folder:
+        _write_files(folder, scores, metrics, seconds)
+    return metrics
+
+
+def _write_files(out: Path, scores: Scores, metrics: Mapping[str, Any], seconds: float) -> None:
     write_table(out / "per_class.csv", ("label", "name", "videos", "top1", "ap"), _class_rows(scores))
     best = scores.scores.argmax(1).tolist()
     shown = [row.nonzero()[:, 0].tolist() for row in scores.targets]
@@ -61,8 +86,7 @@ def write_results(
     )
     write_scores(out / SCORES_NAME, scores)
     write_json(out / "timing.json", {"seconds": round(seconds, 3)})  # apart: the other files have equal bytes each time
-    write_json(out / "metrics.json", metrics)
-    return metrics
+    write_json(out / LAST, metrics)
 
 
 def _class_rows(scores: Scores) -> Iterable[tuple[object, ...]]:

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from bike.attributes.corpus import read_corpus, sentences_of
-from bike.checkpoint import Place, check_writable
+from bike.checkpoint import Place
 from bike.distributed import join_world
 from bike.errors import BikeError
-from bike.evaluate.results import write_results
+from bike.evaluate.results import claim_results, write_results
 from bike.evaluate.views import score_views
-from bike.files import existing_file
+from bike.files import existing_file, sha256
 from bike.formats.lists import read_listing
 from bike.model.contract import Agreement
 from bike.model.heads import AttributeHead
@@ -33,6 +33,7 @@ def evaluate_attributes(
     labels: Path | str,
     out: Path | str,
     place: Place = Place(),
+    replace: bool = False,
 ) -> dict[str, Any]:
     """Score every video of a list by its attributes and write the results' folder.
 
@@ -45,6 +46,7 @@ def evaluate_attributes(
         labels: class names, ``id,name``.
         out: folder to write.
         place: its device is used; there is nothing to load or to resume.
+        replace: whether a finished result of other settings may be thrown away.
 
     Returns:
         The content of ``metrics.json``; empty on ranks other than 0.
@@ -66,7 +68,11 @@ def evaluate_attributes(
     sentences = sentences_of(
         inputs.samples, read_corpus(corpus), top_k=settings.top_k, prompt=settings.prompt, source=corpus
     )
-    check_writable(out)
+    used = {
+        "checkpoint": sha256(checkpoint),
+        "top_k": settings.top_k,
+        "prompts": [settings.prompt, model.prompt],
+    }
     with join_world(device=place.device, threads=params.evaluate.threads) as world, torch.no_grad():
         if not world.is_main:  # seconds of work, which one process does alone
             return {}
@@ -74,5 +80,6 @@ def evaluate_attributes(
         classes = encode_sentences(encoder, class_texts(encoder, inputs.names, model.prompt))
         logits = head(classes, encode_sentences(encoder, sentences)).cpu()
     scores = score_views(inputs.samples, inputs.names, logits[:, None], branch="attributes")
-    scores = replace(scores, mismatch={**inputs.mismatch, **agreement.mismatch})
-    return write_results(out, scores, seconds=time.monotonic() - start)
+    scores = dataclasses.replace(scores, mismatch={**inputs.mismatch, **agreement.mismatch})
+    with claim_results(out, inputs=[checkpoint, samples, corpus, labels], settings=used, replace=replace) as output:
+        return write_results(output, scores, seconds=time.monotonic() - start)

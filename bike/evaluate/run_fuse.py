@@ -8,16 +8,15 @@ from typing import Any
 
 import torch
 
-from bike.checkpoint import check_writable
 from bike.errors import DataError, first_few, one_line
-from bike.evaluate.results import write_results
+from bike.evaluate.results import claim_results, write_results
 from bike.evaluate.scores import Scores, read_scores
 from bike.evaluate.views import fuse_scores, mean_scores
 from bike.records import other_class
 
 
 def fuse_results(
-    video: Path | str, attributes: Path | str, out: Path | str, *, video_weight: float = 0.7
+    video: Path | str, attributes: Path | str, out: Path | str, *, video_weight: float = 0.7, replace: bool = False
 ) -> dict[str, Any]:
     """Weighted sum of two branches' scores, with the same files as any evaluation.
 
@@ -25,6 +24,7 @@ def fuse_results(
         video, attributes: results' folders, or their ``scores.safetensors``; rows are matched by key.
         out: folder to write.
         video_weight: weight of the video branch, 0 to 1; the other one gets the rest.
+        replace: whether a finished result of another weight may be thrown away.
 
     Returns:
         The content of ``metrics.json``.
@@ -57,13 +57,14 @@ def fuse_results(
     order = torch.tensor([places[key] for key in first.keys])
     if not torch.equal(first.targets, second.targets[order]):
         raise DataError(f"{attributes}: other labels than {video}. Evaluate both on the same list.")
-    check_writable(out)
     # From the logits: the scores in the files are softmaxed twice, and BIKE weighs probabilities of one softmax.
     fused = fuse_scores(_softmaxed_once(first, video), _softmaxed_once(second, attributes)[order], video_weight)
     parts = (("video", first), ("attributes", second))
     notes = {f"{name}.{key}": text for name, part in parts for key, text in part.mismatch.items()}
     scores = Scores(first.keys, first.names, fused, first.targets, branch="fused", mismatch=notes)
-    return write_results(out, scores, seconds=time.monotonic() - start)
+    settings = {"video_weight": video_weight}
+    with claim_results(out, inputs=[video, attributes], settings=settings, replace=replace) as output:
+        return write_results(output, scores, seconds=time.monotonic() - start)
 
 
 def _softmaxed_once(scores: Scores, place: Path | str) -> torch.Tensor:

@@ -33,6 +33,7 @@ def evaluate_video(
     published_map_batch: int | None = None,
     decoder: str = "pyav",
     place: Place = Place(),
+    replace: bool = False,
 ) -> dict[str, Any]:
     """Score every video of a list in ``clips × crops`` views and write the results' folder.
 
@@ -52,6 +53,7 @@ def evaluate_video(
             of so many videos; for comparison only.
         decoder: ``pyav`` or ``decord``, where frames are decoded from videos.
         place: where the run happens; without a state folder, ``.<name>.state`` beside ``out``.
+        replace: whether a finished result of other settings may be thrown away.
 
     Returns:
         The content of ``metrics.json``; empty on ranks other than 0.
@@ -87,4 +89,6 @@ def evaluate_video(
         place=place,
         kind="evaluate",
         start=start,
+        read=[checkpoint, samples, frames, labels],
+        replace=replace,
     )

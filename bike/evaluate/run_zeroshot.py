@@ -39,6 +39,7 @@ def evaluate_zeroshot(
     class_splits: Sequence[Path | str] = (),
     decoder: str = "pyav",
     place: Place = Place(),
+    replace: bool = False,
 ) -> dict[str, Any]:
     """Score every video of a list whose classes the model was not trained on.
 
@@ -48,7 +49,8 @@ def evaluate_zeroshot(
 
     Args:
         params: sections ``model``, ``evaluate`` and ``zeroshot``.
-        samples, frames, labels, out, views, decoder, place: as :func:`bike.evaluate.run_video.evaluate_video` has them.
+        samples, frames, labels, out, views, decoder, place, replace: as
+            :func:`bike.evaluate.run_video.evaluate_video` has them.
         weights: CLIP's weights, without a head (frames averaged); None takes ``model.weights``.
         checkpoint: a trained video branch, with its own head, in place of ``weights``.
         class_splits: text files, each with the names of one split's classes, one on a line.
@@ -87,6 +89,8 @@ def evaluate_zeroshot(
         place=place,
         kind="zero-shot",
         start=start,
+        read=[checkpoint, weights, samples, frames, labels, *class_splits],
+        replace=replace,
     )
 
 

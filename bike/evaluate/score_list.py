@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Iterable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 from torch import Tensor
 
-from bike.checkpoint import Place, check_writable, discard_state
+from bike.checkpoint import Place, discard_state
 from bike.data.inputs import Inputs
 from bike.data.map import map_samples, state_folder
 from bike.distributed import join_world, wait_for_all, working_type
-from bike.evaluate.results import write_results
+from bike.evaluate.results import claim_results, write_results
 from bike.evaluate.scores import Scores
-from bike.files import sha256
+from bike.files import ensure_dir, locked, sha256, sweep
 from bike.model.choose import VideoModel, check_input_size
 from bike.model.contract import Agreement
 from bike.model.scorer import Scorer
@@ -36,6 +37,8 @@ def score_list(
     place: Place,
     kind: str,
     start: float,
+    read: Iterable[Path | str | None],
+    replace: bool,
 ) -> dict[str, Any]:
     """Score every video of a list in ``clips × crops`` views.
 
@@ -49,6 +52,8 @@ def score_list(
         agreement: what was allowed to differ goes into ``metrics.json`` under ``mismatch``.
         kind: for progress, and to tell states apart.
         start: when the run began, on the monotonic clock.
+        read: files and folders that ``out`` must not be.
+        replace: whether a finished result of other settings may be thrown away.
         model, inputs, views, out, place: as the run has them.
 
     Returns:
@@ -56,23 +61,28 @@ def score_list(
     """
     settings = params.evaluate
     size = check_input_size(params.model, model.encoder)
-    check_writable(out)
     state = state_folder(place, out)
     metrics: dict[str, Any] = {}
-    with join_world(device=place.device, threads=settings.threads) as world:
+    job = {
+        "kind": kind,
+        "model": sha256(model.file),
+        "heads": [model.head.temporal, model.head.interaction],
+        "prompt": params.model.prompt,
+        "precision": settings.precision,
+    }
+    with join_world(device=place.device, threads=settings.threads) as world, ExitStack() as held:
+        if world.is_main:
+            used = {**job, "views": views.model_dump(), "list": inputs.checksums.get("list")}
+            output = held.enter_context(claim_results(out, inputs=read, settings=used, replace=replace))
+            held.enter_context(locked(ensure_dir(state), "evaluating"))
+            sweep(state)
         encoder, head = model.encoder.to(world.device), model.head.to(world.device)
         precision = working_type(settings.precision, world.device)
         scorer = Scorer(encoder, head, inputs.names, params.model.prompt, working_type=precision)
         rows = map_samples(
             lambda frames: compute(scorer, frames),
             inputs,
-            job={
-                "kind": kind,
-                "model": sha256(model.file),
-                "heads": [head.temporal, head.interaction],
-                "prompt": params.model.prompt,
-                "precision": settings.precision,
-            },
+            job=job,
             title=f"{kind} {views.clips}x{views.crops}",
             world=world,
             place=place,
@@ -86,8 +96,8 @@ def score_list(
         if rows is not None:
             scores, more = finish(scorer, rows)
             extra = {"clips": views.clips, "crops": views.crops, **more}
-            scores = replace(scores, mismatch={**inputs.mismatch, **agreement.mismatch})
-            metrics = write_results(out, scores, seconds=time.monotonic() - start, extra=extra)
+            scores = dataclasses.replace(scores, mismatch={**inputs.mismatch, **agreement.mismatch})
+            metrics = write_results(output, scores, seconds=time.monotonic() - start, extra=extra)
             discard_state(state)  # only now: a run killed before this line finds its rows again
         wait_for_all(world)  # a rank that ended early would make the launcher stop rank 0 while it writes
     return metrics

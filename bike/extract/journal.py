@@ -6,13 +6,14 @@ import json
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
+from dataclasses import asdict, fields
+from functools import lru_cache
 from pathlib import Path
 from typing import IO
 
 from bike.extract.output import output_exists
 from bike.extract.task import JOURNAL_FORMAT, Result, Task, recipe_text
-from bike.files import atomic_write, unwritable
+from bike.files import atomic_write, open_write, unwritable
 from bike.records import KEY, VideoRecord
 
 JOURNAL_NAME = ".extract.jsonl"
@@ -46,8 +47,37 @@ def read_journal(destination: Path) -> dict[str, Result]:
                 if KEY.fullmatch(record.key):  # files are removed by it
                     text = sys.intern(row["recipe"])  # one string for a million lines
                     row |= {"record": record, "stamp": tuple(row["stamp"]), "recipe": text}
-                    results[record.path] = Result(**row)
+                    result = Result(**row)
+                    if _is_sound(record) and _is_sound(result) and _is_recipe(text):
+                        results[record.path] = result
     return results
+
+
+def noted_keys(destination: Path) -> set[str]:
+    """Keys of videos whose frames were written, or were about to be, even if that no longer counts: those are ours."""
+    keys: set[str] = set()
+    with suppress(FileNotFoundError), (destination / JOURNAL_NAME).open(encoding="utf-8", errors="replace") as file:
+        for line in file:
+            with suppress(ValueError, KeyError, TypeError, RecursionError):
+                row = json.loads(line)
+                keys.add(row["begun"] if "begun" in row else row["record"]["key"])
+    return keys
+
+
+_TYPES: dict[str, type | tuple[type, ...]] = {"str": str, "int": int, "float": (int, float), "bool": bool}
+_FIELDS = {
+    kind: [(f.name, _TYPES[str(f.type)]) for f in fields(kind) if f.type in _TYPES] for kind in (VideoRecord, Result)
+}
+
+
+def _is_sound(record: VideoRecord | Result) -> bool:
+    """Whether every field has its type; pydantic would refuse names with undecodable bytes."""
+    return all(isinstance(getattr(record, name), kind) for name, kind in _FIELDS[type(record)])
+
+
+@lru_cache(maxsize=8)
+def _is_recipe(text: str) -> bool:
+    return isinstance(json.loads(text), dict)
 
 
 def _line(result: Result) -> str:
@@ -70,6 +100,10 @@ class Journal:
         """Note that what was said of these videos no longer holds."""
         self.write("".join(f"{json.dumps({'void': path})}\n" for path in paths))
 
+    def begin(self, key: str) -> None:
+        """Note that the frames of a video are about to be written."""
+        self.write(f"{json.dumps({'begun': key})}\n")
+
     def write(self, lines: str) -> None:
         """Append lines as they are."""
         try:
@@ -88,7 +122,7 @@ def open_journal(destination: Path) -> Iterator[Journal]:
     """
     path = destination / JOURNAL_NAME
     try:
-        file = path.open("a", encoding="utf-8")
+        file = open_write(path, "a")
     except OSError as error:
         raise unwritable(path, error) from error
     try:

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
-import tempfile
 from array import array
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Protocol
 
 from bike.extract.task import Layout
-from bike.files import atomic_write, current_umask, unwritable
+from bike.files import atomic_write, new_folder, remove, remove_folder, rename, sync_files, unwritable, write_bytes
 from bike.formats.packs import PACK_SUFFIX
 
 _FRAME = re.compile(r"img_\d{5,}\.jpg")
@@ -59,12 +57,12 @@ class _Folder:
     def add(self, jpeg: bytes | memoryview) -> None:
         self.num_frames += 1
         self.num_bytes += len(jpeg)
-        self._path(self.num_frames).write_bytes(jpeg)
+        write_bytes(self._path(self.num_frames), jpeg)
 
     def keep_first(self, num_frames: int) -> None:
         for number in range(num_frames + 1, self.num_frames + 1):
             self.num_bytes -= self._path(number).stat().st_size
-            self._path(number).unlink()
+            remove(self._path(number))
         self.num_frames = min(num_frames, self.num_frames)
 
     def _path(self, number: int) -> Path:
@@ -83,18 +81,16 @@ def open_output(destination: Path, key: str, layout: Layout) -> Iterator[FrameOu
             yield _Pack(file)
         return
     final = destination / key
-    temporary: Path | None = None
+    temporary = new_folder(destination)
     try:
-        temporary = Path(tempfile.mkdtemp(prefix=".bike-", suffix=".part", dir=destination))
         yield _Folder(temporary)
-        temporary.chmod(0o777 & ~current_umask())  # mkdtemp lets nobody else read
-        remove_output(destination, key)  # os.replace takes the place of an empty folder only
-        os.replace(temporary, final)
+        sync_files(temporary)
+        remove_output(destination, key)  # a folder can take the place of an empty one only
+        rename(temporary, final)
     except OSError as error:
         raise unwritable(final, error) from error
     finally:
-        if temporary is not None:
-            shutil.rmtree(temporary, ignore_errors=True)
+        remove_folder(temporary, with_content=True)
 
 
 def output_exists(destination: Path, key: str, layout: Layout, num_frames: int, num_bytes: int) -> bool:
@@ -108,23 +104,20 @@ def output_exists(destination: Path, key: str, layout: Layout, num_frames: int, 
         return False
 
 
+def output_there(destination: Path, key: str) -> Path | None:
+    """A pack or a folder with frames that lies where the frames of ``key`` belong, whoever wrote it."""
+    pack, folder = destination / f"{key}{PACK_SUFFIX}", destination / key
+    if os.path.lexists(pack):
+        return pack
+    return folder if next(folder.glob("img_*.jpg"), None) is not None else None
+
+
 def remove_output(destination: Path, key: str) -> None:
     """Remove what an earlier run wrote for ``key`` in either layout."""
-    with suppress(FileNotFoundError):
-        os.unlink(destination / f"{key}{PACK_SUFFIX}")
+    remove(destination / f"{key}{PACK_SUFFIX}")
     folder = destination / key
     if folder.is_dir() and not folder.is_symlink():
         for path in folder.glob("img_*.jpg"):
-            path.unlink()
-        with suppress(OSError):  # someone else's files stay
-            folder.rmdir()
-
-
-def remove_leftovers(destination: Path) -> None:
-    """Remove temporary files of a run that was killed."""
-    for path in destination.glob(".bike-*.part"):
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            with suppress(OSError):
-                path.unlink()
+            if _FRAME.fullmatch(path.name):
+                remove(path)
+        remove_folder(folder)  # someone else's files stay

@@ -5,17 +5,25 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 
 from bike.errors import BikeError, DataError, first_few, one_line
-from bike.extract.journal import JOURNAL_NAME, is_current, open_journal, read_journal, rewrite_journal
-from bike.extract.output import output_exists, remove_leftovers, remove_output
+from bike.extract.guard import check_known, check_unknown
+from bike.extract.journal import (
+    JOURNAL_NAME,
+    Journal,
+    is_current,
+    open_journal,
+    read_journal,
+    rewrite_journal,
+)
+from bike.extract.output import output_exists, remove_output
 from bike.extract.task import Layout, Recipe, Result, Task, recipe_text, rejected
 from bike.extract.video import extract_video
-from bike.files import ensure_dir, locked, unwritable
+from bike.files import check_not_read, ensure_dir, locked, remove, sweep
 from bike.names import shown, video_keys
 from bike.params import Extract
 from bike.progress import progress
@@ -41,10 +49,11 @@ def extract_videos(
     scheduler: str | None = None,
     strict: bool = False,
     follow_links: bool = False,
+    replace: bool = False,
 ) -> list[VideoRecord]:
     """Turn every video of a source into JPEG frames, and write ``manifest.csv`` last.
 
-    A second run does nothing; after a kill, or with other options, it does what is left or touched. The frames of a
+    A second run does nothing; after a kill it does what is left. The frames of a
     video do not depend on how many are worked on at once.
 
     Args:
@@ -58,13 +67,15 @@ def extract_videos(
             ``dask`` and folders that its workers see under the same names.
         follow_links: see :func:`bike.video.find.find_videos`.
         strict: raise when any video was rejected (after the manifest is written).
+        replace: whether frames that were made with other options may be thrown away.
 
     Returns:
         One record per video, sorted by path; also the rows of the manifest.
 
     Raises:
         DataError: no videos, a bad list, or rejected videos with ``strict``.
-        BikeError: the source can't be read, the destination can't be written, or another extraction is writing there.
+        BikeError: the source can't be read, the destination can't be written, holds somebody else's frames or such
+            as would be thrown away, or another extraction is writing there.
     """
     options = options or Extract()
     destination = Path(destination)
@@ -76,10 +87,11 @@ def extract_videos(
         keep_partial=options.keep_partial,
         layout=layout,
     )
+    check_not_read([destination], [source])
     _check_manifest(destination / MANIFEST_NAME, source, listing)
     videos = find_videos(source, listing=listing, exclude=destination, follow_links=follow_links)
     with locked(ensure_dir(destination), "extracting"):
-        records = _Run(videos, destination.resolve(), recipe, options, jobs, scheduler).records()
+        records = _Run(videos, destination.resolve(), recipe, options, jobs, scheduler, replace).records()
     problems = [f"{shown(r.path)} ({r.error})" for r in records if r.status != "ok"]
     if strict and problems:
         raise DataError(f"{source}: {len(problems)} of {len(records)} videos rejected: {first_few(problems)}.")
@@ -112,25 +124,29 @@ class _Run:
         options: Extract,
         jobs: int | None,
         scheduler: str | None,
+        replace: bool,
     ) -> None:
         self._videos = {video.path: video for video in videos}
         self._keys = dict(zip(self._videos, video_keys(list(self._videos)), strict=True))
         self._destination, self._recipe, self._options = destination, recipe, options
-        self._jobs, self._scheduler = jobs, scheduler
+        self._jobs, self._scheduler, self._replace = jobs, scheduler, replace
         self._records: dict[str, VideoRecord] = {}
         self._void: list[str] = []
 
     def records(self) -> list[VideoRecord]:
         """Do what is left and write the manifest."""
-        remove_leftovers(self._destination)
+        sweep(self._destination)
         known = read_journal(self._destination)
+        results = [known[path] for path in self._videos if path in known]
+        check_known(self._destination, results, self._recipe, self._replace)
+        check_unknown(self._destination, self._keys.values(), self._replace, MANIFEST_NAME)
         self._forget_others(known)
         left = [path for path in self._videos if not self._is_settled(path, known)]
         if left:
             try:
                 self._extract(left, known)
             finally:
-                remove_leftovers(self._destination)
+                sweep(self._destination)
             # Without the voids, and one line a video; written whole, so a kill here loses nothing.
             rewrite_journal(self._destination, (known[path] for path in sorted(known)))
         records = [self._records[path] for path in self._videos]
@@ -185,22 +201,18 @@ class _Run:
         return bool(video.problem)
 
     def _remove(self, key: str) -> None:
-        try:
-            remove_output(self._destination, key)
-        except OSError as error:
-            raise unwritable(self._destination, error) from error
+        remove_output(self._destination, key)
 
     def _extract(self, left: list[str], known: dict[str, Result]) -> None:
         if self._records:
             log.info("extract: %d of %d videos are done already", len(self._records), len(self._videos))
-        with suppress(FileNotFoundError):
-            os.unlink(self._destination / MANIFEST_NAME)  # it is there only when everything is
+        remove(self._destination / MANIFEST_NAME)  # it is there only when everything is
         num_rejected = sum(record.status != "ok" for record in self._records.values())
         with (
             open_journal(self._destination) as journal,
             progress("extract", len(left), unit="videos") as job,
             # Closed however this ends: helpers must not go on writing.
-            closing(self._outcomes(self._task(path) for path in left)) as outcomes,
+            closing(self._outcomes(self._tasks(left, journal))) as outcomes,
         ):
             # Before anything is replaced: what was done with other options no longer counts, however this run ends.
             journal.void(self._void)
@@ -213,6 +225,11 @@ class _Run:
                 self._records[path] = result.record
                 num_rejected += result.record.status != "ok"
                 job.advance(note=f"{num_rejected} rejected" if num_rejected else "")
+
+    def _tasks(self, paths: Iterable[str], journal: Journal) -> Iterator[Task]:
+        for path in paths:
+            journal.begin(self._keys[path])
+            yield self._task(path)
 
     def _task(self, path: str) -> Task:
         file = self._videos[path].file

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import torch
@@ -47,7 +48,9 @@ class PretrainSummary:
     parameters: int
 
 
-def pretrain_clip(destination: Path | str, params: Pretrain, *, place: Place = Place()) -> PretrainSummary:
+def pretrain_clip(
+    destination: Path | str, params: Pretrain, *, place: Place = Place(), replace: bool = False
+) -> PretrainSummary:
     """Train a CLIP of the size that ``params`` says on rendered stills, and write it under OpenAI's key names.
 
     A run that was killed goes on from its last state, and ends with the same weights and curves as one that was not.
@@ -59,6 +62,7 @@ def pretrain_clip(destination: Path | str, params: Pretrain, *, place: Place = P
         place: state and curves (loss, learning rate, logit scale, caption accuracy). Without ``state_dir`` no state is
             kept; without ``save_every_seconds`` it is saved every half minute. Without ``device`` this runs on the CPU,
             also where there is a GPU: the model is small, and equal bytes everywhere are worth more.
+        replace: whether a finished file at ``destination`` may be thrown away.
 
     Raises:
         BikeError: a folder can't be written to, or a saved state is damaged.
@@ -66,10 +70,10 @@ def pretrain_clip(destination: Path | str, params: Pretrain, *, place: Place = P
     """
     destination = Path(destination)
     if place.save_every_seconds is None:
-        place = replace(place, save_every_seconds=SAVE_EVERY_SECONDS)
+        place = dataclasses.replace(place, save_every_seconds=SAVE_EVERY_SECONDS)
     with join_world(device=place.device or "cpu", threads=params.threads) as world:
         if world.is_main:
-            check_places(destination, place)
+            check_places(destination, place, replace=replace)
         stills = render_stills(params.num_images + CHECKED_STILLS, params.resolution, params.seed)
         data, encoder = Captioned(stills, CHECKED_STILLS), build_small_clip(params)
         whole = shrink_vocabulary(encoder, data.used)  # before the optimiser, which holds on to the parameters it gets

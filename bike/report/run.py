@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bike.errors import BikeError
-from bike.files import atomic_write, read_between, write_between
+from bike.files import atomic_write, check_not_read, claim_folder, read_between, write_between
 from bike.params import Params
 from bike.report.curves import read_curves
 from bike.report.data import summarise_data
@@ -61,12 +61,15 @@ def build_report(
     data, curves = summarise_data(lists, manifest), read_curves(results)
     html = render_page(rows, data, params, curves=curves, strips=strips, strips_absent=why_not)
     table = markdown_table(rows)
-    with atomic_write(out / "table.md", "w") as file:
-        file.write(table)
-    if readme is not None:
-        write_between(readme, START, END, table)
-    with atomic_write(out / "index.html", "w") as file:
-        file.write(html)
+    check_not_read([out], [results, lists, frames])
+    names = ("table.md", "index.html")
+    with claim_folder(out, "report", names=names, inputs=[manifest, checkpoint, readme]) as output:
+        with output.writing("index.html") as folder:
+            for name, text in zip(names, (table, html), strict=True):
+                with atomic_write(folder / name, "w") as file:
+                    file.write(text)
+        if readme is not None:
+            write_between(readme, START, END, table)
     return rows
 
 

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
-import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, fields
 from itertools import groupby
@@ -15,17 +13,28 @@ from pathlib import Path
 from typing import Any
 
 from bike.errors import BikeError, DataError, first_few
-from bike.files import ensure_dir, locked, read_json, sha256, write_json
+from bike.files import (
+    check_not_read,
+    ensure_dir,
+    locked,
+    open_write,
+    read_json,
+    remove,
+    remove_folder,
+    sha256,
+    sweep,
+    write_json,
+)
 from bike.formats.shards import FORMAT, INDEX_COLUMNS, INDEX_NAME, MANIFEST_NAME, read_index_rows, read_shard_manifest
 from bike.progress import progress
 from bike.records import MANIFEST_COLUMNS, Sample
+from bike.shard.owned import check_finished, check_names, owned_shards
 from bike.shard.plan import PlannedShard, plan_shards
 from bike.shard.wanted import wanted_videos
 from bike.shard.write import WORK, ShardJob, work_file, write_shard
 from bike.tables import write_table
 from bike.workers.pool import run_tasks
 
-_OWN_TAR = re.compile(r"[0-9a-f]{5}\.tar")
 _SAMPLE_FIELDS = tuple(field.name for field in fields(Sample))
 
 
@@ -60,6 +69,7 @@ def write_shards(
     media: Path | str | None = None,
     fps: float | None = None,
     jobs: int | None = None,
+    replace: bool = False,
 ) -> ShardSummary:
     """Write the videos of a list into WebDataset tars of at most ``max_size_mb``.
 
@@ -70,7 +80,7 @@ def write_shards(
         samples: list CSV, extraction manifest (every accepted video, without labels) or published-style list
             (``<dir> <frames> <label>``); or samples at hand.
         frames: folder of frame packs, or of published-style frame folders.
-        destination: folder to write to; shards of an earlier list that are no longer needed are removed from it.
+        destination: folder to write to; shards of an earlier run that are not needed are removed, other files stay.
         manifest: extraction manifest; None: ``manifest.csv`` in ``frames`` where there is one.
         names: class names by label; None: ``labels.csv`` beside the list where there is one.
         max_size_mb: largest shard in MB (10^6 bytes); a video that is larger has a shard for itself.
@@ -79,10 +89,12 @@ def write_shards(
         media: the source videos (folder, list or tar), for ``payload="mp4"``.
         fps: frames per second of published-style frame folders, which do not say it.
         jobs: processes; None for one per core.
+        replace: whether finished shards of other settings, or of videos that the list lacks, may be thrown away.
 
     Raises:
         DataError: videos that the manifest lacks or rejects, missing or damaged packs; all are counted, ten named.
-        BikeError: the destination can't be written to, or has somebody else's ``manifest.json``.
+        BikeError: the destination can't be written to, has somebody else's files under the names of ours, is read, or
+            has finished work that would be thrown away.
     """
     if max_size_mb <= 0 or (frames_per_video is not None and frames_per_video < 1):
         raise ValueError("max_size_mb and frames_per_video must be positive")
@@ -108,15 +120,19 @@ def write_shards(
     # All names, in the manifest alone: a class that is added elsewhere changes no shard.
     options["names"] = None if class_names is None else list(class_names)
     destination = Path(destination)
+    written = [destination, destination / INDEX_NAME, destination / MANIFEST_NAME]
+    check_not_read(written, [frames, media, manifest, samples if isinstance(samples, (str, Path)) else None])
     # Planned before the lock: mistakes in the list end the run without a folder being made.
     with locked(ensure_dir(destination), "writing shards"):
         _check_ours(destination)
         planned = {shard.name: _inputs_checksum(shard, options, class_names) for shard in shards}
         if _up_to_date(destination, planned, options):
-            _clean(destination, planned)
             todo: list[PlannedShard] = []
         else:
-            _prepare_work(destination)
+            owned = owned_shards(destination)
+            check_names(destination, planned.keys() - owned)
+            check_finished(destination, {video.key for video in videos}, options, replace)
+            _prepare_work(destination, owned)
             todo = [shard for shard in shards if not _finished(destination, shard.name, planned[shard.name])]
             packed = [
                 ShardJob(shard, str(destination), planned[shard.name], class_names, frames_per_video) for shard in todo
@@ -125,9 +141,9 @@ def write_shards(
             try:
                 _write_all(packed, jobs)
             finally:
-                _sweep(destination)
-            _complete(destination, shards, options)
-        shutil.rmtree(destination / WORK, ignore_errors=True)
+                sweep(destination)
+            _complete(destination, shards, options, stale=owned - planned.keys())
+        remove_folder(destination / WORK, with_content=True)
         content = read_shard_manifest(destination)
     return ShardSummary(content["videos"], content["samples"], len(shards), len(todo), content["bytes"])
 
@@ -186,7 +202,7 @@ def _size(path: Path) -> int | None:
         return None
 
 
-def _prepare_work(folder: Path) -> None:
+def _prepare_work(folder: Path, owned: Iterable[str]) -> None:
     """Turn a folder of shards into an unfinished one whose notes tell which shards are whole, so that those are kept.
 
     ========================================  ==============================================================
@@ -206,11 +222,13 @@ def _prepare_work(folder: Path) -> None:
     for lock in ensure_dir(folder / WORK).glob("*.lock"):
         with locked(lock, "writing a shard", wait=True):
             pass
-    _sweep(folder)
+    sweep(folder)
     if not (folder / MANIFEST_NAME).is_file():
         return
     for note in (folder / WORK).iterdir():
-        note.unlink()
+        remove(note)
+    for name in owned:  # theirs, whatever becomes of the manifest: a lock file says that a shard was begun
+        open_write(folder / WORK / f"{name}.lock").close()
     with suppress(BikeError):  # damaged: without notes
         content = read_shard_manifest(folder)
         if sha256(folder / INDEX_NAME) != content["index"]["sha256"]:
@@ -221,13 +239,7 @@ def _prepare_work(folder: Path) -> None:
             if name in listed and listed[name]["videos"] == len(rows):
                 write_json(work_file(folder, name), {**listed[name], "rows": rows})
     # From here on the folder is unfinished: never a manifest beside shards that it doesn't describe.
-    (folder / MANIFEST_NAME).unlink()
-
-
-def _sweep(folder: Path) -> None:
-    """Remove what processes that were killed left half written."""
-    for leftover in folder.glob(".bike-*.part"):
-        leftover.unlink(missing_ok=True)
+    remove(folder / MANIFEST_NAME)
 
 
 def _finished(folder: Path, name: str, checksum: str) -> bool:
@@ -255,7 +267,7 @@ def _write_all(jobs_todo: list[ShardJob], jobs: int | None) -> None:
         raise DataError(f"{len(problems)} videos can't be stored: {first_few(problems)}")
 
 
-def _complete(folder: Path, shards: Sequence[PlannedShard], options: dict[str, Any]) -> None:
+def _complete(folder: Path, shards: Sequence[PlannedShard], options: dict[str, Any], *, stale: set[str]) -> None:
     """Write the index, remove what belongs to no shard of the list, and write the manifest."""
     listed: list[dict[str, Any]] = []
 
@@ -267,14 +279,8 @@ def _complete(folder: Path, shards: Sequence[PlannedShard], options: dict[str, A
 
     write_table(folder / INDEX_NAME, INDEX_COLUMNS, rows())
     # Before the manifest: it must never lie beside shards that it does not list.
-    _clean(folder, {shard.name for shard in shards})
+    for name in sorted(stale):
+        remove(folder / name)
     totals = {name: sum(shard[name] for shard in listed) for name in ("videos", "samples", "bytes")}
     index = {"name": INDEX_NAME, "bytes": _size(folder / INDEX_NAME), "sha256": sha256(folder / INDEX_NAME)}
     write_json(folder / MANIFEST_NAME, {"format": FORMAT, **options, **totals, "index": index, "shards": listed})
-
-
-def _clean(folder: Path, names: set[str] | dict[str, str]) -> None:
-    """Remove shards of earlier lists; other tars in the folder are somebody's."""
-    for path in folder.glob("*.tar"):
-        if path.name not in names and _OWN_TAR.fullmatch(path.name):
-            path.unlink(missing_ok=True)

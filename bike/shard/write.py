@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bike.errors import DataError
-from bike.files import atomic_write, ensure_dir, locked, write_json
+from bike.files import atomic_write, ensure_dir, locked, remove, write_json
 from bike.formats.tar import TarWriter
 from bike.shard.payload import store_video
 from bike.shard.plan import PlannedShard
@@ -45,7 +45,7 @@ def _write_shard(job: ShardJob) -> list[str]:
     path = Path(job.folder, job.shard.name)
     samples = sum(len(video.samples) for video in job.shard.videos)
     # Before the tar is replaced: the old note would call the new tar whole.
-    work_file(Path(job.folder), job.shard.name).unlink(missing_ok=True)
+    remove(work_file(Path(job.folder), job.shard.name))
     with suppress(_UnusableError), atomic_write(path) as file:
         tar = TarWriter(file)
         for video in job.shard.videos:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from bike.checkpoint import Place, StopRequest, discard_state, load_state, save_state
+from bike.checkpoint import STATE_NAME, Place, StopRequest, discard_state, load_state, save_state
 from bike.distributed import World, any_of, gather_rows, is_same_everywhere, main_progress, wait_for_all
 from bike.errors import BikeError
 from bike.progress import Progress
@@ -24,7 +24,6 @@ from bike.train.step import StepOptions, compute_gradients
 
 log = logging.getLogger("bike")
 
-STATE_NAME = "state.pt"
 SAVE_EVERY_SECONDS = 600.0  # where the place names none
 
 

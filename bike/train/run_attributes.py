@@ -40,6 +40,7 @@ def train_attributes(
     out: Path | str,
     val_list: Path | str | None = None,
     place: Place = Place(),
+    replace: bool = False,
 ) -> Trained:
     """Train the two MLPs that match sentences of attributes with class names; CLIP's text tower stays frozen.
 
@@ -50,6 +51,7 @@ def train_attributes(
         labels: class names, ``id,name``.
         out: checkpoint to write, last of all.
         place: device, state and curves; without ``state_dir`` no state is kept.
+        replace: whether a finished checkpoint at ``out`` may be thrown away.
 
     Raises:
         BikeError: anything in the inputs that can't be used.
@@ -70,7 +72,7 @@ def train_attributes(
     params = agree_clip(params, weights, model=["prompt"], attributes=["prompt"])
     with join_world(device=place.device, threads=settings.threads) as world:
         if world.is_main:
-            check_places(out, place)
+            check_places(out, place, inputs=[train_list, val_list, corpus, labels, weights], replace=replace)
         encoder = load_clip(weights).to(world.device)
         torch.manual_seed(settings.seed)  # right before the head: what loading draws must not matter
         head = AttributeHead(encoder.embed_dim).eval().to(world.device)

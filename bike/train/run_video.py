@@ -43,6 +43,7 @@ def train_video(
     interaction: str | None = None,
     decoder: str = "pyav",
     place: Place = Place(),
+    replace: bool = False,
 ) -> Trained:
     """Fine-tune CLIP with a video head.
 
@@ -58,6 +59,7 @@ def train_video(
         temporal, interaction: in place of those in ``params.model``.
         decoder: ``pyav`` or ``decord``, where frames are decoded from videos.
         place: device, state, curves and so on; without ``state_dir`` no state is kept.
+        replace: whether a finished checkpoint at ``out`` may be thrown away.
 
     Raises:
         BikeError: anything in the inputs that can't be used.
@@ -75,7 +77,8 @@ def train_video(
     weights = find_file(resolve(model.start_from or model.weights))
     with join_world(device=place.device, threads=settings.threads) as world:
         if world.is_main:
-            check_places(out, place)
+            read = [train_list, val_list, train_frames, val_frames, labels, model.start_from, weights]
+            check_places(out, place, inputs=read, replace=replace)
         branch, size, model, contract = _build_branch(model, settings, weights, training, world)
         batches = _Clips(training, model, settings, size, world, place.workers)
         validate = None

@@ -42,7 +42,7 @@ def test_the_demo_s_lists(tmp_path: Path) -> None:
         "labels.csv",
         *(f"{split}.{kind}" for split in ("train", "val", "test") for kind in ("csv", "txt")),
     }
-    assert {path.name for path in out.iterdir()} == names
+    assert {path.name for path in out.iterdir()} == names | {".bike-lists.json"}
     assert (out / "train.txt").read_text() == "train/a 60 0\ntrain/b 60 1\n"
     (sample,) = read_list(out / "test.csv")
     assert (sample.key, sample.video, sample.path, sample.labels) == ("test__d", "test__d", "test/d.mp4", (1,))
@@ -151,7 +151,7 @@ def test_each_finding_can_stop_the_command(tmp_path: Path, messy: tuple[Path, Pa
     ) as caught:
         annotate("csv", source, media, tmp_path / "out", policies=chosen, options=options)
     assert "\n" not in str(caught.value)
-    assert [path.name for path in (tmp_path / "out").iterdir()] == ["audit.csv"]
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [".bike-lists.json", "audit.csv"]
     assert f"{finding},error" in (tmp_path / "out" / "audit.csv").read_text()
 
 

@@ -175,7 +175,7 @@ def test_the_branch_learns_trains_its_head_only_and_is_evaluated(data: DataSet, 
             evaluate_attributes(params.model_copy(update=changed), out=tmp_path / "no", **options)
         allowed = params.model_copy(update={"model": params.model.model_copy(update={"allow_mismatch": [key]})})
         changed = {section: getattr(allowed, section).model_copy(update={key: value})}
-        found = evaluate_attributes(allowed.model_copy(update=changed), out=tmp_path / key, **options)
+        found = evaluate_attributes(allowed.model_copy(update=changed), out=tmp_path / section / key, **options)
         assert list(found["mismatch"]) == [key]
     write_labels(tmp_path / "labels.csv", NAMES[::-1])
     write_list(tmp_path / "lists" / "val.csv", read_list(data.val))
@@ -190,7 +190,7 @@ def test_clip_out_of_a_trained_checkpoint_has_its_contract(data: DataSet, tmp_pa
     params = load_params(data.params)
     chosen = params.model_copy(update={"attributes": params.attributes.model_copy(update={"weights": weights})})
     options: dict[str, Any] = {"lexicon": data.root / "lexicon.txt", "lists": [(data.val, data.frames)]}
-    options |= {"out": tmp_path / "corpus.json", "place": Place(device="cpu", workers=0)}
+    options |= {"out": tmp_path / "corpus.json", "place": Place(device="cpu", workers=0), "replace": True}
     left_out = make_attributes(chosen, **options)  # the file states no prompt: the contract's holds
     stated = {"attributes": chosen.attributes.model_copy(update={"prompt": "it is {}"})}
     assert make_attributes(chosen.model_copy(update=stated), **options) == left_out

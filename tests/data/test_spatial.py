@@ -17,7 +17,7 @@ from bike.data import spatial
 from bike.data.spatial import TrainCrop, draw_gray, draw_train_crop, normalize, resize_short_side, train_views
 
 
-def picture(num_frames: int, height: int, width: int, seed: int = 0) -> Tensor:
+def smooth_frames(num_frames: int, height: int, width: int, seed: int = 0) -> Tensor:
     """Smooth random frames, so that a resize means something."""
     coarse = np.random.default_rng(seed).integers(0, 256, (num_frames, 5, 7, 3), dtype=np.uint8)
     frames = [np.asarray(Image.fromarray(f).resize((width, height), Image.Resampling.BICUBIC)) for f in coarse]
@@ -44,7 +44,7 @@ def test_crops_equal_the_published_ones(golden: Path) -> None:
 
 @pytest.mark.parametrize(("height", "width"), [(90, 160), (160, 90), (37, 41), (300, 31), (64, 64)])
 def test_resize_agrees_with_pil(height: int, width: int) -> None:
-    frames = picture(2, height, width)
+    frames = smooth_frames(2, height, width)
     resized = resize_short_side(frames, 48)
     assert min(resized.shape[1:3]) == 48
     size = (resized.shape[2], resized.shape[1])
@@ -78,7 +78,7 @@ def test_crop_places_by_hand() -> None:
 
 
 def test_short_side_is_256_for_224_and_the_input_otherwise() -> None:
-    frames = picture(1, 60, 80)
+    frames = smooth_frames(1, 60, 80)
     assert spatial.test_crops(frames, 48, 1).equal(spatial.test_crops(frames, 48, 1, short_side=48))
     assert spatial.test_crops(frames, 224, 1).equal(spatial.test_crops(frames, 224, 1, short_side=256))
     assert not spatial.test_crops(frames, 48, 1).equal(spatial.test_crops(frames, 48, 1, short_side=56))
@@ -100,7 +100,7 @@ def test_any_frame_gives_square_crops(height: int, width: int, size: int, more: 
 
 
 def test_bad_crops_are_refused() -> None:
-    frames = picture(1, 30, 30)
+    frames = smooth_frames(1, 30, 30)
     with pytest.raises(ValueError, match="num_crops"):
         spatial.test_crops(frames, 16, 4)
     with pytest.raises(ValueError, match="input_size"):
@@ -157,7 +157,7 @@ def test_train_crop_probabilities_and_fallback() -> None:
 
 
 def test_train_views_agree_with_pil() -> None:
-    frames = picture(3, 70, 90)
+    frames = smooth_frames(3, 70, 90)
     crop = TrainCrop(top=5, left=11, height=50, width=61, flip=True)
     views = train_views(frames, crop, 32)
     assert views.shape == (3, 3, 32, 32)
@@ -178,7 +178,7 @@ def test_gray_agrees_with_pil() -> None:
 
 
 def test_one_draw_serves_the_whole_clip() -> None:
-    frame = picture(1, 50, 60)
+    frame = smooth_frames(1, 50, 60)
     clip = frame.expand(4, -1, -1, -1)
     views = train_views(clip, draw_train_crop(np.random.default_rng(3), 50, 60, grayscale=True), 16)
     assert all(view.equal(views[0]) for view in views)
@@ -187,7 +187,7 @@ def test_one_draw_serves_the_whole_clip() -> None:
 @pytest.mark.parametrize("crop", [TrainCrop(0, 0, 41, 10), TrainCrop(0, 45, 10, 10), TrainCrop(-1, 0, 10, 10)])
 def test_window_outside_is_refused(crop: TrainCrop) -> None:
     with pytest.raises(ValueError, match="does not fit"):
-        train_views(picture(1, 40, 50), crop, 16)
+        train_views(smooth_frames(1, 40, 50), crop, 16)
 
 
 @pytest.mark.parametrize("channels_last", [False, True])

@@ -176,11 +176,15 @@ def test_more_processes_than_videos_are_no_problem(data: DataSet, tmp_path: Path
     assert len(read_scores(small / "out").keys) == 2
 
 
-def test_a_finished_result_vanishes_while_a_new_one_is_made(data: DataSet, tmp_path: Path) -> None:
+def test_a_finished_result_stays_until_the_new_one_is_whole(data: DataSet, tmp_path: Path) -> None:
     evaluate(data, tmp_path / "out")
+    before = (tmp_path / "out/metrics.json").read_bytes()
     write_list(tmp_path / "list.csv", [*read_list(data.train)[:2], Sample("x", "x", "x.mp4", (0,), 6)])
-    with pytest.raises(DataError, match=r"sample x \(x.mp4\)"):
+    with pytest.raises(BikeError, match=r"finished work that would be thrown away \(6 files, .*; other list\)"):
         evaluate(data, tmp_path / "out", samples=tmp_path / "list.csv")
+    with pytest.raises(DataError, match=r"sample x \(x.mp4\)"):
+        evaluate(data, tmp_path / "out", samples=tmp_path / "list.csv", replace=True)
+    assert (tmp_path / "out/metrics.json").read_bytes() == before
     assert (tmp_path / ".out.state").is_dir()  # what was finished is kept
 
 

@@ -68,8 +68,11 @@ def test_rubbish_among_the_notes_is_passed_over(tmp_path: Path) -> None:
         journal.add(RESULTS[0])
     lines = (tmp_path / JOURNAL_NAME).read_text()
     rubbish = ["{}", "[]", "null", '"x"', '{"record": {"key": 1}}', "\x00\xff", json.dumps({"record": "x"})]
-    (tmp_path / JOURNAL_NAME).write_text("\n".join(rubbish) + "\n" + lines)
-    assert list(read_journal(tmp_path)) == [NAMES[0]]
+    row = json.loads(lines)
+    rubbish += [json.dumps({**row, **change}) for change in ({"limit_seconds": "x"}, {"recipe": "x"}, {"recipe": "[]"})]
+    rubbish += [json.dumps({**row, "record": {**row["record"], "path": "b", "frames": None}})]
+    (tmp_path / JOURNAL_NAME).write_text("\n".join([lines.strip(), *rubbish]) + "\n")
+    assert read_journal(tmp_path) == {NAMES[0]: RESULTS[0]}
     rewrite_journal(tmp_path, RESULTS[:1])
     assert (tmp_path / JOURNAL_NAME).read_text().count("\n") == 1
 

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from bike.extract.output import open_output, output_exists, remove_leftovers, remove_output
+from bike.extract.output import open_output, output_exists, remove_output
+from bike.files import sweep
 
 
 def jpeg(number: int) -> bytes:
@@ -60,5 +61,5 @@ def test_leftovers_of_a_kill_go(tmp_path: Path) -> None:
     (tmp_path / ".bike-dir.part").mkdir()
     (tmp_path / ".bike-dir.part" / "img_00001.jpg").write_bytes(b"x")
     (tmp_path / "keep.mjpg").write_bytes(b"x")
-    remove_leftovers(tmp_path)
+    sweep(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["keep.mjpg"]

@@ -16,7 +16,7 @@ from typer.testing import CliRunner, Result
 
 from bike.cli import guarded
 from bike.commands.extract import extract
-from bike.errors import DataError
+from bike.errors import BikeError, DataError
 from bike.extract.run import extract_videos
 from bike.formats.packs import scan_offsets
 from bike.names import video_keys
@@ -116,7 +116,7 @@ def test_folders_hold_the_same_jpegs(videos: Path, extracted: Path, tmp_path: Pa
         if files:
             assert files[0].name == "img_00001.jpg"
             assert b"".join(path.read_bytes() for path in files) == (extracted / f"{record.key}.mjpg").read_bytes()
-    again = extract_videos(videos, tmp_path)
+    again = extract_videos(videos, tmp_path, replace=True)
     assert again == records
     assert not (tmp_path / "a").exists()
     assert digests(tmp_path) == digests(extracted)
@@ -134,11 +134,14 @@ def test_changed_options_redo_what_they_touch(videos: Path, tmp_path: Path, capl
     assert kept.error == first["cut.mp4"].error == f"truncated: {kept.frames} of 30 frames"
     assert len(scan_offsets((tmp_path / "cut.mjpg").read_bytes())) == kept.frames + 1
     assert partial == {path: record for path, record in first.items() if path != "cut.mp4"}
-    small = by_path(extract_videos(videos, tmp_path, jobs=1, options=Extract(short_side=24)))
+    with pytest.raises(BikeError, match=r"thrown away \(6 videos' frames of 256 px, .* kB; other options\)"):
+        extract_videos(videos, tmp_path, jobs=1, options=Extract(short_side=24))
+    assert {name: (tmp_path / name).stat().st_mtime_ns for name in times} == times
+    small = by_path(extract_videos(videos, tmp_path, jobs=1, options=Extract(short_side=24), replace=True))
     assert (small["a.mp4"].width, small["a.mp4"].height, small["a.mp4"].frames) == (40, 24, 12)
     assert small["cut.mp4"].status == "rejected"
     assert not (tmp_path / "cut.mjpg").exists()
-    coarse = by_path(extract_videos(videos, tmp_path, jobs=1, options=Extract(short_side=24, quality=20)))
+    coarse = by_path(extract_videos(videos, tmp_path, jobs=1, options=Extract(short_side=24, quality=20), replace=True))
     assert coarse["a.mp4"].bytes < small["a.mp4"].bytes
 
 
@@ -279,6 +282,8 @@ def test_the_commands_defaults_are_the_params_defaults() -> None:
 
 def test_frames_beside_the_videos(tmp_path: Path) -> None:
     make_video(tmp_path / "a.mp4", 3)
-    first = extract_videos(tmp_path, tmp_path)
+    with pytest.raises(BikeError, match="is read here"):
+        extract_videos(tmp_path, tmp_path / "../" / tmp_path.name)
+    first = extract_videos(tmp_path, tmp_path / "frames")
     assert [record.path for record in first] == ["a.mp4"]
-    assert extract_videos(tmp_path, tmp_path) == first
+    assert extract_videos(tmp_path, tmp_path / "frames") == first

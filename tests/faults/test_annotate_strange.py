@@ -12,7 +12,7 @@ from bike.annotate.classes import fold
 from bike.annotate.entries import Entry, ReadOptions, split_of_name
 from bike.annotate.matching import _shared_folders as shared_folders
 from bike.annotate.run import annotate
-from bike.errors import DataError, ParamsError, one_line
+from bike.errors import BikeError, DataError, one_line
 from bike.params import Annotate
 from bike.records import VideoRecord, read_class_file, read_labels, read_list, read_manifest, write_manifest
 
@@ -29,7 +29,7 @@ def test_the_source_is_never_a_list(tmp_path: Path, name: str) -> None:
     source = write_rows(tmp_path / name, [("path", "label"), ("a.mp4", "run")])
     before = source.read_bytes()
     for place in (source, tmp_path):
-        with pytest.raises(ParamsError, match="has files that are read here"):
+        with pytest.raises(BikeError, match="is read here, and would be replaced"):
             annotate("csv", place, None, tmp_path)
     assert source.read_bytes() == before
 
@@ -42,28 +42,32 @@ def test_neighbours_of_the_source_stay(tmp_path: Path) -> None:
         (tmp_path / name).unlink()
         annotate("csv", source, None, tmp_path)  # and what a killed one left
     write_text(tmp_path / "val.txt", "somebody's own")
-    with pytest.raises(ParamsError, match="lists would replace them"):
-        annotate("csv", source, None, tmp_path)
+    with pytest.raises(BikeError, match=r"val\.txt: is there already, and this command has no record"):
+        annotate("csv", write_rows(source, [("path", "label", "split"), ("a.mp4", "run", "val")]), None, tmp_path)
+    assert (tmp_path / "train.csv").is_file()  # the earlier lists stay as they are
     assert (tmp_path / "val.txt").read_text() == "somebody's own"
 
 
 def test_labels_and_manifest_are_not_replaced(tmp_path: Path) -> None:
     source = write_rows(tmp_path / "a" / "clips.csv", [("path", "label"), ("a.mp4", "0")])
     labels = write_text(tmp_path / "out" / "labels.csv", "id,name,published\n0,a person running,Run\n")
-    with pytest.raises(ParamsError, match="lists would replace them"):
+    with pytest.raises(BikeError, match="is read here"):
         annotate("csv", source, None, tmp_path / "out", options=ReadOptions(labels=labels))
     media = manifest(tmp_path / "out" / "test.csv", ["a.mp4"])
-    with pytest.raises(ParamsError, match="lists would replace them"):
+    with pytest.raises(BikeError, match="is read here"):
         annotate("csv", source, media, tmp_path / "out")
 
 
 def test_lists_of_other_splits_go(tmp_path: Path) -> None:
     ucf_replica(tmp_path / "ucf")
     annotate("ucf101", tmp_path / "ucf", None, tmp_path / "out", options=ReadOptions(fold=1))
-    annotate("ucf101", tmp_path / "ucf", None, tmp_path / "out")
-    assert not list((tmp_path / "out").glob("t*.*"))
+    (tmp_path / "out/train-mine.csv").write_text("of somebody")
+    with pytest.raises(BikeError, match=r"finished work that would be thrown away \(\d files, .*; other split\)"):
+        annotate("ucf101", tmp_path / "ucf", None, tmp_path / "out")
+    annotate("ucf101", tmp_path / "ucf", None, tmp_path / "out", replace=True)
+    assert [path.name for path in (tmp_path / "out").glob("t*.*")] == ["train-mine.csv"]
     assert (tmp_path / "out" / "split1" / "train.csv").is_file()
-    annotate("ucf101", tmp_path / "ucf", None, tmp_path / "out", options=ReadOptions(fold=3))
+    annotate("ucf101", tmp_path / "ucf", None, tmp_path / "out", options=ReadOptions(fold=3), replace=True)
     assert not list((tmp_path / "out").glob("split*/t*.*"))
     assert (tmp_path / "out" / "train.csv").is_file()
 

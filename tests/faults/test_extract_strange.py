@@ -62,6 +62,7 @@ def test_frames_of_other_options_never_count(tmp_path: Path) -> None:
     assert "bad" in [check.status for check in check_data(out)]  # the doctor adds up sizes
     with (out / JOURNAL_NAME).open("a") as file:
         file.write('{"void": "a.mp4"}\n')  # as such a run notes first
+    (out / "manifest.csv").unlink()
     assert extract_videos(tmp_path / "videos", out, jobs=1, layout="folders") == [record]
     assert {path.name: path.read_bytes() for path in (out / "a").iterdir()} == whole
 
@@ -87,7 +88,7 @@ def test_an_entry_is_void_before_its_frames_are_replaced(tmp_path: Path, monkeyp
 
     monkeypatch.setattr("bike.extract.run.run_tasks", killed)
     with pytest.raises(KeyboardInterrupt):
-        extract_videos(tmp_path / "videos", tmp_path / "out", jobs=1, options=Extract(quality=20))
+        extract_videos(tmp_path / "videos", tmp_path / "out", jobs=1, options=Extract(quality=20), replace=True)
     assert read_journal(tmp_path / "out") == {}
 
 
@@ -98,11 +99,11 @@ def test_a_list_is_not_replaced_by_the_manifest(tmp_path: Path) -> None:
     make_video(tmp_path / "a.mp4", 3)
     mine = tmp_path / "manifest.csv"
     mine.write_text("path,label\na.mp4,run\n")
-    for arguments in ((mine, tmp_path), (tmp_path, tmp_path)):
+    for arguments in ((mine, tmp_path), (tmp_path / "a.mp4", tmp_path)):
         with pytest.raises(BikeError, match="manifest.csv: (is read here|was not written by `bike extract`)"):
             extract_videos(*arguments, jobs=1)
     with pytest.raises(BikeError, match="is read here"):
-        extract_videos(tmp_path, tmp_path, listing=mine, jobs=1)
+        extract_videos(tmp_path / "a.mp4", tmp_path, listing=mine, jobs=1)
     assert mine.read_text() == "path,label\na.mp4,run\n"
 
 
@@ -112,10 +113,9 @@ def test_frames_that_are_not_ours_stay_when_a_video_is_rejected(tmp_path: Path) 
     (tmp_path / "b").mkdir()
     (tmp_path / "b/img_00001.jpg").write_text("mine")
     (tmp_path / "b.mjpg").write_text("mine")
-    for timeout in (60.0, 90.0):
-        extract_videos(
-            tmp_path / "b.mp4", tmp_path, jobs=1, options=Extract(timeout_seconds=timeout, keep_partial=False)
-        )
+    for _ in "ab":
+        with pytest.raises(BikeError, match=r"b\.mjpg: is there already, and `bike extract` has no record"):
+            extract_videos(tmp_path / "b.mp4", tmp_path, jobs=1)
         assert (tmp_path / "b/img_00001.jpg").read_text() == (tmp_path / "b.mjpg").read_text() == "mine"
 
 

@@ -41,9 +41,18 @@ def test_other_tars_stay(data: Data, tmp_path: Path) -> None:
     shards = tmp_path / "shards"
     shards.mkdir()
     (shards / "backup.tar").write_bytes(b"mine")
+    (shards / "fffff.tar").write_bytes(b"mine, too")
     write_shards(data.list, data.frames, shards, max_size_mb=0.01, jobs=1)
-    write_shards(data.samples[:1], data.frames, shards, jobs=1)
-    assert sorted(path.name for path in shards.glob("*.tar")) == ["00000.tar", "backup.tar"]
+    with pytest.raises(BikeError, match=r"thrown away \(\d+ shards, .*another max_size_mb, \d+ videos that"):
+        write_shards(data.samples[:1], data.frames, shards, jobs=1)
+    write_shards(data.samples[:1], data.frames, shards, jobs=1, replace=True)
+    assert sorted(path.name for path in shards.glob("*.tar")) == ["00000.tar", "backup.tar", "fffff.tar"]
+    assert (shards / "fffff.tar").read_bytes() == b"mine, too"
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken/00000.tar").write_bytes(b"mine")
+    with pytest.raises(BikeError, match=r"00000\.tar: is there already, and `bike shard` has no record"):
+        write_shards(data.samples[:1], data.frames, tmp_path / "taken", jobs=1, replace=True)
+    assert (tmp_path / "taken/00000.tar").read_bytes() == b"mine"
 
 
 def test_another_manifest_is_not_replaced(data: Data, tmp_path: Path) -> None:

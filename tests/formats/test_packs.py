@@ -9,19 +9,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 import simplejpeg
+from helpers.shards import jpeg, picture
 from PIL import Image
 
 from bike.errors import DataError
 from bike.formats.packs import read_frames, scan_offsets, split_stream
 
 
-def picture(seed: int, height: int = 24, width: int = 32) -> np.ndarray:
-    noise = np.random.default_rng(seed).integers(0, 256, (height // 4, width // 4, 3), np.uint8)
-    return noise.repeat(4, 0).repeat(4, 1)
-
-
 def jpegs(count: int) -> list[bytes]:
-    return [simplejpeg.encode_jpeg(picture(i), quality=90, colorsubsampling="420") for i in range(count)]
+    return [jpeg(picture(i, i)) for i in range(count)]
 
 
 def test_offsets_are_where_each_jpeg_starts_and_the_end() -> None:
@@ -41,7 +37,7 @@ def test_offsets_survive_progressive_scans_restart_markers_and_thumbnails(option
     parts = []
     for i in range(3):
         out = io.BytesIO()
-        Image.fromarray(picture(i)).save(out, "JPEG", exif=exif, comment=jpegs(1)[0][:900], **options)  # type: ignore[arg-type]
+        Image.fromarray(picture(i, i)).save(out, "JPEG", exif=exif, comment=jpegs(1)[0][:900], **options)  # type: ignore[arg-type]
         parts.append(out.getvalue())
     assert scan_offsets(b"".join(parts)) == np.cumsum([0, *map(len, parts)]).tolist()
 
@@ -89,7 +85,7 @@ def test_damage_and_bad_numbers_are_named() -> None:
     for junk in (b"\xff\xd8\xff", b"\xff\xd8\xff\xdb\x00\x00", b"\xff\xd8\xff\xff", b"no"):
         with pytest.raises(DataError):
             scan_offsets(junk)
-    other = simplejpeg.encode_jpeg(picture(0, 32, 32))
+    other = jpeg(picture(0, 0, 32, 32))
     mixed = pack + other
     with pytest.raises(DataError, match="frame 2"):
         read_frames(mixed, scan_offsets(mixed), [0, 2])

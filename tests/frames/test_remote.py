@@ -107,7 +107,7 @@ def test_an_address_without_shards(server: Server, tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"http://.*manifest.json: not a manifest"):
         RemoteFolder(server.url, cache=tmp_path / "cache", **QUICK)
     (tmp_path / "manifest.json").write_text("[" * 100_000)
-    with pytest.raises(DataError, match=r"http://.*manifest.json: nested too deeply"):
+    with pytest.raises(DataError, match=r"http://.*manifest.json: not valid JSON .nested too deeply"):
         RemoteFolder(server.url, cache=tmp_path / "cache", **QUICK)
 
 

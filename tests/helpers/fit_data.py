@@ -31,7 +31,7 @@ class DataSet:
     weights: Path
 
 
-def picture(label: int, number: int, frame: int) -> NDArray[np.uint8]:
+def class_frame(label: int, number: int, frame: int) -> NDArray[np.uint8]:
     """A frame: a square of the class's colour on noise."""
     generator = np.random.default_rng(number)
     pixels = generator.integers(0, 80, (*SIZE, 3), dtype=np.uint8)
@@ -64,7 +64,7 @@ def make_data(
     for number in range((per_class + val_per_class) * len(NAMES)):
         label, key = number % len(NAMES), f"video{number:02d}"
         path = data.train if number < per_class * len(NAMES) else data.val
-        jpegs = [simplejpeg.encode_jpeg(picture(label, number, i), quality=90) for i in range(FRAMES)]
+        jpegs = [simplejpeg.encode_jpeg(class_frame(label, number, i), quality=90) for i in range(FRAMES)]
         (data.frames / f"{key}.mjpg").write_bytes(b"".join(jpegs))
         records.append(VideoRecord(key, f"{key}.mp4", "ok", FRAMES, 25.0, SIZE[1], SIZE[0], FRAMES / 25))
         lists[path].append(Sample(key, key, f"{key}.mp4", (label,), FRAMES))

@@ -143,7 +143,7 @@ def test_equal_input_gives_equal_bytes(tmp_path: Path) -> None:
         build_report(tmp_path / "results", tmp_path / name, params=PARAMS, lists=lists, manifest=manifest)
     for name in ("index.html", "table.md"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
-    assert sorted(path.name for path in (tmp_path / "a").iterdir()) == ["index.html", "table.md"]
+    assert sorted(path.name for path in (tmp_path / "a").iterdir()) == [".bike-report.json", "index.html", "table.md"]
 
 
 def test_what_is_missing_is_said(tmp_path: Path) -> None:

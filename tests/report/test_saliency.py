@@ -8,15 +8,15 @@ import numpy as np
 import pytest
 import simplejpeg
 import torch
+from helpers.fit import tiny_encoder
 from helpers.results import NAMES, write_evaluation
 
 from bike.data.spatial import normalize, test_crops
 from bike.data.temporal import validation_indices
 from bike.errors import DataError
 from bike.frames.open import open_source
-from bike.model.encoders import Encoder, build, encode_prompts
+from bike.model.encoders import Encoder, encode_prompts
 from bike.model.heads import VideoHead
-from bike.model.layers.architecture import Architecture
 from bike.model.weights import save_released
 from bike.params import Params, parse_params
 from bike.records import Sample, VideoRecord, write_labels, write_list, write_manifest
@@ -31,11 +31,7 @@ PARAMS = parse_params({"model": {"frames": 4}, "report": {"clips": 3}}, "test")
 
 @pytest.fixture(scope="module")
 def encoder() -> Encoder:
-    torch.manual_seed(0)
-    small = Architecture(
-        embed_dim=16, input_size=16, vision_layers=1, vision_width=64, patch_size=8, text_width=64, text_layers=1
-    )
-    return build(small).eval()
+    return tiny_encoder()
 
 
 @pytest.fixture

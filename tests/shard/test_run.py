@@ -136,7 +136,7 @@ def test_adding_changing_and_removing_a_video_touches_few_shards(tmp_path: Path)
     data = make_data(tmp_path, [4] * 40)
     folder = tmp_path / "out"
     options = {"max_size_mb": 0.06, "jobs": 1}
-    write_shards(data.list, data.frames, folder, **options)
+    write_shards(data.list, data.frames, folder, replace=True, **options)
     manifest, records = data.frames / "manifest.csv", read_manifest(data.frames / "manifest.csv")
     before = contents(folder)
     for number in range(100, 108):
@@ -145,7 +145,7 @@ def test_adding_changing_and_removing_a_video_touches_few_shards(tmp_path: Path)
         data.samples.append(Sample(record.key, record.key, record.path, (0,), 4))
         write_manifest(manifest, records)
         write_list(data.list, data.samples)
-        write_shards(data.list, data.frames, folder, **options)
+        write_shards(data.list, data.frames, folder, replace=True, **options)
         after = contents(folder)
         tars = {name for name in before.keys() | after.keys() if name.endswith(".tar")}
         changed = {name for name in tars if before.get(name) != after.get(name)}
@@ -153,12 +153,12 @@ def test_adding_changing_and_removing_a_video_touches_few_shards(tmp_path: Path)
         before = after
     data.samples[3] = replace(data.samples[3], labels=(2,))
     write_list(data.list, data.samples)
-    assert write_shards(data.list, data.frames, folder, **options).written == 1
+    assert write_shards(data.list, data.frames, folder, replace=True, **options).written == 1
     records[5] = make_record(data.frames, 55, 4, records[5].key)
     write_manifest(manifest, records)
-    assert write_shards(data.list, data.frames, folder, **options).written == 1
+    assert write_shards(data.list, data.frames, folder, replace=True, **options).written == 1
     write_list(data.list, data.samples[:40])
-    summary = write_shards(data.list, data.frames, folder, **options)
+    summary = write_shards(data.list, data.frames, folder, replace=True, **options)
     fresh = write_shards(data.list, data.frames, tmp_path / "fresh", **options)
     assert summary.videos == 40
     assert summary.written < fresh.written
@@ -167,7 +167,7 @@ def test_adding_changing_and_removing_a_video_touches_few_shards(tmp_path: Path)
 
 def test_other_options_write_other_shards_and_clear_the_old_ones(data: Data, tmp_path: Path) -> None:
     write_shards(data.list, data.frames, tmp_path / "a", max_size_mb=0.05, jobs=1)
-    write_shards(data.list, data.frames, tmp_path / "a", frames_per_video=2, jobs=1)
+    write_shards(data.list, data.frames, tmp_path / "a", frames_per_video=2, jobs=1, replace=True)
     write_shards(data.list, data.frames, tmp_path / "b", frames_per_video=2, jobs=1)
     assert contents(tmp_path / "a") == contents(tmp_path / "b")
     assert len(list((tmp_path / "a").glob("*.tar"))) == 1

@@ -287,6 +287,7 @@ def test_training_starts_from_a_released_head(data: DataSet, plain: Trained, tmp
     started = state_of(train(other).checkpoint)
     for name, value in state_of(plain.checkpoint).items():
         torch.testing.assert_close(started[name], value, rtol=0, atol=1e-6)
+    (other.root / "model.pt").unlink()
     with pytest.raises(ParamsError, match=r"model\.temporal: .* has the head 'transf' \(got 'none'\)"):
         train(other, temporal="none")
     with pytest.raises(ParamsError, match="interaction: 'dp', but .* was trained with 'vcs'"):

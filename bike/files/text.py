@@ -1,123 +1,20 @@
-"""Files that appear whole or not at all, locks, checksums, and text of unknown origin."""
+"""Text, JSON and checksums of files of unknown origin, and a block of text between two marks."""
 
 from __future__ import annotations
 
 import codecs
 import errno
 import hashlib
-import json
 import os
 import stat
-import tempfile
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
-from bike.errors import BikeError, BusyError, DataError, reason_of
+from bike.errors import BikeError, DataError
+from bike.files.disk import BUFFER_BYTES, atomic_write, unreadable
 from bike.trees.parse import parse_json
 
-_BUFFER_BYTES = 1 << 20  # few system calls, however small the pieces
 MAX_LINE_BYTES = 16 << 20  # of a table or a list: a whole file without a line end is no such thing
-
-
-@contextmanager
-def atomic_write(path: Path | str, mode: str = "wb") -> Iterator[IO[Any]]:
-    """Open a temporary neighbour of ``path`` and rename it into place when the block succeeds.
-
-    Args:
-        path: the final name; its folder is created.
-        mode: ``"wb"`` for bytes, ``"w"`` for UTF-8 text with ``\\n`` line ends (undecodable path bytes go through).
-
-    Yields:
-        The open file. On any exception, Ctrl-C included, the temporary file is removed and ``path`` keeps what it had.
-
-    Raises:
-        BikeError: the folder can't be created or written to, or the disk is full.
-    """
-    path = Path(path)
-    text = {} if "b" in mode else {"encoding": "utf-8", "errors": "surrogateescape", "newline": "\n"}
-    temporary: str | None = None
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # In the same folder: a rename is atomic only within a file system.
-        descriptor, temporary = tempfile.mkstemp(prefix=".bike-", suffix=".part", dir=path.parent)
-        with os.fdopen(descriptor, mode, _BUFFER_BYTES, **text) as file:  # type: ignore[call-overload]
-            yield file
-        # mkstemp gives the owner alone access; others in a shared folder expect what open() would have given.
-        os.chmod(temporary, 0o666 & ~current_umask())
-        os.replace(temporary, path)
-    except OSError as error:
-        raise unwritable(path, error) from error
-    finally:
-        if temporary is not None:
-            with suppress(OSError):  # renamed already
-                os.unlink(temporary)
-
-
-@contextmanager
-def locked(path: Path | str, doing: str, *, wait: bool = False) -> Iterator[bool]:
-    """Hold a folder, or a lock file, against other runs and threads.
-
-    The lock lies on the open file (``flock``), so it ends with the process however that ends, and a folder needs no
-    file in it. Lock files stay: one that is removed and made again could be held twice.
-
-    Args:
-        path: an existing folder, or a lock file, which is created.
-        doing: what holders do, for the error: ``extracting``.
-        wait: until the holder is done, instead of the error.
-
-    Yields:
-        Whether the lock is certain: False on a file system that has none (some network drives), where all may enter.
-
-    Raises:
-        BusyError: another run holds it. BikeError: the lock file can't be created.
-    """
-    from filelock import lock_descriptor, unlock_descriptor
-
-    try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)  # NFS locks nothing that is open for reading only
-    except OSError as error:
-        if not Path(path).exists():
-            raise unwritable(path, error) from error
-        descriptor = os.open(path, os.O_RDONLY)  # a folder, or another user's lock file in a shared cache
-    certain = False
-    try:
-        with suppress(OSError):
-            if not lock_descriptor(descriptor, blocking=wait):
-                raise BusyError(f"{path}: another run is {doing} here. Wait for it, or choose another folder.")
-            certain = True
-        yield certain
-    finally:
-        with suppress(OSError):
-            # Closing is not enough: a process forked meanwhile has a copy of the descriptor, and would keep the lock.
-            unlock_descriptor(descriptor)
-        os.close(descriptor)
-
-
-def unwritable(path: Path | str, error: OSError) -> BikeError:
-    """The error to raise when ``path`` can't be written: says why and what to do."""
-    reason = reason_of(error)
-    return BikeError(f"{path}: can't be written ({reason}). Free space or choose another place.")
-
-
-def unreadable(path: Path | str, error: OSError) -> DataError:
-    """The error to raise when ``path`` can't be read: says why."""
-    return DataError(f"{path}: can't be read ({reason_of(error)}).")
-
-
-def current_umask() -> int:
-    """The process's umask, which can only be read by setting it."""
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-def write_json(path: Path | str, value: Any) -> None:
-    """Write ``value`` as indented JSON with a final newline, atomically; keys keep their order."""
-    with atomic_write(path, "w") as file:
-        json.dump(value, file, indent=2, ensure_ascii=False, allow_nan=False)
-        file.write("\n")
 
 
 def read_json(path: Path | str) -> Any:
@@ -178,6 +75,8 @@ def write_between(path: Path | str, start: str, end: str, block: str) -> bool:
 
 
 def _split_at_marks(path: Path | str, start: str, end: str) -> tuple[str, str, str]:
+    if Path(path).exists() and not Path(path).is_file():  # a pipe would be waited for, and can't be written again
+        raise BikeError(f"{path}: not a plain file; its text can't be replaced.")
     text = read_text(path, exact=True)
     counts = text.count(start), text.count(end)
     if counts != (1, 1) or text.index(start) > text.index(end):
@@ -234,16 +133,6 @@ def existing_dir(path: Path | str) -> Path:
     return path
 
 
-def ensure_dir(path: Path | str) -> Path:
-    """``path`` as a folder, created where it is missing, or a BikeError when that is impossible."""
-    path = Path(path)
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise unwritable(path, error) from error
-    return path
-
-
 def sha256(path: Path | str) -> str:
     """Hex SHA-256 of a file, read in blocks."""
     with existing_file(path).open("rb") as file:
@@ -266,7 +155,7 @@ def read_text_bytes(path: Path | str, *, longest: int | None = MAX_LINE_BYTES) -
     line_start = 0
     try:
         with path.open("rb") as file:
-            while block := file.read(_BUFFER_BYTES):  # binary files may be huge: only up to the first NUL
+            while block := file.read(BUFFER_BYTES):  # binary files may be huge: only up to the first NUL
                 raw += block
                 line_start = max(line_start, raw.rfind(b"\n", len(raw) - len(block)) + 1)
                 if b"\0" in block or (longest is not None and len(raw) - line_start > longest):

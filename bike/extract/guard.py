@@ -1,0 +1,44 @@
+"""Whose frames lie in the destination of an extraction, and whether they may be thrown away."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path
+
+from bike.errors import BikeError
+from bike.extract.journal import noted_keys
+from bike.extract.output import output_there
+from bike.extract.task import Recipe, Result, recipe_text
+from bike.files import refuse_finished, size_text
+from bike.records import read_manifest
+
+
+def check_known(destination: Path, results: Iterable[Result], recipe: Recipe, replace: bool) -> None:
+    """Refuse to throw away frames that were made with another recipe, unless ``replace`` says so."""
+    now = recipe_text(recipe)
+    others = [result for result in results if result.recipe != now and result.record.status == "ok"]
+    others = [other for other in others if output_there(destination, other.record.key)]
+    if others:
+        sizes = Counter(json.loads(other.recipe).get("short_side_px") for other in others)
+        frames = f"{len(others):,} videos' frames of {sizes.most_common(1)[0][0]} px"
+        total = size_text(sum(other.record.bytes for other in others))
+        refuse_finished(destination, f"{frames}, {total}; other options", replace)
+
+
+def check_unknown(destination: Path, keys: Iterable[str], replace: bool, manifest: str) -> None:
+    """Refuse to replace frames that no run noted: they are somebody else's, unless the manifest lists them."""
+    ours = noted_keys(destination)
+    there = [(key, path) for key in keys if key not in ours and (path := output_there(destination, key)) is not None]
+    listed: set[str] = set()
+    with suppress(BikeError):  # of a copy without the journal, say
+        listed = {record.key for record in read_manifest(destination / manifest)} if there else set()
+    if strangers := [path for key, path in there if key not in listed]:
+        raise BikeError(
+            f"{strangers[0]}: is there already, and `bike extract` has no record of having written it. "
+            "Move it away, or choose another folder."
+        )
+    if there:
+        refuse_finished(destination, f"{len(there):,} videos' frames without their journal", replace)
