@@ -1,4 +1,4 @@
-"""What a path says: video or tar, its key, whether it leads out of its folder, how it is shown; folders of a user."""
+"""What a path says: video or tar, its key, whether it leads out of its folder; folders of a user, names of classes."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ import hashlib
 import os
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from bike.errors import BikeError
+from bike.errors import BikeError, DataError, first_few, one_line
 
+MAX_CLASSES = 100_000
 _EXTENSIONS = (
     "3g2 3gp amv apng asf avi divx dv f4v flv gif h264 hevc ivf m1v m2ts m2v m4v mkv mov mp4 mpe mpeg mpg mts mxf nut "
     "ogm ogv qt rm rmvb ts vob webm wmv wtv y4m"
@@ -70,6 +71,11 @@ def is_archive(name: str) -> bool:
     )
 
 
+def is_hidden(name: str) -> bool:
+    """Whether a file is hidden, such as the ``._a.mp4`` that macOS puts beside ``a.mp4``: no command reads those."""
+    return name.rpartition("/")[2].startswith(".")
+
+
 def leads_out(path: str) -> bool:
     """Whether a path could leave the folder it is joined to (absolute, or with ``..`` in it), or can't be a path."""
     return not path or path[0] == "/" or "\0" in path or (".." in path and ".." in path.split("/"))
@@ -87,6 +93,75 @@ def shown(name: str) -> str:
     return name if name.isprintable() else ascii(name)
 
 
+def is_text(value: str) -> bool:
+    """Whether ``value`` was valid UTF-8 in its file, as a class name has to be."""
+    return value.isascii() or not any("\ud800" <= char <= "\udfff" for char in value)
+
+
+def clean_class_name(name: str, where: str) -> str:
+    """A class name on one line, without control characters.
+
+    Raises:
+        DataError: it is empty, too long, or not UTF-8.
+    """
+    if not is_text(name):
+        raise DataError(f"{where}: class name is not UTF-8 text. Save the file as UTF-8, or rename the folder.")
+    if not name.isprintable():
+        name = "".join(char if char.isprintable() else " " for char in name)
+    name = one_line(name)
+    if not name or len(name) > 500:
+        raise DataError(
+            f"{where}: class name has {len(name)} characters; 1 to 500 are allowed. Correct the annotation."
+        )
+    return name
+
+
+def names_by_id(rows: Iterable[tuple[str, str, str]], path: Path | str, *, first: int = 0) -> list[str]:
+    """Class names in order of their ids.
+
+    Args:
+        rows: where it is said (``line 3``), an id, and its name; in any order.
+        path: the file, for errors.
+        first: the lowest id.
+
+    Raises:
+        DataError: ids with a gap or repetition, a duplicate name, or no names at all.
+    """
+    names: dict[int, str] = {}
+    bad = []
+    for where, word, name in rows:
+        # `²` is a digit to Python and no number to int(); longer ones than any data set has would take long to convert.
+        index = int(word) if word.isascii() and word.strip().isdigit() and len(word) < 10 else -1
+        if index < 0 or index in names:
+            bad.append(f"{where} (id {one_line(word)[:40]!r})")
+        else:
+            names[index] = clean_class_name(name, f"{path}: {where}")
+    remedy = f"Number the classes from {first}."
+    if bad:
+        raise DataError(f"{path}: ids that are not integers or duplicates: {first_few(bad)}. {remedy}")
+    if first == 0 and min(names, default=0) == 1:
+        remedy = "They start at 1: number them from 0, or give `bike annotate` --first-id 1."
+    if sorted(names) != list(range(first, first + len(names))):
+        raise DataError(f"{path}: ids must run from {first} without a gap (got {len(names)} ids). {remedy}")
+    return distinct_names([names[index] for index in sorted(names)], path)
+
+
+def distinct_names(names: list[str], path: Path | str) -> list[str]:
+    """``names`` as they are.
+
+    Raises:
+        DataError: there are none or too many, or two classes have the same name.
+    """
+    if not names:
+        raise DataError(f"{path}: no class names in it. Is it the right file?")
+    duplicates = [repr(name) for name, count in Counter(names).items() if count > 1]
+    if duplicates:
+        raise DataError(f"{path}: duplicate class names: {first_few(duplicates)}. Give each class its own name.")
+    if len(names) > MAX_CLASSES:
+        raise DataError(f"{path}: {len(names)} classes; at most {MAX_CLASSES} are allowed. Is it the right file?")
+    return names
+
+
 def user_folder(variable: str, name: str) -> Path:
     """A folder of this user: the one that an environment variable names, or ``bike/<name>`` in the cache folder.
 
@@ -102,3 +177,13 @@ def user_folder(variable: str, name: str) -> Path:
         return user_cache_path("bike") / name
     except RuntimeError as error:
         raise BikeError(f"{chosen or name}: this user has no home folder. Set {variable} to a folder.") from error
+
+
+def without_ids(lines: Sequence[tuple[int, str]]) -> Sequence[tuple[int, str]]:
+    """Lines of names without the ids ``c000``, ``c001`` … or ``1``, ``2`` … before them, if all lines have one."""
+    found = [re.fullmatch(r"(c?)(\d{1,6})\s+(\S.*)", text, re.ASCII) for _, text in lines]
+    parts = [match.groups() for match in found if match]
+    start = 0 if parts and parts[0][1].strip("0") == "" else 1
+    if len(parts) != len(lines) or [int(number) for _, number, _ in parts] != list(range(start, start + len(lines))):
+        return lines
+    return [(line, name) for (line, _), (_, _, name) in zip(lines, parts, strict=True)]

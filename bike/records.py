@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Literal
 
 from bike.errors import DataError, first_few, one_line
-from bike.tables import read_table, write_table
+from bike.files import read_lines
+from bike.names import names_by_id, without_ids
+from bike.tables import header_words, read_table, write_table
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +71,8 @@ class Sample:
     end_seconds: float | None = None
 
 
+_IDS = re.compile(r"\s*\d{1,9}(?:\.0*)?(?:(?:\s*,\s*|\s+)\d{1,9}(?:\.0*)?)*\s*", re.ASCII)
+_ID = re.compile(r"(\d+)(?:\.0*)?", re.ASCII)
 # Files of packs and members of tars are named by keys: nothing in them can lead out of a folder.
 KEY = re.compile(r"[A-Za-z0-9_-]{1,200}", re.ASCII)
 MANIFEST_COLUMNS = tuple(field.name for field in fields(VideoRecord))
@@ -147,8 +151,8 @@ def read_list(path: Path | str) -> list[Sample]:
             if key in seen or not KEY.fullmatch(key) or not KEY.fullmatch(video or key):
                 raise ValueError
             seen.add(key)
-            labels = tuple(map(int, words.split()))
-            if any(label < 0 for label in labels):
+            labels = label_ids(words)
+            if labels is None:
                 raise ValueError
             first, last = (float(text) if text else None for text in (start, end))
             # Comparisons with NaN are false, so each is written to be true for what is allowed.
@@ -164,6 +168,19 @@ def read_list(path: Path | str) -> list[Sample]:
     if bad:
         raise DataError(f"{path}: rows with a bad value, a bad key or a duplicate key: {first_few(bad)}.")
     return samples
+
+
+def label_ids(text: str) -> tuple[int, ...] | None:
+    """Class integers as they stand in a list: ``3``, ``3,7`` or ``3 7``; ``-1`` or nothing for no label.
+
+    Of floats, whole numbers are integers: pandas writes ``3.0`` where another row has no label.
+
+    Returns:
+        The integers; None for other text, or a number of ten digits and more.
+    """
+    if _IDS.fullmatch(text):
+        return tuple(map(int, _ID.findall(text)))
+    return () if text.strip() in ("", "-1", "-1.0") else None
 
 
 def write_labels(path: Path | str, names: Sequence[str]) -> None:
@@ -183,28 +200,38 @@ def labels_of(listing: Path, labels: Path | None) -> Path:
     return path
 
 
-def read_labels(path: Path | str, column: Literal["name", "published"] = "name") -> list[str]:
-    """Class names in order of their id, from a CSV ``id,name`` or ``id,name,published``.
+def read_labels(path: Path | str, column: Literal["name", "published"] = "name", *, first: int = 0) -> list[str]:
+    """Class names in order of their id, from a CSV ``id,name`` or ``id,name,published``, or one name a line.
 
     Args:
-        path: the CSV.
+        path: the file.
         column: ``name`` for the words of prompts, ``published`` for the spelling of the data set's own files; a file
             or row without that spelling gives the name.
+        first: the lowest id.
 
     Raises:
-        DataError: the ids are not 0, 1, 2, …, or a name is empty.
+        DataError: ids with a gap or repetition, a name that is empty or there twice, or no names at all.
     """
-    pairs: dict[int, str] = {}
-    for line, number, name, spelling in read_table(path, ("id", "name"), (column,)).itertuples(name=None):
-        try:
-            pairs[int(number)] = (spelling or name).strip()
-        except ValueError:
-            raise DataError(f"{path}: line {line}: an id and a name are needed (got {number!r}, {name!r}).") from None
-    if sorted(pairs) != list(range(len(pairs))) or not all(pairs.values()):
-        raise DataError(f"{path}: ids must run from 0 without a gap or repetition, each with a name.")
-    if not pairs:
-        raise DataError(f"{path}: no class names. Write one line `id,name` for each class.")
-    return [pairs[index] for index in range(len(pairs))]
+    published, readable = read_class_file(path, first=first)
+    return published if column == "published" or readable is None else readable
+
+
+def read_class_file(path: Path | str, *, first: int = 0) -> tuple[list[str], list[str] | None]:
+    """Published class names as :func:`read_labels`, and names for prompts where the file has both."""
+    columns = header_words(path)
+    if not {"id", "name"} <= set(columns):
+        if Path(path).suffix.lower() == ".csv" and len(columns) > 1:
+            raise DataError(f"{path}: columns id and name are needed. A list of names alone is a .txt, one a line.")
+        lines = enumerate(without_ids(read_lines(path)), first)
+        rows = ((f"line {line}", str(index), text) for index, (line, text) in lines)
+        return names_by_id(rows, path, first=first), None
+    table = read_table(path, ("id", "name"), ("published",), exact=True)
+    full = [(f"line {line}", *row) for line, *row in table.itertuples(name=None)]
+    names = names_by_id(((where, number, name) for where, number, name, _ in full), path, first=first)
+    if "published" not in columns:
+        return names, None
+    own = names_by_id(((where, number, other or name) for where, number, name, other in full), path, first=first)
+    return own, names
 
 
 def other_class(ours: Sequence[str], theirs: Sequence[str]) -> str:

@@ -1,28 +1,53 @@
 """CSV tables through pandas: every column as text, in and out, with errors that name the file and the line.
 
+This is the reader of every command, so that all of them take the same forms: see :func:`read_table`.
+
 pandas is imported where a table is read or written: it takes half a second, which helper processes need not pay.
 """
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, cast
+from typing import IO, TYPE_CHECKING, NamedTuple, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bike.errors import DataError, first_few, one_line
-from bike.files import atomic_write, read_text_bytes
+from bike.files import atomic_write, existing_file, read_text_bytes
 
 if TYPE_CHECKING:
     from pandas import DataFrame
     from pandas._typing import WriteBuffer
 
 _BATCH_ROWS = 50_000
+MAX_COLUMNS = 10_000
+SEPARATORS = ",;\t|"
+# What people call the column that names a video, best first.
+PATH_COLUMNS = (
+    "path",
+    "video",
+    "file",
+    "filename",
+    "video_path",
+    "file_path",
+    "filepath",
+    "video_name",
+    "file_name",
+    "video_file",
+    "clip",
+    "clip_path",
+)
+LABEL_COLUMNS = ("label", "labels", "class", "class_id", "label_id", "category")
+START_COLUMNS = ("start_seconds", "start", "start_time", "time_start", "start_sec", "start_timestamp", "begin")
+END_COLUMNS = ("end_seconds", "end", "end_time", "time_end", "end_sec", "end_timestamp", "stop", "stop_timestamp")
+_SEPARATOR_LINE = re.compile(rb'"?sep=([,;\t|])"?\r?\n', re.IGNORECASE)
 
 
 def read_table(
@@ -30,18 +55,20 @@ def read_table(
     needed: Sequence[str],
     others: Sequence[str] = (),
     *,
-    separator: str = ",",
-    clean: Callable[[str], str] = str,
+    separator: str | None = None,
     exact: bool = False,
 ) -> DataFrame:
     """Read a CSV file.
+
+    Fields are parted by commas, semicolons, tabs or ``|``: by what stands in the header, or in a line ``sep=;`` before
+    it, as Excel writes. Where blanks follow the separators of the header, those in the rows don't count either. Columns
+    are found by their names, blanks around them and, where no other is meant, case aside.
 
     Args:
         path: UTF-8, with or without a byte order mark; bytes that are not UTF-8 stay as surrogates, as in file names.
         needed: columns that must be there.
         others: columns that may be there.
-        separator: between the fields of a row.
-        clean: applied to the words of the header before columns are looked for, such as ``str.strip``.
+        separator: between the fields of a row; None looks.
         exact: every row must have as many fields as the header; otherwise rows must reach to the last needed column,
             and what lies beyond the header is ignored.
 
@@ -50,18 +77,19 @@ def read_table(
         is the line on which a row ends, from 2 for a plain first row. Empty lines are left out.
 
     Raises:
-        DataError: a column is missing, rows are too short or too long (the first ten are named), or it is no CSV file.
+        DataError: a column is missing, there are more than 10,000, rows are too short or too long (the first ten are
+            named), or it is no CSV file.
     """
     import pandas as pd
 
-    raw = read_text_bytes(path)
-    header, lines, widths = _shape(raw, path, separator)
-    header = [clean(word) for word in header]
-    missing = [name for name in needed if name not in header]
+    form = _form_of(path, separator)
+    header, lines, widths = _shape(form, path)
+    found = [find_column(header, (name,)) for name in (*needed, *others)]
+    missing = [name for name, place in zip(needed, found, strict=False) if place < 0]
     if missing:
         raise DataError(f"{path}: column {missing[0]!r} is missing (columns needed: {', '.join(needed)}).")
     # A column that is not there has the place behind the last one.
-    places = [header.index(name) if name in header else len(header) for name in (*needed, *others)]
+    places = [len(header) if place < 0 else place for place in found]
     last = max(places[: len(needed)], default=-1)
     bad = (widths != len(header) if exact else widths <= last) & (widths > 0)
     if bad.any() and exact:
@@ -73,8 +101,9 @@ def read_table(
     table = pd.DataFrame(index=lines)
     if header:  # pandas refuses an empty file
         table = pd.read_csv(
-            io.BytesIO(raw),
-            sep=separator,
+            io.BytesIO(form.raw),
+            sep=form.separator,
+            skipinitialspace=form.skip_blanks,
             header=0,
             names=range(len(header)),  # by position: a header may name a column twice
             usecols=sorted({place for place in places if place < len(header)}),  # the others need no memory
@@ -82,20 +111,44 @@ def read_table(
             dtype=object,
             na_filter=False,  # `nan` and `NA` are names like others
             skip_blank_lines=False,  # so that rows and lines go together
-            encoding="utf-8-sig",
+            encoding="utf-8",
             encoding_errors="surrogateescape",
         ).set_axis(lines)
     table[len(header)] = pd.Series("", index=lines, dtype=object)
     return table.loc[widths > 0, places].set_axis([*needed, *others], axis="columns")
 
 
-def read_header(path: Path | str, separator: str = ",") -> list[str]:
-    """The words of a CSV file's first line; none where the file is empty.
+def read_header(path: Path | str) -> list[str]:
+    """The names of a CSV file's columns, without blanks around them; none where the file is empty.
 
     Raises:
-        DataError: the file is not text, or its first line not CSV.
+        DataError: the file is not text, or its header not CSV.
     """
-    return next(_rows(read_text_bytes(path), path, separator), (0, []))[1]
+    return next(_rows(_form_of(path, None), path), (0, []))[1]
+
+
+def header_words(path: Path | str) -> list[str]:
+    """What would be the columns if a file were a table, in lower case: this tells tables from other text.
+
+    Not by the reader of tables, since the first line of other text may hold a quote.
+    """
+    with existing_file(path).open(encoding="utf-8-sig", errors="surrogateescape") as file:
+        line = file.readline(65536)
+        if _SEPARATOR_LINE.match(line.encode("utf-8", "surrogateescape")):
+            line = file.readline(65536)
+    return [word.strip("\"' \r\n").lower() for word in re.split(f"[{re.escape(SEPARATORS)}]", line)]
+
+
+def find_column(columns: Sequence[str], names: Iterable[str]) -> int:
+    """The place of the first of ``names`` that is a column, as written or else with case aside; -1 for none."""
+    lower: list[str] | None = None
+    for name in names:
+        if name in columns:
+            return columns.index(name)
+        lower = lower or [column.lower() for column in columns]
+        if lower.count(name.lower()) == 1:
+            return lower.index(name.lower())
+    return -1
 
 
 def write_table(path: Path | str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
@@ -117,27 +170,62 @@ def write_table(path: Path | str, columns: Sequence[str], rows: Iterable[Sequenc
             header = False
 
 
-def _shape(raw: bytes, path: Path | str, separator: str) -> tuple[list[str], NDArray[np.int64], NDArray[np.int64]]:
+class _Form(NamedTuple):
+    """How a table is written.
+
+    Attributes:
+        raw: its bytes from the header on.
+        separator: between fields.
+        skip_blanks: blanks after separators don't count.
+        before: lines before the header.
+    """
+
+    raw: bytes
+    separator: str
+    skip_blanks: bool
+    before: int
+
+
+def _form_of(path: Path | str, separator: str | None) -> _Form:
+    raw = read_text_bytes(path)
+    raw = raw.removeprefix(codecs.BOM_UTF8)
+    stated = _SEPARATOR_LINE.match(raw)
+    if stated:
+        separator, raw = stated[1].decode(), raw[stated.end() :]
+    # From the header alone: in rows, any of the marks may be part of a name. Without what stands in quotes.
+    end = raw.find(b"\n")
+    header = re.sub(r'"[^"]*"', '""', raw[: len(raw) if end < 0 else end].decode("utf-8", "surrogateescape"))
+    separator = separator or next((mark for mark in SEPARATORS if mark in header), ",")
+    if header.count(separator) >= MAX_COLUMNS:
+        raise DataError(
+            f"{path}: {header.count(separator) + 1} columns; at most {MAX_COLUMNS} are allowed. Is it the right file?"
+        )
+    return _Form(raw, separator, f"{separator} " in header, int(stated is not None))
+
+
+def _shape(form: _Form, path: Path | str) -> tuple[list[str], NDArray[np.int64], NDArray[np.int64]]:
     """The header, and of each row after it the line on which it ends and the number of its fields.
 
     pandas fills up rows that are too short and goes on after a stray quote, in silence. Python's own reader notices.
     """
-    rows = _rows(raw, path, separator)
+    rows = _rows(form, path)
     _, header = next(rows, (0, []))
     # Numbers alone: lists of rows would take several times the memory of the file.
     shape = np.fromiter((number for line, row in rows for number in (line, len(row))), np.int64)
     return header, shape[::2], shape[1::2]
 
 
-def _rows(raw: bytes, path: Path | str, separator: str) -> Iterator[tuple[int, list[str]]]:
+def _rows(form: _Form, path: Path | str) -> Iterator[tuple[int, list[str]]]:
+    """The number of the line on which a row ends, and its fields; the header's without blanks around them."""
     # No translation of line ends (`newline=""`): those in quoted fields belong to the data.
-    text = io.TextIOWrapper(io.BytesIO(raw), "utf-8-sig", "surrogateescape", newline="")
-    reader = csv.reader(text, delimiter=separator, strict=True)
+    text = io.TextIOWrapper(io.BytesIO(form.raw), "utf-8", "surrogateescape", newline="")
+    reader = csv.reader(text, delimiter=form.separator, skipinitialspace=form.skip_blanks, strict=True)
     try:
+        yield reader.line_num + form.before, [word.strip() for word in next(reader, [])]
         for row in reader:
-            yield reader.line_num, row
+            yield reader.line_num + form.before, row
     except csv.Error as error:
-        raise DataError(f"{path}: line {reader.line_num}: not CSV ({one_line(error)}).") from error
+        raise DataError(f"{path}: line {reader.line_num + form.before}: not CSV ({one_line(error)}).") from error
 
 
 class _RowEnds:

@@ -211,7 +211,7 @@ def test_list_round_trip(tmp_path: Path) -> None:
         ("key,label\na,1\n", "column 'frames' is missing"),
         ("key,label,frames\na,x,3\n", "line 2"),
         ("key,label,frames\na,1,3\na,1,3\n", "line 3"),
-        ("key,label,frames\na,-1,3\n", "line 2"),
+        ("key,label,frames\na,-2,3\n", "line 2"),
         ("key,label,frames,start_seconds,end_seconds\na,1,3,nan,\n", "line 2"),
         ("key,label,frames,start_seconds,end_seconds\na,1,3,1,inf\n", "line 2"),
         ("key,label,frames,start_seconds,end_seconds\na,1,3,5,1\n", "line 2"),

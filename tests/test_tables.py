@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from bike.errors import DataError
+from bike.files import MAX_LINE_BYTES
 from bike.tables import read_header, read_table, write_table
 
 COLUMNS = ("path", "label")
@@ -74,16 +75,49 @@ def test_lines_are_counted_through_breaks_and_empty_lines(tmp_path: Path) -> Non
     assert rows_of(tmp_path / "a.csv") == [(4, "a\nb", "1"), (7, "c", "2")]
 
 
-def test_columns_are_found_by_cleaned_names_and_may_lack(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text("\ufeff Label; X;PATH\n1; 2;a\n3;;b\n")
-    table = read_table(tmp_path / "a.csv", COLUMNS, ("split", "x"), separator=";", clean=lambda w: w.strip().lower())
+def test_columns_are_found_by_name_and_may_lack(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("\ufeff Label;X;PATH\n1; 2;a\n3;;b\n")
+    table = read_table(tmp_path / "a.csv", COLUMNS, ("split", "x"))
     assert table.columns.tolist() == ["path", "label", "split", "x"]
     assert list(table.itertuples(name=None)) == [(2, "a", "1", "", " 2"), (3, "b", "3", "", "")]
-    assert read_header(tmp_path / "a.csv", ";") == [" Label", " X", "PATH"]
+    assert read_header(tmp_path / "a.csv") == ["Label", "X", "PATH"]
     (tmp_path / "a.csv").write_text("")
     assert read_header(tmp_path / "a.csv") == []
-    with pytest.raises(DataError, match=r"a\.csv: column 'path' is missing \(columns needed: path, label\)"):
-        rows_of(tmp_path / "a.csv")
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("path,label\na b.mp4,1\n", 2),
+        ("path;label\r\na b.mp4;1\r\n", 2),
+        ("path\tlabel\na b.mp4\t1\n", 2),
+        ("path|label\na b.mp4|1\n", 2),
+        ("sep=;\r\npath;label\r\na b.mp4;1\r\n", 3),
+        ('\ufeff"sep=|"\npath|label\na b.mp4|1\n', 3),
+        ("\ufeffpath, label\na b.mp4, 1\n", 2),
+        ('"label", "path"\n"1", "a b.mp4"\n', 2),
+        ('"path";"label";"a, b"\n"a b.mp4";1;\n', 2),
+        ("PATH,Label\n\na b.mp4,1\n", 3),
+    ],
+)
+def test_forms_that_people_write(tmp_path: Path, text: str, line: int) -> None:
+    (tmp_path / "a.csv").write_text(text, newline="")
+    assert rows_of(tmp_path / "a.csv") == [(line, "a b.mp4", "1")]
+
+
+def test_of_two_columns_that_differ_in_case_the_written_one_is_meant(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("Path,path,label\nx,y,1\n")
+    assert rows_of(tmp_path / "a.csv") == [(2, "y", "1")]
+
+
+def test_tables_without_bounds_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(b"path,label\n" + b"a" * (2 * MAX_LINE_BYTES))
+    with pytest.raises(DataError, match="line 2: has more than 16 MiB"):
+        rows_of(path)
+    path.write_text("path,label" + ",x" * 1_000_000 + "\na,1\n")
+    with pytest.raises(DataError, match="1000002 columns; at most 10000"):
+        rows_of(path)
 
 
 @pytest.mark.parametrize(

@@ -85,6 +85,8 @@ class ReadOptions:
         splits: ``csv``: value of the split column -> ``train``, ``val``, ``test``, or ``""`` to leave the row out.
         default_split: split of rows that state none; ``""`` leaves them out.
         layout: ``published``: what a line holds; ``auto`` looks at the first lines.
+        first_id: ``csv``, ``published``: 1 where integer labels, and ids of class names, count from 1.
+        follow_links: links that lead out of the folders of media, and of ``folders``, are followed.
     """
 
     fold: int | None = None
@@ -95,14 +97,18 @@ class ReadOptions:
     split_column: str | None = None
     splits: Mapping[str, str] = field(default_factory=dict)
     default_split: str = "train"
-    layout: Literal["auto", "frames", "videos"] = "auto"
+    layout: Literal["auto", "frames", "videos", "labels"] = "auto"
+    first_id: int = 0
+    follow_links: bool = False
 
     def __post_init__(self) -> None:
         wrong = [split for split in (*self.splits.values(), self.default_split) if split not in (*SPLITS, "")]
         if wrong:
             raise ParamsError(f"split {wrong[0]!r}: unknown; {', '.join(SPLITS)} are allowed. Correct the option.")
-        if self.layout not in ("auto", "frames", "videos"):
-            raise ParamsError(f"layout {self.layout!r}: unknown; auto, frames and videos are allowed.")
+        if self.layout not in ("auto", "frames", "videos", "labels"):
+            raise ParamsError(f"layout {self.layout!r}: unknown; auto, frames, videos and labels are allowed.")
+        if self.first_id not in (0, 1):
+            raise ParamsError(f"first id {self.first_id}: unknown; 0 and 1 are allowed.")
         if self.fold not in (None, 1, 2, 3):
             raise ParamsError(f"split {self.fold}: unknown; the official splits are 1, 2 and 3.")
 

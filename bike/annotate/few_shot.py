@@ -12,8 +12,7 @@ from bike.annotate.audit import AUDIT_NAME
 from bike.annotate.writing import LABELS_NAME, UNANNOTATED_NAME
 from bike.errors import DataError, ParamsError, first_few
 from bike.files import atomic_write, read_lines, remove
-from bike.formats.lists import read_label_ids
-from bike.records import Sample, read_labels, read_list, write_list
+from bike.records import Sample, label_ids, read_labels, read_list, write_list
 
 
 def choose_shots(
@@ -103,7 +102,7 @@ def _write_lines(published: Path, out: Path, full: Sequence[Sample], chosen: Seq
     lines = [text for _, text in read_lines(published)] if published.is_file() else []
     labels = [",".join(map(str, sample.labels)) or "-1" for sample in full]
     if len(lines) != len(full) or any(line.split()[-1:] != [ids] for line, ids in zip(lines, labels, strict=True)):
-        if out.is_file() and all(read_label_ids(text.split()[-1]) is not None for _, text in read_lines(out)):
+        if out.is_file() and all(label_ids(text.split()[-1]) is not None for _, text in read_lines(out)):
             remove(out)  # of an earlier choice
         return
     line_of = {(sample.video, sample.labels): line for sample, line in zip(full, lines, strict=True)}

@@ -10,8 +10,9 @@ from typing import Literal
 from bike.errors import DataError
 from bike.files import existing_dir
 from bike.formats.folders import is_frame, order_frames
-from bike.names import is_video, video_keys
+from bike.names import is_hidden, is_video, shown, video_keys
 from bike.records import VideoRecord, read_manifest
+from bike.video.walk import LEADS_OUT, walk_files
 
 
 @dataclass
@@ -32,10 +33,10 @@ class Media:
     note: str = ""
 
 
-def read_media(path: Path | str | None) -> Media:
+def read_media(path: Path | str | None, *, follow_links: bool = False) -> Media:
     """Find the videos at ``path``: a manifest CSV, a folder with one, a folder of videos, or of frame folders.
 
-    None gives no videos, of the kind ``none``.
+    None gives no videos, of the kind ``none``. Links that lead out of a folder are followed with ``follow_links`` only.
 
     Raises:
         DataError: there are no videos, or the manifest is damaged.
@@ -53,9 +54,10 @@ def read_media(path: Path | str | None) -> Media:
         # The manifest does not say in which layout it was extracted; the first video's frames do.
         accepted = next((record.key for record in records if record.status == "ok"), None)
         return Media(records, "packs", keyed=accepted is not None and (path.parent / accepted).is_dir())
-    videos, frames, note = scan_folder(existing_dir(path))
+    videos, frames, note = scan_folder(existing_dir(path), follow_links=follow_links)
     if not videos and not frames:
-        raise DataError(f"{path}: no videos and no folders of frames in it. Give the folder that has them.")
+        said = f" {note}" if note else ""
+        raise DataError(f"{path}: no videos and no folders of frames in it. Give the folder that has them.{said}")
     names = videos or list(frames)
     keyed = zip(video_keys(names), names, strict=True)
     if videos:
@@ -69,37 +71,39 @@ def read_media(path: Path | str | None) -> Media:
     return Media(records, "frames", note=note)
 
 
-def scan_folder(root: Path) -> tuple[list[str], dict[str, list[str]], str]:
+def scan_folder(root: Path, *, follow_links: bool = False) -> tuple[list[str], dict[str, list[str]], str]:
     """Videos below ``root`` (sorted relative paths) or folders of frames with the names in them, whichever are more.
 
-    Numbered JPEGs beside videos are thumbnails, not frames. Hidden files and folders are skipped; links to folders are
-    not followed.
+    Numbered JPEGs beside videos are thumbnails, not frames. Hidden files and folders are skipped; so are links that
+    lead out of ``root``, without ``follow_links``.
 
     Returns:
         Videos and folders of frames, one of the two empty; and a remark on what was left out, or an empty string.
     """
     videos: list[str] = []
     frames: dict[str, list[str]] = {}
-    waiting = [""]
-    while waiting:
-        prefix = waiting.pop()
-        names: list[str] = []
-        before = len(videos)
-        with os.scandir(root / prefix) as items:
-            for item in items:
-                if item.name.startswith("."):
-                    continue
-                relative = f"{prefix}/{item.name}" if prefix else item.name
-                if item.is_dir(follow_symlinks=False):
-                    waiting.append(relative)
-                elif is_video(item.name):
-                    videos.append(relative)
-                elif is_frame(item.name):
-                    names.append(item.name)
-        if names and prefix and len(videos) == before:  # no video in this folder; those below it come later
-            frames[prefix] = names
+    outside: list[str] = []
+    for path in walk_files(root, outside=None if follow_links else outside):
+        relative = path[len(os.fspath(root)) :].lstrip("/")
+        folder, _, name = relative.rpartition("/")
+        if is_hidden(name):
+            continue
+        if is_video(name):
+            videos.append(relative)
+        elif folder and is_frame(name):
+            frames.setdefault(folder, []).append(name)
+    for folder in {video.rpartition("/")[0] for video in videos}:
+        frames.pop(folder, None)
+    notes = []
     if len(videos) > len(frames):
-        note = f"{root}: {len(frames)} folders of frames beside the videos are not looked at." if frames else ""
-        return sorted(videos), {}, note
-    note = f"{root}: {len(videos)} videos beside the folders of frames are not looked at." if videos else ""
-    return [], dict(sorted(frames.items())), note
+        if frames:
+            notes.append(f"{root}: {len(frames)} folders of frames beside the videos are not looked at.")
+        videos, frames = sorted(videos), {}
+    else:
+        if videos:
+            notes.append(f"{root}: {len(videos)} videos beside the folders of frames are not looked at.")
+        videos, frames = [], dict(sorted(frames.items()))
+    links = [path for path in outside if not is_hidden(path) and (is_video(path) or os.path.isdir(path))]  # noqa: PTH112
+    if links:
+        notes.append(f"{shown(links[0])}: {LEADS_OUT} ({len(links)} of this kind).")
+    return videos, frames, " ".join(notes)

@@ -3,35 +3,36 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from bike.errors import BikeError, DataError, one_line
 from bike.files import existing_dir, read_annotation_text
-from bike.tables import read_header, read_table
+from bike.names import is_hidden
+from bike.tables import find_column, read_header, read_table
 from bike.trees.parse import parse_json
 
 
 def seconds(text: str) -> float:
-    """A time in a CSV field.
+    """A time in a CSV field: seconds, ``m:s`` or ``h:m:s`` (``00:01:02.5`` is 62.5).
 
     Raises:
         ValueError: no number, or not a finite one.
     """
-    value = float(text)
+    parts = text.split(":")
+    if len(parts) > 3 or not all(part.strip().isdigit() for part in parts[:-1]):
+        raise ValueError(f"time {text[:20]!r}")
+    value = 0.0
+    for part in parts:  # SubRip and others write a comma
+        value = 60 * value + float(part.replace(",", ".") if len(parts) > 1 else part)
     if not math.isfinite(value):
         raise ValueError(f"time {text[:20]!r}")
     return value
 
 
-def is_text(value: str) -> bool:
-    """Whether ``value`` was valid UTF-8 in its file, as a class name has to be."""
-    return value.isascii() or not any("\ud800" <= char <= "\udfff" for char in value)
-
-
 class Table:
-    """A CSV file with a header; its fields may be parted by commas, semicolons or tabs.
+    """A CSV file with a header, see :func:`bike.tables.read_table`.
 
     Attributes:
         path: the file.
@@ -40,17 +41,23 @@ class Table:
 
     Args:
         path: the file.
-        any_case: take the header's words in lower case.
     """
 
-    def __init__(self, path: Path | str, *, any_case: bool = False) -> None:
+    def __init__(self, path: Path | str) -> None:
         self.path = Path(path)
         self.remedy = ""
-        # From the header alone: in rows, any of the marks may be part of a name.
-        first = read_annotation_text(path).partition("\n")[0]
-        self._separator = next((mark for mark in ",;\t" if mark in first), ",")
-        self._clean = (lambda word: word.strip().lower()) if any_case else str.strip
-        self.columns = [self._clean(word) for word in read_header(path, self._separator)]
+        self.columns = read_header(path)
+
+    def find(self, names: Iterable[str]) -> int:
+        """Position of the first of ``names`` that is a column, or -1.
+
+        Raises:
+            DataError: there are several of this name.
+        """
+        place = find_column(self.columns, names)
+        if place >= 0 and self.columns.count(name := self.columns[place]) > 1:
+            raise DataError(f"{self.path}: {self.columns.count(name)} columns are named {name!r}. Keep one of them.")
+        return place
 
     def index(self, name: str) -> int:
         """Position of the column ``name``.
@@ -58,12 +65,11 @@ class Table:
         Raises:
             DataError: there is no such column, or more than one.
         """
-        if self.columns.count(name) > 1:
-            raise DataError(f"{self.path}: {self.columns.count(name)} columns are named {name!r}. Keep one of them.")
-        if name not in self.columns:
+        place = self.find((name,))
+        if place < 0:
             have = ", ".join(self.columns[:20]) or "none, the file is empty"
             raise DataError(f"{self.path}: column {name!r} is missing (columns: {one_line(have)}).{self.remedy}")
-        return self.columns.index(name)
+        return place
 
     def rows(self) -> Iterator[tuple[int, tuple[str, ...]]]:
         """Line number and fields of each row after the header; empty lines are skipped.
@@ -71,7 +77,7 @@ class Table:
         Raises:
             DataError: a row has another number of fields than the header, or the file is not CSV.
         """
-        table = read_table(self.path, self.columns, separator=self._separator, clean=self._clean, exact=True)
+        table = read_table(self.path, self.columns, exact=True)
         return zip(table.index, table.itertuples(index=False, name=None), strict=True)
 
 
@@ -82,7 +88,7 @@ def read_annotation_json(path: Path | str) -> Any:
         DataError: not JSON, nested too deeply, or with a number too long to read.
     """
     try:
-        return parse_json(read_annotation_text(path), path, "Is it the right file?")
+        return parse_json(read_annotation_text(path, longest=None), path, "Is it the right file?")  # often one line
     except DataError:
         raise
     except BikeError as error:
@@ -105,11 +111,12 @@ def find_annotation(source: Path | str, names: tuple[str, ...], what: str) -> Pa
 
 
 def find_files(source: Path | str, names: tuple[str, ...]) -> list[Path]:
-    """Files in ``source`` (not below) that fit one of the patterns, in the order of the patterns, then by name."""
+    """Files in ``source`` (not below, not hidden) that fit one of the patterns, in their order, then by name."""
     if not Path(source).exists():
         raise DataError(f"{source}: no such file or folder. Check the name.")
     folder = existing_dir(source)
     found: dict[Path, None] = {}
     for name in names:
-        found.update(dict.fromkeys(sorted(path for path in folder.glob(name) if path.is_file())))
+        paths = sorted(path for path in folder.glob(name) if path.is_file() and not is_hidden(path.name))
+        found.update(dict.fromkeys(paths))
     return list(found)

@@ -10,7 +10,6 @@ from pathlib import Path
 
 from bike.annotate.audit import AUDIT_NAME, Audit
 from bike.annotate.building import Lists, build_lists, fill_names, make_table
-from bike.annotate.classes import read_class_file
 from bike.annotate.datasets.activitynet import read_activitynet
 from bike.annotate.datasets.charades import read_charades
 from bike.annotate.datasets.folders import read_folders
@@ -22,6 +21,7 @@ from bike.annotate.datasets.table import read_csv
 from bike.annotate.datasets.ucf101 import read_ucf101
 from bike.annotate.entries import Annotations, ReadOptions
 from bike.annotate.few_shot import choose_shots
+from bike.annotate.habits import count_from_zero, from_windows
 from bike.annotate.media import Media, read_media
 from bike.annotate.writing import (
     LABELS_NAME,
@@ -34,7 +34,7 @@ from bike.annotate.writing import (
 from bike.errors import DataError, ParamsError, nearest
 from bike.files import OutputFolder, claim_folder
 from bike.params import Annotate
-from bike.records import Sample, write_list
+from bike.records import Sample, read_class_file, write_list
 
 Reader = Callable[[Path, ReadOptions], Annotations]
 Claim = Callable[[], AbstractContextManager[OutputFolder]]
@@ -109,14 +109,16 @@ def _annotate(
     dataset: str, source: Path, media: Path | str | None, claim: Claim, policies: Annotate, options: ReadOptions
 ) -> Audit:
     audit = Audit(dataset, policies)
-    found = read_media(media)
+    found = read_media(media, follow_links=options.follow_links)
     annotations = DATASETS[dataset](source, options)
     if options.labels is not None:
-        annotations.classes, annotations.readable = read_class_file(options.labels)
+        annotations.classes, annotations.readable = read_class_file(options.labels, first=options.first_id)
     audit.annotated = sum(map(len, annotations.folds.values()))
     if not audit.annotated:
         raise DataError(f"{source}: no annotated videos. Give the folder that has the annotation of {dataset}.")
     audit.videos = len(found.records) if found.kind != "none" else None
+    count_from_zero(annotations, options.first_id, source, stop=policies.no_name == "error")
+    from_windows(annotations, found.records)
     audit.notes += dict.fromkeys([*annotations.notes, *([found.note] if found.note else [])])
     table = make_table(annotations, audit)
     lists, unannotated = build_lists(annotations, found, table, audit)

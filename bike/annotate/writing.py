@@ -10,6 +10,7 @@ from bike.annotate.audit import AUDIT_NAME
 from bike.annotate.classes import readable_name
 from bike.annotate.entries import SPLITS
 from bike.files import atomic_write, check_not_read
+from bike.formats.lists import ends_in_number
 from bike.names import leads_out, split_extension
 from bike.records import Sample, write_labels, write_list
 from bike.tables import write_table
@@ -56,9 +57,9 @@ def write_split_lists(folder: Path, lists: dict[str, list[Sample]], *, videos: b
 def write_published(path: Path | str, samples: Sequence[Sample], *, videos: bool = False, keyed: bool = False) -> None:
     """Write a list as published ones look: ``<dir> <frames> <label>``, or ``<file> <label>`` with ``videos``.
 
-    Several labels are joined by commas, none is ``-1``. A path that holds a line break, leads out of its folder, or
-    means two videos without their extensions is replaced by the video's key; ``keyed`` replaces all, since
-    ``bike extract --layout folders`` names the folders of frames by key.
+    Several labels are joined by commas, none is ``-1``. A path that holds a line break, ends in a blank and a number
+    (as if it were a label), leads out of its folder, or means two videos without their extensions is replaced by the
+    video's key; ``keyed`` replaces all, since ``bike extract --layout folders`` names the folders of frames by key.
     """
     shared: set[str] = set()
     if not videos and not keyed:  # `a.mp4` and `a.avi` would be one folder of frames
@@ -72,6 +73,7 @@ def _published_line(sample: Sample, videos: bool, keyed: bool, shared: set[str])
     name = sample.path if videos else split_extension(sample.path)
     # Lines are split at line ends and trimmed where they are read.
     odd = "\n" in name or "\r" in name or name != name.strip() or (".." in name and leads_out(name))
+    odd = odd or ends_in_number(name)
     if keyed or odd or name in shared:
         name = sample.video
     label = ",".join(map(str, sample.labels)) or "-1"

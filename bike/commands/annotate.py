@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from bike.commands.options import ReplaceOption
+from bike.commands.options import FollowLinksOption, ReplaceOption
 
 if TYPE_CHECKING:
     from bike.annotate.audit import Audit
@@ -26,21 +25,6 @@ app = typer.Typer(
     bike annotate csv --source clips.csv --media videos --out lists/mine
     bike annotate few-shot lists/mine/train.csv --shots 4 --out lists/mine/train-4.csv""",
 )
-
-
-class PromptNames(StrEnum):
-    """Which class names prompts are made of."""
-
-    readable = "readable"
-    published = "published"
-
-
-class ListLayout(StrEnum):
-    """What a line of a published list holds."""
-
-    auto = "auto"
-    frames = "frames"
-    videos = "videos"
 
 
 Source = Annotated[
@@ -62,8 +46,10 @@ ParamsFile = Annotated[
 ]
 MinFrames = Annotated[int | None, typer.Option(min=1, help="Fewer frames than this is too short. Default: 8.")]
 Names = Annotated[
-    PromptNames | None, typer.Option(help="Class names for prompts: words, or as published. Default: readable.")
+    Literal["readable", "published"] | None,
+    typer.Option(help="Class names for prompts: words, or as published. Default: readable."),
 ]
+FirstId = Annotated[int, typer.Option(min=0, max=1, help="1 where class ids count from 1.")]
 
 DATASETS = {
     "ucf101": "UCF-101: classInd.txt, trainlist0N.txt, testlist0N.txt.",
@@ -97,6 +83,7 @@ def _register(dataset: str, text: str) -> None:
         params: ParamsFile = None,
         min_frames: MinFrames = None,
         names: Names = None,
+        follow_links: FollowLinksOption = False,
         replace: ReplaceOption = False,
     ) -> None:
         from bike.annotate.run import OFFICIAL_SPLITS
@@ -114,6 +101,7 @@ def _register(dataset: str, text: str) -> None:
             _policies(policy, params, min_frames, names),
             labels=labels,
             fold=split,
+            follow_links=follow_links,
             replace=replace,
         )
 
@@ -138,10 +126,12 @@ def annotate_csv(
         typer.Option(help="What a value of that column means, such as fold1=train; `fold9=` leaves its rows out."),
     ] = None,
     default_split: Annotated[str, typer.Option(help="Split of rows that state none.")] = "train",
+    first_id: FirstId = 0,
     policy: Policy = None,
     params: ParamsFile = None,
     min_frames: MinFrames = None,
     names: Names = None,
+    follow_links: FollowLinksOption = False,
     replace: ReplaceOption = False,
 ) -> None:
     """Any CSV with a path and a label column; name, split, start and end are read where they are there.
@@ -163,6 +153,8 @@ def annotate_csv(
         split_column=split_column,
         splits=dict(_pairs("--split", split)),
         default_split=default_split,
+        first_id=first_id,
+        follow_links=follow_links,
         replace=replace,
     )
 
@@ -174,12 +166,15 @@ def annotate_published(
     media: Media = None,
     labels: Labels = None,
     layout: Annotated[
-        ListLayout, typer.Option(help="frames: <dir> <frames> <label>; videos: <file> <label>; auto looks.")
-    ] = ListLayout.auto,
+        Literal["auto", "frames", "videos", "labels"],
+        typer.Option(help="frames: <dir> <frames> <label>; videos: <file> <label>; labels: more labels; auto looks."),
+    ] = "auto",
+    first_id: FirstId = 0,
     policy: Policy = None,
     params: ParamsFile = None,
     min_frames: MinFrames = None,
     names: Names = None,
+    follow_links: FollowLinksOption = False,
     replace: ReplaceOption = False,
 ) -> None:
     """Lists as published repositories have them: a .txt file, or a folder whose lists say train, val or test.
@@ -188,7 +183,18 @@ def annotate_published(
     bike annotate published --source k400/val.txt --labels k400/labels.csv --media frames/k400 --out lists/k400
     """
     policies = _policies(policy, params, min_frames, names)
-    _run("published", source, media, out, policies, labels=labels, layout=layout.value, replace=replace)
+    _run(
+        "published",
+        source,
+        media,
+        out,
+        policies,
+        labels=labels,
+        layout=layout,
+        first_id=first_id,
+        follow_links=follow_links,
+        replace=replace,
+    )
 
 
 @app.command("few-shot")
@@ -231,7 +237,10 @@ def _pairs(option: str, words: list[str] | None) -> list[tuple[str, str]]:
 
 
 def _policies(
-    policy: list[str] | None, params: Path | None, min_frames: int | None, names: PromptNames | None
+    policy: list[str] | None,
+    params: Path | None,
+    min_frames: int | None,
+    names: Literal["readable", "published"] | None,
 ) -> Annotate:
     """The section of the params file, or its defaults, with the command line's changes."""
     from bike.params import load_params, parse_params
@@ -242,7 +251,7 @@ def _policies(
     if min_frames is not None:
         section["min_frames"] = min_frames
     if names is not None:
-        section["prompt_names"] = names.value
+        section["prompt_names"] = names
     return parse_params({"annotate": section}, "--policy").annotate
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from bike.commands.options import JobsOption, ReplaceOption, TimeoutOption
+from bike.commands.options import FollowLinksOption, JobsOption, ReplaceOption, TimeoutOption
 
 
 def extract(
@@ -49,6 +49,7 @@ def extract(
     verify: Annotated[
         bool, typer.Option("--verify", help="Extract nothing: read all of SRC and DST and compare with the manifest.")
     ] = False,
+    follow_links: FollowLinksOption = False,
     replace: ReplaceOption = False,
 ) -> None:
     """Turn videos into frame packs, in parallel; rejects carry a reason.
@@ -94,6 +95,7 @@ def extract(
         layout=layout,
         scheduler=scheduler,
         strict=strict,
+        follow_links=follow_links,
         replace=replace,
     )
     bad = [record for record in records if record.status != "ok"]

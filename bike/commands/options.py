@@ -17,17 +17,21 @@ ParamsOption = Annotated[
 MaybeParamsOption = Annotated[
     Path | None, typer.Option("--params", help="Params file; left out: the published settings.", show_default=False)
 ]
-ListOption = Annotated[
-    Path, typer.Option("--list", help="List CSV, manifest.csv, or published-style `<dir> <frames> <label>`.")
-]
+ListOption = Annotated[Path, typer.Option("--list", help="List CSV, manifest.csv, or a published list.")]
 _FRAMES = typer.Option("--shards", "--frames", help="Shards, frame packs or frame folders of the list.")
 FramesOption = Annotated[Path, _FRAMES]
 MaybeFramesOption = Annotated[Path | None, _FRAMES]
 LabelsOption = Annotated[
     Path | None,
     typer.Option(
-        "--labels", help="Class names, CSV id,name; left out: labels.csv beside the list.", show_default=False
+        "--labels",
+        help="Class names, CSV id,name or one a line; left out: labels.csv beside the list.",
+        show_default=False,
     ),
+]
+FollowLinksOption = Annotated[
+    bool,
+    typer.Option("--follow-links", help="Follow links that lead out of the folder; do so in your own folders only."),
 ]
 ResultsOption = Annotated[Path, typer.Option("--out", help="Folder for metrics and scores.")]
 ViewsOption = Annotated[

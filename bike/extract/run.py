@@ -48,6 +48,7 @@ def extract_videos(
     layout: Layout = "packs",
     scheduler: str | None = None,
     strict: bool = False,
+    follow_links: bool = False,
     replace: bool = False,
 ) -> list[VideoRecord]:
     """Turn every video of a source into JPEG frames, and write ``manifest.csv`` last.
@@ -64,6 +65,7 @@ def extract_videos(
         layout: ``packs`` or ``folders``.
         scheduler: address of a Dask scheduler (``tcp://…``) to work on instead of this machine; needs the extra
             ``dask`` and folders that its workers see under the same names.
+        follow_links: see :func:`bike.video.find.find_videos`.
         strict: raise when any video was rejected (after the manifest is written).
         replace: whether frames that were made with other options may be thrown away.
 
@@ -87,7 +89,7 @@ def extract_videos(
     )
     check_not_read([destination], [source])
     _check_manifest(destination / MANIFEST_NAME, source, listing)
-    videos = find_videos(source, listing=listing, exclude=destination)
+    videos = find_videos(source, listing=listing, exclude=destination, follow_links=follow_links)
     with locked(ensure_dir(destination), "extracting"):
         records = _Run(videos, destination.resolve(), recipe, options, jobs, scheduler, replace).records()
     problems = [f"{shown(r.path)} ({r.error})" for r in records if r.status != "ok"]

@@ -29,6 +29,7 @@ from bike.files.outputs import (
     size_text,
 )
 from bike.files.text import (
+    MAX_LINE_BYTES,
     existing_dir,
     existing_file,
     open_regular,
@@ -44,6 +45,7 @@ from bike.files.text import (
 )
 
 __all__ = [
+    "MAX_LINE_BYTES",
     "OutputFolder",
     "atomic_write",
     "check_file",

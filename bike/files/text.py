@@ -14,6 +14,8 @@ from bike.errors import BikeError, DataError
 from bike.files.disk import BUFFER_BYTES, atomic_write, unreadable
 from bike.trees.parse import parse_json
 
+MAX_LINE_BYTES = 16 << 20  # of a table or a list: a whole file without a line end is no such thing
+
 
 def read_json(path: Path | str) -> Any:
     """Read a JSON file.
@@ -137,20 +139,26 @@ def sha256(path: Path | str) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def read_text_bytes(path: Path | str) -> bytes:
+def read_text_bytes(path: Path | str, *, longest: int | None = MAX_LINE_BYTES) -> bytes:
     """The bytes of a text file, read once, since it may be a pipe.
 
+    Args:
+        path: the file.
+        longest: bytes that a line may have, about; reading stops at a longer one. None for any number.
+
     Raises:
-        DataError: the file is UTF-16, compressed or binary.
+        DataError: the file is UTF-16, compressed or binary, or has a line that is too long.
         BikeError: the file is missing or can't be read.
     """
     path = existing_file(path)
     raw = bytearray()
+    line_start = 0
     try:
         with path.open("rb") as file:
             while block := file.read(BUFFER_BYTES):  # binary files may be huge: only up to the first NUL
                 raw += block
-                if b"\0" in block:
+                line_start = max(line_start, raw.rfind(b"\n", len(raw) - len(block)) + 1)
+                if b"\0" in block or (longest is not None and len(raw) - line_start > longest):
                     break
     except OSError as error:
         raise unreadable(path, error) from error
@@ -161,12 +169,15 @@ def read_text_bytes(path: Path | str) -> bytes:
     if b"\0" in raw:
         line = raw[: raw.index(b"\0")].count(b"\n") + 1
         raise DataError(f"{path}: line {line}: has a NUL byte; text is needed. Is it the right file?")
+    if longest is not None and len(raw) - line_start > longest:
+        line = raw.count(b"\n") + 1
+        raise DataError(f"{path}: line {line}: has more than {longest >> 20} MiB. Is it the right file?")
     return bytes(raw)
 
 
-def read_annotation_text(path: Path | str) -> str:
+def read_annotation_text(path: Path | str, *, longest: int | None = MAX_LINE_BYTES) -> str:
     """Read a text file as :func:`read_text_bytes`; bytes that are not UTF-8 stay as surrogates, as in file names."""
-    return read_text_bytes(path).decode("utf-8-sig", "surrogateescape")
+    return read_text_bytes(path, longest=longest).decode("utf-8-sig", "surrogateescape")
 
 
 def read_lines(path: Path | str) -> list[tuple[int, str]]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from bike.errors import DataError
 from bike.files import unreadable
+from bike.names import is_hidden
 
 _FRAME_NAME = re.compile(r"(?P<stem>.*?)(?P<number>\d{1,9})\.jpe?g", re.IGNORECASE | re.DOTALL)
 
@@ -22,7 +23,11 @@ def frame_name(number: int) -> str:
 
 def is_frame(name: str) -> bool:
     """Whether a file's name is that of a frame: a JPEG whose name ends in a number, such as ``img_00001.jpg``."""
-    return _FRAME_NAME.fullmatch(name) is not None
+    return _frame_match(name) is not None
+
+
+def _frame_match(name: str) -> re.Match[str] | None:
+    return None if is_hidden(name) else _FRAME_NAME.fullmatch(name)  # ._img_00001.jpg is no frame
 
 
 def order_frames(names: Iterable[str]) -> list[str]:
@@ -37,7 +42,7 @@ def order_frames(names: Iterable[str]) -> list[str]:
     frames: dict[int, str] = {}
     stems: set[str] = set()
     for name in names:
-        if match := _FRAME_NAME.fullmatch(name):
+        if match := _frame_match(name):
             stems.add(match["stem"])
             other = frames.setdefault(int(match["number"]), name)
             # With several stems, equal numbers are no surprise: the error below says what is wrong.

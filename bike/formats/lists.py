@@ -10,9 +10,18 @@ from typing import NamedTuple
 
 from bike.errors import DataError, first_few, one_line
 from bike.files import existing_file, read_lines, sha256
-from bike.names import split_extension, tidy_path, video_keys
+from bike.names import is_video, tidy_path, video_keys
 from bike.progress import log
-from bike.records import Sample, other_class, read_labels, read_list, read_manifest
+from bike.records import Sample, label_ids, other_class, read_labels, read_list, read_manifest
+from bike.tables import (
+    END_COLUMNS,
+    LABEL_COLUMNS,
+    PATH_COLUMNS,
+    START_COLUMNS,
+    find_column,
+    header_words,
+    read_table,
+)
 
 
 class PublishedRow(NamedTuple):
@@ -20,7 +29,7 @@ class PublishedRow(NamedTuple):
 
     Attributes:
         path: folder of frames or video file, relative to the media folder; tidied.
-        labels: class integers, empty for ``-1``.
+        labels: class integers as :func:`bike.records.label_ids`, empty for ``-1``.
         frames: number of frames, 0 where the list states none.
     """
 
@@ -130,22 +139,22 @@ def _differ(text: str, allowed: Collection[str]) -> dict[str, str]:
 
 
 def load_samples(path: Path | str) -> list[Sample]:
-    """Samples of a list CSV, of an extraction manifest (accepted videos, no labels), or of a published-style list.
+    """Samples of a list CSV, of an extraction manifest (accepted videos, no labels), of a published-style list, or of a
+    CSV with a path and a column of integer labels (and perhaps one of frames).
 
     Raises:
-        DataError: none of the three, or a bad row.
+        DataError: none of these, or a bad row.
     """
     path = existing_file(path)
     # By its header: a published list has none, whatever its name ends in.
-    with path.open(encoding="utf-8-sig", errors="surrogateescape") as file:
-        header = {word.strip('"') for word in file.readline(65536).strip().split(",")}
-    if {"key", "status"} <= header:
+    columns = header_words(path)
+    if {"key", "status"} <= set(columns):
         accepted = [record for record in read_manifest(path) if record.status == "ok"]
         return [Sample(record.key, record.key, record.path, (), record.frames) for record in accepted]
-    if {"key", "label"} <= header:
+    if {"key", "label"} <= set(columns):
         return read_list(path)
-
-    rows = read_rows(path, "frames")
+    is_table = find_column(columns, PATH_COLUMNS) >= 0 or ({"id", "key"} & set(columns) and len(columns) > 1)
+    rows = _read_table(path, columns) if is_table else read_rows(path)
     duplicates = [name for name, count in Counter(row.path for row in rows).items() if count > 1]
     if duplicates:
         raise DataError(f"{path}: {duplicates[0]} is listed more than once. Keep one line of it.")
@@ -153,33 +162,95 @@ def load_samples(path: Path | str) -> list[Sample]:
     return [Sample(key, key, row.path, row.labels, row.frames) for row, key in zip(rows, keys, strict=True)]
 
 
+def _read_table(path: Path, columns: Sequence[str]) -> list[PublishedRow]:
+    """Rows of a CSV with a path and a label column, and perhaps one of frames."""
+    video, label = find_column(columns, PATH_COLUMNS), find_column(columns, LABEL_COLUMNS)
+    times = set(columns) & {*START_COLUMNS, *END_COLUMNS}
+    if video < 0 or label < 0 or times:
+        problem = "has times" if times else f"has no {'label' if label < 0 else 'path'} column"
+        raise DataError(f"{path}: {problem}. Make lists of it with `bike annotate`.")
+    rows, bad = [], []
+    table = read_table(path, (columns[video], columns[label]), ("frames",))
+    for line, name, text, frames in table.itertuples(name=None):
+        labels, number = label_ids(text), label_ids(frames)
+        if labels is None or number is None or len(number) > 1:
+            bad.append(f"line {line}")
+        else:
+            rows.append(PublishedRow(tidy_path(name), labels, *(number or (0,))))
+    if bad:
+        raise DataError(
+            f"{path}: labels or frames that are no numbers: {first_few(bad)}. "
+            "Make lists of it with `bike annotate csv`, which numbers class names."
+        )
+    return rows
+
+
 def read_rows(path: Path, layout: str = "auto") -> list[PublishedRow]:
     """Lines of one published list.
 
-    A line is read from its right end, so that blanks in names do no harm. With ``auto`` the lines are ``frames`` when
-    most of the first 1,000 have two integers at the end and no video file before the last one.
+    A line is read from its right end, so that blanks in names do no harm.
+
+    Args:
+        path: the list.
+        layout: ``frames`` for ``<dir> <frames> <label>``; ``videos`` for ``<file> <label>``, where several labels may
+            follow a name that ends like a video's; ``labels`` for ``<dir> <frames> <label> <label> …`` or
+            ``<file> <label> <label> …``. With ``auto`` the lines are ``frames`` when most of the first 1,000 have two
+            integers at the end and no video file before the last one.
 
     Raises:
-        DataError: lines that can't be read; the first ten are named.
+        DataError: lines that can't be read; the first ten are named. With ``auto`` also a list most of whose lines
+            have more than two numbers at the end.
     """
     lines = read_lines(path)
-    if layout == "auto":
+    guessed = layout == "auto"
+    if guessed:
         # By majority: one odd line must end as a bad line, not turn the frame counts of all others into names.
         layout = _guess_layout([text for _, text in lines[:1000]])
-    rows, bad = [], []
+    rows, bad, longer = [], [], []
     for line, text in lines:
-        words = text.rsplit(None, 2 if layout == "frames" else 1)
-        labels = read_label_ids(words[-1])
-        if layout == "videos":
-            words.insert(1, "0")  # the number of frames, which these lists do not state
-        if len(words) != 3 or labels is None or not _is_id(words[1]):
+        row = _read_row(text, layout)
+        if row is None:
             bad.append(f"line {line}")
             continue
-        rows.append(PublishedRow(tidy_path(words[0]), labels, int(words[1])))
+        rows.append(row)
+        if ends_in_number(row.path):
+            longer.append(f"line {line}")
     if bad:
-        form = "<dir> <frames> <label>" if layout == "frames" else "<file> <label>"
+        form = {"frames": "<dir> <frames> <label>", "videos": "<file> <label>"}.get(layout, "<dir> <frames> <label> …")
         raise DataError(f"{path}: `{form}` is needed: {first_few(bad)}. Correct them, or name the layout.")
+    if guessed and layout == "frames" and 2 * len(longer) > len(rows):
+        raise DataError(
+            f"{path}: more than two numbers at the end: {first_few(longer)}. Give `bike annotate published` "
+            "--layout labels for `<dir> <frames> <label> <label> …`, or --layout frames for names that end in a "
+            "number; a column of first frames can't be read."
+        )
     return rows
+
+
+def _read_row(text: str, layout: str) -> PublishedRow | None:
+    words = text.rsplit(None, 2 if layout == "frames" else 1)
+    if layout == "labels" or (layout == "videos" and not is_video(words[0])):
+        count = 0
+        for word in reversed(text.split()[1:]):
+            if label_ids(word) is None:
+                break
+            count += 1
+        several = text.rsplit(None, count)
+        if layout == "labels" or is_video(several[0]):
+            first = 1 if is_video(several[0]) else 2
+            words = [several[0], *several[1:first], " ".join(several[first:])]
+    if layout == "videos" or (layout == "labels" and is_video(words[0])):
+        words.insert(1, "0")  # the number of frames, which these lists do not state
+    labels = label_ids(words[-1]) if words[-1] else None
+    frames = label_ids(words[1]) if len(words) == 3 else None
+    if labels is None or frames is None or len(frames) != 1:
+        return None
+    return PublishedRow(tidy_path(words[0]), labels, frames[0])
+
+
+def ends_in_number(name: str) -> bool:
+    """Whether the last word of several is a number: in a published list it may be a name's, or a label."""
+    return name[-1:].isdigit() and " " in name and label_ids(name.rsplit(None, 1)[1]) is not None
 
 
 def _guess_layout(lines: Sequence[str]) -> str:
@@ -187,18 +258,5 @@ def _guess_layout(lines: Sequence[str]) -> str:
     for line in lines:
         words = line.rsplit(None, 2)
         before = line.rsplit(None, 1)[0]
-        frames += len(words) == 3 and _is_id(words[1]) and split_extension(before) == before
+        frames += len(words) == 3 and bool(label_ids(words[1])) and not is_video(before)
     return "frames" if 2 * frames > len(lines) else "videos"
-
-
-def read_label_ids(word: str) -> tuple[int, ...] | None:
-    """``3`` or ``3,7,12``; ``-1`` for no label; None when it is neither."""
-    if word == "-1":
-        return ()
-    parts = word.split(",")
-    return tuple(int(part) for part in parts) if all(_is_id(part) for part in parts) else None
-
-
-def _is_id(word: str) -> bool:
-    """Whether ``word`` is a plain integer of reasonable length."""
-    return word.isascii() and word.isdigit() and len(word) < 10

@@ -41,7 +41,7 @@ class VideoSource(FrameSource):
         decoder: Decoder = "pyav",
         timeout_seconds: float = 60.0,
     ) -> None:
-        found = {video.path: video.file for video in find_videos(media) if not video.problem}
+        found = {video.path: video.file for video in find_videos(media, follow_links=True) if not video.problem}
         records = [] if manifest is None else read_manifest(manifest)
         self._files = {sample.video: found[sample.path] for sample in samples if sample.path in found}
         self._facts = {record.key: (record.frames, record.fps) for record in records if record.status == "ok"}

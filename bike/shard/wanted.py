@@ -50,7 +50,7 @@ def wanted_videos(
     known = {record.key: record for record in read_manifest(manifest)} if manifest is not None else None
     if media is not None and known is None:
         raise DataError("payload mp4: true frame counts are needed. Give the --manifest that `bike extract` wrote.")
-    files = None if media is None else {video.path: video for video in find_videos(media)}
+    files = None if media is None else {video.path: video for video in find_videos(media, follow_links=True)}
     groups: dict[str, list[Sample]] = {}
     for sample in samples:
         groups.setdefault(sample.video, []).append(sample)

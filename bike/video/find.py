@@ -8,22 +8,28 @@ import os
 import re
 import stat
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from bike.errors import BikeError, DataError, first_few, one_line, reason_of
 from bike.files import read_annotation_text, unreadable
-from bike.names import is_archive, is_tar, is_video, leads_out, shown
-from bike.tables import read_table
+from bike.names import is_archive, is_hidden, is_tar, is_video, leads_out, shown
+from bike.tables import PATH_COLUMNS, find_column, read_header, read_table
 from bike.video.file import START_BYTES, FoundVideo, VideoFile, other_kind
 from bike.video.tars import tar_videos
+from bike.video.walk import LEADS_OUT, is_link_out, walk_files
 
 log = logging.getLogger("bike")
 
 
 def find_videos(
-    source: Path | str, *, listing: Path | str | None = None, exclude: Path | str | None = None
+    source: Path | str,
+    *,
+    listing: Path | str | None = None,
+    exclude: Path | str | None = None,
+    follow_links: bool = False,
 ) -> list[FoundVideo]:
     """Find the videos of a source, sorted by path.
 
@@ -33,6 +39,7 @@ def find_videos(
         listing: a list or CSV that picks among the videos of a folder or of tars; a named file that is not there is
             still returned, with a problem.
         exclude: a folder to leave out.
+        follow_links: links that lead out of a folder are followed; otherwise they have a problem.
 
     Returns:
         Each video once.
@@ -47,7 +54,7 @@ def find_videos(
     if not source.exists():
         raise BikeError(f"{source}: no such file or folder. Give a folder of videos, a list, a CSV or a tar.")
     if source.is_dir():
-        found = _in_folder(source, listing, exclude)
+        found = _in_folder(source, listing, exclude, follow_links=follow_links)
     elif is_tar(source.name):
         found = _picked(tar_videos(source), listing)
     elif listing is not None:
@@ -76,22 +83,23 @@ def _refuse_other_kinds(source: Path) -> None:
             )
 
 
-def _is_hidden(path: str) -> bool:
-    return os.path.basename(path).startswith(".")  # noqa: PTH119 (a name may hold any bytes)
-
-
-def _in_folder(source: Path, listing: Path | str | None, exclude: Path | str | None) -> list[FoundVideo]:
+def _in_folder(
+    source: Path, listing: Path | str | None, exclude: Path | str | None, *, follow_links: bool
+) -> list[FoundVideo]:
+    outside: list[str] = []
+    walk = partial(walk_files, source, exclude=exclude, outside=None if follow_links else outside)
     if listing is not None:
         names = [_inside(name, source) for name in read_paths(listing, source)]
-        direct = [_stat_video(name, _join(source, name)) if not leads_out(name) else _outside(name) for name in names]
+        root = None if follow_links else os.path.realpath(source)
+        direct = [_listed(name, source, root) for name in names]
         if not any(video.problem for video in direct):
             return direct
-        tars = [path for path in _walk(source, exclude) if is_tar(path) and not _is_hidden(path)]
+        tars = [path for path in walk() if is_tar(path) and not is_hidden(path)]
         inside = {video.path: video for video in _videos_of_tars(source, tars, ())} if tars else {}
         return [inside.get(video.path, video) if video.problem else video for video in direct]
     found, tars, archives, passed_over = [], [], [], 0
-    for path in _walk(source, exclude):
-        if _is_hidden(path):
+    for path in walk():
+        if is_hidden(path):
             passed_over += 1
         elif is_tar(path):
             tars.append(path)
@@ -104,6 +112,9 @@ def _in_folder(source: Path, listing: Path | str | None, exclude: Path | str | N
     found.extend(_videos_of_tars(source, tars, [video.path for video in found]))
     if archives:
         log.warning("%s: archives are not opened, unpack them: %s", source, first_few(sorted(archives)))
+    for path in outside:
+        if not is_hidden(path) and (is_video(path) or is_tar(path) or os.path.isdir(path)):  # noqa: PTH112
+            found.append(_with_problem(os.path.relpath(path, source), LEADS_OUT))
     if passed_over:
         log.info("%s: %d other files passed over (hidden, or not named like videos)", source, passed_over)
     return found
@@ -120,8 +131,17 @@ def _inside(name: str, folder: Path) -> str:
     return name
 
 
-def _outside(name: str) -> FoundVideo:
-    return FoundVideo(name, VideoFile(name), (), "its path leads out of the source folder")
+def _listed(name: str, folder: Path, root: str | None) -> FoundVideo:
+    """A video that a list names; links must stay inside of ``root`` where that is given."""
+    if leads_out(name):
+        return _with_problem(name, "its path leads out of the source folder")
+    if root is not None and is_link_out(_join(folder, name), root, anywhere=True):
+        return _with_problem(name, LEADS_OUT)
+    return _stat_video(name, _join(folder, name))
+
+
+def _with_problem(name: str, problem: str) -> FoundVideo:
+    return FoundVideo(name, VideoFile(name), (), problem)
 
 
 def _videos_of_tars(source: Path, tars: Iterable[str], others: Iterable[str]) -> list[FoundVideo]:
@@ -155,25 +175,6 @@ def _picked(videos: list[FoundVideo], listing: Path | str | None) -> list[FoundV
     return [inside.get(name) or FoundVideo(name, VideoFile(""), (), "not in the tar") for name in names]
 
 
-def _walk(folder: Path, exclude: Path | str | None) -> Iterator[str]:
-    """Files below ``folder``, in no order; hidden folders, and folders met before, are left out."""
-    skipped = None if exclude is None else os.path.realpath(exclude)
-    seen: set[tuple[int, int]] = set()  # by number: a link to a folder above would be walked for ever
-
-    def fail(error: OSError) -> None:
-        raise unreadable(error.filename, error) from error
-
-    for top, folders, files in os.walk(folder, onerror=fail, followlinks=True):
-        about = Path(top).stat()
-        if (about.st_dev, about.st_ino) in seen or os.path.realpath(top) == skipped:
-            folders.clear()
-            continue
-        seen.add((about.st_dev, about.st_ino))
-        # In order: of two links to one folder, the disk must not decide which one names its videos.
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
-        yield from (os.path.join(top, name) for name in files)  # noqa: PTH118
-
-
 def _join(folder: Path, name: str) -> str:
     return os.path.join(folder, name)  # noqa: PTH118 (keeps what pathlib would fold)
 
@@ -194,18 +195,19 @@ def _stat_video(name: str, path: str) -> FoundVideo:
 
 
 def read_paths(path: Path | str, folder: Path | None, *, known: Iterable[str] | None = None) -> list[str]:
-    """Paths named by a text list (one a line, label numbers after it are ignored) or by a CSV's ``path`` column.
+    """Paths named by a text list (one a line, label numbers after it are ignored) or by a CSV's column.
 
     Args:
-        path: the list.
+        path: the list; a .csv or .tsv is a table, see :func:`bike.tables.read_table` and ``PATH_COLUMNS``.
         folder: where the paths lead from; a file there decides whether a number at the end is a label.
         known: the names there are, instead of ``folder``.
 
     Returns:
-        Normalised paths (``a//b`` and ``./a/b`` become ``a/b``), each once, in the list's order.
+        Normalised paths (``a//b`` and ``./a/b`` become ``a/b``; ``a\\b`` does where only that is there), each once, in
+        the list's order.
 
     Raises:
-        DataError: no ``path`` column, or an empty list.
+        DataError: no such column, or an empty list.
     """
     path = Path(path)
     names = set(known or ())
@@ -213,22 +215,30 @@ def read_paths(path: Path | str, folder: Path | None, *, known: Iterable[str] | 
     def exists(name: str) -> bool:
         return os.path.normpath(name) in names if folder is None else os.path.exists(_join(folder, name))  # noqa: PTH110
 
-    if path.suffix.lower() == ".csv":
-        found = [name for name in read_table(path, ["path"])["path"] if name]
+    if path.suffix.lower() in (".csv", ".tsv"):
+        columns = read_header(path)
+        column = columns[place] if (place := find_column(columns, PATH_COLUMNS)) >= 0 else PATH_COLUMNS[0]
+        found = [name for name in read_table(path, [column])[column] if name]
     else:
         # Not splitlines(): names may hold characters at which it splits, such as U+2028.
         lines = io.StringIO(read_annotation_text(path), newline=None)
         found = [_without_labels(line.rstrip("\n"), exists) for line in lines if line.strip()]
     if not found:
         raise DataError(f"{path}: names no videos. Write one path a line, or a CSV with a `path` column.")
-    return list(dict.fromkeys(os.path.normpath(name) for name in found))
+    return list(dict.fromkeys(os.path.normpath(_slashed(name, exists)) for name in found))
+
+
+def _slashed(name: str, exists: Callable[[str], bool]) -> str:
+    """A path of Windows as one of here, where that names a file and ``name`` as it stands does not."""
+    slashed = name.replace("\\", "/")
+    return slashed if slashed != name and not exists(name) and exists(slashed) else name
 
 
 def _without_labels(line: str, exists: Callable[[str], bool]) -> str:
-    """The path of a line `<path>` or `<path> <numbers>`."""
+    """The path of a line `<path>` or `<path> <numbers>`; the last may be `3,7` or `-1`, as in published lists."""
     name = line
-    while not exists(name):
-        shorter = re.fullmatch(r"(.*\S)\s+\d+\s*", name)
+    while not exists(name) and not exists(name.replace("\\", "/")):
+        shorter = re.fullmatch(r"(.*\S)\s+(?:\d+(?:,\d+)*|-1)\s*", name)
         if shorter is None:
             return name.strip()
         name = shorter[1]

@@ -49,7 +49,10 @@ def test_published_lists_meet_the_videos(tmp_path: Path) -> None:
     ]
     audit = annotate("published", tmp_path / "lists", manifest(tmp_path / "m.csv", videos), tmp_path / "out")
     assert found(audit) == []
-    assert audit.notes == []
+    assert audit.notes == [
+        "kinetics_val.txt: names that end in a number: 1, such as 'zumba/5 7'. "
+        "Where that is a label, give --layout labels."
+    ]
     assert [s.path for s in read_list(tmp_path / "out" / "val.csv")] == videos
     assert read_labels(tmp_path / "out" / "labels.csv") == ["abseiling", "zumba"]
     text = (tmp_path / "out" / "val.txt").read_text()

@@ -10,12 +10,11 @@ from helpers.annotations import write_rows, write_text
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bike.annotate.classes import read_class_file
 from bike.annotate.entries import ReadOptions
 from bike.annotate.run import DATASETS, annotate
 from bike.errors import BikeError, DataError
 from bike.params import Annotate
-from bike.records import read_labels, read_list
+from bike.records import read_class_file, read_labels, read_list
 
 KEEP = Annotate(missing="keep", duplicate="keep", no_name="keep", too_short="keep", unannotated="keep")
 

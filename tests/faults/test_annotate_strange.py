@@ -8,13 +8,13 @@ import pytest
 from helpers.annotations import found, manifest, ucf_replica, write_rows, write_text
 
 from bike.annotate import matching
-from bike.annotate.classes import fold, read_class_file
+from bike.annotate.classes import fold
 from bike.annotate.entries import Entry, ReadOptions, split_of_name
 from bike.annotate.matching import _shared_folders as shared_folders
 from bike.annotate.run import annotate
 from bike.errors import BikeError, DataError, one_line
 from bike.params import Annotate
-from bike.records import VideoRecord, read_labels, read_list, read_manifest, write_manifest
+from bike.records import VideoRecord, read_class_file, read_labels, read_list, read_manifest, write_manifest
 
 
 def paths(folder: Path, split: str = "train") -> list[str]:
@@ -75,7 +75,7 @@ def test_lists_of_other_splits_go(tmp_path: Path) -> None:
 # Labels
 
 
-@pytest.mark.parametrize("label", ["3.0", "+3", "-2", "1234567890", "1.2,3"])
+@pytest.mark.parametrize("label", ["3.5", "+3", "-2", "1234567890", "1.2,3"])
 def test_nearly_numbers_are_no_class_names(tmp_path: Path, label: str) -> None:
     rows = [("path", "label"), ("a.mp4", "2"), ("b.mp4", "10"), ("c.mp4", label)]
     source = write_rows(tmp_path / "a.csv", rows)

@@ -11,9 +11,11 @@ from pathlib import Path
 import pytest
 from helpers.videos import ODD_NAMES, make_tar
 
+from bike.annotate.media import read_media
 from bike.errors import BikeError, DataError
 from bike.video.find import find_videos, read_paths
 from bike.video.tars import tar_videos
+from bike.video.walk import LEADS_OUT
 
 
 def write(path: bytes | Path, data: bytes = b"x") -> None:
@@ -66,8 +68,29 @@ def test_links_are_followed_once_and_broken_ones_named(tmp_path: Path) -> None:
     (tmp_path / "videos" / "loop").symlink_to(tmp_path / "videos")
     (tmp_path / "videos" / "gone.mp4").symlink_to(tmp_path / "nowhere.mp4")
     os.mkfifo(tmp_path / "videos" / "pipe.mp4")
-    found = {video.path: video.problem for video in find_videos(tmp_path / "videos")}
+    found = {video.path: video.problem for video in find_videos(tmp_path / "videos", follow_links=True)}
     assert found == {"farm/a.mp4": "", "gone.mp4": "no such file", "pipe.mp4": "not a regular file"}
+
+
+def test_links_out_of_a_folder_are_followed_when_asked(tmp_path: Path) -> None:
+    videos = tmp_path / "videos"
+    write(tmp_path / "real" / "a.mp4")
+    write(videos / "b.mp4")
+    for link, target in {"farm": "real", "c.mp4": "real/a.mp4", "notes": "real/a.mp4", "d.mp4": "videos/b.mp4"}.items():
+        (videos / link).symlink_to(tmp_path / target)
+    found = {video.path: video.problem for video in find_videos(videos)}
+    assert found == {"b.mp4": "", "d.mp4": "", "c.mp4": LEADS_OUT, "farm": LEADS_OUT}
+    (tmp_path / "list.txt").write_text("b.mp4\nc.mp4\nd.mp4\nfarm/a.mp4\n")
+    listed = {video.path: video.problem for video in find_videos(videos, listing=tmp_path / "list.txt")}
+    assert listed == {"b.mp4": "", "d.mp4": "", "c.mp4": LEADS_OUT, "farm/a.mp4": LEADS_OUT}
+    (tmp_path / "other name").symlink_to(videos)  # of the folder itself
+    assert paths(find_videos(tmp_path / "other name")) == ["b.mp4", "c.mp4", "d.mp4", "farm"]
+    media = read_media(videos)
+    assert [record.path for record in media.records] == ["b.mp4", "d.mp4"]
+    assert media.note.endswith(f"{LEADS_OUT} (2 of this kind).")
+    asked = [video.path for video in find_videos(videos, follow_links=True)]
+    assert asked == [record.path for record in read_media(videos, follow_links=True).records]
+    assert asked == ["b.mp4", "c.mp4", "d.mp4", "farm/a.mp4"]
 
 
 def test_one_video_is_a_source(tmp_path: Path) -> None:
@@ -93,6 +116,26 @@ def test_lists_and_csvs(tmp_path: Path) -> None:
     assert paths(find_videos(tmp_path, listing=table)) == ["f.mp4"]
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.csv", "Video;label\r\nb/c d.mp4;run\r\n"),
+        ("a.csv", "label, path\nrun, b/c d.mp4\n"),
+        ("a.csv", "sep=;\nfilename;label\nb/c d.mp4;run\n"),
+        ("a.csv", "path,label\nb\\c d.mp4,run\n"),
+        ("a.tsv", "file_path\tlabel\nb/c d.mp4\trun\n"),
+        ("a.txt", "b\\c d.mp4 3\n"),
+        ("a.txt", "b/c d.mp4 3,7\n"),
+        ("a.txt", "b/c d.mp4 -1\n"),
+    ],
+)
+def test_lists_as_people_write_them(tmp_path: Path, name: str, text: str) -> None:
+    write(tmp_path / "b/c d.mp4")
+    (tmp_path / name).write_text(text, newline="")
+    (video,) = find_videos(tmp_path, listing=tmp_path / name)
+    assert (video.path, video.problem) == ("b/c d.mp4", "")
+
+
 def test_a_list_may_hold_any_bytes_and_a_byte_order_mark(tmp_path: Path) -> None:
     write(os.path.join(os.fsencode(tmp_path), b"caf\xe9.mp4"))  # noqa: PTH118
     listing = tmp_path / "list"
@@ -104,7 +147,7 @@ def test_a_list_may_hold_any_bytes_and_a_byte_order_mark(tmp_path: Path) -> None
 
 @pytest.mark.parametrize(
     ("name", "text", "message"),
-    [("a.csv", "file,label\nx,1\n", "column 'path'"), ("a.csv", "path\n", "names no videos"), ("a.txt", "\n", "names")],
+    [("a.csv", "name,label\nx,1\n", "column 'path'"), ("a.csv", "path\n", "names no videos"), ("a.txt", "\n", "names")],
 )
 def test_lists_that_name_nothing(tmp_path: Path, name: str, text: str, message: str) -> None:
     (tmp_path / name).write_text(text)

@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bike.annotate.classes import clean_class_name, read_class_file
 from bike.annotate.entries import Annotations, Entry, ReadOptions, split_of
-from bike.annotate.reading import find_annotation, find_files, is_text, read_annotation_json
+from bike.annotate.reading import find_annotation, find_files, read_annotation_json
 from bike.errors import DataError, first_few, one_line
+from bike.names import clean_class_name, is_text
+from bike.records import read_class_file
 
 ALPHABETICAL = (
     "class ids are in alphabetical order; those of the published lists come with --labels lists/activitynet/labels.csv."

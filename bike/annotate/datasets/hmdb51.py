@@ -6,12 +6,11 @@ import re
 from collections.abc import Mapping
 from pathlib import Path
 
-from bike.annotate.classes import clean_class_name
 from bike.annotate.entries import Annotations, Entry, ReadOptions, chosen_folds
 from bike.annotate.reading import find_files
 from bike.errors import DataError, first_few
 from bike.files import read_lines
-from bike.names import tidy_path
+from bike.names import clean_class_name, tidy_path
 
 SPLIT_OF_FLAG = {"0": "", "1": "train", "2": "test"}
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
-from bike.annotate.classes import clean_class_name, read_class_file
 from bike.annotate.entries import Annotations, Entry, ReadOptions, split_of, split_of_name
 from bike.annotate.reading import Table, find_files
 from bike.errors import DataError, first_few, one_line
+from bike.names import clean_class_name
+from bike.records import read_class_file
 
 SIZES = (400, 600, 700)
 
@@ -46,10 +47,9 @@ def _find_tables(source: Path, size: int) -> list[Table]:
         if str(size) not in path.name and any(other in path.name for other in others):
             continue
         # Class lists beside the annotation may be CSVs too; the header shows which is which.
-        with path.open("rb") as file:
-            header = file.readline(10_000)
-        if b"youtube_id" in header:
-            tables.append(Table(path))
+        table = Table(path)
+        if table.find(["youtube_id"]) >= 0:
+            tables.append(table)
     if not tables:
         raise DataError(f"{source}: no CSV with a youtube_id column for Kinetics-{size}. Give the annotation's folder.")
     return tables
@@ -57,8 +57,7 @@ def _find_tables(source: Path, size: int) -> list[Table]:
 
 def _read_table(table: Table, options: ReadOptions) -> Iterable[Entry]:
     identifier, start, end = (table.index(name) for name in ("youtube_id", "time_start", "time_end"))
-    label = table.index("label") if "label" in table.columns else -1
-    split = table.index("split") if "split" in table.columns else -1
+    label, split = table.find(["label"]), table.find(["split"])
     word = split_of_name(table.path.stem)
     of_file = split_of(word, options) if word else options.default_split
     # Hundreds of thousands of rows have a few splits and 700 labels at most: each is worked out once.

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bike.annotate.classes import read_class_file
 from bike.annotate.entries import Annotations, Entry, ReadOptions, split_of_name
 from bike.annotate.reading import find_files
 from bike.errors import DataError
 from bike.files import existing_dir
-from bike.formats.lists import read_rows
+from bike.formats.lists import ends_in_number, read_rows
+from bike.records import read_class_file
 
 
 def read_published(source: Path, options: ReadOptions) -> Annotations:
@@ -38,10 +38,17 @@ def read_published(source: Path, options: ReadOptions) -> Annotations:
             raise DataError(f"{source}: no .txt list whose name says train, val or test. Give a list file.")
     # No names (an empty list, not None, which would take them from the labels) makes every label a finding.
     labels = find_files(folder, ("*label*.csv",))
-    classes, readable = read_class_file(labels[0]) if labels and options.labels is None else ([], None)
-    entries = [
-        Entry(row.path, row.labels, split, frames=row.frames)
-        for split, path in lists.items()
-        for row in read_rows(path, options.layout)
-    ]
-    return Annotations({"": entries}, classes, readable)
+    classes, readable = (
+        read_class_file(labels[0], first=options.first_id) if labels and options.labels is None else ([], None)
+    )
+    entries, notes = [], []
+    for split, path in lists.items():
+        rows = read_rows(path, options.layout)
+        entries += [Entry(row.path, row.labels, split, frames=row.frames) for row in rows]
+        numbered = [row.path for row in rows if options.layout == "auto" and ends_in_number(row.path)]
+        if numbered:
+            notes.append(
+                f"{path.name}: names that end in a number: {len(numbered)}, such as {numbered[0]!r}. "
+                "Where that is a label, give --layout labels."
+            )
+    return Annotations({"": entries}, classes, readable, notes=notes)

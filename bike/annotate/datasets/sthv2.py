@@ -6,11 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from bike.annotate.classes import clean_class_name, names_by_id, read_class_file
 from bike.annotate.entries import Annotations, Entry, ReadOptions
-from bike.annotate.reading import find_annotation, find_files, is_text, read_annotation_json
+from bike.annotate.reading import find_annotation, find_files, read_annotation_json
 from bike.errors import DataError, first_few
 from bike.files import read_lines
+from bike.names import clean_class_name, is_text, names_by_id
+from bike.records import read_class_file
 
 FILES = {"train": "train", "validation": "val", "test": "test"}
 

@@ -6,27 +6,26 @@ import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from bike.annotate.classes import MAX_CLASSES, clean_class_name, distinct_names, fold
+from bike.annotate.classes import fold
 from bike.annotate.entries import Annotations, Entry, ReadOptions, split_of
 from bike.annotate.reading import Table, find_annotation, seconds
 from bike.errors import DataError, first_few, one_line
-from bike.names import tidy_path
+from bike.names import MAX_CLASSES, clean_class_name, distinct_names, tidy_path
+from bike.records import label_ids
+from bike.tables import END_COLUMNS, LABEL_COLUMNS, PATH_COLUMNS, START_COLUMNS
 
-PATH_COLUMNS = ("path", "video", "file", "filename", "video_path")
-LABEL_COLUMNS = ("label", "labels", "class", "class_id", "category", "name")
 NAME_COLUMNS = ("name", "class_name", "label_name")
 SPLIT_COLUMNS = ("split", "set", "subset")
-START_COLUMNS = ("start_seconds", "start")
-END_COLUMNS = ("end_seconds", "end")
-# Labels are meant as class ids when all look like numbers, and one is a plain one.
+MILLISECONDS = (("start_ms", "start_msec", "start_milliseconds"), ("end_ms", "end_msec", "end_milliseconds"))
+# Labels are meant as class ids when all look like numbers, and one is a whole one.
 _NUMBERS = re.compile(r"\s*(?:[-+]?[\d.]+(?:[\s,]+|\Z))*", re.ASCII)
-_PLAIN = re.compile(r"\s*\d+(?:[\s,]+\d+)*\s*", re.ASCII)
 
 
 def read_csv(source: Path, options: ReadOptions) -> Annotations:
     """Read a CSV with columns for path and label, and, if they are there, class name, split, start and end in seconds.
 
-    Labels are integers (several are separated by blanks or commas, ``-1`` is none) or class names. Integers take their
+    Times are seconds or ``[h:]m:s``, or milliseconds where the column is called ``start_ms``. Labels are integers
+    (several are separated by blanks or commas, ``-1`` is none) or class names. Integers take their
     names from the name column; class names are numbered in alphabetical order; ``options.labels`` states both. In a
     folder, ``annotations.csv``, ``labels.csv`` or else the first CSV is read.
 
@@ -42,17 +41,17 @@ class _TableReader:
     def __init__(self, table: Table, options: ReadOptions) -> None:
         self.table, self.options = table, options
         self.path = _column(table, options.path_column, PATH_COLUMNS, needed=True)
-        self.label = _column(table, options.label_column, LABEL_COLUMNS, needed=True)
+        self.label = _column(table, options.label_column, (*LABEL_COLUMNS, "name"), needed=True)
         self.name = _column(table, options.name_column, NAME_COLUMNS)
         self.split = _column(table, options.split_column, SPLIT_COLUMNS)
-        self.start = _column(table, None, START_COLUMNS)
-        self.end = _column(table, None, END_COLUMNS)
+        self.start, self.start_unit = _time_column(table, START_COLUMNS, MILLISECONDS[0])
+        self.end, self.end_unit = _time_column(table, END_COLUMNS, MILLISECONDS[1])
         self.bad: list[str] = []
 
     def read(self) -> Annotations:
         rows = list(self.table.rows())
         labels = {row[self.label] for _, row in rows}
-        some = any(map(_PLAIN.fullmatch, labels)) or not any(label.strip() for label in labels)
+        some = any(map(label_ids, labels)) or not any(label.strip() for label in labels)
         numbers = some and all(map(_NUMBERS.fullmatch, labels))
         names: dict[int, str] = {}
         entries = []
@@ -74,14 +73,19 @@ class _TableReader:
             raise DataError(
                 f"{self.table.path}: {first_few(self.bad)}. Correct the rows, or say what a split is (--split a=train)."
             )
-        return Annotations({"": entries}, self._classes(names, numbers))
+        return Annotations({"": entries}, self._classes(names, numbers), notes=self._unread())
+
+    def _unread(self) -> list[str]:
+        used = {self.path, self.label, self.name, self.split, self.start, self.end}
+        unread = [name for place, name in enumerate(self.table.columns) if place not in used]
+        return [f"{self.table.path}: columns that are not read: {one_line(first_few(unread))}."] if unread else []
 
     def _labels(self, text: str, where: str, numbers: bool) -> tuple[str | int, ...]:
         if numbers:
-            words = text.replace(",", " ").split()
-            if any(not word.isdigit() or len(word) > 9 for word in words) and words != ["-1"]:
+            ids = label_ids(text)
+            if ids is None:
                 raise DataError(f"{where}: label {one_line(text)[:40]!r} is not a class id; 0, 1, 2 … are, -1 is none")
-            return tuple(int(word) for word in words) if words != ["-1"] else ()
+            return ids
         return (clean_class_name(text, where),) if text.strip() else ()
 
     def _note_name(self, names: dict[int, str], label: int, name: str, line: int) -> None:
@@ -97,7 +101,8 @@ class _TableReader:
         if not any(words):
             return None, None
         try:
-            return seconds(words[0] or "0"), seconds(words[1]) if words[1] else None
+            start = seconds(words[0] or "0") * self.start_unit
+            return start, seconds(words[1]) * self.end_unit if words[1] else None
         except ValueError:
             self.bad.append(f"line {line}: start and end are not times (got {one_line(', '.join(words))[:40]!r})")
             return None, None
@@ -115,7 +120,11 @@ class _TableReader:
 def _column(table: Table, wanted: str | None, usual: Sequence[str], *, needed: bool = False) -> int:
     if wanted is not None:
         return table.index(wanted)
-    for name in usual:
-        if name in table.columns:
-            return table.index(name)
-    return table.index(usual[0]) if needed else -1
+    place = table.find(usual)
+    return table.index(usual[0]) if needed and place < 0 else place
+
+
+def _time_column(table: Table, usual: Sequence[str], milliseconds: Sequence[str]) -> tuple[int, float]:
+    """A column of times, and its unit in seconds; the column is -1 where there is none."""
+    place = table.find(usual)
+    return (place, 1.0) if place >= 0 else (table.find(milliseconds), 0.001)

@@ -1,0 +1,194 @@
+"""Annotations as people write them: ids from 1, floats, times, paths of Windows, hidden files, splits below classes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from helpers.annotations import manifest, write_rows, write_text
+
+from bike.annotate.audit import Audit
+from bike.annotate.entries import ReadOptions
+from bike.annotate.run import annotate
+from bike.errors import DataError
+from bike.params import Annotate
+from bike.records import read_labels, read_list
+
+
+def csv_lists(folder: Path, rows: list[tuple[object, ...]], **options: object) -> Audit:
+    return annotate("csv", write_rows(folder / "a.csv", rows), None, folder / "out", options=ReadOptions(**options))  # type: ignore[arg-type]
+
+
+ONE = [("path", "label", "name"), ("a.mp4", 1, "jump"), ("b.mp4", 2, "run"), ("c.mp4", 3, "sit")]
+
+
+def test_ids_that_count_from_1(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="class ids start at 1. Give --first-id 1"):
+        csv_lists(tmp_path, ONE)
+    csv_lists(tmp_path, ONE, first_id=1)
+    assert read_labels(tmp_path / "out/labels.csv") == ["jump", "run", "sit"]
+    assert [sample.labels for sample in read_list(tmp_path / "out/train.csv")] == [(0,), (1,), (2,)]
+    with pytest.raises(DataError, match="has class 0, so ids do not start at 1"):
+        csv_lists(tmp_path, [*ONE, ("d.mp4", 0, "swim")], first_id=1)
+
+
+def test_ids_that_count_from_1_with_the_policy_keep_are_noted(tmp_path: Path) -> None:
+    audit = annotate(
+        "csv", write_rows(tmp_path / "a.csv", ONE), None, tmp_path / "out", policies=Annotate(no_name="keep")
+    )
+    assert audit.notes == ["class ids start at 1. Give --first-id 1, unless class 0 has no videos here."]
+
+
+@pytest.mark.parametrize("names", ["1 jump\n2 run\n3 sit\n", "id,name\n1,jump\n2,run\n3,sit\n", "jump\nrun\nsit\n"])
+def test_published_ids_that_count_from_1(tmp_path: Path, names: str) -> None:
+    source = write_text(tmp_path / "lists/train.txt", "a 20 1\nb 20 2\nc 20 3\n")
+    labels = write_text(tmp_path / ("names.csv" if "," in names else "names.txt"), names)
+    with pytest.raises(DataError, match=r"--first-id 1"):
+        annotate("published", source, None, tmp_path / "out", options=ReadOptions(labels=labels))
+    annotate("published", source, None, tmp_path / "out", options=ReadOptions(labels=labels, first_id=1))
+    assert [sample.labels for sample in read_list(tmp_path / "out/train.csv")] == [(0,), (1,), (2,)]
+    assert read_labels(tmp_path / "out/labels.csv") == ["jump", "run", "sit"]
+
+
+def test_a_list_without_class_0_does_not_count_from_1(tmp_path: Path) -> None:
+    source = write_text(tmp_path / "val.txt", "a 20 1\nb 20 2\n")
+    labels = write_text(tmp_path / "names.txt", "jump\nrun\nsit\n")
+    annotate("published", source, None, tmp_path / "out", options=ReadOptions(labels=labels))
+    assert [sample.labels for sample in read_list(tmp_path / "out/val.csv")] == [(1,), (2,)]
+
+
+def test_whole_floats_are_ids(tmp_path: Path) -> None:
+    rows = [(f"v{number}.mp4", f"{number}.0", f"name {number}") for number in range(12)]
+    csv_lists(tmp_path, [("path", "label", "name"), *rows])
+    assert read_labels(tmp_path / "out/labels.csv") == [f"name {number}" for number in range(12)]
+    assert [sample.labels for sample in read_list(tmp_path / "out/train.csv")] == [(number,) for number in range(12)]
+
+
+@pytest.mark.parametrize(
+    ("columns", "start", "end", "expected"),
+    [
+        (("start_time", "end_time"), "1.5", "3", (1.5, 3.0)),
+        (("Start_Timestamp", "Stop_Timestamp"), "00:00:01.5", "0:03", (1.5, 3.0)),
+        (("start", "end"), "1:00:01,5", "1:00:03", (3601.5, 3603.0)),
+        (("start_ms", "end_ms"), "1500", "3000", (1.5, 3.0)),
+    ],
+)
+def test_columns_of_times(
+    tmp_path: Path, columns: tuple[str, str], start: str, end: str, expected: tuple[float, float]
+) -> None:
+    csv_lists(tmp_path, [("path", "label", *columns), ("a.mp4", "run", start, end)])
+    (sample,) = read_list(tmp_path / "out/train.csv")
+    assert (sample.start_seconds, sample.end_seconds) == expected
+
+
+@pytest.mark.parametrize("word", ["1:2:3:4", "a:3", "1:b", "1,5"])
+def test_times_that_are_none(tmp_path: Path, word: str) -> None:
+    with pytest.raises(DataError, match="line 2: start and end are not times"):
+        csv_lists(tmp_path, [("path", "label", "start"), ("a.mp4", "run", word)])
+
+
+def test_columns_that_are_not_read_are_noted(tmp_path: Path) -> None:
+    audit = csv_lists(tmp_path, [("path", "label", "label_2", "start_frame"), ("a.mp4", "run", "jump", 7)])
+    assert audit.notes == [f"{tmp_path / 'a.csv'}: columns that are not read: label_2; start_frame."]
+
+
+def test_paths_of_windows(tmp_path: Path) -> None:
+    rows = [("path", "label"), ("jump\\a.mp4", "jump"), ("C:\\data\\run\\b.mp4", "run"), ("odd\\name.mp4", "run")]
+    media = manifest(tmp_path / "m.csv", ["jump/a.mp4", "run/b.mp4", "run/odd\\name.mp4"])
+    audit = annotate("csv", write_rows(tmp_path / "a.csv", rows), media, tmp_path / "out")
+    assert [sample.path for sample in read_list(tmp_path / "out/train.csv")] == [
+        "jump/a.mp4", "run/b.mp4", "run/odd\\name.mp4",
+    ]  # fmt: skip
+    assert audit.notes == ["2 paths are written as Windows has them; \\ is read as /."]
+    assert not audit.findings
+    rows = [("path", "label"), ("..\\a.mp4", "jump"), ("b.mp4", "jump")]
+    audit = annotate("csv", write_rows(tmp_path / "a.csv", rows), None, tmp_path / "out")
+    assert [(row.path, row.detail) for row in audit.findings] == [("../a.mp4", "the path leaves the media folder")]
+
+
+def test_hidden_annotation_files_are_passed_over(tmp_path: Path) -> None:
+    for name, text in {"train.txt": "a 20 0\n", "labels.csv": "id,name\n0,run\n"}.items():
+        write_text(tmp_path / "lists" / name, text)
+        write_text(tmp_path / "lists" / f"._{name}", "\0\5\26\7")
+    assert annotate("published", tmp_path / "lists", None, tmp_path / "out").lists == {"train": 1}
+    for number in range(1, 9):
+        for prefix in ("", "._"):
+            write_text(tmp_path / "frames/a" / f"{prefix}img_{number:05d}.jpg", "x")
+    annotate("published", tmp_path / "lists", tmp_path / "frames", tmp_path / "out")
+    assert [sample.frames for sample in read_list(tmp_path / "out/train.csv")] == [8]
+
+
+def test_splits_below_classes(tmp_path: Path) -> None:
+    for path in ("jump/train/a.mp4", "jump/test/b.mp4", "run/train/c.mp4", "run/Validation/more/d.mp4"):
+        write_text(tmp_path / "videos" / path, "x")
+    audit = annotate("folders", tmp_path / "videos", None, tmp_path / "out")
+    assert (audit.lists, audit.notes) == ({"train": 2, "val": 1, "test": 1}, [])
+    assert read_labels(tmp_path / "out/labels.csv") == ["jump", "run"]
+    write_text(tmp_path / "videos/sit/e.mp4", "x")
+    audit = annotate("folders", tmp_path / "videos", None, tmp_path / "out")
+    assert audit.lists == {"train": 5}
+    assert audit.notes == [
+        "folders test, train, validation below classes are not taken for splits, since other videos have none"
+    ]
+
+
+# Inputs that others once handed in; the right value of each.
+
+
+def case(shared: Path, number: int) -> Path:
+    found = sorted((shared / "cases").glob(f"{number:02d}-*"))
+    if not found:
+        pytest.skip("shared/cases is not there")
+    return found[0]
+
+
+@pytest.mark.parametrize(
+    ("number", "dataset", "source", "media", "lists", "names"),
+    [
+        (11, "folders", "videos", None, {"train": 4}, ["jump", "run"]),
+        (16, "csv", "list.csv", "videos", {"train": 2}, ["jump", "run"]),
+        (17, "csv", "csv", None, None, None),
+        (17, "hmdb51", "hmdb", None, None, ["jump", "run"]),
+        (17, "sthv2", "sthv2", None, None, None),
+        (17, "published", "lists", None, None, None),
+        (18, "csv", "blank_after_comma.csv", "videos", {"train": 1}, ["jump"]),
+        (18, "csv", "excel_sep.csv", "videos", {"train": 1}, ["jump"]),
+        (18, "csv", "quoted_blank.csv", "videos", {"train": 1}, ["jump"]),
+        (19, "folders", "videos", None, {"train": 2, "test": 2}, ["jump", "run"]),
+    ],
+)
+def test_cases_that_once_failed(
+    shared: Path,
+    tmp_path: Path,
+    number: int,
+    dataset: str,
+    source: str,
+    media: str | None,
+    lists: dict[str, int] | None,
+    names: list[str] | None,
+) -> None:
+    folder = case(shared, number)
+    audit = annotate(dataset, folder / source, None if media is None else folder / media, tmp_path / "out")
+    assert audit.lists == lists if lists else sum(audit.lists.values()) > 0
+    if names:
+        assert read_labels(tmp_path / "out/labels.csv", "published") == names
+
+
+def test_cases_of_ids(shared: Path, tmp_path: Path) -> None:
+    annotate("csv", case(shared, 13) / "list.csv", None, tmp_path / "out")
+    names = read_labels(tmp_path / "out/labels.csv")
+    assert names[:3] == ["lipstick", "archery", "band"]
+    (ten,) = (s.labels for s in read_list(tmp_path / "out/train.csv") if s.path == "v10.mp4")
+    assert ten == (10,)
+    with pytest.raises(DataError, match="class ids start at 1"):
+        annotate("csv", case(shared, 20) / "list.csv", None, tmp_path / "out")
+
+
+def test_a_case_of_many_labels(shared: Path, tmp_path: Path) -> None:
+    folder = case(shared, 15)
+    for name in ("train.txt", "offset_train.txt"):
+        with pytest.raises(DataError, match="more than two numbers at the end: line 1"):
+            annotate("published", folder / name, folder / "frames", tmp_path / "out")
+    options = ReadOptions(layout="labels", labels=folder / "labels.csv")
+    annotate("published", folder / "train.txt", folder / "frames", tmp_path / "out", options=options)
+    assert [s.labels for s in read_list(tmp_path / "out/train.csv")] == [(1, 3, 5), (1, 2), (2,)]
