@@ -12,8 +12,8 @@ from typing import Literal
 
 from bike.errors import DataError, first_few, one_line
 from bike.files import read_lines
-from bike.names import names_by_id, without_ids
-from bike.tables import header_words, read_table, write_table
+from bike.files.names import names_by_id, without_ids
+from bike.files.tables import header_words, read_table, write_table
 
 
 @dataclass(frozen=True, slots=True)

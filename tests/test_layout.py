@@ -17,8 +17,9 @@ from bike.project.code import NO_RESULT, files_of, imported_files, imported_name
 ROWS = [
     "errors",
     "trees",
-    "names files progress",
-    "tables download workers text",
+    "progress",
+    "files",
+    "workers text",
     "records params checkpoint distributed video",
     "formats demo",
     "extract annotate frames",
@@ -35,7 +36,7 @@ ROWS = [
 
 
 def room_of(path: Path) -> str:
-    """``video`` of ``bike/video/stream.py``, ``tables`` of ``bike/tables.py``."""
+    """``video`` of ``bike/video/stream.py``, ``zoo`` of ``bike/zoo.py``."""
     return path.relative_to(ROOT / "bike").with_suffix("").parts[0]
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bike.errors import DataError, first_few, one_line
+from bike.files.tables import write_table
 from bike.params import Annotate, Policy
-from bike.tables import write_table
 
 AUDIT_NAME = "audit.csv"
 KINDS: dict[str, str] = {

@@ -12,7 +12,7 @@ from bike.annotate.classes import ClassTable, derive_classes
 from bike.annotate.entries import SPLITS, Annotations, Entry
 from bike.annotate.matching import Matches, match_entries
 from bike.annotate.media import Media
-from bike.names import leads_out, video_keys
+from bike.files.names import leads_out, video_keys
 from bike.records import Sample, VideoRecord, instance_range
 
 Lists = dict[str, dict[str, list[Sample]]]  # fold -> split -> samples

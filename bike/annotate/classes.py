@@ -8,7 +8,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 
 from bike.errors import DataError
-from bike.names import MAX_CLASSES
+from bike.files.names import MAX_CLASSES
 
 
 def readable_name(published: str) -> str:

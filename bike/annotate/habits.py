@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bike.annotate.entries import Annotations, Entry
 from bike.errors import DataError
-from bike.names import split_extension, tidy_path
+from bike.files.names import split_extension, tidy_path
 from bike.records import VideoRecord
 
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from bike.annotate.classes import fold
 from bike.annotate.entries import Entry
-from bike.names import leads_out, split_extension
+from bike.files.names import leads_out, split_extension
 from bike.records import VideoRecord
 
 _FEW = 8  # videos of one name are compared one by one up to this number

@@ -9,8 +9,8 @@ from typing import Literal
 
 from bike.errors import DataError
 from bike.files import existing_dir
+from bike.files.names import is_hidden, is_video, shown, video_keys
 from bike.formats.folders import is_frame, order_frames
-from bike.names import is_hidden, is_video, shown, video_keys
 from bike.records import VideoRecord, read_manifest
 from bike.video.walk import LEADS_OUT, walk_files
 

@@ -9,8 +9,8 @@ from typing import Any
 
 from bike.errors import BikeError, DataError, one_line
 from bike.files import existing_dir, read_annotation_text
-from bike.names import is_hidden
-from bike.tables import find_column, read_header, read_table
+from bike.files.names import is_hidden
+from bike.files.tables import find_column, read_header, read_table
 from bike.trees.parse import parse_json
 
 
@@ -32,7 +32,7 @@ def seconds(text: str) -> float:
 
 
 class Table:
-    """A CSV file with a header, see :func:`bike.tables.read_table`.
+    """A CSV file with a header, see :func:`bike.files.tables.read_table`.
 
     Attributes:
         path: the file.

@@ -10,10 +10,10 @@ from bike.annotate.audit import AUDIT_NAME
 from bike.annotate.classes import readable_name
 from bike.annotate.entries import SPLITS
 from bike.files import atomic_write, check_not_read
+from bike.files.names import leads_out, split_extension
+from bike.files.tables import write_table
 from bike.formats.lists import ends_in_number
-from bike.names import leads_out, split_extension
 from bike.records import Sample, write_labels, write_list
-from bike.tables import write_table
 
 UNANNOTATED_NAME, LABELS_NAME = "unannotated.csv", "labels.csv"
 

@@ -9,7 +9,7 @@ from statistics import median
 from typing import TypeVar
 
 from bike.files import atomic_write, read_text, write_between
-from bike.tables import write_table
+from bike.files.tables import write_table
 
 Item = TypeVar("Item")
 

@@ -75,7 +75,7 @@ def extract(
         _verify(source, destination, listing, jobs)
         return
     from bike.extract.run import extract_videos
-    from bike.names import shown
+    from bike.files.names import shown
     from bike.params import Extract
 
     options = Extract(

@@ -18,9 +18,9 @@ from bike.demo.clips import draw_clip, render_clip
 from bike.demo.scenes import CLASS_NAMES, CLASS_SLUGS
 from bike.errors import BikeError, one_line
 from bike.files import atomic_write, claim_folder
+from bike.files.tables import write_table
 from bike.params import DemoData
 from bike.progress import progress
-from bike.tables import write_table
 from bike.workers.pool import num_cores, run_tasks
 
 SPLITS = ("train", "val", "test")

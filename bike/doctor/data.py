@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from bike.doctor.check import Check
 from bike.errors import BikeError, first_few, one_line
-from bike.names import shown
+from bike.files.names import shown
 
 if TYPE_CHECKING:
     from bike.frames.source import FrameSource

@@ -22,7 +22,7 @@ from bike.errors import DataError, one_line
 from bike.evaluate.metrics import average_precision, class_accuracy
 from bike.evaluate.scores import SCORES_NAME, Scores, summarize, write_scores
 from bike.files import OutputFolder, check_not_read, claim_folder, read_json, write_json
-from bike.tables import read_table, write_table
+from bike.files.tables import read_table, write_table
 
 LAST = "metrics.json"
 FILES = ("per_class.csv", "confusion.csv", "predictions.csv", SCORES_NAME, "timing.json", LAST)

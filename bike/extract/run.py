@@ -24,7 +24,7 @@ from bike.extract.output import output_exists, remove_output
 from bike.extract.task import Layout, Recipe, Result, Task, recipe_text, rejected
 from bike.extract.video import extract_video
 from bike.files import check_not_read, ensure_dir, locked, remove, sweep
-from bike.names import shown, video_keys
+from bike.files.names import shown, video_keys
 from bike.params import Extract
 from bike.progress import progress
 from bike.records import VideoRecord, read_manifest, write_manifest

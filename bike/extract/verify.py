@@ -10,8 +10,8 @@ from bike.errors import BikeError, DataError, one_line
 from bike.extract.output import frames_sha256
 from bike.extract.task import Layout
 from bike.files import existing_dir
+from bike.files.names import shown
 from bike.formats.packs import PACK_SUFFIX, scan_offsets
-from bike.names import shown
 from bike.progress import progress
 from bike.records import VideoRecord, read_manifest
 from bike.video.file import UnreadableError, VideoFile

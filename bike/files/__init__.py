@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, locks, whose files a folder's are, and text of unknown origin."""
+"""All that touches a disk: whole-or-not writes, locks, whose files a folder's are, tables, text, downloads."""
 
 from bike.files.disk import (
     atomic_write,

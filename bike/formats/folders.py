@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bike.errors import DataError
 from bike.files import unreadable
-from bike.names import is_hidden
+from bike.files.names import is_hidden
 
 _FRAME_NAME = re.compile(r"(?P<stem>.*?)(?P<number>\d{1,9})\.jpe?g", re.IGNORECASE | re.DOTALL)
 

@@ -10,10 +10,8 @@ from typing import NamedTuple
 
 from bike.errors import DataError, first_few, one_line
 from bike.files import existing_file, read_lines, sha256
-from bike.names import is_video, tidy_path, video_keys
-from bike.progress import log
-from bike.records import Sample, label_ids, other_class, read_labels, read_list, read_manifest
-from bike.tables import (
+from bike.files.names import is_video, tidy_path, video_keys
+from bike.files.tables import (
     END_COLUMNS,
     LABEL_COLUMNS,
     PATH_COLUMNS,
@@ -22,6 +20,8 @@ from bike.tables import (
     header_words,
     read_table,
 )
+from bike.progress import log
+from bike.records import Sample, label_ids, other_class, read_labels, read_list, read_manifest
 
 
 class PublishedRow(NamedTuple):

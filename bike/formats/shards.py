@@ -16,8 +16,8 @@ import numpy as np
 
 from bike.errors import BikeError, DataError
 from bike.files import read_json
+from bike.files.tables import read_table
 from bike.records import KEY, Sample
-from bike.tables import read_table
 
 FORMAT = "bike-shards-1"
 MANIFEST_NAME = "manifest.json"

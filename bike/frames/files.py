@@ -8,10 +8,10 @@ from pathlib import Path
 
 from bike.errors import DataError
 from bike.files import existing_dir, open_regular, read_regular, unreadable
+from bike.files.names import leads_out
 from bike.formats.folders import frame_files
 from bike.formats.packs import PACK_SUFFIX, read_frames, scan_offsets
 from bike.frames.source import FileWindow, Frames, FrameSource, Recent
-from bike.names import leads_out
 from bike.records import Sample, read_manifest
 
 

@@ -12,11 +12,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from bike.download import download
 from bike.errors import BikeError, BusyError, DataError
 from bike.files import ensure_dir, existing_dir, locked, unwritable
+from bike.files.download import download
+from bike.files.names import user_folder
 from bike.formats.shards import INDEX_NAME, LARGEST_MANIFEST_BYTES, MANIFEST_NAME, read_shard_manifest
-from bike.names import user_folder
 
 _URL = re.compile(r"(s3|https?):/+(.+)", re.DOTALL)
 # What fetched files and downloads are called; other files in the folder are not ours.
@@ -71,7 +71,7 @@ class RemoteFolder:
         cache: folder for fetched files; None: :func:`shard_cache`. Processes on one machine share it.
         max_cache_mb: most that is kept there, in 10^6 bytes; None: :func:`cache_mb`. What was not used for longest goes
             first.
-        **options: ``attempts``, ``timeout_seconds``, ``pause_seconds`` of :func:`bike.download.download`.
+        **options: ``attempts``, ``timeout_seconds``, ``pause_seconds`` of :func:`bike.files.download.download`.
 
     Raises:
         DataError: no shards at the address, or damaged ones.

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bike.errors import DataError, first_few, one_line
-from bike.names import shown
+from bike.files.names import shown
+from bike.files.tables import read_table, write_table
 from bike.params import load_machine
-from bike.tables import read_table, write_table
 from bike.video.file import FoundVideo, UnreadableError
 from bike.video.find import find_videos
 

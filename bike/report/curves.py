@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bike.errors import DataError, one_line
+from bike.files.tables import read_table
 from bike.report.rows import TRAINING
-from bike.tables import read_table
 
 if TYPE_CHECKING:
     from pandas import Series

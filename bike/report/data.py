@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bike.files.tables import read_table
 from bike.records import read_labels, read_list, read_manifest
-from bike.tables import read_table
 
 AUDIT_COLUMNS = ("finding", "action", "list", "path", "label", "detail")
 

@@ -25,6 +25,7 @@ from bike.files import (
     sweep,
     write_json,
 )
+from bike.files.tables import write_table
 from bike.formats.shards import FORMAT, INDEX_COLUMNS, INDEX_NAME, MANIFEST_NAME, read_index_rows, read_shard_manifest
 from bike.progress import progress
 from bike.records import MANIFEST_COLUMNS, Sample
@@ -32,7 +33,6 @@ from bike.shard.owned import check_finished, check_names, owned_shards
 from bike.shard.plan import PlannedShard, plan_shards
 from bike.shard.wanted import wanted_videos
 from bike.shard.write import WORK, ShardJob, work_file, write_shard
-from bike.tables import write_table
 from bike.workers.pool import run_tasks
 
 # Hashes are no part of a shard: manifests with and without them make the same ones.

@@ -8,9 +8,9 @@ from pathlib import Path
 
 from bike.errors import DataError, first_few
 from bike.files import existing_dir
+from bike.files.names import leads_out
 from bike.formats.lists import load_samples
 from bike.formats.packs import PACK_SUFFIX
-from bike.names import leads_out
 from bike.records import Sample, VideoRecord, contradiction, read_labels, read_manifest
 from bike.shard.payload import PayloadSource, quick_checksum
 from bike.shard.plan import PlannedVideo

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bike.errors import BikeError, DataError, one_line
-from bike.names import shown
+from bike.files.names import shown
 from bike.video.file import UnreadableError, VideoFile
 from bike.video.picture import PictureConverter, plan_picture
 from bike.video.stream import VideoStream, open_video

@@ -15,8 +15,8 @@ from pathlib import Path
 
 from bike.errors import BikeError, DataError, first_few, one_line, reason_of
 from bike.files import read_annotation_text, unreadable
-from bike.names import is_archive, is_hidden, is_tar, is_video, leads_out, shown
-from bike.tables import PATH_COLUMNS, find_column, read_header, read_table
+from bike.files.names import is_archive, is_hidden, is_tar, is_video, leads_out, shown
+from bike.files.tables import PATH_COLUMNS, find_column, read_header, read_table
 from bike.video.file import START_BYTES, FoundVideo, VideoFile, other_kind
 from bike.video.tars import tar_videos
 from bike.video.walk import LEADS_OUT, is_link_out, walk_files
@@ -198,7 +198,7 @@ def read_paths(path: Path | str, folder: Path | None, *, known: Iterable[str] | 
     """Paths named by a text list (one a line, label numbers after it are ignored) or by a CSV's column.
 
     Args:
-        path: the list; a .csv or .tsv is a table, see :func:`bike.tables.read_table` and ``PATH_COLUMNS``.
+        path: the list; a .csv or .tsv is a table, see :func:`bike.files.tables.read_table` and ``PATH_COLUMNS``.
         folder: where the paths lead from; a file there decides whether a number at the end is a label.
         known: the names there are, instead of ``folder``.
 

@@ -12,7 +12,7 @@ from typing import IO
 
 from bike.errors import DataError, one_line
 from bike.files import existing_file, unreadable
-from bike.names import is_video, leads_out
+from bike.files.names import is_video, leads_out
 from bike.video.file import FoundVideo, VideoFile
 
 log = logging.getLogger("bike")

@@ -18,8 +18,8 @@ from bike.cli import guarded
 from bike.commands.extract import extract
 from bike.errors import BikeError, DataError
 from bike.extract.run import extract_videos
+from bike.files.names import video_keys
 from bike.formats.packs import scan_offsets
-from bike.names import video_keys
 from bike.params import Extract
 from bike.records import VideoRecord, read_manifest
 

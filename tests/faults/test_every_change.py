@@ -108,7 +108,7 @@ OWN = {
     "stages/__init__.py": "the same folder",
     "bike/project/init.py": "a new project, which is made beside its place and renamed when it is whole",
     "bike/demo/run.py": "a temporary folder of the system",
-    "bike/download.py": "a cache, whose files are checked whenever they are read",
+    "bike/files/download.py": "a cache, whose files are checked whenever they are read",
     "bike/frames/remote.py": "the same cache",
     "bike/model/formats/fetch.py": "makes the folder of the same cache",
     "bike/extract/ffmpeg.py": "a nameless temporary file",

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bike.annotate.audit import Audit
-from bike.names import video_keys
+from bike.files.names import video_keys
 from bike.records import VideoRecord, write_manifest
 
 UCF_CLASSES = ("ApplyEyeMakeup", "HandstandPushups", "YoYo")

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from bike import download
+from bike.files import download
 
 QUICK = {"pause_seconds": 0.001, "timeout_seconds": 5.0}
 

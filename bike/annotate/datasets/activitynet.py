@@ -10,7 +10,7 @@ from typing import Any
 from bike.annotate.entries import Annotations, Entry, ReadOptions, split_of
 from bike.annotate.reading import find_annotation, find_files, read_annotation_json
 from bike.errors import DataError, first_few, one_line
-from bike.names import clean_class_name, is_text
+from bike.files.names import clean_class_name, is_text
 from bike.records import read_class_file
 
 ALPHABETICAL = (

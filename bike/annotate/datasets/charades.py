@@ -9,7 +9,7 @@ from bike.annotate.entries import Annotations, Entry, ReadOptions
 from bike.annotate.reading import Table, find_annotation, find_files, seconds
 from bike.errors import DataError, first_few
 from bike.files import existing_dir, read_lines
-from bike.names import clean_class_name, distinct_names
+from bike.files.names import clean_class_name, distinct_names
 
 FPS = 24.0  # of the frames that the data set's authors publish
 

@@ -8,8 +8,8 @@ from bike.annotate.entries import SPLIT_WORDS, Annotations, Entry, ReadOptions
 from bike.annotate.media import scan_folder
 from bike.errors import DataError, first_few
 from bike.files import existing_dir
-from bike.names import clean_class_name, tidy_path
-from bike.tables import read_table
+from bike.files.names import clean_class_name, tidy_path
+from bike.files.tables import read_table
 
 _SPLITS = frozenset(word for word in SPLIT_WORDS if word.isalpha())  # 1 and 2 are classes here
 

@@ -10,7 +10,7 @@ from bike.annotate.entries import Annotations, Entry, ReadOptions, chosen_folds
 from bike.annotate.reading import find_files
 from bike.errors import DataError, first_few
 from bike.files import read_lines
-from bike.names import clean_class_name, tidy_path
+from bike.files.names import clean_class_name, tidy_path
 
 SPLIT_OF_FLAG = {"0": "", "1": "train", "2": "test"}
 

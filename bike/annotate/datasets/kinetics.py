@@ -8,7 +8,7 @@ from pathlib import Path
 from bike.annotate.entries import Annotations, Entry, ReadOptions, split_of, split_of_name
 from bike.annotate.reading import Table, find_files
 from bike.errors import DataError, first_few, one_line
-from bike.names import clean_class_name
+from bike.files.names import clean_class_name
 from bike.records import read_class_file
 
 SIZES = (400, 600, 700)

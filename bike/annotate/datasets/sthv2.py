@@ -10,7 +10,7 @@ from bike.annotate.entries import Annotations, Entry, ReadOptions
 from bike.annotate.reading import find_annotation, find_files, read_annotation_json
 from bike.errors import DataError, first_few
 from bike.files import read_lines
-from bike.names import clean_class_name, is_text, names_by_id
+from bike.files.names import clean_class_name, is_text, names_by_id
 from bike.records import read_class_file
 
 FILES = {"train": "train", "validation": "val", "test": "test"}

@@ -10,9 +10,9 @@ from bike.annotate.classes import fold
 from bike.annotate.entries import Annotations, Entry, ReadOptions, split_of
 from bike.annotate.reading import Table, find_annotation, seconds
 from bike.errors import DataError, first_few, one_line
-from bike.names import MAX_CLASSES, clean_class_name, distinct_names, tidy_path
+from bike.files.names import MAX_CLASSES, clean_class_name, distinct_names, tidy_path
+from bike.files.tables import END_COLUMNS, LABEL_COLUMNS, PATH_COLUMNS, START_COLUMNS
 from bike.records import label_ids
-from bike.tables import END_COLUMNS, LABEL_COLUMNS, PATH_COLUMNS, START_COLUMNS
 
 NAME_COLUMNS = ("name", "class_name", "label_name")
 SPLIT_COLUMNS = ("split", "set", "subset")

@@ -9,7 +9,7 @@ from bike.annotate.entries import Annotations, Entry, ReadOptions, chosen_folds
 from bike.annotate.reading import find_annotation
 from bike.errors import DataError, first_few
 from bike.files import existing_dir, read_lines
-from bike.names import names_by_id, tidy_path
+from bike.files.names import names_by_id, tidy_path
 
 
 def read_ucf101(source: Path, options: ReadOptions) -> Annotations:

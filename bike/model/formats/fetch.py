@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
-from bike.download import download
 from bike.errors import BikeError, WeightsError, nearest, one_line
 from bike.files import locked, sha256, unwritable
+from bike.files.download import download
 from bike.model.formats.official import OFFICIAL_FILES, OFFICIAL_URL, OfficialFile, find_official, weights_folder
 from bike.progress import log
 

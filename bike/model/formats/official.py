@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from bike.names import user_folder
+from bike.files.names import user_folder
 
 # Below it lies {sha256}/{file}.
 OFFICIAL_URL = "https://openaipublic.azureedge.net/clip/models/{sha256}"

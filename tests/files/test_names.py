@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 
 from bike.annotate.media import read_media
 from bike.errors import BikeError
+from bike.files.names import VIDEO_SUFFIXES, is_video, leads_out, split_extension, video_keys
 from bike.frames.open import open_source
 from bike.frames.remote import shard_cache
 from bike.model.formats.official import weights_folder
-from bike.names import VIDEO_SUFFIXES, is_video, leads_out, split_extension, video_keys
 from bike.records import Sample
 from bike.video.find import find_videos
 

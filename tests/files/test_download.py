@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from helpers.servers import QUICK, Server, drip, free_port, s3_store, use_s3
 
-from bike import download as module
-from bike.download import download
 from bike.errors import BikeError, DataError
+from bike.files import download as module
+from bike.files.download import download
 
 CONTENT = bytes(range(256)) * 3000
 SIZE = len(CONTENT)

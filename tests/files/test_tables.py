@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bike.errors import DataError
 from bike.files import MAX_LINE_BYTES
-from bike.tables import read_header, read_table, write_table
+from bike.files.tables import read_header, read_table, write_table
 
 COLUMNS = ("path", "label")
 NAMES = st.one_of(  # the last two characters of the first are bytes that no UTF-8 has
