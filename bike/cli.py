@@ -30,6 +30,7 @@ COMMANDS = {
     "extract": "extract",
     "annotate": "annotate",
     "shard": "shard",
+    "shards": "shards",
     "pretrain": "pretrain",
     "attributes": "attributes",
     "train": "train",

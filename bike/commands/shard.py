@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from bike.commands.options import JobsOption, ReplaceOption
-
-
-class Payload(StrEnum):
-    """What is stored for a video."""
-
-    mjpg = "mjpg"
-    mp4 = "mp4"
 
 
 def shard(
@@ -37,8 +29,8 @@ def shard(
         str, typer.Option(metavar="N|all", help="Keep N evenly spaced frames of each video.")
     ] = "all",
     payload: Annotated[
-        Payload, typer.Option(help="mjpg: frames; mp4: the video files of --media as they are.")
-    ] = Payload.mjpg,
+        Literal["mjpg", "mp4"], typer.Option(help="mjpg: frames; mp4: the video files of --media as they are.")
+    ] = "mjpg",
     media: Annotated[
         Path | None,
         typer.Option(help="Folder, list or tar of the source videos, for --payload mp4.", show_default=False),
@@ -100,7 +92,7 @@ def shard(
         names=None if labels is None else read_labels(labels),
         max_size_mb=read_size_mb(max_size),
         frames_per_video=_frames(frames_per_video),
-        payload=payload.value,
+        payload=payload,
         media=media,
         fps=fps,
         jobs=jobs,

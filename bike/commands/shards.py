@@ -1,0 +1,69 @@
+"""``bike shards``: what a folder of shards holds."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bike.commands.options import ReplaceOption
+
+app = typer.Typer(no_args_is_help=True, help="Look at shards before training on them.")
+
+ShardsFolder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of shards.", show_default=False)]
+
+
+@app.command("info")
+def info(
+    folder: ShardsFolder,
+    as_json: Annotated[bool, typer.Option("--json", help="Everything, as JSON on stdout.")] = False,
+) -> None:
+    """Count videos, frames, classes, bytes, sizes and seconds of a folder of shards.
+
+    \b
+    bike shards info shards/ucf101/train
+    bike shards info shards/ucf101/train --json
+    """
+    import json
+    from dataclasses import asdict
+
+    from bike.doctor.shards import shards_info
+
+    found = shards_info(folder)
+    if as_json:
+        by_size = {f"{width}x{height}": count for (width, height), count in found.sizes.items()}
+        typer.echo(json.dumps({**asdict(found), "sizes": by_size}, indent=2))
+        return
+    sizes = [f"{width} x {height} ({count})" for (width, height), count in found.sizes.items()]
+    few = sorted(found.classes.items(), key=lambda item: item[1])
+    rows = {
+        "shards": f"{found.shards}, {found.bytes / 1e6:.1f} MB, {found.payload}",
+        "videos": f"{found.videos}, {found.samples} samples"
+        + f", {found.unlabelled} without a label" * (found.unlabelled > 0),
+        "frames": f"{found.frames}, {found.frames / max(1, found.videos):.1f} a video",
+        "seconds": f"{found.seconds:.1f}" + f", {found.no_rate} videos without a frame rate" * (found.no_rate > 0),
+        "sizes": ", ".join(sizes[:5]) + f" and {len(sizes) - 5} more" * (len(sizes) > 5),
+        "classes": f"{len(few)}"
+        + (f", from {few[0][1]} ({few[0][0]}) to {few[-1][1]} ({few[-1][0]}) samples" if few else ""),
+    }
+    for name, text in rows.items():
+        typer.echo(f"{name:8} {text}")
+
+
+@app.command("preview")
+def preview(
+    folder: ShardsFolder,
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="The HTML page to write.", show_default=False)],
+    videos: Annotated[int, typer.Option(min=1, max=1000, help="Rows: videos, spread over the classes.")] = 40,
+    frames: Annotated[int, typer.Option(min=1, max=64, help="Pictures in a row.")] = 8,
+    replace: ReplaceOption = False,
+) -> None:
+    """Write one HTML page with a row of frames for each of some videos. It opens offline.
+
+    \b
+    bike shards preview shards/ucf101/train preview.html --videos 101
+    """
+    from bike.doctor.shards import write_preview
+
+    typer.echo(f"{out}: {write_preview(folder, out, videos=videos, frames=frames, replace=replace)} videos")
