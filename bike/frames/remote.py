@@ -105,6 +105,10 @@ class RemoteFolder:
         size, sha256 = self._shards[name]
         return self._local(name, size, sha256)
 
+    def place(self, name: str) -> str:
+        """Where a shard comes from and where it is kept, for errors."""
+        return f"{self.url}/{name} (kept as {self.cache / _cached_name(name, self._shards[name][1])})"
+
     def open(self, name: str) -> int:
         """A descriptor of a shard, fetched if need be; for the caller to close. Raises as :meth:`fetch`."""
         for _ in range(10):

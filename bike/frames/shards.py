@@ -102,8 +102,8 @@ class ShardSource(FrameSource):
             try:
                 if stored.offsets is None:
                     return self._decode(descriptor, offset, size, frame_indices)
-                window = FileWindow(descriptor, offset)
-                return read_frames(window, stored.offsets, frame_indices, gray=gray)  # type: ignore[arg-type]
+                window: Any = FileWindow(descriptor, offset)
+                return read_frames(window, stored.offsets, frame_indices, gray=gray, checksums=stored.checksums)
             except DataError as error:
                 raise DataError(f"{self._place(number)}: {video}: {error}") from error
             except OSError as error:
@@ -198,6 +198,9 @@ class RemoteShardSource(ShardSource):
         room = int(self.remote.max_cache_bytes // max(1, *self.index.sizes)) - window
         shards = [self.shard_of(video) for video in videos]
         return ShardsAhead(shards, lambda number: self.remote.fetch(self.index.shards[number]), min(window, room))
+
+    def _place(self, number: int) -> str:
+        return self.remote.place(self.index.shards[number])
 
     @contextmanager
     def _opened(self, number: int) -> Iterator[int]:

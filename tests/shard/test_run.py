@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import tarfile
+import zlib
 from dataclasses import replace
 from pathlib import Path
 
@@ -52,8 +53,9 @@ def test_a_sample_is_a_json_and_a_pack(data: Data, shards: Path) -> None:
                 for frame in range(stored["frames"]):
                     part = pack[stored["offsets"][frame] : stored["offsets"][frame + 1]]
                     assert simplejpeg.decode_jpeg(part).shape == (24, 32, 3)
+                    assert stored["crc32"][frame] == zlib.crc32(part)
     assert sorted(found) == sorted(sample.key for sample in data.samples)
-    assert found["clips__v004"] | {"offsets": None} == {
+    assert found["clips__v004"] | {"offsets": None, "crc32": None} == {
         "key": "clips__v004",
         "path": "clips/v004.mp4",
         "frames": 7,
@@ -62,6 +64,7 @@ def test_a_sample_is_a_json_and_a_pack(data: Data, shards: Path) -> None:
         "height": 24,
         "seconds": 7 / FPS,
         "offsets": None,
+        "crc32": None,
         "label": 1,
         "labels": [1],
         "name": "class 1",

@@ -123,6 +123,9 @@ class VideoShards(IterableDataset[dict[str, Any]]):
             )
         )
 
+    def _place(self, name: str) -> str:
+        return self._remote.place(name) if self._remote else f"{self.name}/{name}"
+
     def _open_shards(self, shards: Iterator[dict[str, str]], opened: list[str]) -> Iterator[dict[str, Any]]:
         sizes = {shard["name"]: shard["bytes"] for shard in self.manifest["shards"]}
         for shard in shards:
@@ -130,11 +133,11 @@ class VideoShards(IterableDataset[dict[str, Any]]):
             try:
                 descriptor = self._remote.open(name) if self._remote else open_regular(self._folder / name)
             except OSError as error:
-                raise DataError(f"{self.name}/{name}: can't be opened ({reason_of(error)}).") from error
+                raise DataError(f"{self._place(name)}: can't be opened ({reason_of(error)}).") from error
             with os.fdopen(descriptor, "rb") as stream:
                 # tarfile takes a tar that was cut off between two members for a whole one.
                 if (size := os.fstat(descriptor).st_size) != sizes[name]:
-                    raise DataError(f"{self.name}/{name}: {size} bytes, the manifest says {sizes[name]}.")
+                    raise DataError(f"{self._place(name)}: {size} bytes, the manifest says {sizes[name]}.")
                 opened.append(name)
                 yield {"url": name, "stream": stream}
 
@@ -144,7 +147,7 @@ class VideoShards(IterableDataset[dict[str, Any]]):
         for name in opened:
             if found[name] != samples[name]:
                 raise DataError(
-                    f"{self.name}/{name}: {found[name]} samples, the manifest says {samples[name]}. Run `bike shard` "
+                    f"{self._place(name)}: {found[name]} samples, the manifest says {samples[name]}. Run `bike shard` "
                     "again."
                 )
 
@@ -160,7 +163,7 @@ class VideoShards(IterableDataset[dict[str, Any]]):
             if video is None:
                 self._check_complete(opened, found)
                 return
-            name, pack = f"{self.name}/{video['__url__']}", video.get("mjpg", b"")
+            name, pack = self._place(video["__url__"]), video.get("mjpg", b"")
             stored = parse_stored(video.get("json", b""), video["__key__"], len(pack), name)
             found[video["__url__"]] += len(stored.samples)
             for sample in stored.samples:
@@ -181,7 +184,7 @@ class VideoShards(IterableDataset[dict[str, Any]]):
             indices = training_indices(len(span), self.num_segments, generator, first_frame=span.start)
         else:
             indices = validation_indices(len(span), self.num_segments, first_frame=span.start)
-        frames = torch.from_numpy(read_frames(pack, stored.offsets, indices))
+        frames = torch.from_numpy(read_frames(pack, stored.offsets, indices, checksums=stored.checksums))
         if not self.train:
             return test_crops(frames, self.input_size, 1)
         height, width = frames.shape[1:3]
