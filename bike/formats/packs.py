@@ -10,6 +10,7 @@ import mmap
 import re
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Protocol
 
 import numpy as np
 import simplejpeg
@@ -18,6 +19,13 @@ from numpy.typing import NDArray
 from bike.errors import DataError, one_line
 
 Buffer = bytes | bytearray | memoryview | mmap.mmap
+
+
+class Sliced(Protocol):
+    """Bytes that are fetched when they are asked for, as ``data[start:stop]``."""
+
+    def __getitem__(self, part: slice, /) -> bytes | bytearray | memoryview: ...
+
 
 PACK_SUFFIX = ".mjpg"
 MAX_FRAME_PIXELS = 1 << 26  # a header that claims more is not believed: a few bytes could ask for all memory
@@ -44,13 +52,18 @@ def jpeg_checksum(jpeg: bytes | bytearray | memoryview, frame: int, kept: int | 
     """CRC-32 of a whole JPEG; ``frame`` is its number, for the error.
 
     Raises:
-        DataError: it is not the one that was ``kept``, or the comment in the JPEG states another.
+        DataError: it is not the one that was ``kept``; where none was, the comment in the JPEG states another.
     """
-    view = memoryview(jpeg)
-    body, end = view[:-_CHECKED_BYTES], view[-_CHECKED_BYTES:]
-    checksum = zlib.crc32(body)
-    whole, stated = zlib.crc32(end, checksum), _CHECKED_END.fullmatch(end)
-    if (stated and int(stated[1], 16) != checksum) or kept not in (None, whole):
+    if kept is not None:
+        whole = zlib.crc32(jpeg)
+        changed = whole != kept
+    else:
+        view = memoryview(jpeg)
+        body, end = view[:-_CHECKED_BYTES], view[-_CHECKED_BYTES:]
+        checksum, stated = zlib.crc32(body), _CHECKED_END.fullmatch(end)
+        whole = zlib.crc32(end, checksum)
+        changed = stated is not None and int(stated[1], 16) != checksum
+    if changed:
         raise DataError(
             f"frame pack: frame {frame} changed since it was written (another CRC-32). "
             "Delete the file, and make or fetch it again."
@@ -128,7 +141,7 @@ def _end_of_jpeg(view: memoryview, start: int) -> int:
 
 
 def read_frames(
-    data: Buffer,
+    data: Sliced,
     offsets: Sequence[int],
     indices: Sequence[int],
     *,
@@ -138,7 +151,7 @@ def read_frames(
     """Decode chosen frames of a pack; other frames' bytes are not touched.
 
     Args:
-        data: a whole frame pack, or anything that can be sliced like one (a memory map).
+        data: a whole frame pack, or anything that can be sliced like one.
         offsets: start of each frame and the end of the last, as :func:`scan_offsets` gives them.
         indices: frame numbers from 0, in any order; a repeated one is decoded once.
         gray: the stored luma alone, which takes two thirds of the time.

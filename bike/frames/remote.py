@@ -84,7 +84,7 @@ class RemoteFolder:
         address = remote_url(url)
         if address is None:
             raise ValueError(f"not an address of shards: {url!r}")
-        self.url = address
+        self.url = self.name = address
         self.cache = ensure_dir(shard_cache() if cache is None else cache).absolute()
         self.max_cache_bytes = int((cache_mb() if max_cache_mb is None else max_cache_mb) * 1e6)
         self._options = options

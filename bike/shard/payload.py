@@ -16,7 +16,7 @@ from typing import IO
 import simplejpeg
 
 from bike.errors import DataError, one_line
-from bike.files import unreadable
+from bike.files import reading, unreadable
 from bike.formats.folders import frame_files
 from bike.formats.packs import jpeg_checksum, scan_offsets
 from bike.records import Sample, VideoRecord
@@ -149,12 +149,10 @@ def _jpegs(source: str) -> tuple[list[memoryview], list[int]]:
     folder = Path(source)
     files = list(map(str, frame_files(folder))) if folder.is_dir() else [source]
     pieces = [memoryview(_read(file)) for file in files]
-    try:
+    with reading(source):
         if not folder.is_dir():
             pieces = [pieces[0][start:end] for start, end in pairwise(scan_offsets(pieces[0]))]
         return pieces, [jpeg_checksum(piece, number) for number, piece in enumerate(pieces)]
-    except DataError as error:
-        raise DataError(f"{source}: {error}") from error
 
 
 def _read(source: PayloadSource) -> bytes:

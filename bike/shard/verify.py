@@ -7,7 +7,7 @@ from itertools import pairwise, repeat
 from pathlib import Path
 
 from bike.errors import DataError, first_few
-from bike.files import existing_dir, sha256, unreadable
+from bike.files import existing_dir, reading, sha256, unreadable
 from bike.formats.packs import jpeg_checksum
 from bike.formats.shards import INDEX_NAME, MANIFEST_NAME, ShardIndex, parse_stored, read_shard_manifest
 from bike.formats.tar import Member, scan_members
@@ -112,10 +112,8 @@ def _verify_samples(path: Path, rows: tuple[_Row, ...], members: list[Member]) -
                     jpeg = data[start:end]
                     if jpeg[:2] != b"\xff\xd8" or jpeg[-2:] != b"\xff\xd9":
                         raise DataError(f"{path}: {key}: no JPEG at frame {number}.")
-                    try:
+                    with reading(f"{path}: {key}"):
                         jpeg_checksum(jpeg, number, kept)
-                    except DataError as error:
-                        raise DataError(f"{path}: {key}: {error}") from error
             except DataError as error:
                 problems.append(str(error))
     return problems

@@ -10,7 +10,6 @@ import zlib
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
 import pytest
 import simplejpeg
 from helpers.shards import FPS, Data, contents, frame_numbers, jpeg, make_data, make_record, picture
@@ -351,12 +350,3 @@ def test_two_runs_can_not_share_a_folder(data: Data, tmp_path: Path) -> None:
 def test_bad_options_are_the_callers_bug(data: Data, tmp_path: Path, options: dict[str, object]) -> None:
     with pytest.raises(ValueError):
         write_shards(data.list, data.frames, tmp_path, **options)
-
-
-def test_pictures_come_back(data: Data, shards: Path) -> None:
-    source = ShardSource(shards)
-    for number in (0, 7, 19):
-        frames = source.read(f"clips__v{number:03d}", [2, 0, 2])
-        assert frames.shape == (3, 24, 32, 3)
-        for frame, index in zip(frames, (2, 0, 2), strict=True):
-            assert np.abs(frame.astype(int) - picture(number, index)).mean() < 3
