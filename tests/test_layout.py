@@ -24,7 +24,7 @@ ROWS = [
     "formats demo",
     "extract annotate frames",
     "shard data",
-    "model",
+    "model dataset",
     "attributes",
     "evaluate",
     "train report predict",

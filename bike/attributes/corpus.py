@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from bike.errors import BikeError, DataError, first_few, one_line
 from bike.files import read_json, read_text, write_json
+from bike.progress import log
 from bike.records import Sample, read_labels
 from bike.text.prompts import attribute_sentence
 
@@ -76,15 +77,15 @@ def sentences_of(
     Args:
         samples: rows of a list.
         corpus: phrases by video.
-        top_k: phrases in a sentence; a video with fewer gives those it has.
+        top_k: phrases in a sentence; a video with fewer gives those it has, which is logged.
         prompt: sentence with ``{}`` where the phrases go.
         source: names the corpus in errors.
 
     Raises:
-        DataError: samples that are not in the corpus, or videos of which several have the file name by which they are
-            found; the first ten are named.
+        DataError: samples that are not in the corpus or without a phrase, or videos of which several have the file name
+            by which they are found (the first ten are named); or no sample has ``top_k`` phrases.
     """
-    sentences, missing = [], []
+    sentences, missing, empty, fewer = [], [], [], []
     used: dict[str, set[str]] = {}  # file name in the corpus -> videos that it stood for
     for sample in samples:
         own, file = (sample.key, sample.video, sample.path), PurePosixPath(sample.path)
@@ -94,6 +95,10 @@ def sentences_of(
             continue
         if name not in own:
             used.setdefault(name, set()).add(sample.video)
+        if not corpus[name]:
+            empty.append(sample.key)
+        elif len(corpus[name]) < top_k:
+            fewer.append(f"{sample.key} ({len(corpus[name])})")
         sentences.append(attribute_sentence(corpus[name][:top_k], prompt))
     shared = [f"{one_line(name)} ({', '.join(sorted(videos)[:3])})" for name, videos in used.items() if len(videos) > 1]
     if shared:
@@ -106,6 +111,21 @@ def sentences_of(
             f"{source}: {len(missing)} of {len(samples)} videos of the list are not in it: {first_few(missing)}. "
             "Run `bike attributes` with this list."
         )
+    if empty:
+        raise DataError(
+            f"{source}: {len(empty)} of {len(samples)} videos have no phrases: {first_few(empty)}. "
+            "Run `bike attributes` with this list."
+        )
+    if fewer and len(fewer) == len(samples):  # it was made for another number
+        raise DataError(
+            f"{source}: all {len(samples)} videos have fewer phrases than attributes.top_k ({top_k}): "
+            f"{first_few(fewer, 3)}. Lower attributes.top_k, or run `bike attributes` again."
+        )
+    if fewer:
+        log.warning(
+            "%s: %d of %d videos have fewer phrases than attributes.top_k (%d): %s",
+            source, len(fewer), len(samples), top_k, first_few(fewer),
+        )  # fmt: skip
     return sentences
 
 

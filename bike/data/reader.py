@@ -17,7 +17,8 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, get_worker_info
 
 from bike.data.order import Rows
-from bike.errors import BikeError, DataError, one_line
+from bike.errors import BikeError, one_line
+from bike.files import reading
 from bike.frames.source import FrameSource
 from bike.records import Sample
 from bike.workers.worker import end_with_parent
@@ -120,10 +121,8 @@ class BatchReader(Dataset[Batch | _Failure]):
         samples = [self.samples[row] for row in rows]
         frames: Tensor | None = None
         for place, (row, sample) in enumerate(zip(rows, samples, strict=True)):
-            try:
+            with reading(f"sample {sample.key} ({sample.path})"):
                 view = self.views(sample, self.source, epoch, int(row))
-            except DataError as error:
-                raise DataError(f"sample {sample.key} ({sample.path}): {error}") from error
             if frames is None:  # the first view decides the size; channels stay last in memory, as they come
                 frames = view.new_empty((len(rows), *view.movedim(2, -1).shape)).movedim(-1, 3)
             frames[place] = view

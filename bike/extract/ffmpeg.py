@@ -17,7 +17,7 @@ from bike.errors import BikeError, DataError, one_line
 from bike.extract.output import FrameOutput
 from bike.extract.rate import resample
 from bike.extract.task import Task
-from bike.formats.packs import split_stream
+from bike.formats.packs import add_checksum, split_stream
 from bike.records import VideoRecord
 from bike.video.container import FORMATS, MAX_PIXELS
 from bike.video.file import UnreadableError, VideoFile
@@ -181,7 +181,7 @@ def _run(
         with suppress(DataError):  # it stopped within a frame; the caller counts
             for jpeg in split_stream(_blocks(process)):
                 count += 1
-                yield jpeg
+                yield add_checksum(jpeg)
 
     try:
         frames: Iterable[tuple[bytes, int]]

@@ -10,7 +10,7 @@ from typing import Literal
 from bike.records import VideoRecord
 from bike.video.file import VideoFile
 
-JOURNAL_FORMAT = 2  # raise when the same options give other frames
+JOURNAL_FORMAT = 3  # raise when the same options give other frames
 Layout = Literal["packs", "folders"]
 Backend = Literal["pyav", "ffmpeg"]
 

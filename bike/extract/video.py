@@ -13,6 +13,7 @@ from av.video.frame import VideoFrame
 from bike.extract.output import FrameOutput, frames_sha256, open_output
 from bike.extract.rate import resample
 from bike.extract.task import Result, Task, jpeg_quality, rejected
+from bike.formats.packs import add_checksum
 from bike.records import VideoRecord
 from bike.video.file import UnreadableError
 from bike.video.picture import PictureConverter, plan_picture
@@ -80,7 +81,7 @@ def write_with_pyav(task: Task, output: FrameOutput) -> tuple[VideoRecord, str]:
         converter = PictureConverter(plan_picture(first[0], video.pixel_aspect, recipe.short_side_px))
         for frame, copies in chain([first], frames):
             y, u, v = converter.yuv_planes(frame)
-            jpeg = simplejpeg.encode_jpeg_yuv_planes(y, u, v, quality=quality)
+            jpeg = add_checksum(simplejpeg.encode_jpeg_yuv_planes(y, u, v, quality=quality))
             for _ in range(copies):
                 output.add(jpeg)
         row = VideoRecord(task.key, task.path, "ok", fps=recipe.fps or video.fps(), error=video.remark)

@@ -228,6 +228,20 @@ def unreadable(path: Path | str, error: OSError) -> DataError:
     return DataError(f"{path}: can't be read ({reason_of(error)}).")
 
 
+@contextmanager
+def reading(place: Path | str, remedy: str = "") -> Iterator[None]:
+    """Name what a block reads: its errors become a :class:`DataError` that begins with ``place``, or with the file.
+
+    ``remedy`` says what to do where a file can't be read.
+    """
+    try:
+        yield
+    except DataError as error:
+        raise DataError(f"{place}: {error}") from error
+    except OSError as error:
+        raise DataError(f"{unreadable(error.filename or place, error)} {remedy}".rstrip()) from error
+
+
 def current_umask() -> int:
     """The process's umask, which can only be read by setting it."""
     mask = os.umask(0)

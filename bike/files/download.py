@@ -183,10 +183,11 @@ def _open_http(url: str, start: int, timeout_seconds: float) -> _Reply | None:
 
 
 class _Redirects(urllib.request.HTTPRedirectHandler):
-    """Follows redirects to HTTP(S) alone; urllib's own also goes to FTP."""
+    """Follows redirects to HTTP(S) alone, and from HTTPS to HTTPS alone; urllib's own goes to FTP as well."""
 
     def redirect_request(self, req: Any, fp: Any, code: int, msg: str, headers: Any, newurl: str) -> Any:
-        if not newurl.lower().startswith(("http://", "https://")):
+        allowed = ("https://",) if req.full_url.lower().startswith("https://") else ("http://", "https://")
+        if not newurl.lower().startswith(allowed):
             raise urllib.error.HTTPError(req.full_url, code, f"a redirect to {newurl[:100]}", headers, fp)
         return super().redirect_request(req, fp, code, msg, headers, newurl)
 

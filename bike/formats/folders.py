@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from bike.errors import DataError
-from bike.files import unreadable
+from bike.files import reading
 from bike.files.names import is_hidden
 
 _FRAME_NAME = re.compile(r"(?P<stem>.*?)(?P<number>\d{1,9})\.jpe?g", re.IGNORECASE | re.DOTALL)
@@ -66,9 +66,5 @@ def frame_files(folder: Path) -> list[Path]:
     Raises:
         DataError: see :func:`order_frames`; or the folder can't be read.
     """
-    try:
+    with reading(folder):
         return [folder / name for name in order_frames(os.listdir(folder))]
-    except OSError as error:
-        raise unreadable(folder, error) from error
-    except DataError as error:
-        raise DataError(f"{folder}: {error}") from error

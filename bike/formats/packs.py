@@ -1,10 +1,16 @@
-"""Frame packs: the JPEG frames of one video, end to end in one file (a Motion-JPEG stream that any player opens)."""
+"""Frame packs: the JPEG frames of one video, end to end in one file (a Motion-JPEG stream that any player opens).
+
+Each JPEG that `bike extract` writes ends in a comment with the CRC-32 of the bytes before it, in a pack as in a file of
+its own; JPEGs without one are read as they are.
+"""
 
 from __future__ import annotations
 
 import mmap
 import re
+import zlib
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Protocol
 
 import numpy as np
 import simplejpeg
@@ -13,6 +19,13 @@ from numpy.typing import NDArray
 from bike.errors import DataError, one_line
 
 Buffer = bytes | bytearray | memoryview | mmap.mmap
+
+
+class Sliced(Protocol):
+    """Bytes that are fetched when they are asked for, as ``data[start:stop]``."""
+
+    def __getitem__(self, part: slice, /) -> bytes | bytearray | memoryview: ...
+
 
 PACK_SUFFIX = ".mjpg"
 MAX_FRAME_PIXELS = 1 << 26  # a header that claims more is not believed: a few bytes could ask for all memory
@@ -24,6 +37,38 @@ _SCANS = re.compile(rb"\xff\xda")  # an expression, since a memoryview can't cou
 _START, _END, _SCAN = b"\xff\xd8", 0xD9, 0xDA
 # A marker inside entropy-coded data: 0xFF not followed by a stuffed zero, a restart marker or a fill byte.
 _NEXT_MARKER = re.compile(rb"\xff[^\x00\xd0-\xd7\xff]")
+# At the end, where no damage to the rest can hide it; in hexadecimal digits, among which no marker can be seen.
+_CHECKED_END = re.compile(rb"\xff\xfe\x00\x10crc32 ([0-9a-f]{8})\xff\xd9")
+_CHECKED_BYTES = 20
+
+
+def add_checksum(jpeg: bytes) -> bytes:
+    """The same JPEG with a comment before its end: ``crc32`` and eight hexadecimal digits."""
+    body = jpeg[:-2]
+    return b"%b\xff\xfe\x00\x10crc32 %08x\xff\xd9" % (body, zlib.crc32(body))
+
+
+def jpeg_checksum(jpeg: bytes | bytearray | memoryview, frame: int, kept: int | None = None) -> int:
+    """CRC-32 of a whole JPEG; ``frame`` is its number, for the error.
+
+    Raises:
+        DataError: it is not the one that was ``kept``; where none was, the comment in the JPEG states another.
+    """
+    if kept is not None:
+        whole = zlib.crc32(jpeg)
+        changed = whole != kept
+    else:
+        view = memoryview(jpeg)
+        body, end = view[:-_CHECKED_BYTES], view[-_CHECKED_BYTES:]
+        checksum, stated = zlib.crc32(body), _CHECKED_END.fullmatch(end)
+        whole = zlib.crc32(end, checksum)
+        changed = stated is not None and int(stated[1], 16) != checksum
+    if changed:
+        raise DataError(
+            f"frame pack: frame {frame} changed since it was written (another CRC-32). "
+            "Delete the file, and make or fetch it again."
+        )
+    return whole
 
 
 def scan_offsets(data: Buffer) -> list[int]:
@@ -96,21 +141,27 @@ def _end_of_jpeg(view: memoryview, start: int) -> int:
 
 
 def read_frames(
-    data: Buffer, offsets: Sequence[int], indices: Sequence[int], *, gray: bool = False
+    data: Sliced,
+    offsets: Sequence[int],
+    indices: Sequence[int],
+    *,
+    gray: bool = False,
+    checksums: Sequence[int] | None = None,
 ) -> NDArray[np.uint8]:
     """Decode chosen frames of a pack; other frames' bytes are not touched.
 
     Args:
-        data: a whole frame pack, or anything that can be sliced like one (a memory map).
+        data: a whole frame pack, or anything that can be sliced like one.
         offsets: start of each frame and the end of the last, as :func:`scan_offsets` gives them.
         indices: frame numbers from 0, in any order; a repeated one is decoded once.
         gray: the stored luma alone, which takes two thirds of the time.
+        checksums: CRC-32 of every frame, as :func:`jpeg_checksum`; None where none are kept.
 
     Returns:
         RGB frames, uint8 (T, H, W, 3), or luma (T, H, W, 1), in the order of ``indices``.
 
     Raises:
-        DataError: a frame number past the end, a damaged JPEG, or frames of different sizes.
+        DataError: a frame number past the end, a damaged or changed JPEG, or frames of different sizes.
     """
     num_frames = len(offsets) - 1
     # Allocated when the first header is read; the decoder writes into it, which saves a copy of every frame.
@@ -124,6 +175,7 @@ def read_frames(
             continue
         first[index] = place
         jpeg = data[offsets[index] : offsets[index + 1]]
+        jpeg_checksum(jpeg, index, None if checksums is None else checksums[index])
         try:
             if frames is None:
                 # Sizes are checked on the header alone, before any memory is asked for.

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from bike.errors import BikeError, DataError
-from bike.files import read_json
+from bike.files import read_json, sha256
 from bike.files.tables import read_table
 from bike.records import KEY, Sample
 
@@ -40,6 +40,7 @@ class StoredVideo:
         fps: frames per second of the stored frames, 0 when not known.
         width, height: pixels.
         offsets: (frames + 1) byte positions in the payload; None when the payload is a video file.
+        checksums: CRC-32 of each frame; None for a video file, and in shards of versions that kept none.
         samples: the rows of the list that use the video.
     """
 
@@ -50,6 +51,7 @@ class StoredVideo:
     width: int
     height: int
     offsets: array[int] | None
+    checksums: array[int] | None
     samples: tuple[Sample, ...]
 
 
@@ -133,6 +135,8 @@ class ShardIndex:
     """
 
     def __init__(self, manifest: dict[str, Any], index: Path) -> None:
+        if not index.is_file() or sha256(index) != manifest["index"]["sha256"]:
+            raise DataError(f"{index}: missing or changed since it was written. {_REMEDY}")
         self.shards: list[str] = [shard["name"] for shard in manifest["shards"]]
         self.sizes: list[int] = [shard["bytes"] for shard in manifest["shards"]]
         self.payload: str = manifest["payload"]
@@ -192,9 +196,14 @@ def parse_stored(data: bytes, key: str, payload_size: int, source: str) -> Store
             rising = all(low < high for low, high in pairwise(offsets))
             if len(offsets) != frames + 1 or offsets[0] != 0 or offsets[-1] != payload_size or not rising:
                 raise DataError(f"{source}: {key}: frame offsets do not fit its {payload_size} bytes. {_REMEDY}")
+        checksums = content.get("crc32")
+        if checksums is not None:
+            checksums = array("I", checksums)
+            if offsets is None or len(checksums) != frames:
+                raise ValueError
         samples = _samples(content, key, frames)
         size = _whole(content["width"]), _whole(content["height"])
-        return StoredVideo(key, content["path"], frames, fps, *size, offsets, samples)
+        return StoredVideo(key, content["path"], frames, fps, *size, offsets, checksums, samples)
     except DataError:
         raise
     except (ValueError, KeyError, TypeError, RecursionError, OverflowError, UnicodeDecodeError):

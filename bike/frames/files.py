@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from bike.errors import DataError
-from bike.files import existing_dir, open_regular, read_regular, unreadable
+from bike.files import existing_dir, open_regular, read_regular, reading
 from bike.files.names import leads_out
 from bike.formats.folders import frame_files
 from bike.formats.packs import PACK_SUFFIX, read_frames, scan_offsets
@@ -39,29 +39,15 @@ class PackSource(FrameSource):
     def read(self, video: str, frame_indices: Sequence[int], *, gray: bool = False) -> Frames:
         """Decode chosen frames; see :class:`bike.frames.source.FrameSource`."""
         path = self.folder / f"{video}{PACK_SUFFIX}"
-        offsets = self._offsets.get(video, self._scan)
-        try:
+        with reading(path, "Run `bike extract` again."):
+            offsets = self._offsets.get(video, lambda _: scan_offsets(read_regular(path)))
             with os.fdopen(open_regular(path), "rb", buffering=0) as file:
-                data = FileWindow(file.fileno(), 0)
-                return read_frames(data, offsets, frame_indices, gray=gray)  # type: ignore[arg-type]
-        except DataError as error:
-            raise DataError(f"{path}: {error}") from error
-        except OSError as error:
-            raise unreadable(path, error) from error
+                return read_frames(FileWindow(file.fileno(), 0), offsets, frame_indices, gray=gray)
 
     def _record(self, video: str) -> tuple[int, float]:
         if video not in self._known:
             raise DataError(f"{self.folder}: no frames of {video} in the manifest. Run `bike extract` again.")
         return self._known[video]
-
-    def _scan(self, video: str) -> list[int]:
-        path = self.folder / f"{video}{PACK_SUFFIX}"
-        try:
-            return scan_offsets(read_regular(path))
-        except DataError as error:
-            raise DataError(f"{path}: {error}") from error
-        except OSError as error:
-            raise DataError(f"{unreadable(path, error)} Run `bike extract` again.") from error
 
 
 class _FileEach:
@@ -104,13 +90,8 @@ class FolderSource(FrameSource):
     def read(self, video: str, frame_indices: Sequence[int], *, gray: bool = False) -> Frames:
         """Decode chosen frames; see :class:`bike.frames.source.FrameSource`."""
         files = self._files.get(video, self._list)
-        try:
-            data, offsets = _FileEach(files), range(len(files) + 1)
-            return read_frames(data, offsets, frame_indices, gray=gray)  # type: ignore[arg-type]
-        except DataError as error:
-            raise DataError(f"{self.folder / self._paths[video]}: {error}") from error
-        except OSError as error:
-            raise unreadable(error.filename, error) from error
+        with reading(self.folder / self._paths[video]):
+            return read_frames(_FileEach(files), range(len(files) + 1), frame_indices, gray=gray)
 
     def _list(self, video: str) -> list[Path]:
         if video not in self._paths:

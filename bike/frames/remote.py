@@ -84,7 +84,7 @@ class RemoteFolder:
         address = remote_url(url)
         if address is None:
             raise ValueError(f"not an address of shards: {url!r}")
-        self.url = address
+        self.url = self.name = address
         self.cache = ensure_dir(shard_cache() if cache is None else cache).absolute()
         self.max_cache_bytes = int((cache_mb() if max_cache_mb is None else max_cache_mb) * 1e6)
         self._options = options
@@ -104,6 +104,10 @@ class RemoteFolder:
         """
         size, sha256 = self._shards[name]
         return self._local(name, size, sha256)
+
+    def place(self, name: str) -> str:
+        """Where a shard comes from and where it is kept, for errors."""
+        return f"{self.url}/{name} (kept as {self.cache / _cached_name(name, self._shards[name][1])})"
 
     def open(self, name: str) -> int:
         """A descriptor of a shard, fetched if need be; for the caller to close. Raises as :meth:`fetch`."""

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from bike.errors import DataError, reason_of
-from bike.files import existing_dir, open_regular
+from bike.files import existing_dir, open_regular, reading
 from bike.formats.packs import read_frames
 from bike.formats.shards import INDEX_NAME, ShardIndex, StoredVideo, parse_stored, read_shard_manifest
 from bike.frames.prefetch import ShardsAhead
-from bike.frames.remote import RemoteFolder
+from bike.frames.remote import RemoteFolder, remote_url
 from bike.frames.source import FileWindow, Frames, FrameSource, Prefetch, Recent
 from bike.records import Sample
 from bike.video.decode import Decoder, decode_frames
@@ -25,8 +25,55 @@ _KEPT_JSONS = 4096  # parsed, with their offsets
 _HAS_PROC = Path("/proc/self/fd").is_dir()  # Linux
 
 
+class LocalFolder:
+    """A folder of shards on a disk; with the methods of :class:`bike.frames.remote.RemoteFolder`.
+
+    Raises:
+        DataError: no shards, or unfinished ones.
+    """
+
+    def __init__(self, folder: Path | str) -> None:
+        self._folder = existing_dir(folder)
+        self.name = str(self._folder)
+        self.manifest = read_shard_manifest(self._folder)
+        self._sizes = {shard["name"]: shard["bytes"] for shard in self.manifest["shards"]}
+
+    def index(self) -> Path:
+        """The index."""
+        return self._folder / INDEX_NAME
+
+    def place(self, name: str) -> str:
+        """A shard, for errors."""
+        return f"{self.name}/{name}"
+
+    def open(self, name: str) -> int:
+        """A descriptor of a shard, for the caller to close.
+
+        Raises:
+            DataError: it can't be opened, or has another size than the manifest says.
+        """
+        try:
+            descriptor = open_regular(self._folder / name)
+        except OSError as error:
+            raise DataError(
+                f"{self.place(name)}: can't be opened ({reason_of(error)}). Run `bike shard` again."
+            ) from error
+        size = os.fstat(descriptor).st_size
+        if size != self._sizes[name]:
+            os.close(descriptor)
+            raise DataError(
+                f"{self.place(name)}: {size} bytes, the manifest says {self._sizes[name]}. Run `bike shard` again."
+            )
+        return descriptor
+
+
+def shard_folder(place: Path | str, **remote: Any) -> LocalFolder | RemoteFolder:
+    """The folder of shards at a path, or at an address with the options of :class:`RemoteFolder`."""
+    return LocalFolder(place) if (url := remote_url(place)) is None else RemoteFolder(url, **remote)
+
+
 class ShardSource(FrameSource):
-    """Frames out of a local folder of shards. Only the bytes of the frames asked for are read.
+    """Frames out of a folder of shards. Only the bytes of the frames asked for are read.
 
     Args:
         folder: as written by :func:`bike.shard.run.write_shards`.
@@ -40,29 +87,16 @@ class ShardSource(FrameSource):
 
     def __init__(
         self,
-        folder: Path | str,
+        folder: Path | str | RemoteFolder,
         *,
         short_side: int | None = 256,
         decoder: Decoder = "pyav",
         timeout_seconds: float = 60.0,
     ) -> None:
-        self._folder = existing_dir(folder)
-        manifest = read_shard_manifest(self._folder)
-        index = ShardIndex(manifest, self._folder / INDEX_NAME)
-        self._begin(str(self._folder), index, manifest, short_side, decoder, timeout_seconds)
-
-    def _begin(
-        self,
-        name: str,
-        index: ShardIndex,
-        manifest: Mapping[str, Any],
-        short_side: int | None,
-        decoder: Decoder,
-        timeout_seconds: float,
-    ) -> None:
-        self.name, self.index = name, index
-        self.class_names = manifest.get("names")
-        self.frames_per_video = manifest["frames_per_video"] if index.payload == "mjpg" else None
+        self._folder = folder if isinstance(folder, RemoteFolder) else LocalFolder(folder)
+        self.index = ShardIndex(self._folder.manifest, self._folder.index())
+        self.class_names = self._folder.manifest.get("names")
+        self.frames_per_video = self._folder.manifest["frames_per_video"] if self.index.payload == "mjpg" else None
         self._short_side, self._decoder, self._timeout_seconds = short_side, decoder, timeout_seconds
         self._open_files: OrderedDict[int, int] = OrderedDict()
         self._stored: Recent[StoredVideo] = Recent(_KEPT_JSONS)
@@ -98,16 +132,11 @@ class ShardSource(FrameSource):
         """Decode chosen frames; see :class:`bike.frames.source.FrameSource`. Video files give colours always."""
         stored = self.stored(video)
         number, _, _, offset, size = self.index.place(video)
-        with self._opened(number) as descriptor:
-            try:
-                if stored.offsets is None:
-                    return self._decode(descriptor, offset, size, frame_indices)
-                window = FileWindow(descriptor, offset)
-                return read_frames(window, stored.offsets, frame_indices, gray=gray)  # type: ignore[arg-type]
-            except DataError as error:
-                raise DataError(f"{self._place(number)}: {video}: {error}") from error
-            except OSError as error:
-                raise DataError(f"{self._place(number)}: {video}: {reason_of(error)}.") from error
+        with self._opened(number) as descriptor, reading(f"{self._place(number)}: {video}"):
+            if stored.offsets is None:
+                return self._decode(descriptor, offset, size, frame_indices)
+            window = FileWindow(descriptor, offset)
+            return read_frames(window, stored.offsets, frame_indices, gray=gray, checksums=stored.checksums)
 
     def _decode(self, descriptor: int, offset: int, size: int, frame_indices: Sequence[int]) -> Frames:
         # A helper process decodes. By its path it might miss the shard, which the cache may give up meanwhile; through
@@ -126,41 +155,24 @@ class ShardSource(FrameSource):
 
     def _parse(self, video: str) -> StoredVideo:
         number, offset, size, _, payload_size = self.index.place(video)
+        place = self._place(number)
         with self._opened(number) as descriptor:
-            try:
+            with reading(f"{place}: {video}"):
                 data = os.pread(descriptor, size, offset)
-            except OSError as error:
-                raise DataError(f"{self._place(number)}: {video}: {reason_of(error)}.") from error
-        return parse_stored(data, video, payload_size, self._place(number))
+            return parse_stored(data, video, payload_size, place)
 
     def _place(self, number: int) -> str:
-        return f"{self.name}/{self.index.shards[number]}"
+        return self._folder.place(self.index.shards[number])
 
     @contextmanager
     def _opened(self, number: int) -> Iterator[int]:
         """A shard, open for reading; a few are kept open."""
         if number not in self._open_files:
-            self._open_files[number] = self._open(self._folder / self.index.shards[number], number)
+            self._open_files[number] = self._folder.open(self.index.shards[number])
             if len(self._open_files) > _OPEN_FILES:
                 os.close(self._open_files.popitem(last=False)[1])
         self._open_files.move_to_end(number)
         yield self._open_files[number]
-
-    def _open(self, path: Path, number: int) -> int:
-        try:
-            descriptor = open_regular(path)
-        except OSError as error:
-            raise DataError(
-                f"{self._place(number)}: can't be opened ({reason_of(error)}). Run `bike shard` again."
-            ) from error
-        size = os.fstat(descriptor).st_size
-        if size != self.index.sizes[number]:
-            os.close(descriptor)
-            raise DataError(
-                f"{self._place(number)}: {size} bytes, the manifest says {self.index.sizes[number]}. "
-                "Run `bike shard` again."
-            )
-        return descriptor
 
 
 class RemoteShardSource(ShardSource):
@@ -168,28 +180,16 @@ class RemoteShardSource(ShardSource):
 
     Args:
         url: ``s3://``, ``http://`` or ``https://`` address of a folder of shards.
-        cache, max_cache_mb: where fetched shards are kept, and how much.
         window: shards whose samples the training loader mixes at a time; the cache should hold a few more.
         short_side, decoder, timeout_seconds: as for :class:`ShardSource`.
-        **remote: other options of :class:`bike.frames.remote.RemoteFolder`.
+        **remote: options of :class:`bike.frames.remote.RemoteFolder`: ``cache``, ``max_cache_mb`` and so on.
     """
 
     def __init__(
-        self,
-        url: str,
-        *,
-        cache: Path | str | None = None,
-        max_cache_mb: float | None = None,
-        window: int = 4,
-        short_side: int | None = 256,
-        decoder: Decoder = "pyav",
-        timeout_seconds: float = 60.0,
-        **remote: Any,
+        self, url: str, *, window: int = 4, short_side: int | None = 256, decoder: Decoder = "pyav", **remote: Any
     ) -> None:
-        self.remote = RemoteFolder(url, cache=cache, max_cache_mb=max_cache_mb, **remote)
-        self.window = window
-        index = ShardIndex(self.remote.manifest, self.remote.index())
-        self._begin(self.remote.url, index, self.remote.manifest, short_side, decoder, timeout_seconds)
+        self.remote, self.window = RemoteFolder(url, **remote), window
+        super().__init__(self.remote, short_side=short_side, decoder=decoder)
 
     def prefetch(self, videos: Sequence[str], window: int | None) -> Prefetch:
         """Fetch the shards of an epoch before their turn, as far as the cache has room beside the window in use."""

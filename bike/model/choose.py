@@ -9,12 +9,12 @@ from typing import NamedTuple, cast
 import torch
 
 from bike.errors import BikeError, ParamsError
-from bike.files import existing_file, sha256
+from bike.files import existing_file
 from bike.model.contract import Agreement, Contract, read_contract
 from bike.model.encoders import Encoder
 from bike.model.formats.fetch import resolve
 from bike.model.formats.official import OFFICIAL_FILES
-from bike.model.formats.read import find_file
+from bike.model.formats.read import find_file, weights_sha256
 from bike.model.heads import Interaction, Temporal, VideoHead
 from bike.model.layers.architecture import OFFICIAL
 from bike.model.weights import load_clip, load_released
@@ -166,7 +166,7 @@ def check_same_clip(chosen: Model, model: VideoModel, agreement: Agreement) -> N
     official = OFFICIAL_FILES.get(chosen.weights)
     theirs = None if model.contract is None else model.contract.weights
     if theirs is not None:
-        ours = official.sha256 if official else sha256(find_file(resolve(chosen.weights)))
+        ours = official.sha256 if official else weights_sha256(find_file(resolve(chosen.weights)))
         text = f"{theirs.name!r} (SHA-256 {theirs.sha256[:12]}…; here {ours[:12]}…)"
         differs = ours != theirs.sha256
     else:

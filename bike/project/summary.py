@@ -8,11 +8,11 @@ from typing import Any
 
 from bike.errors import BikeError, one_line
 from bike.evaluate.results import read_numbers
-from bike.files import atomic_write, sha256, write_json
+from bike.files import atomic_write, write_json
 from bike.model.formats.fetch import resolve
 from bike.model.formats.inspect import inspect_weights
 from bike.model.formats.official import find_official
-from bike.model.formats.read import find_file
+from bike.model.formats.read import find_file, weights_sha256
 from bike.model.layers.architecture import OFFICIAL
 from bike.params import Params, parse_params
 from bike.project.protocol import Protocol
@@ -122,7 +122,7 @@ def _other_weights(protocol: Protocol, params: Params, row: Params) -> Iterator[
 
 def _checksum(weights: str) -> str:
     try:
-        return sha256(find_file(resolve(weights)))
+        return weights_sha256(find_file(resolve(weights)))
     except BikeError:
         return ""
 

@@ -16,9 +16,9 @@ from typing import IO
 import simplejpeg
 
 from bike.errors import DataError, one_line
-from bike.files import unreadable
+from bike.files import reading, unreadable
 from bike.formats.folders import frame_files
-from bike.formats.packs import scan_offsets
+from bike.formats.packs import jpeg_checksum, scan_offsets
 from bike.records import Sample, VideoRecord
 from bike.video.file import UnreadableError, VideoFile
 
@@ -105,7 +105,7 @@ def store_video(
     if isinstance(source, VideoFile):
         _check_rate(source, record)
         return Stored(_describe(record, samples, names, None), _read(source), _extension(record.path))
-    pieces = list(_jpegs(source))
+    pieces, checksums = _jpegs(source)
     if len(pieces) != record.frames:
         raise DataError(
             f"{record.path}: {Path(source).name} holds {len(pieces)} frames, its record says {record.frames}. "
@@ -121,7 +121,8 @@ def store_video(
     # The same seconds in fewer frames: the rate falls, and times of trimmed samples still point at the same pictures.
     if len(kept) != record.frames:
         record = replace(record, frames=len(kept), fps=record.fps * len(kept) / record.frames)
-    return Stored(_describe(record, samples, names, offsets), b"".join(pieces[index] for index in kept), "mjpg")
+    described = _describe(record, samples, names, offsets, [checksums[index] for index in kept])
+    return Stored(described, b"".join(pieces[index] for index in kept), "mjpg")
 
 
 def _check_rate(video: VideoFile, record: VideoRecord) -> None:
@@ -143,18 +144,15 @@ def _check_rate(video: VideoFile, record: VideoRecord) -> None:
         )
 
 
-def _jpegs(source: str) -> Iterator[bytes | memoryview]:
-    if Path(source).is_dir():
-        for file in frame_files(Path(source)):
-            yield _read(str(file))
-        return
-    data = memoryview(_read(source))
-    try:
-        offsets = scan_offsets(data)
-    except DataError as error:
-        raise DataError(f"{source}: {error}") from error
-    for start, end in pairwise(offsets):
-        yield data[start:end]
+def _jpegs(source: str) -> tuple[list[memoryview], list[int]]:
+    """The JPEGs of a pack or folder, unchanged since they were written where they say so, and their CRC-32."""
+    folder = Path(source)
+    files = list(map(str, frame_files(folder))) if folder.is_dir() else [source]
+    pieces = [memoryview(_read(file)) for file in files]
+    with reading(source):
+        if not folder.is_dir():
+            pieces = [pieces[0][start:end] for start, end in pairwise(scan_offsets(pieces[0]))]
+        return pieces, [jpeg_checksum(piece, number) for number, piece in enumerate(pieces)]
 
 
 def _read(source: PayloadSource) -> bytes:
@@ -188,7 +186,11 @@ def _extension(path: str) -> str:
 
 
 def _describe(
-    record: VideoRecord, samples: Sequence[Sample], names: Sequence[str] | None, offsets: list[int] | None
+    record: VideoRecord,
+    samples: Sequence[Sample],
+    names: Sequence[str] | None,
+    offsets: list[int] | None,
+    checksums: list[int] | None = None,
 ) -> bytes:
     """The JSON member; ``labels`` are those of the whole video where the list has them, otherwise of all samples."""
     whole = next((s for s in samples if s.start_seconds is None and s.end_seconds is None), None)
@@ -203,6 +205,7 @@ def _describe(
         "height": record.height,
         "seconds": record.seconds,
         "offsets": offsets,
+        "crc32": checksums,
         "label": label,
         "labels": labels,
         "name": names[label] if names is not None and label is not None and label < len(names) else None,

@@ -165,7 +165,7 @@ def _inputs_checksum(shard: PlannedShard, options: dict[str, Any], names: tuple[
     """A hash of everything that decides a shard's bytes; its name in files is ``recipe``."""
     # Names of the labels used, not all: a class that is added elsewhere must not make every shard again.
     used = sorted({label for video in shard.videos for sample in video.samples for label in sample.labels})
-    parts: list[Any] = [FORMAT, options["payload"], options["frames_per_video"]]
+    parts: list[Any] = [FORMAT, "crc32", options["payload"], options["frames_per_video"]]
     parts.append([[label, names[label]] for label in used if names is not None and label < len(names)])
     digest = hashlib.sha256(json.dumps(parts).encode())
     for video in shard.videos:

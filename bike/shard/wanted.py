@@ -86,9 +86,10 @@ def _weigh(
         raise DataError(f"{source}: {size} bytes, the manifest says {record.bytes}.")
     if frames_per_video is not None and record.frames > frames_per_video:
         size = size * frames_per_video // record.frames
-    # Rather too much: JSON may escape a letter by six characters, an offset takes up to ten; 4096 for tar headers.
+    # Rather too much: JSON may escape a letter by six characters, an offset takes up to ten and a checksum eleven; 4096
+    # for tar headers.
     rows = sum(120 + len(sample.key) + 8 * len(sample.labels) for sample in samples)
-    described = 600 + len(record.path) * 6 + 10 * record.frames + rows
+    described = 600 + len(record.path) * 6 + 21 * record.frames + rows
     own = tuple(_sharing(sample, record) for sample in sorted(samples, key=lambda sample: sample.key))
     return PlannedVideo(record, own, source, size + described + 4096, checksum)
 

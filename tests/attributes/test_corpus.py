@@ -24,7 +24,7 @@ def test_a_lexicon_is_text_or_class_names(tmp_path: Path) -> None:
 
 def test_a_published_corpus_is_read_by_the_videos_names(tmp_path: Path) -> None:
     path = tmp_path / "corpus.json"
-    path.write_text('{"-0x_12": {"classname_topk": ["a", "b", "c"]}, "v.mp4": {"classname_topk": []}}')
+    path.write_text('{"-0x_12": {"classname_topk": ["a", "b", "c"]}, "v.mp4": {"classname_topk": ["d"]}}')
     corpus = read_corpus(path)
     samples = [
         Sample("x", "x", "val/-0x_12.mp4", (0,), 8),
@@ -32,9 +32,27 @@ def test_a_published_corpus_is_read_by_the_videos_names(tmp_path: Path) -> None:
         Sample("z", "z", "d/v.mp4", (0,), 8),
     ]
     found = sentences_of(samples, corpus, top_k=2, prompt="It shows {}", source=path)
-    assert found == ["It shows a,b", "It shows a,b", "It shows "]
+    assert found == ["It shows a,b", "It shows a,b", "It shows d"]
     with pytest.raises(DataError, match=r"corpus\.json: 1 of 2 videos .* w\. Run `bike attributes`"):
         sentences_of([samples[0], Sample("w", "w", "w.mp4", (0,), 8)], corpus, top_k=2, prompt="{}", source=path)
+
+
+def short(*counts: int) -> list[str]:
+    """The sentences of videos with so many phrases, where three are wanted."""
+    samples = [Sample(f"v{number}", f"v{number}", "", (0,), 8) for number in range(len(counts))]
+    corpus = {sample.key: ["x"] * count for sample, count in zip(samples, counts, strict=True)}
+    return sentences_of(samples, corpus, top_k=3, prompt="{}", source="c.json")
+
+
+def test_fewer_phrases_than_asked_for_are_told(caplog: pytest.LogCaptureFixture) -> None:
+    assert short(3, 4) == ["x,x,x"] * 2
+    assert caplog.text == ""
+    assert short(2, 3) == ["x,x", "x,x,x"]
+    assert "c.json: 1 of 2 videos have fewer phrases than attributes.top_k (3): v0 (2)" in caplog.text
+    with pytest.raises(DataError, match=r"all 2 videos have fewer .*top_k \(3\): v0 \(2\); v1 \(1\)\. Lower"):
+        short(2, 1)
+    with pytest.raises(DataError, match=r"c\.json: 1 of 2 videos have no phrases: v0\. Run"):
+        short(0, 3)
 
 
 def test_a_file_name_that_several_videos_have_names_none_of_them(tmp_path: Path) -> None:

@@ -123,16 +123,12 @@ def test_epochs_and_seeds_differ_and_repeat(data: Data, source: ShardSource) -> 
 
 def test_one_sample_draws_the_same_in_any_company(data: Data, source: ShardSource) -> None:
     """What a sample looks like depends on seed, epoch and row, not on the batch size."""
-    large = {
-        key: view
-        for batch in training_batches(data.samples, source, **TRAIN).epoch(2)
-        for key, view in zip(batch.keys, batch.frames, strict=True)
-    }
-    small = {
-        key: view
-        for batch in training_batches(data.samples, source, **{**TRAIN, "batch_size": 1}).epoch(2)
-        for key, view in zip(batch.keys, batch.frames, strict=True)
-    }
+
+    def views(batch_size: int) -> dict[str, torch.Tensor]:
+        batches = training_batches(data.samples, source, **{**TRAIN, "batch_size": batch_size}).epoch(2)
+        return {key: view for batch in batches for key, view in zip(batch.keys, batch.frames, strict=True)}
+
+    large, small = views(6), views(1)
     assert len(small) == 23
     assert all(torch.equal(view, small[key]) for key, view in large.items())
 

@@ -184,6 +184,11 @@ GOOD: dict[str, Any] = {
         {"offsets": [0, 1 << 80, 20]},
         {"offsets": {"0": 1}},
         {"offsets": "abc"},
+        {"crc32": [1]},
+        {"crc32": [1, -2]},
+        {"crc32": [1, 1 << 32]},
+        {"crc32": "ab"},
+        {"crc32": [1, 2], "offsets": None},
         {"instances": 5},
         {"instances": [5]},
         {"instances": [{"key": "v", "labels": [-1], "start_seconds": None, "end_seconds": None}]},
@@ -224,6 +229,13 @@ def rewrite_index(folder: Path, text: str) -> None:
     manifest = json.loads((folder / "manifest.json").read_text())
     manifest["index"]["sha256"] = hashlib.sha256(text.encode()).hexdigest()
     (folder / "manifest.json").write_text(json.dumps(manifest))
+
+
+def test_an_index_that_is_not_the_manifests(folder: Path) -> None:
+    text = (folder / "index.csv").read_text()
+    (folder / "index.csv").write_text(text.replace("00000.tar,512,", "00000.tar,513,", 1))
+    assert text != (folder / "index.csv").read_text()
+    assert "index.csv: missing or changed since it was written" in refused(ShardSource, folder)
 
 
 @pytest.mark.parametrize("column", [2, 3, 4, 5])

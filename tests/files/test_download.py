@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.servers import QUICK, Server, drip, free_port, s3_store, use_s3
+from helpers.servers import QUICK, Server, drip, free_port, s3_store, secure_server, use_s3
 
 from bike.errors import BikeError, DataError
 from bike.files import download as module
@@ -117,6 +117,18 @@ def test_a_redirect_leads_to_no_other_scheme(server: Server, tmp_path: Path, tar
     assert len(server.requests) == 1
     server.fault = lambda name, number: f"to {server.url}/file" if number == 1 else None
     assert get(server, tmp_path / "x") == CONTENT
+
+
+def test_a_redirect_leaves_no_encryption(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with secure_server(tmp_path, monkeypatch) as secure:
+        (tmp_path / "file").write_bytes(CONTENT)
+        secure.fault = lambda name, number: [f"to {server.url}/file", f"to {secure.url}/file", None][min(number, 2)]
+        with pytest.raises(DataError, match=r"https://.*/file: HTTP status 302 .*redirect to http://"):
+            get(secure, tmp_path / "x")
+        assert server.requests == []
+        assert get(secure, tmp_path / "x") == CONTENT
+        server.fault = lambda name, number: f"to {secure.url}/file"  # to encryption, always
+        assert get(server, tmp_path / "x") == CONTENT
 
 
 @pytest.mark.parametrize("status", ["404", "403", "410", "416"])

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import socket
+import ssl
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
@@ -29,7 +32,7 @@ class Server:
         paths: of each request.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, certificate: Path | None = None) -> None:
         self.folder = folder
         self.requests: list[tuple[str, str | None]] = []
         self.paths: list[str] = []
@@ -81,8 +84,12 @@ class Server:
 
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
         self._thread = threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01})
+        if certificate is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
         self._thread.start()
-        self.url = f"http://127.0.0.1:{self._server.server_port}/data/shards"
+        self.url = f"http{'s' if certificate else ''}://127.0.0.1:{self._server.server_port}/data/shards"
 
     def close(self) -> None:
         self._server.shutdown()
@@ -91,6 +98,33 @@ class Server:
 
     def count(self, name: str) -> int:
         return sum(seen == name for seen, _ in self.requests)
+
+
+@contextmanager
+def secure_server(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """A :class:`Server` of a folder behind HTTPS, whose certificate (written there) downloads believe."""
+    x509 = pytest.importorskip("cryptography.x509")
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "loopback")])
+    address = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    builder = builder.not_valid_before(now - timedelta(1)).not_valid_after(now + timedelta(1))
+    certificate = builder.add_extension(address, critical=False).sign(key, hashes.SHA256())
+    (folder / "certificate").write_bytes(
+        certificate.public_bytes(serialization.Encoding.PEM)
+        + key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    )
+    monkeypatch.setenv("SSL_CERT_FILE", str(folder / "certificate"))
+    download._opener.cache_clear()  # made with the certificates of this machine
+    server = Server(folder, folder / "certificate")
+    try:
+        yield server
+    finally:
+        server.close()
+        download._opener.cache_clear()
 
 
 @contextmanager

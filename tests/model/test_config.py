@@ -10,11 +10,14 @@ from typing import Any
 import pytest
 import torch
 from helpers.models import VIT, hugging_face_folder, open_clip_config, same_encoder, small
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 
-from bike.errors import WeightsError
+from bike.errors import BikeError, WeightsError
+from bike.files import sha256
+from bike.model.contract import origin_of
 from bike.model.encoders import Encoder, build
 from bike.model.formats.inspect import inspect_weights
+from bike.model.formats.read import weights_sha256
 from bike.model.formats.vocabulary import check_vocabulary
 from bike.model.weights import load_clip
 from bike.text.tokenizer import tokenize
@@ -226,3 +229,16 @@ def test_safetensors_in_parts(tmp_path: Path, encoder: Encoder) -> None:
         index.write_text(json.dumps({"weight_map": {**places, **change}}))
         with pytest.raises(Exception, match=problem):
             load_clip(index)
+
+
+def test_the_checksum_of_weights_in_parts_is_that_of_all_parts(tmp_path: Path, encoder: Encoder) -> None:
+    index = in_parts(tmp_path / "parts", encoder)
+    before = weights_sha256(index)
+    assert origin_of(index, index).sha256 == inspect_weights(index.parent).sha256 == before != sha256(index)
+    part = index.with_name("model-00002-of-00002.safetensors")
+    save_file({key: value + 1 for key, value in load_file(part).items()}, part)
+    assert before != weights_sha256(index) == inspect_weights(index).sha256
+    part.rename(tmp_path / "one.safetensors")
+    assert weights_sha256(tmp_path / "one.safetensors") == sha256(tmp_path / "one.safetensors")
+    with pytest.raises(BikeError, match=r"00002-of-00002\.safetensors: no such file"):
+        weights_sha256(index)

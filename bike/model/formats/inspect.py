@@ -12,12 +12,12 @@ from safetensors.torch import save as to_safetensors
 from torch import Tensor
 
 from bike.errors import WeightsError
-from bike.files import atomic_write, sha256
+from bike.files import atomic_write
 from bike.model.formats.check import check_fit, list_problems
 from bike.model.formats.config import check_config
 from bike.model.formats.keys import is_hugging_face, openai_keys, strip_prefix
 from bike.model.formats.official import OFFICIAL_FILES
-from bike.model.formats.read import Format, detect_format, find_file, read_checkpoint, read_state
+from bike.model.formats.read import Format, detect_format, find_file, read_checkpoint, read_state, weights_sha256
 from bike.model.layers.architecture import OFFICIAL, Architecture
 from bike.model.weights import empty_encoder, empty_head, read_entry
 from bike.text.tokenizer import CONTEXT_LENGTH
@@ -88,7 +88,7 @@ def inspect_weights(path: Path | str) -> Inspection:
     except WeightsError as error:
         problems.append(str(error).removeprefix(f"{path}: "))  # the path is one of the lines above
     tensors = [*raw.values(), *(head_state or {}).values()]
-    digest = sha256(path)
+    digest = weights_sha256(path)
     return Inspection(
         path=path,
         format=detect_format(path),

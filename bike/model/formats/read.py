@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import pickle
@@ -19,7 +20,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from bike.errors import WeightsError, one_line
-from bike.files import existing_file, read_json
+from bike.files import existing_file, read_json, sha256
 from bike.model.formats.archive import DAMAGED, check_archive, is_torchscript, read_torchscript
 
 Format = Literal["torchscript", "torch", "torch-legacy", "safetensors", "safetensors-parts"]
@@ -127,6 +128,19 @@ def read_state(path: Path | str) -> dict[str, Tensor]:
     return check_sizes(tensors, path)
 
 
+def weights_sha256(path: Path) -> str:
+    """Hex SHA-256 of all bytes that weights are read from: of the file, or of an index and, in its order, its parts.
+
+    Raises:
+        BikeError: a file is missing, or the index names none.
+    """
+    digest = sha256(path)
+    if detect_format(path) != "safetensors-parts":
+        return digest
+    parts = [sha256(path.with_name(name)) for name in dict.fromkeys(_read_index(path).values())]
+    return hashlib.sha256(" ".join([digest, *parts]).encode()).hexdigest()
+
+
 def read_checkpoint(path: Path | str) -> dict[Any, Any]:
     """The dictionary that ``torch.save`` wrote.
 
@@ -162,16 +176,22 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
         raise WeightsError(f"{path}: damaged safetensors file ({one_line(error)}). Get the file again.") from error
 
 
-def _read_parts(path: Path) -> dict[str, Tensor]:
-    """Tensors of several safetensors files, from the index that Hugging Face writes beside them."""
+def _read_index(path: Path) -> dict[str, str]:
+    """Tensor -> file beside ``path``, from the index that Hugging Face writes."""
     content = read_json(path)
     places = content.get("weight_map") if isinstance(content, dict) else None
     if not isinstance(places, dict) or not all(isinstance(name, str) for name in places.values()):
         raise WeightsError(f"{path}: a JSON file, but not an index of safetensors files. Check the name.")
-    state: dict[str, Tensor] = {}
-    for name in dict.fromkeys(places.values()):
+    for name in places.values():
         if not _PART_NAME.fullmatch(name):  # nothing that leads out of the folder
             raise WeightsError(f"{path}: {one_line(name)[:100]!r} can't be the name of one of its files. Don't use it.")
+    return places
+
+
+def _read_parts(path: Path) -> dict[str, Tensor]:
+    places = _read_index(path)
+    state: dict[str, Tensor] = {}
+    for name in dict.fromkeys(places.values()):
         part = existing_file(path.with_name(name))
         if detect_format(part) != "safetensors":
             raise WeightsError(f"{part}: not a safetensors file, as {path.name} says it is. Get the file again.")

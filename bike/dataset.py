@@ -26,11 +26,11 @@ from bike.data.order import sample_generator
 from bike.data.spatial import draw_train_crop, test_crops, train_views
 from bike.data.temporal import training_indices, validation_indices
 from bike.data.views import sample_span
-from bike.errors import DataError, one_line, reason_of
-from bike.files import existing_dir, open_regular
+from bike.errors import DataError, one_line
+from bike.files import reading
 from bike.formats.packs import read_frames
-from bike.formats.shards import StoredVideo, parse_stored, read_shard_manifest
-from bike.frames.remote import RemoteFolder, remote_url
+from bike.formats.shards import StoredVideo, parse_stored
+from bike.frames.shards import shard_folder
 from bike.records import Sample
 
 
@@ -77,13 +77,11 @@ class VideoShards(IterableDataset[dict[str, Any]]):
         **remote: Any,
     ) -> None:
         super().__init__()
-        url = remote_url(place)
-        self.name, self._folder = url or str(place), Path(place)
-        self._remote = RemoteFolder(url, **remote) if url is not None else None
-        self.manifest = self._remote.manifest if self._remote else read_shard_manifest(existing_dir(place))
+        self._folder = shard_folder(place, **remote)
+        self.manifest = self._folder.manifest
         if self.manifest["payload"] != "mjpg":
             raise DataError(
-                f"{self.name}: holds video files. Write shards of frames, with `bike shard --payload mjpg`."
+                f"{self._folder.name}: holds video files. Write shards of frames, with `bike shard --payload mjpg`."
             )
         self.num_segments, self.input_size, self.train = num_segments, input_size, train
         self.shuffle, self.min_area, self.flip, self.seed = shuffle, min_area, flip, seed
@@ -100,7 +98,7 @@ class VideoShards(IterableDataset[dict[str, Any]]):
         rank, num_ranks, worker, _ = pytorch_worker_info()
         if len(names) < num_ranks:
             raise DataError(
-                f"{self.name}: {len(names)} shards for {num_ranks} ranks. Write smaller shards (--max-size)."
+                f"{self._folder.name}: {len(names)} shards for {num_ranks} ranks. Write smaller shards (--max-size)."
             )
         opened: list[str] = []
         stages: list[Any] = []
@@ -124,19 +122,10 @@ class VideoShards(IterableDataset[dict[str, Any]]):
         )
 
     def _open_shards(self, shards: Iterator[dict[str, str]], opened: list[str]) -> Iterator[dict[str, Any]]:
-        sizes = {shard["name"]: shard["bytes"] for shard in self.manifest["shards"]}
         for shard in shards:
-            name = shard["url"]
-            try:
-                descriptor = self._remote.open(name) if self._remote else open_regular(self._folder / name)
-            except OSError as error:
-                raise DataError(f"{self.name}/{name}: can't be opened ({reason_of(error)}).") from error
-            with os.fdopen(descriptor, "rb") as stream:
-                # tarfile takes a tar that was cut off between two members for a whole one.
-                if (size := os.fstat(descriptor).st_size) != sizes[name]:
-                    raise DataError(f"{self.name}/{name}: {size} bytes, the manifest says {sizes[name]}.")
-                opened.append(name)
-                yield {"url": name, "stream": stream}
+            with os.fdopen(self._folder.open(shard["url"]), "rb") as stream:
+                opened.append(shard["url"])
+                yield {"url": shard["url"], "stream": stream}
 
     def _check_complete(self, opened: list[str], found: Counter[str]) -> None:
         """To tarfile, zeros or a damaged header between two members are the end of the tar: it would not notice."""
@@ -144,8 +133,8 @@ class VideoShards(IterableDataset[dict[str, Any]]):
         for name in opened:
             if found[name] != samples[name]:
                 raise DataError(
-                    f"{self.name}/{name}: {found[name]} samples, the manifest says {samples[name]}. Run `bike shard` "
-                    "again."
+                    f"{self._folder.place(name)}: {found[name]} samples, the manifest says {samples[name]}. "
+                    "Run `bike shard` again."
                 )
 
     def _clips(self, videos: Iterator[dict[str, Any]], epoch: int, opened: list[str]) -> Iterator[dict[str, Any]]:
@@ -155,19 +144,17 @@ class VideoShards(IterableDataset[dict[str, Any]]):
                 video = next(videos, None)
             except (TarError, OSError, EOFError, ValueError) as error:
                 raise DataError(
-                    f"{self.name}: not a sound shard ({one_line(error)}). Run `bike shard` again."
+                    f"{self._folder.name}: not a sound shard ({one_line(error)}). Run `bike shard` again."
                 ) from error
             if video is None:
                 self._check_complete(opened, found)
                 return
-            name, pack = f"{self.name}/{video['__url__']}", video.get("mjpg", b"")
+            name, pack = self._folder.place(video["__url__"]), video.get("mjpg", b"")
             stored = parse_stored(video.get("json", b""), video["__key__"], len(pack), name)
             found[video["__url__"]] += len(stored.samples)
             for sample in stored.samples:
-                try:
+                with reading(f"{name}: sample {sample.key}"):
                     frames = self._clip(pack, stored, sample, epoch)
-                except DataError as error:
-                    raise DataError(f"{name}: sample {sample.key}: {error}") from error
                 yield {"frames": frames, "label": sample.labels[0] if sample.labels else -1, "key": sample.key}
 
     def _clip(self, pack: bytes, stored: StoredVideo, sample: Sample, epoch: int) -> Tensor:
@@ -181,7 +168,7 @@ class VideoShards(IterableDataset[dict[str, Any]]):
             indices = training_indices(len(span), self.num_segments, generator, first_frame=span.start)
         else:
             indices = validation_indices(len(span), self.num_segments, first_frame=span.start)
-        frames = torch.from_numpy(read_frames(pack, stored.offsets, indices))
+        frames = torch.from_numpy(read_frames(pack, stored.offsets, indices, checksums=stored.checksums))
         if not self.train:
             return test_crops(frames, self.input_size, 1)
         height, width = frames.shape[1:3]

@@ -16,8 +16,8 @@ from helpers.servers import QUICK, Server, s3_store, use_s3
 from helpers.shards import Data, jpeg, make_data, picture
 from torch.utils.data import DataLoader
 
-from bike.data.dataset import VideoShards
 from bike.data.temporal import training_bounds, validation_indices
+from bike.dataset import VideoShards
 from bike.errors import DataError
 from bike.frames.open import ShardSource, open_source
 from bike.records import Sample, write_list
