@@ -132,18 +132,6 @@ def _fish(pen: ImageDraw.ImageDraw, x: float, y: float, r: float, colour: RGB, s
     pen.ellipse(_box_around(x - 0.1 * r, y, 0.8 * r, 0.45 * r), fill=(140, 150, 170), outline=INK)
 
 
-DRAW: dict[str, Painter] = {
-    "ball": _ball,
-    "kite": _kite,
-    "balloon": _balloon,
-    "box": _box,
-    "car": _car,
-    "glass": _glass,
-    "door": _door,
-    "tree": _tree,
-    "house": _house,
-    "cloud": _cloud,
-    "flower": _flower,
-    "fish": _fish,
-}
+_PAINTERS = (_ball, _kite, _balloon, _box, _car, _glass, _door, _tree, _house, _cloud, _flower, _fish)
+DRAW: dict[str, Painter] = {painter.__name__.strip("_"): painter for painter in _PAINTERS}
 BYSTANDERS = ("tree", "house", "cloud", "flower", "fish")  # kinds that no class is about; their paint is fixed

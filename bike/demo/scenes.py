@@ -48,19 +48,12 @@ class Pair:
     """Two classes that only the order of frames tells apart.
 
     Attributes:
-        kind: the thing it is about, a key of :data:`bike.demo.objects.DRAW`.
-        upward, downward: class names for ``u`` from 0 to 1 and from 1 to 0.
-        slugs: the classes' folder names.
         liked: the favourite paint of each class.
         pose: (shape, u) to the things in the picture.
-        words: (shape, u, thing) to a noun phrase for a still caption, without a verb.
+        words: (shape, u) to a noun phrase for a still caption, without a verb.
         size: range of the thing's size.
     """
 
-    kind: str
-    upward: str
-    downward: str
-    slugs: tuple[str, str]
     liked: tuple[str, str]
     pose: Callable[[Shape, float], list[Item]]
     words: Callable[[Shape, float], str]
@@ -140,80 +133,34 @@ def _door_words(s: Shape, u: float) -> str:
     return f"a {s.colour} door {_grade(u, 'closed', 'nearly closed', 'half open', 'open', 'wide open')}"
 
 
-PAIRS: tuple[Pair, ...] = (
-    Pair(
-        "ball",
-        "a ball rolling to the left",
-        "a ball rolling to the right",
-        ("ball_left", "ball_right"),
-        ("red", "blue"),
-        _ball,
-        _ball_words,
-        (0.26, 0.38),
-    ),
-    Pair(
-        "kite",
-        "a kite climbing to the top",
-        "a kite sinking to the bottom",
-        ("kite_top", "kite_bottom"),
-        ("yellow", "green"),
-        _kite,
-        _kite_words,
-        (0.3, 0.4),
-    ),
-    Pair(
-        "balloon",
-        "a balloon growing big",
-        "a balloon shrinking small",
-        ("balloon_big", "balloon_small"),
-        ("pink", "orange"),
-        _balloon,
-        _balloon_words,
-        (0.42, 0.52),
-    ),
-    Pair(
-        "box",
-        "two boxes joining into one",
-        "one box splitting into two",
-        ("boxes_joining", "box_splitting"),
-        ("purple", "white"),
-        _box,
-        _box_words,
-        (0.3, 0.38),
-    ),
-    Pair(
-        "car",
-        "two cars meeting close up",
-        "two cars driving far apart",
-        ("cars_meeting", "cars_parting"),
-        ("blue", "orange"),
-        _car,
-        _car_words,
-        (0.2, 0.26),
-    ),
-    Pair(
-        "glass",
-        "a glass filling until it is full",
-        "a glass draining until it is empty",
-        ("glass_full", "glass_empty"),
-        ("green", "red"),
-        _glass,
-        _glass_words,
-        (0.5, 0.66),
-    ),
-    Pair(
-        "door",
-        "a door swinging open",
-        "a door falling closed",
-        ("door_open", "door_closed"),
-        ("white", "yellow"),
-        _door,
-        _door_words,
-        (0.55, 0.75),
-    ),
+# Name, folder and favourite paint; of each pair the first class runs ``u`` from 0 to 1, the second from 1 to 0.
+CLASSES = (
+    ("a ball rolling to the left", "ball_left", "red"),
+    ("a ball rolling to the right", "ball_right", "blue"),
+    ("a kite climbing to the top", "kite_top", "yellow"),
+    ("a kite sinking to the bottom", "kite_bottom", "green"),
+    ("a balloon growing big", "balloon_big", "pink"),
+    ("a balloon shrinking small", "balloon_small", "orange"),
+    ("two boxes joining into one", "boxes_joining", "purple"),
+    ("one box splitting into two", "box_splitting", "white"),
+    ("two cars meeting close up", "cars_meeting", "blue"),
+    ("two cars driving far apart", "cars_parting", "orange"),
+    ("a glass filling until it is full", "glass_full", "green"),
+    ("a glass draining until it is empty", "glass_empty", "red"),
+    ("a door swinging open", "door_open", "white"),
+    ("a door falling closed", "door_closed", "yellow"),
 )
-CLASS_NAMES: tuple[str, ...] = tuple(name for pair in PAIRS for name in (pair.upward, pair.downward))
-CLASS_SLUGS: tuple[str, ...] = tuple(slug for pair in PAIRS for slug in pair.slugs)
+CLASS_NAMES, CLASS_SLUGS, _LIKED = zip(*CLASSES, strict=True)
+_ACTIONS = (
+    (_ball, _ball_words, (0.26, 0.38)),
+    (_kite, _kite_words, (0.3, 0.4)),
+    (_balloon, _balloon_words, (0.42, 0.52)),
+    (_box, _box_words, (0.3, 0.38)),
+    (_car, _car_words, (0.2, 0.26)),
+    (_glass, _glass_words, (0.5, 0.66)),
+    (_door, _door_words, (0.55, 0.75)),
+)
+PAIRS = tuple(Pair(_LIKED[2 * n : 2 * n + 2], *action) for n, action in enumerate(_ACTIONS))
 
 
 def shade(rng: np.random.Generator, colour: str) -> RGB:

@@ -86,11 +86,10 @@ def _packs(folder: Path, samples: int) -> Iterator[Check]:
 
 def _bytes_there(folder: Path, record: VideoRecord) -> int:
     """Bytes of a video's pack or, where there is none, of its frame folder; 0 for neither."""
-    from bike.formats.folders import WRITTEN_FRAME
+    from bike.formats.folders import written_frames
 
-    pack = folder / f"{record.key}.mjpg"
-    frames = (folder / record.key).glob("*.jpg")
-    files = [pack] if pack.is_file() else [file for file in frames if WRITTEN_FRAME.fullmatch(file.name)]
+    pack, frames = folder / f"{record.key}.mjpg", folder / record.key
+    files = [pack] if pack.is_file() else [frames / name for name in written_frames(frames)]
     return sum(file.stat().st_size for file in files)
 
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, fields
 from functools import lru_cache
 from pathlib import Path
 from typing import IO
 
-from bike.extract.output import output_exists
+from bike.extract.output import output_exists, output_there
 from bike.extract.task import JOURNAL_FORMAT, Result, Task, recipe_text
-from bike.files import atomic_write, open_write, unwritable
+from bike.files import atomic_write, open_write, sync_file, unwritable
 from bike.records import KEY, VideoRecord
 
 JOURNAL_NAME = ".extract.jsonl"
@@ -60,7 +60,9 @@ def noted_keys(destination: Path) -> set[str]:
         for line in file:
             with suppress(ValueError, KeyError, TypeError, RecursionError):
                 row = json.loads(line)
-                keys.add(row["begun"] if "begun" in row else row["record"]["key"])
+                key = row["begun"] if "begun" in row else row["record"]["key"]
+                if KEY.fullmatch(key):
+                    keys.add(key)
     return keys
 
 
@@ -78,6 +80,10 @@ def _is_sound(record: VideoRecord | Result) -> bool:
 @lru_cache(maxsize=8)
 def _is_recipe(text: str) -> bool:
     return isinstance(json.loads(text), dict)
+
+
+def _begun(key: str) -> str:
+    return f"{json.dumps({'begun': key})}\n"
 
 
 def _line(result: Result) -> str:
@@ -100,15 +106,17 @@ class Journal:
         """Note that what was said of these videos no longer holds."""
         self.write("".join(f"{json.dumps({'void': path})}\n" for path in paths))
 
-    def begin(self, key: str) -> None:
-        """Note that the frames of a video are about to be written."""
-        self.write(f"{json.dumps({'begun': key})}\n")
+    def begin(self, keys: Iterable[str]) -> None:
+        """Note that the frames of videos are about to be written; on disk before the first of them."""
+        self.write("".join(map(_begun, keys)), sync=True)
 
-    def write(self, lines: str) -> None:
-        """Append lines as they are."""
+    def write(self, lines: str, *, sync: bool = False) -> None:
+        """Append lines as they are; with ``sync`` they outlive a power cut."""
         try:
             self._file.write(lines)
             self._file.flush()
+            if sync:
+                sync_file(self._path)
         except OSError as error:
             raise unwritable(self._path, error) from error
 
@@ -135,7 +143,9 @@ def open_journal(destination: Path) -> Iterator[Journal]:
             file.close()
 
 
-def rewrite_journal(destination: Path, results: Iterable[Result]) -> None:
-    """Replace the journal by these results."""
+def rewrite_journal(destination: Path, results: Collection[Result]) -> None:
+    """Replace the journal by these results, and the keys of frames that lie there without one: those stay ours."""
+    unsettled = noted_keys(destination) - {result.record.key for result in results}
     with atomic_write(destination / JOURNAL_NAME, "w") as file:
-        file.writelines(_line(result) for result in results)
+        file.writelines(_begun(key) for key in sorted(unsettled) if output_there(destination, key))
+        file.writelines(map(_line, results))

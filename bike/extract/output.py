@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Protocol
 
+from bike.errors import BikeError
 from bike.extract.task import Layout
 from bike.files import (
     atomic_write,
@@ -23,7 +24,7 @@ from bike.files import (
     unwritable,
     write_bytes,
 )
-from bike.formats.folders import WRITTEN_FRAME, frame_files, frame_name
+from bike.formats.folders import frame_files, frame_name, written_frames
 from bike.formats.packs import PACK_SUFFIX
 
 
@@ -100,6 +101,7 @@ def open_output(destination: Path, key: str, layout: Layout) -> Iterator[FrameOu
             yield _Pack(file)
         return
     final = destination / key
+    _check_free(final)
     temporary = new_folder(destination)
     try:
         yield _Folder(temporary)
@@ -114,11 +116,10 @@ def open_output(destination: Path, key: str, layout: Layout) -> Iterator[FrameOu
 
 def output_exists(destination: Path, key: str, layout: Layout, num_frames: int, num_bytes: int) -> bool:
     """Whether the frames of ``key`` are in place, as far as that is cheap to see."""
+    if layout == "folders":
+        return len(written_frames(destination / key)) == num_frames
     try:
-        if layout == "packs":
-            return (destination / f"{key}{PACK_SUFFIX}").stat().st_size == num_bytes
-        with os.scandir(destination / key) as files:
-            return sum(1 for file in files if WRITTEN_FRAME.fullmatch(file.name)) == num_frames
+        return (destination / f"{key}{PACK_SUFFIX}").stat().st_size == num_bytes
     except OSError:
         return False
 
@@ -128,7 +129,21 @@ def output_there(destination: Path, key: str) -> Path | None:
     pack, folder = destination / f"{key}{PACK_SUFFIX}", destination / key
     if os.path.lexists(pack):
         return pack
-    return folder if next(folder.glob("img_*.jpg"), None) is not None else None
+    return folder if written_frames(folder) else None
+
+
+def _check_free(folder: Path) -> None:
+    """Refuse to put frames in the place of a file, a link, or a folder with other files in it."""
+    if folder.is_dir() and not folder.is_symlink():
+        others = sorted({*os.listdir(folder)} - {*written_frames(folder)})
+        taken = [folder / name for name in others]
+    else:
+        taken = [folder] if os.path.lexists(folder) else []
+    if taken:
+        raise BikeError(
+            f"{taken[0]}: is where a folder of frames belongs, and `bike extract` did not write it. "
+            "Move it away, or choose another folder."
+        )
 
 
 def frames_sha256(destination: Path, key: str, layout: Layout) -> str:
@@ -153,7 +168,6 @@ def remove_output(destination: Path, key: str) -> None:
     remove(destination / f"{key}{PACK_SUFFIX}")
     folder = destination / key
     if folder.is_dir() and not folder.is_symlink():
-        for path in folder.glob("img_*.jpg"):
-            if WRITTEN_FRAME.fullmatch(path.name):
-                remove(path)
+        for name in written_frames(folder):
+            remove(folder / name)
         remove_folder(folder)  # someone else's files stay

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
@@ -36,6 +36,7 @@ from bike.workers.worker import TimedOutError
 log = logging.getLogger("bike")
 
 MANIFEST_NAME = "manifest.csv"
+_BEGUN_AT_ONCE = 32  # tasks for each wait for the disk
 
 
 def extract_videos(
@@ -148,7 +149,7 @@ class _Run:
             finally:
                 sweep(self._destination)
             # Without the voids, and one line a video; written whole, so a kill here loses nothing.
-            rewrite_journal(self._destination, (known[path] for path in sorted(known)))
+            rewrite_journal(self._destination, [known[path] for path in sorted(known)])
         records = [self._records[path] for path in self._videos]
         self._write_manifest(records)
         return records
@@ -183,13 +184,16 @@ class _Run:
         ===========  ==================  ==========================================================  =======
         readable     what would be made  its record is kept                                          yes
         readable     something else      it is forgotten and its frames are removed                  no
-        readable     nothing             nothing: files of that name may be somebody else's          no
+        readable     nothing             nothing: what lies there is replaced when it is done        no
         unreadable   anything            the video is rejected; the journal's is forgotten, removed  yes
         ===========  ==================  ==========================================================  =======
+
+        Nothing that lies there is somebody else's: :func:`check_unknown` was first.
         """
         video, key, result = self._videos[path], self._keys[path], known.get(path)
         if video.problem:
             self._records[path] = rejected(key, path, video.problem).record
+            self._remove(key)
         elif result is not None and is_current(result, self._task(path), video.stamp, self._options.timeout_seconds):
             self._records[path] = result.record
             return True
@@ -226,10 +230,11 @@ class _Run:
                 num_rejected += result.record.status != "ok"
                 job.advance(note=f"{num_rejected} rejected" if num_rejected else "")
 
-    def _tasks(self, paths: Iterable[str], journal: Journal) -> Iterator[Task]:
-        for path in paths:
-            journal.begin(self._keys[path])
-            yield self._task(path)
+    def _tasks(self, paths: Sequence[str], journal: Journal) -> Iterator[Task]:
+        for start in range(0, len(paths), _BEGUN_AT_ONCE):
+            some = paths[start : start + _BEGUN_AT_ONCE]
+            journal.begin(self._keys[path] for path in some)
+            yield from map(self._task, some)
 
     def _task(self, path: str) -> Task:
         file = self._videos[path].file
@@ -259,7 +264,8 @@ class _Run:
             # Unpickled strings are copies; reuse ours, so that a million records share them.
             record = replace(record, key=task.key, path=task.path, status=sys.intern(record.status))
             result = replace(outcome.value, record=record)
-        else:
+        else:  # its process may have put the frames in place before it died
+            self._remove(task.key)
             error, limit = outcome.error or RuntimeError("no result"), self._options.timeout_seconds
             reason, late = one_line(describe_failure(error, limit)), isinstance(error, TimedOutError)
             result = rejected(task.key, task.path, reason, transient=not late, limit_seconds=limit if late else 0.0)

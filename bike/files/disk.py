@@ -20,7 +20,8 @@ from bike.errors import BikeError, DataError, reason_of
 BUFFER_BYTES = 1 << 20  # few system calls, however small the pieces
 _GROUP = "BIKE_FAULT_GROUP"
 FAULT = "BIKE_FAULT"
-"""For tests: ``17:kill:COUNT``. The 17th change on disk ends the run with its helpers; with ``ENOSPC`` it fails so.
+"""For tests: ``17:kill:COUNT``. The 17th change on disk ends the run with its helpers; with ``crash`` only the process
+that is about to make it, which may be a helper; with ``ENOSPC`` it fails so.
 
 ``COUNT`` is a file of one byte for each change so far, which all processes of a run share.
 """
@@ -36,6 +37,8 @@ def _change(path: Path | str | int) -> bool:
     os.write(descriptor, b".")
     reached = os.fstat(descriptor).st_size == int(number)
     os.close(descriptor)
+    if reached and kind == "crash":
+        os.kill(os.getpid(), signal.SIGKILL)
     if reached and kind != "kill":
         code = getattr(errno, kind)
         raise OSError(code, os.strerror(code), str(path))
@@ -119,10 +122,11 @@ def write_bytes(path: Path, data: bytes | memoryview) -> None:
 def sync_files(folder: Path) -> None:
     """Bring the files of a temporary folder to disk, before it is renamed into place."""
     for path in [*folder.iterdir(), folder]:
-        _sync(path)
+        sync_file(path)
 
 
-def _sync(path: Path) -> None:
+def sync_file(path: Path) -> None:
+    """Bring what was written to a file, or the names in a folder, to disk."""
     _change_or_end(path)
     descriptor = os.open(path, os.O_RDONLY)
     try:
@@ -139,7 +143,7 @@ def rename(old: Path | str, new: Path | str) -> None:
     try:
         _change_or_end(new)
         os.replace(old, new)
-        _sync(Path(new).parent)
+        sync_file(Path(new).parent)
     except OSError as error:
         raise unwritable(new, error) from error
 

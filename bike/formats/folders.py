@@ -13,12 +13,23 @@ from bike.files.names import is_hidden
 
 _FRAME_NAME = re.compile(r"(?P<stem>.*?)(?P<number>\d{1,9})\.jpe?g", re.IGNORECASE | re.DOTALL)
 
-WRITTEN_FRAME = re.compile(r"img_\d{5,}\.jpg")  # the names that frame_name gives
+_WRITTEN = re.compile(r"img_\d{5,}\.jpg")  # the names that frame_name gives
 
 
 def frame_name(number: int) -> str:
     """What ``bike extract`` calls the frame with this number, counted from 1: ``img_00001.jpg``."""
     return f"img_{number:05d}.jpg"
+
+
+def written_frames(folder: Path) -> list[str]:
+    """Names of the files of a folder that ``bike extract`` may have written, in no order; none where it can't be read.
+
+    All others are somebody else's, ``img_1.jpg`` included.
+    """
+    try:
+        return [name for name in os.listdir(folder) if _WRITTEN.fullmatch(name)]
+    except OSError:
+        return []
 
 
 def is_frame(name: str) -> bool:

@@ -59,7 +59,7 @@ def decode_frames(
     Args:
         source: a file, its bytes, or a part of a file.
         indices: frame numbers from 0, in any order, repeats allowed.
-        backend: ``pyav``, or ``decord`` (extra ``decord``; fewer formats).
+        backend: ``pyav``, or ``decord`` (extra ``decord``; fewer formats), whose frames are held against pyav's.
         short_side: shrink so that the shorter side has this many px; None, or a smaller video: as it is.
         timeout_seconds: the helper process is killed when decoding takes longer.
 
@@ -153,12 +153,13 @@ def _probe(source: str | bytes | VideoFile) -> VideoFacts:
 
 def _decode(source: str | bytes | VideoFile, wanted: list[int], backend: Decoder, short_side: int | None) -> Frames:
     with _open(source) as file:
+        with open_video(file) as video:
+            frames = _pick(video, wanted, short_side)
         if backend == "decord":
             from bike.video.decord import decode_with_decord
 
-            return decode_with_decord(file, wanted, short_side)
-        with open_video(file) as video:
-            return _pick(video, wanted, short_side)
+            return decode_with_decord(file, wanted, frames)
+        return frames
 
 
 def _pick(video: VideoStream, wanted: list[int], short_side: int | None) -> Frames:

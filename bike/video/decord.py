@@ -10,53 +10,50 @@ from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
 from bike.errors import one_line
-from bike.video.file import START_BYTES, UnreadableError, names_its_container
-from bike.video.picture import UPRIGHT, PictureConverter, PicturePlan, plan_picture
-from bike.video.stream import open_video
+from bike.video.file import START_BYTES, UnreadableError, is_indexed
+from bike.video.picture import UPRIGHT, PictureConverter, PicturePlan
 
 _OTHER_PICTURE = 40  # mean difference, of 255, that no rounding and no choice of colour matrix explains
 
 
-def decode_with_decord(file: IO[bytes], wanted: list[int], short_side_px: int | None) -> NDArray[np.uint8]:
+def decode_with_decord(file: IO[bytes], wanted: list[int], expected: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """Decode frames by number.
 
     Args:
         file: the whole video.
         wanted: frame numbers from 0.
-        short_side_px: as in :func:`bike.video.picture.plan_picture`.
+        expected: the frames as PyAV decodes them, RGB, uint8 (T, H, W, 3).
 
     Returns:
-        RGB, uint8 (T, H, W, 3).
+        Frames of the same form and size.
 
     Raises:
-        UnreadableError: a container that decord is not given (MPEG-TS, for one), or can't open (AV1), no such frame, or
-            a first frame that is not the one of PyAV.
+        UnreadableError: a container that decord is not given (MPEG's streams, for one), or can't open (AV1), no such
+            frame, or a frame that is another picture than PyAV's.
     """
     import decord
 
     decord.logging.set_level(decord.logging.QUIET)
     file.seek(0)
-    if not names_its_container(file.read(START_BYTES)):
-        # decord goes by more than the first bytes, has no list of allowed containers, and follows playlists anywhere.
+    if not is_indexed(file.read(START_BYTES)):
+        # decord goes by more than the first bytes, has no list of allowed containers, and follows playlists anywhere;
+        # and of MPEG's streams it gives other pictures.
         raise UnreadableError("decord is not used for this container; use pyav")
-    with open_video(file) as video:  # decord does not report the pixel aspect
-        first = next(iter(video.frames()))
-        plan = plan_picture(first, video.pixel_aspect, short_side_px)
-        expected = PictureConverter(plan).rgb(first)
     file.seek(0)
     try:
         reader = decord.VideoReader(io.BytesIO(file.read()), ctx=decord.cpu(0), num_threads=1)
-        if not 0 <= min(wanted) <= max(wanted) < len(reader):
+        if max(wanted) >= len(reader):
             raise UnreadableError(f"no frame {max(wanted)} (decord counts {len(reader)})")
-        frames = _read_in_order(reader, [0, *wanted])
+        frames = _read_in_order(reader, wanted)
     except (decord.DECORDError, StopIteration) as error:
         raise UnreadableError(f"decord can't decode it ({one_line(error)[:120]})") from None
-    if frames.shape[1:3] != (plan.height, plan.width):
-        converter = PictureConverter(PicturePlan(plan.width, plan.height, UPRIGHT))
+    if frames.shape != expected.shape:
+        converter = PictureConverter(PicturePlan(expected.shape[2], expected.shape[1], UPRIGHT))
         frames = np.stack([converter.rgb(VideoFrame.from_ndarray(frame, format="rgb24")) for frame in frames])
-    if np.abs(frames[0].astype(np.int16) - expected).mean() > _OTHER_PICTURE:
-        raise UnreadableError("decord's first frame is another picture than pyav's; use pyav")
-    return frames[1:]
+    for index, frame, other in zip(wanted, frames, expected, strict=True):
+        if np.abs(frame.astype(np.int16) - other).mean() > _OTHER_PICTURE:
+            raise UnreadableError(f"decord's frame {index} is another picture than pyav's; use pyav")
+    return frames
 
 
 def _read_in_order(reader: Any, wanted: list[int]) -> NDArray[np.uint8]:

@@ -15,13 +15,16 @@ from bike.errors import reason_of
 
 # What an MP4 or QuickTime file begins with: its first box has its kind in bytes 4 to 8.
 _BOXES = (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip", b"pnot", b"styp")
-_KNOWN_STARTS = (
+_INDEXED_STARTS = (
     b"\x1aE\xdf\xa3",  # Matroska, WebM
     b"RIFF",  # AVI
     b"FLV",
+    b"0&\xb2u",  # ASF, WMV
+)
+_KNOWN_STARTS = (
+    *_INDEXED_STARTS,
     b"GIF8",
     b"OggS",
-    b"0&\xb2u",  # ASF, WMV
     b"\x00\x00\x01\xba",  # MPEG program stream
     b"\x00\x00\x01\xb3",  # bare MPEG-1 or MPEG-2 video
 )
@@ -146,9 +149,9 @@ def other_kind(start: bytes) -> str:
     return next((kind for mark, kind in _OTHER_STARTS if text.startswith(mark)), "")
 
 
-def names_its_container(start: bytes) -> bool:
-    """Whether a file begins as one container alone does; transport streams, for one, are guessed from their rhythm."""
-    return start[4:8] in _BOXES or start.startswith(_KNOWN_STARTS)
+def is_indexed(start: bytes) -> bool:
+    """Whether a file begins as one container alone does that says where each picture is; MPEG's streams do not."""
+    return start[4:8] in _BOXES or start.startswith(_INDEXED_STARTS)
 
 
 def why_not_open(file: IO[bytes]) -> str:

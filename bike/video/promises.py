@@ -32,13 +32,16 @@ def promised_frames(container: Any, stream: Any, file: IO[bytes]) -> int | None:
     return None
 
 
-def promised_seconds(container: Any, file: IO[bytes]) -> float:
-    """When the longest track ends by the container's own word; 0 where it says nothing, or has an index instead."""
+def promised_seconds(container: Any, file: IO[bytes], *, believe: bool = False) -> float:
+    """When the longest track ends by the container's own word; 0 where it says nothing, or has an index instead.
+
+    With ``believe`` other headers count, too: where the reader complained, their word is better than none.
+    """
     stated = (container.duration or 0) / 1e6
     if "mov" in container.format.name:  # in fragments: no index of the whole, but perhaps sidx or mehd
         index = _movie_index(file)
         return max(stated, _fragments_seconds(index)) if b"mvex" in index else 0.0
-    return stated if _STATE_SECONDS & set(container.format.name.split(",")) else 0.0
+    return stated if believe or _STATE_SECONDS & set(container.format.name.split(",")) else 0.0
 
 
 def is_cut_off(container: Any, file: IO[bytes]) -> bool:

@@ -7,7 +7,6 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from fractions import Fraction
-from itertools import takewhile
 from typing import IO, Any
 
 import av
@@ -22,6 +21,7 @@ from bike.video.file import UnreadableError
 from bike.video.promises import is_cut_off, is_encrypted, promised_frames, promised_seconds
 
 MAX_FPS = 1000.0
+_DOUBTFUL_PICTURES = 32  # until one has a stated time again: in Ogg, one a page has
 _TOO_LARGE = re.compile(r"Picture size (\d+)x(\d+) (?:is invalid|exceeds)")
 
 
@@ -40,7 +40,8 @@ class VideoStream:
     def __init__(self, container: Any, stream: Any, file: IO[bytes], logs: list[Any], remark: str = "") -> None:
         self._container, self._stream, self._file, self._logs = container, stream, file, logs
         self._num_packets = self._num_packets_left = 0
-        self._short_packet = False
+        self._short_packet = self._reader_complained = False
+        self._num_doubtful = 0  # pictures for which a complaint of the reader still counts
         self._counts_packets = container.format.name == "mpegts"  # and calls one corrupt where the count restarts
         self._only_dts = container.format.name == "avi"
         self._stamps = StampChoice(only_dts=self._only_dts)
@@ -77,10 +78,6 @@ class VideoStream:
             if frame is None:
                 broken = True
                 break
-            # Formats that give packets no time of presentation (AVI): the n-th picture takes the n-th packet's time.
-            times = self._packet_times
-            stated = times.popleft() if times else self._seconds(self._stamps.choose(frame.pts, frame.dts))
-            self.moment_seconds = self._span_seconds = self._clock.tick(stated)
             self._note_size(frame.width, frame.height)
             self.num_frames += 1
             yield frame
@@ -93,6 +90,7 @@ class VideoStream:
         """Each sound picture, and None at the first damage."""
         packets = self._container.demux(self._stream)
         doubt, before = 0, None  # packets for which a warning still counts; when the packet before is decoded
+        num_logs = len(self._logs)
         try:
             for packet in packets:
                 self._num_packets += packet.size > 0 and not packet.is_discard  # edit lists hide pictures: "discard"
@@ -102,6 +100,8 @@ class VideoStream:
                 if doubt > 1 and not self._goes_on(packet, before):
                     self._short_packet = packet.size == 0  # the end
                     break
+                if len(self._logs) > num_logs:
+                    self._reader_complained, self._num_doubtful = True, _DOUBTFUL_PICTURES
                 if packet.pts is None and (moment := self._seconds(packet.dts)) is not None:
                     self._packet_times.append(moment)
                 # The parser holds a picture back, so what the warning is about comes with one of the next two.
@@ -109,10 +109,14 @@ class VideoStream:
                 pictures = packet.decode()
                 if doubt and len(self._logs) > num_logs:  # the decoder complains as well
                     break
-                sound = [*takewhile(lambda picture: not picture.is_corrupt, pictures)]
-                yield from sound
-                if len(sound) < len(pictures):
-                    break
+                num_logs = len(self._logs)
+                for picture in pictures:
+                    if picture.is_corrupt or self._is_behind_hole(picture):
+                        break
+                    yield picture
+                else:
+                    continue
+                break
             else:
                 return
         except av.error.FFmpegError:  # first: some of these are OSErrors as well
@@ -123,6 +127,18 @@ class VideoStream:
         with suppress(av.error.FFmpegError, OSError):
             self._num_packets_left = sum(1 for packet in packets if packet.size > 0)
         yield None
+
+    def _is_behind_hole(self, picture: VideoFrame) -> bool:
+        """Move the clock on to a picture; whether some are missing before it, since the reader skipped broken data."""
+        # Formats that give packets no time of presentation (AVI): the n-th picture takes the n-th packet's time.
+        times = self._packet_times
+        stated = times.popleft() if times else self._seconds(self._stamps.choose(picture.pts, picture.dts))
+        before, self._num_doubtful = self._clock.seconds, self._num_doubtful - 1
+        now = self._clock.tick(stated)
+        if self._num_doubtful >= 0 and self.num_frames and now - before > 1.5 * self.frame_seconds():
+            return True
+        self.moment_seconds = self._span_seconds = now
+        return False
 
     def _goes_on(self, packet: Any, before: int | None) -> bool:
         """Whether a packet follows on one that ended at a broken count: with a key frame, or without a gap in time.
@@ -190,7 +206,7 @@ class VideoStream:
         """
         count = self.num_frames if num_frames is None else num_frames
         seconds = self._span_seconds + self.frame_seconds()
-        promised = promised_seconds(self._container, self._file)
+        promised = promised_seconds(self._container, self._file, believe=self._reader_complained)
         slack = max(0.5, 0.02 * promised, 2 * self.frame_seconds())
         # Another track may be longer than the film; only here that is worth reading the file once more.
         late = promised - seconds > slack and promised - last_seconds(self._file) > slack

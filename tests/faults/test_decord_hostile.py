@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from contextlib import closing
+from itertools import count
 from pathlib import Path
 
 import numpy as np
 import pytest
 from helpers.servers import Server
-from helpers.videos import make_video, numbered_picture, read_number
+from helpers.videos import make_video, numbered_picture, overwrite, read_number
 
 from bike.errors import DataError
 from bike.video.decode import decode_frames
+from bike.video.file import UnreadableError
 
 decord = pytest.importorskip("decord")
 
@@ -59,11 +61,27 @@ def test_other_pictures_are_not_believed(tmp_path: Path, monkeypatch: pytest.Mon
     from bike.video.decord import decode_with_decord
 
     video = make_video(tmp_path / "a.mp4", 4)
-    real = decord.VideoReader.next
-    monkeypatch.setattr(decord.VideoReader, "next", lambda self: decord.nd.array(255 - real(self).asnumpy()))
-    with video.open("rb") as file, pytest.raises(Exception, match="another picture than pyav's"):
-        decode_with_decord(file, [1], None)
+    numbers, real = count(), decord.VideoReader.next
+
+    def inverts_the_last(self: object) -> object:
+        frame = real(self)
+        return decord.nd.array(255 - frame.asnumpy()) if next(numbers) == 2 else frame
+
+    monkeypatch.setattr(decord.VideoReader, "next", inverts_the_last)
+    expected = decode_frames(video, [0, 2])
+    with video.open("rb") as file, pytest.raises(UnreadableError, match="frame 2 is another picture than pyav's"):
+        decode_with_decord(file, [0, 2], expected)
     monkeypatch.undo()
     with video.open("rb") as file:
-        frames = decode_with_decord(file, [1], None)
-    assert np.abs(frames[0].astype(float) - decode_frames(video, [1])[0]).mean() < 3
+        frames = decode_with_decord(file, [0, 2], expected)
+    assert np.abs(frames.astype(float) - expected).mean() < 3
+
+
+@pytest.mark.parametrize("name", ["a.mpg", "a.ts", "a.mkv"])
+def test_frames_that_pyav_does_not_have_or_has_otherwise_are_refused(tmp_path: Path, name: str) -> None:
+    """decord patches up what is damaged, and gives pictures of MPEG's streams in the place of others."""
+    video = make_video(tmp_path / name, 60, codec="mpeg2video", pixels="yuv420p")
+    if name == "a.mkv":
+        overwrite(video, video, 0.5, 0.1)
+    with pytest.raises(DataError, match="not used for this container|(damaged|truncated): .* no frame 40"):
+        decode_frames(video, [0, 40], backend="decord")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import signal
 import subprocess
 import sys
@@ -13,8 +12,10 @@ from pathlib import Path
 import pytest
 from helpers.videos import digests, make_video, overwrite
 
-from bike.extract.journal import JOURNAL_NAME
+from bike.extract.journal import JOURNAL_NAME, open_journal
+from bike.extract.output import output_there, remove_output
 from bike.extract.run import extract_videos
+from bike.files.disk import FAULT
 from bike.params import Extract
 
 NUM_VIDEOS = 24
@@ -66,27 +67,47 @@ def wait_for(destination: Path, count: int, process: subprocess.Popen[str]) -> N
         time.sleep(0.002)
 
 
-def test_killed_helpers_cost_their_video_only(videos: Path, tmp_path: Path) -> None:
-    """A helper process that dies (of memory, say) is named; the next run does what it was doing."""
-    process = start(videos, tmp_path)
-    wait_for(tmp_path, 2, process)
-    killed = 0
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit() and parent_of(int(entry.name)) == process.pid:
-            os.kill(int(entry.name), signal.SIGKILL)
-            killed += 1
-    _, log = process.communicate()
-    assert killed == 2
-    assert process.returncode == 0, log
-    records = extract_videos(videos, tmp_path, jobs=1)
-    assert [record.status for record in records].count("ok") == NUM_VIDEOS
+def test_a_helper_that_dies_costs_its_video_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before any of its changes on disk, those included that put the frames in place; nothing need be asked for."""
+    for name in ("a.mp4", "b.mp4"):
+        make_video(tmp_path / "videos" / name, 2)
+    whole = extract_videos(tmp_path / "videos", tmp_path / "whole", jobs=1)
+    monkeypatch.setattr("bike.files.disk._change", lambda _: False)  # here; helpers import it anew
+    there = []
+
+    def remove(destination: Path, key: str) -> None:
+        there.append(output_there(destination, key) is not None)
+        remove_output(destination, key)
+
+    monkeypatch.setattr("bike.extract.run.remove_output", remove)
+    for number in range(1, 6):  # a name, bytes, a sync, a rename, and its sync
+        out = tmp_path / str(number)
+        monkeypatch.setenv(FAULT, f"{number}:crash:{tmp_path / f'count{number}'}")
+        died, other = extract_videos(tmp_path / "videos", out, jobs=1)
+        assert died.error == "its helper process ended early (signal 9, SIGKILL)"
+        assert not (out / "a.mjpg").exists()
+        assert other == whole[1]
+        monkeypatch.delenv(FAULT)
+        assert extract_videos(tmp_path / "videos", out, jobs=1) == whole
+        assert digests(out) == digests(tmp_path / "whole")
+    assert there == [False] * 4 + [True]
 
 
-def parent_of(pid: int) -> int:
-    try:
-        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-    except (OSError, IndexError):
-        return 0
+def test_frames_without_a_note_stay_ours(tmp_path: Path) -> None:
+    """Of a run that was killed in between, after another run that did not want that video."""
+    for name in ("a.mp4", "b.mp4"):
+        make_video(tmp_path / "videos" / name, 2)
+    (tmp_path / "b.txt").write_text("b.mp4")
+    whole = extract_videos(tmp_path / "videos", tmp_path / "whole", jobs=1)
+    out = tmp_path / "out"
+    out.mkdir()
+    with open_journal(out) as journal:
+        journal.begin(["a"])
+    (out / "a.mjpg").write_bytes(b"frames that nobody noted")
+    extract_videos(tmp_path / "videos", out, listing=tmp_path / "b.txt", jobs=1)
+    assert extract_videos(tmp_path / "videos", out, jobs=1) == whole
+    assert digests(out) == digests(tmp_path / "whole")
+    assert b"begun" not in (out / JOURNAL_NAME).read_bytes()
 
 
 def test_ctrl_c_ends_cleanly(videos: Path, whole: dict[str, dict[str, str]], tmp_path: Path) -> None:

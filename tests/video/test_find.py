@@ -257,13 +257,6 @@ def test_tars_put_end_to_end_are_both_read(tmp_path: Path, caplog: pytest.LogCap
     assert "what follows the end of the archive, at byte" in caplog.text
 
 
-def test_the_joined_tar_that_lost_a_video(shared: Path) -> None:
-    tar = shared / "cases/25-tar-joined/joined.tar"
-    if not tar.is_file():
-        pytest.skip("the case is not among the reference data")
-    assert len(find_videos(tar)) == 2
-
-
 def test_an_unreadable_folder_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """As root no permission is missing, so the folder is one that goes away while it is searched."""
     write(tmp_path / "sub" / "a.mp4")

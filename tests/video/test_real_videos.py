@@ -100,6 +100,38 @@ EXPECTED: dict[str, tuple[int, int, int] | str] = {
 }
 
 
+# Small inputs that failed once: frames, rate and remark of each video, or why it is rejected.
+CASES: dict[str, list[tuple[int, float, str]]] = {
+    "01-vob-clock-restarts": [(225, 25.0, "")],
+    "02-mpg-clock-jumps": [(150, 25.0, "")],
+    "04-ts-segments-joined": [(200, 25.0, "")],
+    "05-size-turns-mid-recording": [(50, 25.0, "the picture changes from 96 x 64 to 64 x 96 px at frame 25")],
+    "07-thumbnail-track": [(25, 25.0, "video track 2 of 2 taken")],
+    "08-gray-limited-range": [(10, 10.0, "")],
+    "09-apng": [(25, 25.0, "")],
+    "10-not-videos": [
+        (0, 0.0, "not a video (a JSON document, such as a server's error message)"),
+        (0, 0.0, "not a video (an HTML page)"),
+        (0, 0.0, "not a video (a Git LFS pointer; run `git lfs pull`)"),
+    ],
+    "25-tar-joined": [(25, 25.0, ""), (25, 25.0, "")],
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_cases_that_failed_once(shared: Path, tmp_path: Path, case: str) -> None:
+    source = shared / "cases" / case
+    if not source.is_dir():
+        pytest.skip(f"{case} is not among the reference data")
+    records = extract_videos(source, tmp_path, jobs=1)
+    assert [(record.frames, record.fps, record.error) for record in records] == CASES[case]
+    if case.startswith("02"):
+        (record,) = extract_videos(source, tmp_path / "fps", jobs=1, options=Extract(fps=2))
+        assert (record.frames, record.seconds) == (12, 6.0)
+    if case.startswith("08"):
+        assert read_pack(tmp_path / "white.mjpg", [0]).min() == 255
+
+
 @pytest.fixture(scope="module")
 def videos(shared: Path) -> Path:
     return shared / "videos"
