@@ -16,7 +16,8 @@ from bike.files.names import names_by_id, without_ids
 from bike.files.tables import header_words, read_table, write_table
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen, as nothing changes them: that alone would take seconds for the rows of a large data set.
+@dataclass(slots=True, unsafe_hash=True)
 class VideoRecord:
     """A row of ``manifest.csv``: what became of one source video. Rejected videos keep their row and a reason.
 
@@ -49,7 +50,7 @@ class VideoRecord:
     frames_sha256: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, unsafe_hash=True)
 class Sample:
     """A row of a list CSV: one thing to train on or to score.
 
@@ -94,23 +95,11 @@ def read_manifest(path: Path | str) -> list[VideoRecord]:
     table = read_table(path, MANIFEST_COLUMNS[:4], MANIFEST_COLUMNS[4:])
     for line, key, source, status, frames, fps, width, height, seconds, size, *texts in table.itertuples(name=None):
         try:
-            rate = float(fps or 0)  # rejected videos have empty fields
-            if not KEY.fullmatch(key) or not 0 <= rate < math.inf or not 0 <= int(frames or 0) < 1 << 31:
+            count, rate = int(frames or 0), float(fps or 0)  # rejected videos have empty fields
+            if not KEY.fullmatch(key) or not 0 <= rate < math.inf or not 0 <= count < 1 << 31:
                 raise ValueError
-            records.append(
-                VideoRecord(
-                    key,
-                    source,
-                    status,
-                    int(frames or 0),
-                    rate,
-                    int(width or 0),
-                    int(height or 0),
-                    float(seconds or 0),
-                    int(size or 0),
-                    *texts,
-                )
-            )
+            numbers = int(width or 0), int(height or 0), float(seconds or 0), int(size or 0)
+            records.append(VideoRecord(key, source, status, count, rate, *numbers, *texts))
         except ValueError:
             bad.append(f"line {line}")
     if bad:
@@ -222,7 +211,7 @@ def read_class_file(path: Path | str, *, first: int = 0) -> tuple[list[str], lis
     if not {"id", "name"} <= set(columns):
         if Path(path).suffix.lower() == ".csv" and len(columns) > 1:
             raise DataError(f"{path}: columns id and name are needed. A list of names alone is a .txt, one a line.")
-        lines = enumerate(without_ids(read_lines(path)), first)
+        lines = enumerate(without_ids(read_lines(path), path), first)
         rows = ((f"line {line}", str(index), text) for index, (line, text) in lines)
         return names_by_id(rows, path, first=first), None
     table = read_table(path, ("id", "name"), ("published",), exact=True)
@@ -265,6 +254,12 @@ def contradiction(sample: Sample, num_frames: int, fps: float) -> str:
     if fps > 0 and last > (num_frames + 1) / fps:
         return f"trimmed at {last:g} s, past its end ({num_frames / fps:.2f} s)"
     return ""
+
+
+def moved_inside(start: float, end: float, length: float) -> tuple[float, float]:
+    """Times in seconds, moved into a video of that length; the end not before the start."""
+    start = min(max(start, 0.0), length)
+    return start, max(min(end, length), start)
 
 
 def instance_range(num_frames: int, fps: float, start_seconds: float | None, end_seconds: float | None) -> range:

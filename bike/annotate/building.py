@@ -13,7 +13,7 @@ from bike.annotate.entries import SPLITS, Annotations, Entry
 from bike.annotate.matching import Matches, match_entries
 from bike.annotate.media import Media
 from bike.files.names import leads_out, video_keys
-from bike.records import Sample, VideoRecord, instance_range
+from bike.records import Sample, VideoRecord, instance_range, moved_inside
 
 Lists = dict[str, dict[str, list[Sample]]]  # fold -> split -> samples
 Times = tuple[float | None, float | None]
@@ -200,8 +200,7 @@ class _Builder:
             detail = f"{start:g} to {end:g} s of {length:.2f} s"
             if not self._add("past_end", entry, place, detail):
                 return None
-        start = min(max(start, 0.0), length)
-        end = max(min(end, length), start)
+        start, end = moved_inside(start, end, length)
         if fps and record.frames:
             frames = len(instance_range(record.frames, fps, start, end))
             if frames < self.audit.policies.min_frames:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -119,12 +118,6 @@ def split_of(word: str, options: ReadOptions) -> str | None:
     if key in options.splits:
         return options.splits[key]
     return SPLIT_WORDS.get(key.lower(), None if key else options.default_split)
-
-
-def split_of_name(name: str) -> str:
-    """``train``, ``val`` or ``test`` where a file's name speaks of it, best at the start of a word; or empty."""
-    words = re.findall(r"(?<![a-z])(train|val|test)", name.lower()) or re.findall(r"train|val|test", name.lower())
-    return str(words[-1]) if words else ""
 
 
 def chosen_folds(options: ReadOptions) -> list[tuple[str, int]]:

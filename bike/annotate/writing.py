@@ -57,13 +57,13 @@ def write_split_lists(folder: Path, lists: dict[str, list[Sample]], *, videos: b
 def write_published(path: Path | str, samples: Sequence[Sample], *, videos: bool = False, keyed: bool = False) -> None:
     """Write a list as published ones look: ``<dir> <frames> <label>``, or ``<file> <label>`` with ``videos``.
 
-    Several labels are joined by commas, none is ``-1``. A path that holds a line break, ends in a blank and a number
-    (as if it were a label), leads out of its folder, or means two videos without their extensions is replaced by the
-    video's key; ``keyed`` replaces all, since ``bike extract --layout folders`` names the folders of frames by key.
+    Several labels are joined by commas, none is ``-1``. A path that holds a line break or a backslash, ends in a blank
+    and a number (as if it were a label), leads out of its folder, or means two videos without their extensions is
+    replaced by the video's key; ``keyed`` replaces all, since ``bike extract --layout folders`` names folders by key.
     """
     shared: set[str] = set()
     if not videos and not keyed:  # `a.mp4` and `a.avi` would be one folder of frames
-        stems = Counter(split_extension(name) for name in {sample.path for sample in samples})
+        stems = Counter(map(split_extension, {sample.path for sample in samples}))
         shared = {stem for stem, count in stems.items() if count > 1}
     with atomic_write(path, "w") as file:
         file.writelines(_published_line(sample, videos, keyed, shared) for sample in samples)
@@ -71,10 +71,9 @@ def write_published(path: Path | str, samples: Sequence[Sample], *, videos: bool
 
 def _published_line(sample: Sample, videos: bool, keyed: bool, shared: set[str]) -> str:
     name = sample.path if videos else split_extension(sample.path)
-    # Lines are split at line ends and trimmed where they are read.
-    odd = "\n" in name or "\r" in name or name != name.strip() or (".." in name and leads_out(name))
-    odd = odd or ends_in_number(name)
-    if keyed or odd or name in shared:
+    # Lines are split at line ends and trimmed where they are read, and `\\` is read as `/`.
+    odd = "\n" in name or "\r" in name or "\\" in name or name != name.strip() or (".." in name and leads_out(name))
+    if keyed or odd or ends_in_number(name) or name in shared:
         name = sample.video
     label = ",".join(map(str, sample.labels)) or "-1"
     return f"{name} {label}\n" if videos else f"{name} {sample.frames} {label}\n"

@@ -88,6 +88,12 @@ def tidy_path(path: str) -> str:
     return path
 
 
+def split_of_name(name: str) -> str:
+    """``train``, ``val`` or ``test`` where a file's name speaks of it, best at the start of a word; or empty."""
+    words = re.findall(r"(?<![a-z])(train|val|test)", name.lower()) or re.findall(r"train|val|test", name.lower())
+    return str(words[-1]) if words else ""
+
+
 def shown(name: str) -> str:
     """A file name for people: quoted and escaped when it holds control characters or undecodable bytes."""
     return name if name.isprintable() else ascii(name)
@@ -179,11 +185,17 @@ def user_folder(variable: str, name: str) -> Path:
         raise BikeError(f"{chosen or name}: this user has no home folder. Set {variable} to a folder.") from error
 
 
-def without_ids(lines: Sequence[tuple[int, str]]) -> Sequence[tuple[int, str]]:
-    """Lines of names without the ids ``c000``, ``c001`` … or ``1``, ``2`` … before them, if all lines have one."""
-    found = [re.fullmatch(r"(c?)(\d{1,6})\s+(\S.*)", text, re.ASCII) for _, text in lines]
-    parts = [match.groups() for match in found if match]
-    start = 0 if parts and parts[0][1].strip("0") == "" else 1
-    if len(parts) != len(lines) or [int(number) for _, number, _ in parts] != list(range(start, start + len(lines))):
-        return lines
-    return [(line, name) for (line, _), (_, _, name) in zip(lines, parts, strict=True)]
+def without_ids(lines: Sequence[tuple[int, str]], path: Path | str) -> Sequence[tuple[int, str]]:
+    """Lines of names without the ids ``c000``, ``c001`` … or ``1``, ``2`` … before them, if all lines have one.
+
+    Raises:
+        DataError: most lines have ids as ``c000``, which no name begins with, and others lack theirs.
+    """
+    found = [re.fullmatch(r"(c(?=\d{3})|)(\d{1,6})\s+(\S.*)", text, re.ASCII) for _, text in lines]
+    coded = 2 * sum(match is not None and match[1] == "c" for match in found) > len(lines)
+    start = 0 if coded or not found[:1] or found[0] is None else min(int(found[0][2]), 1)
+    right = [match is not None and int(match[2]) == index for index, match in enumerate(found, start)]
+    if coded and not all(right):
+        place = right.index(False)
+        raise DataError(f"{path}: line {lines[place][0]}: `c{place:03d} <name>` is needed. Download the file again.")
+    return [(line, match[3]) for (line, _), match in zip(lines, found, strict=True) if match] if all(right) else lines

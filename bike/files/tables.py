@@ -10,6 +10,7 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import math
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
@@ -20,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bike.errors import DataError, first_few, one_line
-from bike.files import atomic_write, existing_file, read_text_bytes
+from bike.files import MAX_LINE_BYTES, atomic_write, existing_file, read_text_bytes
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -66,6 +67,7 @@ def read_table(
 
     Args:
         path: UTF-8, with or without a byte order mark; bytes that are not UTF-8 stay as surrogates, as in file names.
+            No field may have more than 131,072 characters, no line more than 16 MiB.
         needed: columns that must be there.
         others: columns that may be there.
         separator: between the fields of a row; None looks.
@@ -77,8 +79,8 @@ def read_table(
         is the line on which a row ends, from 2 for a plain first row. Empty lines are left out.
 
     Raises:
-        DataError: a column is missing, there are more than 10,000, rows are too short or too long (the first ten are
-            named), or it is no CSV file.
+        DataError: a column is missing or there twice, there are more than 10,000, rows are too short or too long (the
+            first ten are named), or it is no CSV file.
     """
     import pandas as pd
 
@@ -87,7 +89,10 @@ def read_table(
     found = [find_column(header, (name,)) for name in (*needed, *others)]
     missing = [name for name, place in zip(needed, found, strict=False) if place < 0]
     if missing:
-        raise DataError(f"{path}: column {missing[0]!r} is missing (columns needed: {', '.join(needed)}).")
+        raise missing_column(path, missing[0], header)
+    double = [header[place] for place in found if place >= 0 and header.count(header[place]) > 1]
+    if double:
+        raise DataError(f"{path}: {header.count(double[0])} columns are named {double[0]!r}. Keep one of them.")
     # A column that is not there has the place behind the last one.
     places = [len(header) if place < 0 else place for place in found]
     last = max(places[: len(needed)], default=-1)
@@ -151,17 +156,41 @@ def find_column(columns: Sequence[str], names: Iterable[str]) -> int:
     return -1
 
 
+def missing_column(path: Path | str, name: str, columns: Sequence[str], remedy: str = "") -> DataError:
+    """The error to raise where a table lacks a column; ``remedy`` says what else can be done than to add it."""
+    have = one_line(", ".join(columns[:20])) or "none, the file is empty"
+    return DataError(f"{path}: column {name!r} is missing (columns: {have}).{remedy}")
+
+
+def seconds(text: str) -> float:
+    """A time in a field: seconds, ``m:s`` or ``h:m:s`` (``00:01:02.5`` is 62.5).
+
+    Raises:
+        ValueError: no number, or not a finite one.
+    """
+    parts = text.split(":")
+    if len(parts) > 3 or not all(part.strip().isdigit() for part in parts[:-1]):
+        raise ValueError(f"time {text[:20]!r}")
+    value = 0.0
+    for part in parts:  # SubRip and others write a comma
+        value = 60 * value + float(part.replace(",", ".") if len(parts) > 1 else part)
+    if not math.isfinite(value):
+        raise ValueError(f"time {text[:20]!r}")
+    return value
+
+
 def write_table(path: Path | str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Write a CSV file atomically: UTF-8, rows in the order given, ``\\n`` at their ends, quotes where needed.
 
     Raises:
+        DataError: a row that :func:`read_table` would refuse, or read as another one.
         BikeError: the file can't be written.
     """
     import pandas as pd
 
     waiting = iter(rows)
     with atomic_write(path, "w") as file:
-        target = cast("WriteBuffer[str]", _RowEnds(file))
+        target = cast("WriteBuffer[str]", _Rows(file, path))
         header: list[str] | bool = list(columns)
         # In batches, so that a million rows are never there as a table as well.
         while (batch := list(islice(waiting, _BATCH_ROWS))) or header:
@@ -228,19 +257,39 @@ def _rows(form: _Form, path: Path | str) -> Iterator[tuple[int, list[str]]]:
         raise DataError(f"{path}: line {reader.line_num + form.before}: not CSV ({one_line(error)}).") from error
 
 
-class _RowEnds:
-    """Turns the ends of a CSV writer's rows into ``\\n``.
+class _Rows:
+    """The rows of a CSV writer, as they go into the file: with ``\\n`` at their ends, and such that they can be read.
 
     Python's csv module quotes only what holds a character of its own row end: with ``\\n`` alone, a file name with a
     carriage return would break its row in two.
     """
 
-    def __init__(self, file: IO[str]) -> None:
-        self._file_write = file.write
+    def __init__(self, file: IO[str], path: Path | str) -> None:
+        self._file_write, self._path, self._count = file.write, path, 0
+        self._longest = csv.field_size_limit()
 
     def write(self, row: str) -> int:
         """One row, as the writer hands it over."""
+        if len(row) > self._longest or "\0" in row or not row.isascii():  # few rows need a closer look
+            self._check(row)
+        self._count += 1
         return self._file_write(f"{row[:-2]}\n")
+
+    def _check(self, row: str) -> None:
+        problem = "a NUL byte" if "\0" in row else ""
+        try:
+            raw = row.encode("utf-8", "surrogateescape")
+            next(csv.reader([row], strict=True))
+        except (UnicodeEncodeError, csv.Error) as error:
+            problem = one_line(error)[:200]
+        else:
+            if len(raw) > MAX_LINE_BYTES:
+                problem = f"more than {MAX_LINE_BYTES >> 20} MiB"
+            elif raw.decode("utf-8", "surrogateescape") != row:
+                problem = "undecodable bytes that together are another character"
+        if problem:
+            shown = one_line(row)[:60]
+            raise DataError(f"{self._path}: row {self._count} ({shown} …) can't be read back: {problem}. Correct it.")
 
     def __iter__(self) -> Iterator[str]:
         """pandas asks it of all that it calls a file."""

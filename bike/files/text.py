@@ -47,7 +47,7 @@ def read_between(path: Path | str, start: str, end: str) -> str:
     """The text of a UTF-8 file between two marks, line ends as they are.
 
     Raises:
-        BikeError: the file can't be read, or the marks are not there once each, ``start`` first.
+        BikeError: it is no plain file (a link is none), can't be read, or has the marks not once each, ``start`` first.
     """
     return _split_at_marks(path, start, end)[1]
 
@@ -75,8 +75,9 @@ def write_between(path: Path | str, start: str, end: str, block: str) -> bool:
 
 
 def _split_at_marks(path: Path | str, start: str, end: str) -> tuple[str, str, str]:
-    if Path(path).exists() and not Path(path).is_file():  # a pipe would be waited for, and can't be written again
-        raise BikeError(f"{path}: not a plain file; its text can't be replaced.")
+    # A pipe would be waited for, and a new file takes the place of what it is written to: links would end as files.
+    if os.path.lexists(path) and not stat.S_ISREG(os.lstat(path).st_mode):
+        raise BikeError(f"{path}: not a plain file, so its text can't be replaced. Name the file itself.")
     text = read_text(path, exact=True)
     counts = text.count(start), text.count(end)
     if counts != (1, 1) or text.index(start) > text.index(end):

@@ -20,6 +20,7 @@ from bike.files.tables import (
     header_words,
     read_table,
 )
+from bike.formats.charades import read_charades_samples
 from bike.progress import log
 from bike.records import Sample, label_ids, other_class, read_labels, read_list, read_manifest
 
@@ -139,8 +140,8 @@ def _differ(text: str, allowed: Collection[str]) -> dict[str, str]:
 
 
 def load_samples(path: Path | str) -> list[Sample]:
-    """Samples of a list CSV, of an extraction manifest (accepted videos, no labels), of a published-style list, or of a
-    CSV with a path and a column of integer labels (and perhaps one of frames).
+    """Samples of a list CSV, of an extraction manifest (accepted videos, no labels), of a published-style list, of
+    Charades' own CSVs, or of a CSV with a path and a column of integer labels (and perhaps one of frames).
 
     Raises:
         DataError: none of these, or a bad row.
@@ -153,13 +154,19 @@ def load_samples(path: Path | str) -> list[Sample]:
         return [Sample(record.key, record.key, record.path, (), record.frames) for record in accepted]
     if {"key", "label"} <= set(columns):
         return read_list(path)
-    is_table = find_column(columns, PATH_COLUMNS) >= 0 or ({"id", "key"} & set(columns) and len(columns) > 1)
+    if {"id", "actions"} <= set(columns):
+        return read_charades_samples(path)
+    is_table = find_column(columns, PATH_COLUMNS) >= 0 or (
+        {"id", "key", "youtube_id"} & set(columns) and len(columns) > 1
+    )
     rows = _read_table(path, columns) if is_table else read_rows(path)
-    duplicates = [name for name, count in Counter(row.path for row in rows).items() if count > 1]
+    # No list made here has a backslash in a path: `bike annotate`, which sees the videos, writes the key instead.
+    names = [tidy_path(row.path.replace("\\", "/")) for row in rows]
+    duplicates = [name for name, count in Counter(names).items() if count > 1]
     if duplicates:
         raise DataError(f"{path}: {duplicates[0]} is listed more than once. Keep one line of it.")
-    keys = video_keys([row.path for row in rows])
-    return [Sample(key, key, row.path, row.labels, row.frames) for row, key in zip(rows, keys, strict=True)]
+    keys = video_keys(names)
+    return [Sample(key, key, name, row.labels, row.frames) for row, name, key in zip(rows, names, keys, strict=True)]
 
 
 def _read_table(path: Path, columns: Sequence[str]) -> list[PublishedRow]:

@@ -9,10 +9,11 @@ from helpers.annotations import found, manifest, ucf_replica, write_rows, write_
 
 from bike.annotate import matching
 from bike.annotate.classes import fold
-from bike.annotate.entries import Entry, ReadOptions, split_of_name
+from bike.annotate.entries import Entry, ReadOptions
 from bike.annotate.matching import _shared_folders as shared_folders
 from bike.annotate.run import annotate
 from bike.errors import BikeError, DataError, one_line
+from bike.files.names import split_of_name
 from bike.params import Annotate
 from bike.records import VideoRecord, read_class_file, read_labels, read_list, read_manifest, write_manifest
 

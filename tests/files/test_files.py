@@ -175,6 +175,26 @@ def test_marks_must_be_there_once_and_in_order(tmp_path: Path, text: str) -> Non
     assert path.read_text() == text
 
 
+@pytest.mark.parametrize("kind", ["pipe", "device", "link", "folder"])
+def test_marks_are_looked_for_in_plain_files_alone(tmp_path: Path, kind: str) -> None:
+    path, other = tmp_path / "README.md", tmp_path / "other.md"
+    other.write_text(f"{START}\nold\n{END}\n")
+    if kind == "pipe":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    elif kind == "link":
+        path.symlink_to(other)
+    else:
+        path = Path("/dev/null")
+    before = os.lstat(path)
+    for job in (lambda: read_between(path, START, END), lambda: write_between(path, START, END, "new\n")):
+        with pytest.raises(BikeError, match="not a plain file, so its text can't be replaced"):
+            job()
+    assert os.lstat(path).st_ino == before.st_ino
+    assert other.read_text() == f"{START}\nold\n{END}\n"
+
+
 def test_a_file_for_the_marks_that_is_not_text_or_not_there(tmp_path: Path) -> None:
     path = tmp_path / "README.md"
     with pytest.raises(BikeError, match="no such file"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from pathlib import Path
 
 import pytest
@@ -37,6 +38,35 @@ def test_any_text_is_written_as_csv_does_and_read_back(tmp_path: Path, rows: lis
         csv.writer(line, lineterminator="\r\n").writerow(row)
         text.write(line.getvalue()[:-2] + "\n")
     assert (tmp_path / "a.csv").read_bytes() == text.getvalue().encode("utf-8", "surrogateescape")
+
+
+HOSTILE = st.one_of(
+    st.text(st.sampled_from('a",;|\t\r\n\0\ufeff\ud800\udc80\udcc3\udca9\U0001f600'), max_size=6),
+    st.builds(str.__mul__, st.sampled_from('a"\nü'), st.sampled_from([131_071, 131_072, 131_073])),
+    st.sampled_from(["sep=;", " a", "a ", "'", "\\", "\x1a", "\x85", "1.0", "nan"]),
+)
+
+
+@any_file
+@given(st.lists(st.tuples(HOSTILE, HOSTILE), min_size=1, max_size=4))
+def test_what_is_written_is_read_back_and_the_rest_refused(tmp_path: Path, rows: list[tuple[str, str]]) -> None:
+    """Refused is just what could not be read back; then there is no file."""
+    path = tmp_path / "a.csv"
+    path.unlink(missing_ok=True)
+    lost = [
+        value
+        for row in rows
+        for value in row
+        if "\0" in value or len(value) > 131_072 or re.search("[\ud800-\udbff]|\udcc3[\udc80\udca9]", value)
+    ]
+    if lost:
+        with pytest.raises(DataError, match=r"a\.csv: row \d .* can't be read back: ") as caught:
+            write_table(path, COLUMNS, rows)
+        assert "\n" not in str(caught.value)
+        assert not path.exists()
+    else:
+        write_table(path, COLUMNS, rows)
+        assert [row[1:] for row in rows_of(path, exact=True)] == rows
 
 
 @any_file
@@ -127,6 +157,9 @@ def test_tables_without_bounds_are_refused(tmp_path: Path) -> None:
         (b'path,label\n"a\nb",0\n"c",0,0\n', "rows need 2 fields as the header has: line 4 has 3"),
         (b'path,label\n"a\nb",0\n"c,0\n', "line 4: not CSV"),
         (b'path,label\n"a"b,0\n', "line 2: not CSV"),
+        (b"path,label\na," + b"x" * 131_073, r"line 2: not CSV \(field larger than"),
+        (b"PATH,path,label,label\na,b,0,1\n", "2 columns are named 'label'"),
+        (b"path,name\na,0\n", r"column 'label' is missing \(columns: path, name\)"),
         (b"path,label\na,0\n\0,0\n", "line 3: has a NUL byte"),
         ("path,label\na,0\n".encode("utf-16"), "UTF-16"),
         (b"\x1f\x8b\x08rest", "compressed"),

@@ -5,10 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from helpers.annotations import charades_replica
 
+from bike.annotate.entries import ReadOptions
+from bike.annotate.run import annotate
 from bike.errors import BikeError, DataError
 from bike.formats.lists import load_samples, read_listing, read_rows
-from bike.records import label_ids, read_labels
+from bike.records import Sample, label_ids, read_labels, read_list
 
 
 @pytest.mark.parametrize(
@@ -66,7 +69,9 @@ def test_lines_without_the_labels_they_need(tmp_path: Path, text: str) -> None:
     [
         ("path\na.mp4\n", "has no label column. Make lists of it with `bike annotate`"),
         ("path,split\na.mp4,train\n", "has no label column"),
-        ("id,actions,length\nA,c092 1 2,24\n", "has no label column"),
+        ("label,youtube_id,time_start,time_end\nrun,x,1,2\n", "has times. Make lists of it with `bike annotate`"),
+        ("id,actions,length\nA,c092 1 2,24\nA,c092 1 2,24\n", "A is listed more than once"),
+        ("id,actions,length\nA,c092 1,24\n,c092 1 2,24\n", "rows that can't be read: line 2 .*line 3 .no id"),
         ("path,label,start\na.mp4,1,2.5\n", "has times"),
         ("path,label\na.mp4,run\n", "line 2.*`bike annotate csv`, which numbers class names"),
         ("path,label\na.mp4,1\na.mp4,2\n", "a.mp4 is listed more than once"),
@@ -77,6 +82,52 @@ def test_what_is_said_about_other_tables(tmp_path: Path, text: str, said: str) -
     (tmp_path / "a.csv").write_text(text)
     with pytest.raises(DataError, match=said):
         load_samples(tmp_path / "a.csv")
+
+
+def annotated(dataset: str, source: Path, out: Path, **options: object) -> dict[str, list[Sample]]:
+    """The lists that ``bike annotate`` makes without looking at videos."""
+    annotate(dataset, source, None, out, options=ReadOptions(**options))  # type: ignore[arg-type]
+    return {path.stem: read_list(path) for path in out.glob("t*.csv")}
+
+
+def check_charades(source: Path, out: Path) -> None:
+    lists = annotated("charades", source, out)
+    names = read_labels(source / "Charades_v1_classes.txt")
+    for split in ("train", "test"):
+        assert load_samples(source / f"Charades_v1_{split}.csv") == lists[split]
+        listing = read_listing(source / f"Charades_v1_{split}.csv", source / "Charades_v1_classes.txt")
+        assert (listing.samples, listing.names) == (lists[split], names)
+
+
+def test_charades_files_are_read_as_annotate_does(tmp_path: Path) -> None:
+    charades_replica(tmp_path / "charades")
+    with (tmp_path / "charades/Charades_v1_train.csv").open("a") as file:
+        file.write("PAST,S,,,,,,,,c001 2 40;c002 7 8;c003 -1 3,6.0\nNOLEN,S,,,,,,,,c001 2 40,\n")
+    check_charades(tmp_path / "charades", tmp_path / "out")
+    samples = {s.key: (s.labels, s.start_seconds, s.end_seconds) for s in read_list(tmp_path / "out/train.csv")}
+    assert samples["PAST-2"] == ((2,), 6.0, 6.0)
+    assert samples["NOLEN-1"] == ((1,), 2.0, 40.0)
+
+
+def test_the_official_charades_files_are_read_as_annotate_does(shared: Path, tmp_path: Path) -> None:
+    check_charades(shared / "annotations/charades", tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("dataset", "text"),
+    [
+        ("published", "run/a.mp4 0\nrun//b c.mp4 1\n"),
+        ("published", "/run/a 20 0\nrun/b 30 -1\nrun/c 5 1,0\n"),
+        ("published", "run\\a.mp4 0\n.\\run\\b.mp4 1\n"),
+        ("csv", "Class|Video\n0|run\\a.mp4\n1.0|run/b.mp4\n"),
+    ],
+)
+def test_lists_are_read_as_annotate_does(tmp_path: Path, dataset: str, text: str) -> None:
+    names, source = tmp_path / "names.txt", tmp_path / ("test.csv" if dataset == "csv" else "test.txt")
+    names.write_text("run\njump\n")
+    source.write_text(text)
+    lists = annotated(dataset, source, tmp_path / "out", labels=names, default_split="test")
+    assert lists == {"test": load_samples(source)}
 
 
 def test_a_folder_is_no_list(tmp_path: Path) -> None:
@@ -109,6 +160,15 @@ def test_class_names_as_people_write_them(tmp_path: Path, name: str, text: str) 
 def test_names_that_begin_with_numbers_keep_them(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_text("2 steps\n1 jump\n")
     assert read_labels(tmp_path / "a.txt") == ["2 steps", "1 jump"]
+
+
+@pytest.mark.parametrize(
+    "text", ["c000 run\nc002 jump\nc003 sit\n", "c001 run\nc002 sit\n", "c000 run\nc001\nc002 sit\n"]
+)
+def test_class_codes_with_a_gap(tmp_path: Path, text: str) -> None:
+    (tmp_path / "classes.txt").write_text(text)
+    with pytest.raises(DataError, match=r"line [12]: `c00[01] <name>` is needed. Download the file again"):
+        read_labels(tmp_path / "classes.txt")
 
 
 def test_the_published_classes_of_charades(shared: Path) -> None:

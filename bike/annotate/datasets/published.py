@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bike.annotate.entries import Annotations, Entry, ReadOptions, split_of_name
+from bike.annotate.entries import Annotations, Entry, ReadOptions
 from bike.annotate.reading import find_files
 from bike.errors import DataError
 from bike.files import existing_dir
+from bike.files.names import split_of_name
 from bike.formats.lists import ends_in_number, read_rows
 from bike.records import read_class_file
 

@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import repeat
 from pathlib import Path
 
 from bike.annotate.classes import fold
 from bike.annotate.entries import Annotations, Entry, ReadOptions, split_of
-from bike.annotate.reading import Table, find_annotation, seconds
+from bike.annotate.reading import find_annotation
 from bike.errors import DataError, first_few, one_line
 from bike.files.names import MAX_CLASSES, clean_class_name, distinct_names, tidy_path
-from bike.files.tables import END_COLUMNS, LABEL_COLUMNS, PATH_COLUMNS, START_COLUMNS
+from bike.files.tables import (
+    END_COLUMNS,
+    LABEL_COLUMNS,
+    PATH_COLUMNS,
+    START_COLUMNS,
+    find_column,
+    missing_column,
+    read_header,
+    read_table,
+    seconds,
+)
 from bike.records import label_ids
 
 NAME_COLUMNS = ("name", "class_name", "label_name")
@@ -32,53 +43,64 @@ def read_csv(source: Path, options: ReadOptions) -> Annotations:
     Raises:
         DataError: a column is missing, or rows have bad values; the first ten are named.
     """
-    table = Table(find_annotation(source, ("annotations.csv", "labels.csv", "*.csv"), "annotation CSV"))
-    table.remedy = " Name it with --path-column, --label-column and the like."
-    return _TableReader(table, options).read()
+    path = find_annotation(source, ("annotations.csv", "labels.csv", "*.csv"), "annotation CSV")
+    return _TableReader(path, options).read()
 
 
 class _TableReader:
-    def __init__(self, table: Table, options: ReadOptions) -> None:
-        self.table, self.options = table, options
-        self.path = _column(table, options.path_column, PATH_COLUMNS, needed=True)
-        self.label = _column(table, options.label_column, (*LABEL_COLUMNS, "name"), needed=True)
-        self.name = _column(table, options.name_column, NAME_COLUMNS)
-        self.split = _column(table, options.split_column, SPLIT_COLUMNS)
-        self.start, self.start_unit = _time_column(table, START_COLUMNS, MILLISECONDS[0])
-        self.end, self.end_unit = _time_column(table, END_COLUMNS, MILLISECONDS[1])
+    def __init__(self, path: Path, options: ReadOptions) -> None:
+        self.path, self.options, self.header = path, options, read_header(path)
+        self.video = self._column(options.path_column, PATH_COLUMNS, needed=True)
+        self.label = self._column(options.label_column, (*LABEL_COLUMNS, "name"), needed=True)
+        self.name = self._column(options.name_column, NAME_COLUMNS)
+        self.split = self._column(options.split_column, SPLIT_COLUMNS)
+        self.start, self.start_unit = self._time_column(START_COLUMNS, MILLISECONDS[0])
+        self.end, self.end_unit = self._time_column(END_COLUMNS, MILLISECONDS[1])
         self.bad: list[str] = []
 
     def read(self) -> Annotations:
-        rows = list(self.table.rows())
-        labels = {row[self.label] for _, row in rows}
+        used = [self.video, self.label, self.name, self.split, self.start, self.end]
+        table = read_table(self.path, [name for name in dict.fromkeys(used) if name], exact=True)
+        labels = set(table[self.label])
         some = any(map(label_ids, labels)) or not any(label.strip() for label in labels)
         numbers = some and all(map(_NUMBERS.fullmatch, labels))
         names: dict[int, str] = {}
         entries = []
-        for line, row in rows:
-            where = f"{self.table.path}: line {line}"
+        columns = (table[name] if name else repeat("") for name in used)
+        for line, video, label, name, word, start, end in zip(table.index, *columns, strict=False):
+            where = f"{self.path}: line {line}"
             try:
-                ids = self._labels(row[self.label], where, numbers)
-                if numbers and self.name >= 0 and self.name != self.label and len(ids) == 1:
-                    self._note_name(names, int(ids[0]), clean_class_name(row[self.name], where), line)
+                ids = self._labels(label, where, numbers)
+                if numbers and self.name not in ("", self.label) and len(ids) == 1:
+                    self._note_name(names, int(ids[0]), clean_class_name(name, where), line)
             except DataError as error:
-                self.bad.append(str(error).removeprefix(f"{self.table.path}: "))
+                self.bad.append(str(error).removeprefix(f"{self.path}: "))
                 continue
-            split = split_of(row[self.split], self.options) if self.split >= 0 else self.options.default_split
+            split = split_of(word, self.options)
             if split is None:
-                self.bad.append(f"line {line}: unknown split {one_line(row[self.split])[:40]!r}")
+                self.bad.append(f"line {line}: unknown split {one_line(word)[:40]!r}")
                 continue
-            entries.append(Entry(tidy_path(row[self.path]), ids, split, *self._times(row, line)))
+            entries.append(Entry(tidy_path(video), ids, split, *self._times(start, end, line)))
         if self.bad:
             raise DataError(
-                f"{self.table.path}: {first_few(self.bad)}. Correct the rows, or say what a split is (--split a=train)."
+                f"{self.path}: {first_few(self.bad)}. Correct the rows, or say what a split is (--split a=train)."
             )
-        return Annotations({"": entries}, self._classes(names, numbers), notes=self._unread())
+        unread = [name for name in self.header if name and name not in used]
+        notes = [f"{self.path}: columns that are not read: {one_line(first_few(unread))}."] if unread else []
+        return Annotations({"": entries}, self._classes(names, numbers), notes=notes)
 
-    def _unread(self) -> list[str]:
-        used = {self.path, self.label, self.name, self.split, self.start, self.end}
-        unread = [name for place, name in enumerate(self.table.columns) if place not in used]
-        return [f"{self.table.path}: columns that are not read: {one_line(first_few(unread))}."] if unread else []
+    def _column(self, wanted: str | None, usual: Sequence[str], *, needed: bool = False) -> str:
+        """The name of a column as the header has it; an empty one where the table has none."""
+        place = find_column(self.header, usual if wanted is None else (wanted,))
+        if place < 0 and (needed or wanted is not None):
+            remedy = " Name it with --path-column, --label-column and the like."
+            raise missing_column(self.path, wanted or usual[0], self.header, remedy)
+        return self.header[place] if place >= 0 else ""
+
+    def _time_column(self, usual: Sequence[str], milliseconds: Sequence[str]) -> tuple[str, float]:
+        """A column of times, and its unit in seconds."""
+        name = self._column(None, usual)
+        return (name, 1.0) if name else (self._column(None, milliseconds), 0.001)
 
     def _labels(self, text: str, where: str, numbers: bool) -> tuple[str | int, ...]:
         if numbers:
@@ -96,15 +118,14 @@ class _TableReader:
         if known != name and fold(known) != fold(name):
             self.bad.append(f"line {line}: label {label} is {name!r} here and {known!r} before")
 
-    def _times(self, row: Sequence[str], line: int) -> tuple[float | None, float | None]:
-        words = [row[column].strip() if column >= 0 else "" for column in (self.start, self.end)]
-        if not any(words):
+    def _times(self, first: str, last: str, line: int) -> tuple[float | None, float | None]:
+        if not first.strip() and not last.strip():
             return None, None
         try:
-            start = seconds(words[0] or "0") * self.start_unit
-            return start, seconds(words[1]) * self.end_unit if words[1] else None
+            start = seconds(first.strip() or "0") * self.start_unit
+            return start, seconds(last.strip()) * self.end_unit if last.strip() else None
         except ValueError:
-            self.bad.append(f"line {line}: start and end are not times (got {one_line(', '.join(words))[:40]!r})")
+            self.bad.append(f"line {line}: start and end are not times (got {one_line(f'{first}, {last}')[:40]!r})")
             return None, None
 
     def _classes(self, names: dict[int, str], numbers: bool) -> list[str] | None:
@@ -113,18 +134,5 @@ class _TableReader:
         # Ids between others have no name yet: the policy for `no_name` decides about them later.
         ordered = [names.get(index, "") for index in range(max(names, default=-1) + 1)]
         if names:
-            distinct_names([name for name in ordered if name], self.table.path)
+            distinct_names([name for name in ordered if name], self.path)
         return ordered
-
-
-def _column(table: Table, wanted: str | None, usual: Sequence[str], *, needed: bool = False) -> int:
-    if wanted is not None:
-        return table.index(wanted)
-    place = table.find(usual)
-    return table.index(usual[0]) if needed and place < 0 else place
-
-
-def _time_column(table: Table, usual: Sequence[str], milliseconds: Sequence[str]) -> tuple[int, float]:
-    """A column of times, and its unit in seconds; the column is -1 where there is none."""
-    place = table.find(usual)
-    return (place, 1.0) if place >= 0 else (table.find(milliseconds), 0.001)
