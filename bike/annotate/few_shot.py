@@ -96,7 +96,8 @@ def write_few_shot(
     with claim_file(out, inputs=inputs, replace=replace), claim_file(lines_out, inputs=inputs, replace=True):
         if lines_out.is_file() and read_text(lines_out, exact=True) != lines:
             refuse_finished(lines_out, size_text(lines_out.stat().st_size), replace)
-            remove(lines_out)  # of an earlier choice
+            if not lines:
+                remove(lines_out)  # of an earlier choice
         if lines:
             with atomic_write(lines_out, "w") as file:
                 file.write(lines)

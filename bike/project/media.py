@@ -57,7 +57,9 @@ def write_media(videos: Path | str, out: Path | str, *, full: bool = False) -> l
     if bad:
         raise DataError(f"{videos}: {len(bad)} videos can't be read: {first_few(bad)}. Remove or replace them.")
     media = [Medium(video.path, _size(video), _checksum(video, full)) for video in found]
-    with claim_file(out, inputs=[videos], replace=_is_media_file(out)):
+    if Path(out).is_file() and not _is_media_file(out):
+        raise BikeError(f"{out}: is there already, and is no table of videos. Choose another name.")
+    with claim_file(out, inputs=[videos], replace=True):
         write_table(out, COLUMNS, ((row.path, row.bytes, row.checksum) for row in media))
     return media
 

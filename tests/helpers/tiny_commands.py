@@ -9,12 +9,14 @@ from pathlib import Path
 from helpers import fit_data, shards
 from helpers.annotations import write_rows, write_text
 from helpers.contracts import save_model
+from helpers.fit import tiny_encoder
 from helpers.results import write_curves, write_evaluation
 from helpers.scores import fake_scores
 from helpers.videos import make_video
 
 from bike.attributes.corpus import write_corpus
 from bike.evaluate.scores import write_scores
+from bike.model.weights import save_safetensors
 from bike.records import read_list
 
 Words = list[str]
@@ -118,8 +120,9 @@ def manifest(folder: Path) -> Words:
 
 
 def convert(folder: Path) -> Words:
-    save_model(folder / "model.pt")
-    return ["weights", "convert", "model.pt", "out/clip.safetensors"]
+    folder.mkdir(exist_ok=True)
+    save_safetensors(folder / "clip.safetensors", tiny_encoder())
+    return ["weights", "convert", "clip.safetensors", "out/clip.safetensors"]
 
 
 COMMANDS: dict[str, Callable[[Path], Words]] = {
