@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from pathlib import Path
 
@@ -43,7 +44,7 @@ TAKEN = {
 }
 READ = {  # inputs named as the output
     "extract": ["videos"],
-    "annotate": ["."],
+    "annotate": [".", "train.csv"],
     "few_shot": ["train.csv"],
     "shard": ["frames"],
     "attributes": ["lexicon.txt", "val.csv", "clip.safetensors"],
@@ -128,6 +129,20 @@ def test_a_file_of_somebody_else_stays(
         assert f"{taken}: " in said
         assert "Traceback" not in said
         assert taken.read_text() == "somebody else's"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_file_where_the_folder_should_be_stays(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    words = make(name, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    Path("out").write_text("a file")
+    before = files(tmp_path)
+    status, said = bike(capfd, words)
+    assert status == 1, said
+    assert re.search(r"^Error: out[^ ]*: ", said, re.M), said
+    assert files(tmp_path) == before
 
 
 @pytest.mark.parametrize(
