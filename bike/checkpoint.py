@@ -159,6 +159,7 @@ def check_places(out: Path, place: Place, *, inputs: Iterable[Path | str | None]
             input or there already.
     """
     state = state_folder(place, out)
+    remove_folder(state)  # an empty one, of a run that was killed at its very end
     check_file(out, inputs=inputs, replace=replace or has_state(state))
     if place.state_dir is not None:
         check_writable(state)

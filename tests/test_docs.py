@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from helpers.commands import check_command
 from helpers.places import ROOT
+from helpers.tiny_commands import COMMANDS
 from ruamel.yaml import YAML
 
 from bike.params import load_params
@@ -120,3 +121,19 @@ def test_the_design_has_a_line_for_every_file() -> None:
             listed.add(room + found[1])
     files = {path.relative_to(ROOT).as_posix() for name in ("bike", "stages") for path in (ROOT / name).rglob("*.py")}
     assert listed == {file for file in files if not file.endswith("__init__.py")}
+
+
+def test_the_tests_that_the_docs_name_exist() -> None:
+    text = (ROOT / "docs/reliability.md").read_text(encoding="utf-8")
+    named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", text)
+    assert len(named) == sum(line.startswith("| ") for line in text.partition("## Faults")[2].splitlines()) - 1
+    for file, test in named:
+        assert f"def {test}(" in (ROOT / file).read_text(encoding="utf-8"), f"{file}::{test}"
+
+
+def test_the_docs_name_every_command_that_has_faults() -> None:
+    text = (ROOT / "docs/reliability.md").read_text(encoding="utf-8").partition("## Faults")[0]
+    words = [line.split("`")[1] for line in text.splitlines() if line.startswith("| `")]
+    assert len(words) == len(COMMANDS)
+    for line in words:
+        check_command([*line.removeprefix("bike ").split(), "--help"], "reliability.md")

@@ -11,8 +11,8 @@ from pathlib import Path
 from bike.annotate.audit import AUDIT_NAME
 from bike.annotate.writing import LABELS_NAME, UNANNOTATED_NAME
 from bike.errors import DataError, ParamsError, first_few
-from bike.files import atomic_write, read_lines, remove
-from bike.records import Sample, label_ids, read_labels, read_list, write_list
+from bike.files import atomic_write, claim_file, read_lines, read_text, refuse_finished, remove, size_text
+from bike.records import Sample, read_labels, read_list, write_list
 
 
 def choose_shots(
@@ -68,6 +68,7 @@ def write_few_shot(
     seed: int = 0,
     repeat: bool = False,
     labels: Path | str | None = None,
+    replace: bool = False,
 ) -> list[Sample]:
     """Write the few-shot list of the list CSV ``source`` to ``out`` (``.csv``).
 
@@ -75,39 +76,44 @@ def write_few_shot(
     written beside ``out``. Class names come from ``labels``, or from ``labels.csv`` beside the list where there is one.
 
     Raises:
-        ParamsError: ``out`` is not a ``.csv``, or is the source, the class names or another file of the lists.
+        ParamsError: ``out`` is not a ``.csv``, or has the name of another file of the lists.
+        BikeError: ``out`` is read here, or is there already and not to be replaced (``replace``).
         DataError: see :func:`choose_shots`.
     """
     source, out = Path(source), Path(out)
     if out.suffix != ".csv":
         raise ParamsError(f"{out}: not a .csv name; the list is written as CSV. Give one.")
-    if out.resolve() == source.resolve():
-        raise ParamsError(f"{out}: is the full list itself. Give another name.")
     if labels is None and (source.parent / LABELS_NAME).is_file():
         labels = source.parent / LABELS_NAME
-    is_labels = labels is not None and out.resolve() == Path(labels).resolve()
-    if is_labels or out.name in (LABELS_NAME, UNANNOTATED_NAME, AUDIT_NAME):
+    if out.name in (LABELS_NAME, UNANNOTATED_NAME, AUDIT_NAME):
         raise ParamsError(f"{out}: can't be a list's name, since another file beside lists has it. Give another name.")
     names = read_labels(labels) if labels is not None else None
     full = read_list(source)
     samples = choose_shots(full, shots, seed=seed, names=names, repeat=repeat)
-    _write_lines(source.with_suffix(".txt"), out.with_suffix(".txt"), full, samples)
-    write_list(out, samples)
+    published, lines_out = source.with_suffix(".txt"), out.with_suffix(".txt")
+    lines = _published_lines(published, full, samples)
+    inputs = [source, labels, published]
+    with claim_file(out, inputs=inputs, replace=replace), claim_file(lines_out, inputs=inputs, replace=True):
+        if lines_out.is_file() and read_text(lines_out, exact=True) != lines:
+            refuse_finished(lines_out, size_text(lines_out.stat().st_size), replace)
+            if not lines:
+                remove(lines_out)  # of an earlier choice
+        if lines:
+            with atomic_write(lines_out, "w") as file:
+                file.write(lines)
+        write_list(out, samples)
     return samples
 
 
-def _write_lines(published: Path, out: Path, full: Sequence[Sample], chosen: Sequence[Sample]) -> None:
-    """Write the lines of a published list that mean the chosen samples; nothing where it is not that of ``full``."""
+def _published_lines(published: Path, full: Sequence[Sample], chosen: Sequence[Sample]) -> str:
+    """The lines of a published list that mean the chosen samples; none where it is not that of ``full``."""
     # The list's own lines rather than new ones: they may name frame folders by key, or video files.
     lines = [text for _, text in read_lines(published)] if published.is_file() else []
     labels = [",".join(map(str, sample.labels)) or "-1" for sample in full]
     if len(lines) != len(full) or any(line.split()[-1:] != [ids] for line, ids in zip(lines, labels, strict=True)):
-        if out.is_file() and all(label_ids(text.split()[-1]) is not None for _, text in read_lines(out)):
-            remove(out)  # of an earlier choice
-        return
+        return ""
     line_of = {(sample.video, sample.labels): line for sample, line in zip(full, lines, strict=True)}
-    with atomic_write(out, "w") as file:
-        file.writelines(f"{line_of[sample.video, sample.labels]}\n" for sample in chosen)
+    return "".join(f"{line_of[sample.video, sample.labels]}\n" for sample in chosen)
 
 
 def _rank(seed: int, key: str) -> bytes:

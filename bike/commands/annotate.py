@@ -205,6 +205,7 @@ def few_shot(
     seed: Annotated[int, typer.Option(min=0, help="Another seed chooses other videos.")] = 0,
     repeat: Annotated[bool, typer.Option("--repeat", help="Repeat the videos up to the length of LIST.")] = False,
     labels: Labels = None,
+    replace: ReplaceOption = False,
 ) -> None:
     """Choose K videos of each class; the same file serves every process of a training run.
 
@@ -213,7 +214,7 @@ def few_shot(
     """
     from bike.annotate.few_shot import write_few_shot
 
-    samples = write_few_shot(source, out, shots=shots, seed=seed, repeat=repeat, labels=labels)
+    samples = write_few_shot(source, out, shots=shots, seed=seed, repeat=repeat, labels=labels, replace=replace)
     typer.echo(f"{out}: {len(samples)} samples, {shots} videos of each of {len({s.labels for s in samples})} classes")
 
 

@@ -31,6 +31,7 @@ def predict(
     timeout: options.TimeoutOption = 60.0,
     decoder: options.DecoderOption = "pyav",
     device: options.DeviceOption = None,
+    replace: options.ReplaceOption = False,
 ) -> None:
     """Recognise videos of any kind, with any class names.
 
@@ -40,9 +41,11 @@ def predict(
       bike predict holiday.mp4 --checkpoint models/k400.pt --labels lists/kinetics400/labels.csv
       bike predict *.mov --weights ViT-B/16 --classes "a dog,a cat,something else" --saliency
     """
+    from contextlib import nullcontext
+
     from bike.errors import BikeError
     from bike.evaluate.views import choose_views
-    from bike.files import write_json
+    from bike.files import claim_file, write_json
     from bike.params import Params, load_params
     from bike.predict import predict_videos
     from bike.records import read_labels
@@ -55,23 +58,25 @@ def predict(
     names = None if classes is None else [name.strip() for name in classes.split(",")]
     if labels is not None:
         names = read_labels(labels)
+    inputs = [*videos, checkpoint, weights, labels, params]
     found = []
-    for prediction in predict_videos(
-        settings,
-        videos,
-        names,
-        checkpoint=checkpoint,
-        weights=weights,
-        views=choose_views(settings.evaluate, views),
-        top_k=top_k,
-        timeout_seconds=timeout,
-        decoder=decoder,
-        device=device,
-    ):
-        found.append(prediction)
-        _show(prediction, saliency=saliency)
-    if json_file is not None:
-        write_json(json_file, [prediction.as_json() for prediction in found])
+    with nullcontext() if json_file is None else claim_file(json_file, inputs=inputs, replace=replace):
+        for prediction in predict_videos(
+            settings,
+            videos,
+            names,
+            checkpoint=checkpoint,
+            weights=weights,
+            views=choose_views(settings.evaluate, views),
+            top_k=top_k,
+            timeout_seconds=timeout,
+            decoder=decoder,
+            device=device,
+        ):
+            found.append(prediction)
+            _show(prediction, saliency=saliency)
+        if json_file is not None:
+            write_json(json_file, [prediction.as_json() for prediction in found])
     failed = [prediction for prediction in found if prediction.error]
     if failed:
         rest = f" ({len(failed)} of {len(found)} videos failed)" if len(found) > 1 else ""

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from bike.commands.options import ReplaceOption
+
 app = typer.Typer(invoke_without_command=True, help="The published models as presets.", rich_markup_mode="rich")
 
 PresetName = Annotated[str, typer.Argument(help="Preset.")]
@@ -81,6 +83,7 @@ def write_params(
     name: PresetName,
     out: Annotated[Path | None, typer.Option(help="File to write. Default: standard output.")] = None,
     zoo: ZooFile = None,
+    replace: ReplaceOption = False,
 ) -> None:
     """Write a preset as a full params file, ready for `--params` and for DVC.
 
@@ -88,13 +91,13 @@ def write_params(
     bike zoo params k400-vitb16-8f --out configs/k400-vitb16-8f.yaml
     bike zoo params k400-vitb16-8f > params.yaml
     """
-    from bike.files import atomic_write
+    from bike.files import atomic_write, claim_file
     from bike.zoo import find_preset, load_zoo, params_text
 
     text = params_text(find_preset(load_zoo(zoo), name))
     if out is None:
         typer.echo(text, nl=False)
         return
-    with atomic_write(out, "w") as file:
+    with claim_file(out, inputs=[zoo], replace=replace), atomic_write(out, "w") as file:
         file.write(text)
     typer.echo(f"{out}: written")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import json
 import os
 import shutil
@@ -97,6 +98,7 @@ def atomic_write(path: Path | str, mode: str = "wb") -> Iterator[IO[Any]]:
         _change_or_end(path)
         # In the same folder: a rename is atomic only within a file system.
         descriptor, temporary = tempfile.mkstemp(prefix=part_prefix(path), suffix=".part", dir=path.parent)
+        _hold(descriptor)
         with open_write(descriptor, mode) as file:
             yield file
             file.flush()
@@ -205,13 +207,38 @@ def check_writable(folder: Path | str) -> None:
 
 
 def sweep(folder: Path, prefix: str = ".bike-") -> None:
-    """Remove the temporary files and folders of runs that were killed; only for who holds the lock."""
+    """Remove the temporary files and folders of runs that were killed.
+
+    A file that is being written stays. Folders are removed, so without ``prefix`` this is for who holds the lock.
+    """
     for path in folder.glob(f"{prefix}*.part"):
         if path.is_dir() and not path.is_symlink():
             remove_folder(path, with_content=True)
-        else:
+        elif not _is_held(path):
             with suppress(BikeError):
                 remove(path)
+
+
+def _hold(descriptor: int) -> bool:
+    """Lock an open file until it is closed, which the end of the process does as well; False: another one has it."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:  # a file system without locks
+        pass
+    return True
+
+
+def _is_held(path: Path) -> bool:
+    try:
+        descriptor = os.open(path, os.O_RDWR)
+    except OSError:
+        return False
+    try:
+        return not _hold(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def write_json(path: Path | str, value: Any) -> None:

@@ -97,9 +97,9 @@ def check_file(path: Path | str, *, inputs: Iterable[Place] = (), replace: bool 
 
 @contextmanager
 def claim_file(
-    path: Path | str, state: Path | str | None, *, inputs: Iterable[Place] = (), replace: bool = False
+    path: Path | str, state: Path | str | None = None, *, inputs: Iterable[Place] = (), replace: bool = False
 ) -> Iterator[None]:
-    """:func:`check_file`, and hold the folder ``state`` of unfinished work meanwhile.
+    """:func:`check_file`, hold the folder ``state`` of unfinished work meanwhile, and remove what killed runs left.
 
     Raises:
         BikeError: as :func:`check_file`. BusyError: another run goes on from the same state.
@@ -110,7 +110,7 @@ def claim_file(
         if state is not None:
             held.enter_context(locked(ensure_dir(state), "working"))
             sweep(Path(state))
-            sweep(path.parent, part_prefix(path))
+        sweep(path.parent, part_prefix(path))
         yield
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from bike.errors import BikeError, ParamsError, one_line
-from bike.files import atomic_write, ensure_dir, read_json, read_text, write_json
+from bike.files import OutputFolder, atomic_write, ensure_dir, read_json, read_text, write_json
 from bike.params import read_tree
 from bike.project.code import write_code
 from bike.project.media import NAME as MEDIA
@@ -24,6 +24,7 @@ from bike.zoo import merge
 
 RECORD = ".bike.json"  # generated file -> SHA-256 of what was generated, so that an edit is known for one
 ANNOTATION = "annotation"
+GENERATED = ("dvc.yaml", "params.yaml", NAME, ".gitignore", ".dvcignore", "README.md", MEDIA)
 
 
 @dataclass
@@ -59,7 +60,8 @@ def init_project(
         settings: ``train.lr=1e-5`` …, over the row's parameters, or over params.yaml where there is one.
 
     Raises:
-        BikeError: what is needed is missing or wrong; the folder holds another project, or git or DVC fail.
+        BikeError: what is needed is missing or wrong; the folder holds another project, or somebody else's files under
+            the names of ours; or git or DVC fail.
     """
     there = (folder / NAME).is_file()
     if name is None:
@@ -73,6 +75,9 @@ def init_project(
     params = validated(tree, "--set" if settings else str(folder / "params.yaml"))
     source = _source(protocol.reader, folder, videos, annotation, there)
     files = dict(classes)
+    if not there and not (folder / RECORD).is_file():
+        OutputFolder(ensure_dir(folder), "init").check([*GENERATED, ANNOTATION, *files])
+        write_json(folder / RECORD, {})  # the names are ours from here on, also after a run that is killed
     _write_new(folder, files, Report())  # class names, which the annotation may need
     if protocol.reader == "folders" and videos is not None:
         write_media(videos, ensure_dir(folder) / MEDIA)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from bike.errors import DataError, first_few, one_line
+from bike.errors import BikeError, DataError, first_few, one_line
+from bike.files import claim_file
 from bike.files.names import shown
 from bike.files.tables import read_table, write_table
 from bike.params import load_machine
@@ -48,14 +50,26 @@ def write_media(videos: Path | str, out: Path | str, *, full: bool = False) -> l
 
     Raises:
         DataError: no videos, or some that can't be read.
+        BikeError: ``out`` is there already, and is no ``media.csv``.
     """
     found = find_videos(videos)
     bad = [f"{shown(video.path)} ({video.problem})" for video in found if video.problem]
     if bad:
         raise DataError(f"{videos}: {len(bad)} videos can't be read: {first_few(bad)}. Remove or replace them.")
     media = [Medium(video.path, _size(video), _checksum(video, full)) for video in found]
-    write_table(out, COLUMNS, ((row.path, row.bytes, row.checksum) for row in media))
+    if Path(out).is_file() and not _is_media_file(out):
+        raise BikeError(f"{out}: is there already, and is no table of videos. Choose another name.")
+    with claim_file(out, inputs=[videos], replace=True):
+        write_table(out, COLUMNS, ((row.path, row.bytes, row.checksum) for row in media))
     return media
+
+
+def _is_media_file(path: Path | str) -> bool:
+    """Whether a file is an earlier ``media.csv``, which is made again in a moment, and which git keeps."""
+    with suppress(BikeError):
+        read_media_file(path)
+        return True
+    return False
 
 
 def read_media_file(path: Path | str) -> list[Medium]:

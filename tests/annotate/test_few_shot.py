@@ -10,7 +10,7 @@ import pytest
 
 from bike.annotate.few_shot import choose_shots, write_few_shot
 from bike.annotate.writing import write_published
-from bike.errors import DataError, ParamsError
+from bike.errors import BikeError, DataError
 from bike.records import Sample, read_list, write_labels, write_list
 
 
@@ -86,20 +86,21 @@ def test_no_shots_is_a_caller_s_bug() -> None:
 def test_files(tmp_path: Path) -> None:
     write_list(tmp_path / "train.csv", full_list())
     write_labels(tmp_path / "labels.csv", ["run", "jump", "swim", "walk"])
-    written = write_few_shot(tmp_path / "train.csv", tmp_path / "few" / "train-2.csv", shots=2, seed=3, repeat=True)
-    assert read_list(tmp_path / "few" / "train-2.csv") == written
+    out = tmp_path / "few" / "train-2.csv"
+    written = write_few_shot(tmp_path / "train.csv", out, shots=2, seed=3, repeat=True)
+    assert read_list(out) == written
     assert not (tmp_path / "few" / "train-2.txt").exists()
     for videos, line in ((False, "{} 30 {}"), (True, "{}.mp4 {}")):
         write_published(tmp_path / "train.txt", full_list(), videos=videos)
-        write_few_shot(tmp_path / "train.csv", tmp_path / "few" / "train-2.csv", shots=2, seed=3, repeat=True)
+        write_few_shot(tmp_path / "train.csv", out, shots=2, seed=3, repeat=True, replace=True)
         lines = (tmp_path / "few" / "train-2.txt").read_text().splitlines()
         assert lines == [line.format(s.path.removesuffix(".mp4"), s.labels[0]) for s in written]
     write_published(tmp_path / "train.txt", full_list()[1:])  # another list's: no lines of it are written
-    write_few_shot(tmp_path / "train.csv", tmp_path / "few" / "train-2.csv", shots=2, seed=3)
+    write_few_shot(tmp_path / "train.csv", out, shots=2, seed=3, replace=True)
     assert not (tmp_path / "few" / "train-2.txt").exists()
     with pytest.raises(DataError, match=r"0 \(run\) has 10"):
         write_few_shot(tmp_path / "train.csv", tmp_path / "few.csv", shots=11)
-    for out in ("train.csv", "few.txt", "labels.csv", "audit.csv"):
-        with pytest.raises(ParamsError):
-            write_few_shot(tmp_path / "train.csv", tmp_path / out, shots=2)
+    for name in ("train.csv", "few.txt", "labels.csv", "audit.csv"):
+        with pytest.raises(BikeError):
+            write_few_shot(tmp_path / "train.csv", tmp_path / name, shots=2, replace=True)
     assert len(read_list(tmp_path / "train.csv")) == 40

@@ -134,13 +134,6 @@ def test_an_integer_label_of_absurd_size(tmp_path: Path) -> None:
         annotate("csv", named, None, tmp_path / "out")
 
 
-def test_an_unwritable_output(tmp_path: Path) -> None:
-    source = write_rows(tmp_path / "a.csv", [("path", "label"), ("a.mp4", "run")])
-    blocked = write_text(tmp_path / "file", "x")
-    with pytest.raises(BikeError, match="file"):
-        annotate("csv", source, None, blocked / "out")
-
-
 @pytest.mark.parametrize("dataset", DATASETS)
 def test_a_source_that_is_not_there(tmp_path: Path, dataset: str) -> None:
     (tmp_path / "empty").mkdir()

@@ -25,16 +25,6 @@ def paths(folder: Path, split: str = "train") -> list[str]:
 # Files that are read are not written
 
 
-@pytest.mark.parametrize("name", ["train.csv", "labels.csv", "audit.csv"])
-def test_the_source_is_never_a_list(tmp_path: Path, name: str) -> None:
-    source = write_rows(tmp_path / name, [("path", "label"), ("a.mp4", "run")])
-    before = source.read_bytes()
-    for place in (source, tmp_path):
-        with pytest.raises(BikeError, match="is read here, and would be replaced"):
-            annotate("csv", place, None, tmp_path)
-    assert source.read_bytes() == before
-
-
 def test_neighbours_of_the_source_stay(tmp_path: Path) -> None:
     source = write_rows(tmp_path / "clips.csv", [("path", "label"), ("a.mp4", "run")])
     annotate("csv", source, None, tmp_path)  # nothing is in the way

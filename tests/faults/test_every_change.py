@@ -5,86 +5,95 @@ from __future__ import annotations
 import ast
 import os
 import re
+import shutil
 import signal
-import subprocess
 import sys
-from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from helpers.annotations import write_rows
+from helpers.fit import run_processes
 from helpers.places import ROOT
-from helpers.results import write_results
-from helpers.shards import make_data
-from helpers.videos import make_video
+from helpers.tiny_commands import COMMANDS
 
+from bike.checkpoint import Place
+from bike.cli import build_app, guarded
 from bike.files.disk import FAULT
 
-KINDS = ("kill", "crash", "ENOSPC", "EIO", "EROFS")
+ERRORS = ("ENOSPC", "EIO", "EROFS")
 ALL = os.environ.get("BIKE_FAULTS") == "all"  # `make faults`
 TIMES = re.compile(r"timing\.json|\.extract\.jsonl|\.bike-.*")  # seconds, times of files and records of ours
-Words = Callable[[Path], list[str]]
 
 
-def extract(folder: Path) -> list[str]:
-    for name in "ab":
-        make_video(folder / f"videos/{name}.mp4", 2)
-    return ["extract", "videos", "out", "--jobs", "1"]
+def bike(folder: str, fault: str, *words: str) -> int:
+    """In a process of its own, which a fault may end: a ``bike`` command that saves its state as often as it can."""
+    os.setsid()
+    os.chdir(folder)
+    for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"):
+        del os.environ[name]
+    os.environ |= {FAULT: f"{fault}:{folder}/count", "PYTHONPATH": str(ROOT), "NO_COLOR": "1"}
+    Place.__init__.__kwdefaults__["save_every_seconds"] = 0.0
+    sys.argv = ["bike", *words]
+    return guarded(lambda: build_app()(standalone_mode=True))
 
 
-def annotate(folder: Path) -> list[str]:
-    write_rows(folder / "clips.csv", [("path", "label"), ("a.mp4", "run"), ("b.mp4", "jump")])
-    return ["annotate", "csv", "--source", "clips.csv", "--out", "out"]
-
-
-def shard(folder: Path) -> list[str]:
-    data = make_data(folder, [3] * 4)
-    words = [str(path.relative_to(folder)) for path in (data.list, data.frames)]
-    return ["shard", words[0], "out", "--frames", words[1], "--max-size", "20kB", "--jobs", "1"]
-
-
-def report(folder: Path) -> list[str]:
-    write_results(folder / "results")
-    return ["report", "results", "--out", "out"]
-
-
-def run(words: list[str], folder: Path, fault: str) -> tuple[int, str]:
-    """Run a command in a process of its own, which a fault may end; its status and what it said on stderr."""
+def run(words: list[str], folder: Path, fault: str = "0:kill") -> tuple[int, str]:
+    """The status of a command, and what it said on stderr."""
     (folder / "count").unlink(missing_ok=True)
-    environment = {**os.environ, FAULT: f"{fault}:{folder / 'count'}", "PYTHONPATH": str(ROOT), "NO_COLOR": "1"}
-    command = [sys.executable, "-m", "bike.cli", *words]
-    done = subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, text=True, start_new_session=True, check=False
-    )
-    return done.returncode, done.stderr
+    (ended,) = run_processes(1, bike, str(folder), fault, *words)
+    return ended.status, ended.errors
 
 
-def result(folder: Path) -> dict[str, bytes]:
-    out = folder / "out"
-    files = (path for path in out.rglob("*") if path.is_file())
-    return {str(path.relative_to(out)): path.read_bytes() for path in files if not TIMES.fullmatch(path.name)}
+def files_of(folder: Path) -> dict[str, bytes | None]:
+    """Everything in a folder by its path; content only where it is to be the same in each run."""
+    paths = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*")}
+    return {
+        name: path.read_bytes() if path.is_file() and not TIMES.fullmatch(path.name) else None
+        for name, path in paths.items()
+        if name != "count"
+    }
 
 
-def chosen(total: int) -> list[tuple[int, str]]:
-    """Changes and what happens at each: all of them, or some in the middle and one near the end."""
+@dataclass
+class Case:
+    """A command, its inputs (with a file of somebody else's where it writes), and what an undisturbed run leaves."""
+
+    words: list[str]
+    inputs: Path
+    whole: dict[str, bytes | None]
+    changes: int
+
+
+def make_case(name: str, folder: Path) -> Case:
+    words = COMMANDS[name](folder / "inputs")
+    (folder / "inputs/out").mkdir()
+    (folder / "inputs/out/keep.txt").write_text("somebody else's")
+    shutil.copytree(folder / "inputs", folder / "whole")
+    status, said = run(words, folder / "whole")
+    assert status == 0, said
+    return Case(words, folder / "inputs", files_of(folder / "whole"), (folder / "whole/count").stat().st_size)
+
+
+def faults(name: str, total: int) -> list[tuple[int, str]]:
+    """Changes and what happens at each: two ends and an error at all of them, or a few in the suite."""
+    turn = list(COMMANDS).index(name)
     if ALL:
-        return [(number, kind) for number in range(1, total + 1) for kind in KINDS]
-    return [(total // 2, "kill"), (total // 2, "crash"), (total - 1, "EIO")]
+        return [(n, kind) for n in range(1, total + 1) for kind in ("kill", "crash", ERRORS[(n + turn) % 3])]
+    some = [(total - 2, "kill") if turn % 2 else (total // 2, ERRORS[turn // 2 % 3])]
+    return some + [(total // 2, "crash")] * (name in ("extract", "shard"))  # by helper processes
 
 
-@pytest.mark.parametrize("make", [extract, annotate, shard, report], ids=lambda make: make.__name__)
-def test_a_fault_at_a_change_costs_nothing(make: Words, tmp_path: Path) -> None:
-    (tmp_path / "whole").mkdir()
-    words = make(tmp_path / "whole")
-    assert run(words, tmp_path / "whole", "0:kill")[0] == 0
-    whole, total = result(tmp_path / "whole"), (tmp_path / "whole/count").stat().st_size
-    assert whole
-    assert total > 8
-    for number, kind in chosen(total):
-        folder = tmp_path / f"{number}-{kind}"
-        folder.mkdir()
-        make(folder)
-        status, said = run(words, folder, f"{number}:{kind}")
+@pytest.mark.timeout(3600 if ALL else 300)
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_fault_at_a_change_costs_nothing(tmp_path: Path, name: str) -> None:
+    case = make_case(name, tmp_path)
+    inputs, total = files_of(case.inputs), case.changes
+    assert inputs.items() <= case.whole.items()
+    assert len(case.whole) > len(inputs)
+    for number, kind in faults(name, total):
+        folder = case.inputs.with_name(f"{number}-{kind}")
+        shutil.copytree(case.inputs, folder)
+        status, said = run(case.words, folder, f"{number}:{kind}")
         where = f"change {number} of {total}, {kind}: {said}"
         assert "Traceback" not in said, where
         if kind == "kill" or (kind == "crash" and status < 0):
@@ -92,11 +101,12 @@ def test_a_fault_at_a_change_costs_nothing(make: Words, tmp_path: Path) -> None:
         elif status:  # what only tidies up may fail in silence
             assert status == 1, where
             assert sum(line.startswith("Error") for line in said.splitlines()) == 1, where
-        status, said = run(words, folder, "0:kill")
-        assert status == 0, f"{where}; again: {said}"
-        assert result(folder) == whole, where
-        assert not list((folder / "out").rglob("*.part")), where
-    print(f"{make.__name__}: {total} changes")  # noqa: T201 (`make faults` shows it)
+        assert inputs.items() <= files_of(folder).items(), where
+        status, said = run(case.words, folder)
+        assert status == 0 or "has finished work" in said, f"{where}; again: {said}"
+        assert files_of(folder) == case.whole, where
+        shutil.rmtree(folder)
+    print(f"{name}: {total} changes")  # noqa: T201 (`make faults` shows it)
 
 
 # Files of these change the disk by themselves.

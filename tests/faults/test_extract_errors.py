@@ -65,15 +65,6 @@ def test_a_full_disk(videos: Path, tmp_path: Path, backend: str) -> None:
     assert len(list((tmp_path / "out").iterdir())) == 8
 
 
-def test_a_file_where_the_folder_should_be(videos: Path, tmp_path: Path) -> None:
-    (tmp_path / "out").write_text("in the way")
-    with pytest.raises(BikeError, match=r"out: can't be written"):
-        extract_videos(videos, tmp_path / "out", jobs=1)
-    with pytest.raises(BikeError, match=r"can't be written"):
-        extract_videos(videos, tmp_path / "out" / "deeper", jobs=1)
-    assert (tmp_path / "out").read_text() == "in the way"
-
-
 def test_a_folder_that_takes_no_files(videos: Path) -> None:
     """/proc is a folder in which nobody, root included, can make a file."""
     if not Path("/proc/self").is_dir():
@@ -87,14 +78,6 @@ def test_no_permission(videos: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir(mode=0o500)
     with pytest.raises(BikeError, match=r"can't be written \(Permission denied\)"):
         extract_videos(videos, tmp_path / "out", jobs=1)
-
-
-def test_a_folder_where_a_pack_should_be(videos: Path, tmp_path: Path) -> None:
-    (tmp_path / "3.mjpg" / "mine").mkdir(parents=True)
-    with pytest.raises(BikeError, match=r"3\.mjpg: is there already"):
-        extract_videos(videos, tmp_path, jobs=1)
-    assert (tmp_path / "3.mjpg" / "mine").is_dir()
-    assert not (tmp_path / "manifest.csv").exists()
 
 
 def test_two_extractions_can_not_share_a_folder(videos: Path, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 from helpers.places import ROOT
 from helpers.shards import contents, make_data
 
-from bike.errors import BikeError, BusyError, DataError
+from bike.errors import BusyError, DataError
 from bike.files import locked
 from bike.formats.shards import read_shard_manifest
 from bike.shard import write as shard_write
@@ -181,10 +181,3 @@ def test_a_full_disk_is_one_line_and_leaves_nothing_half_done(tmp_path: Path, jo
     assert not list(out.glob(".bike-*.part"))
     write_shards(data.list, data.frames, out, max_size_mb=0.05, jobs=1)
     assert read_shard_manifest(out)["videos"] == 30
-
-
-def test_a_destination_that_is_a_file_is_named(tmp_path: Path) -> None:
-    data = make_data(tmp_path, [3])
-    (tmp_path / "out").write_text("")
-    with pytest.raises(BikeError, match=r"out: can't be written"):
-        write_shards(data.list, data.frames, tmp_path / "out", jobs=1)

@@ -48,11 +48,6 @@ def test_other_tars_stay(data: Data, tmp_path: Path) -> None:
     write_shards(data.samples[:1], data.frames, shards, jobs=1, replace=True)
     assert sorted(path.name for path in shards.glob("*.tar")) == ["00000.tar", "backup.tar", "fffff.tar"]
     assert (shards / "fffff.tar").read_bytes() == b"mine, too"
-    (tmp_path / "taken").mkdir()
-    (tmp_path / "taken/00000.tar").write_bytes(b"mine")
-    with pytest.raises(BikeError, match=r"00000\.tar: is there already, and `bike shard` has no record"):
-        write_shards(data.samples[:1], data.frames, tmp_path / "taken", jobs=1, replace=True)
-    assert (tmp_path / "taken/00000.tar").read_bytes() == b"mine"
 
 
 def test_another_manifest_is_not_replaced(data: Data, tmp_path: Path) -> None:

@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 
 from bike.errors import BikeError, BusyError, DataError, first_few, nearest
-from bike.files import atomic_write, locked, read_between, read_json, sha256, write_between, write_json
+from bike.files import atomic_write, claim_file, locked, read_between, read_json, sha256, write_between, write_json
+from bike.files.disk import part_prefix
 from bike.progress import progress
 from bike.records import (
     Sample,
@@ -29,6 +30,17 @@ from bike.records import (
     write_list,
     write_manifest,
 )
+
+
+def test_a_file_that_is_being_written_is_no_leftover(tmp_path: Path) -> None:
+    file, left = tmp_path / "a.txt", tmp_path / f"{part_prefix(Path('a.txt'))}killed.part"
+    left.touch()
+    with atomic_write(file, "w") as out:
+        out.write("mine")
+        with claim_file(file):  # of another run
+            assert not left.exists()
+    assert file.read_text() == "mine"
+    assert list(tmp_path.iterdir()) == [file]
 
 
 def test_an_interrupted_write_leaves_the_old_file_and_no_other(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from safetensors.torch import save as to_safetensors
 from torch import Tensor
 
 from bike.errors import WeightsError
-from bike.files import atomic_write
+from bike.files import atomic_write, claim_file
 from bike.model.formats.check import check_fit, list_problems
 from bike.model.formats.config import check_config
 from bike.model.formats.keys import is_hugging_face, openai_keys, strip_prefix
@@ -118,7 +118,14 @@ def _text_notes(architecture: Architecture | None) -> list[str]:
     return []
 
 
-def convert(source: Path | str, target: Path | str, *, part: Part = "encoder", dtype: torch.dtype | None = None) -> int:
+def convert(
+    source: Path | str,
+    target: Path | str,
+    *,
+    part: Part = "encoder",
+    dtype: torch.dtype | None = None,
+    replace: bool = False,
+) -> int:
     """Write a file's weights as safetensors under OpenAI's key names (a head's: the released ones).
 
     Args:
@@ -126,12 +133,14 @@ def convert(source: Path | str, target: Path | str, *, part: Part = "encoder", d
         target: the safetensors file; written atomically, and only when the weights fit their model.
         part: CLIP's weights, or those of a released checkpoint's head.
         dtype: type of the floating-point tensors; None keeps each one's own.
+        replace: whether a file at ``target`` may be thrown away.
 
     Returns:
         The number of tensors written.
 
     Raises:
         WeightsError: the source can't be read or loaded, or has no head; or the target is not named ``.safetensors``.
+        BikeError: the target is the source, is there already, or can't be written.
     """
     source, target = find_file(source), Path(target)
     if target.suffix != ".safetensors":
@@ -151,7 +160,7 @@ def convert(source: Path | str, target: Path | str, *, part: Part = "encoder", d
     written = {
         key: value.to(dtype if value.is_floating_point() else None).clone().contiguous() for key, value in state.items()
     }
-    with atomic_write(target) as file:
+    with claim_file(target, inputs=[source], replace=replace), atomic_write(target) as file:
         file.write(to_safetensors(written))
     return len(written)
 

@@ -1,0 +1,209 @@
+"""Every command that writes: inputs and strangers' files are safe, and finished work goes only with ``--replace``."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from helpers.tiny_commands import COMMANDS, TRAINING
+
+from bike import cli
+from bike.cli import build_app, guarded
+from bike.files.disk import FAULT
+
+# What else changes nothing but its own cache or scratch folder, or prints.
+NO_OUTPUT = {"check", "params", "weights", "zoo", "bench", "doctor"}
+OTHER = {  # words that make another result
+    "extract": ["--short-side", "32"],
+    "annotate": ["--params", "one_shot.yaml"],
+    "few_shot": ["--repeat"],
+    "shard": ["--max-size", "1MB"],
+    "attributes": ["--params", "other.yaml"],
+    "train": ["--params", "other.yaml"],
+    "train_attributes": ["--params", "other.yaml"],
+    "evaluate": ["--views", "2x1"],
+    "zeroshot": ["--views", "2x1"],
+    "fuse": ["--video-weight", "0.1"],
+    "predict": ["--top-k", "1"],
+    "convert": ["--precision", "fp16"],
+}
+# A file of somebody else's where the command writes. Single files carry no record, so these are like finished ones.
+TAKEN = {
+    "extract": "out/a.mjpg",
+    "annotate": "out/train.csv",
+    "few_shot": "out/few.txt",
+    "shard": "out/00000.tar",
+    "train": "out/live/metrics.json",
+    "evaluate": "out/metrics.json",
+    "zeroshot": "out/scores.safetensors",
+    "fuse": "out/confusion.csv",
+    "report": "out/index.html",
+    "manifest": "out/media.csv",
+}
+READ = {  # inputs named as the output
+    "extract": ["videos"],
+    "annotate": [".", "train.csv"],
+    "few_shot": ["train.csv"],
+    "shard": ["frames"],
+    "attributes": ["lexicon.txt", "val.csv", "clip.safetensors"],
+    "train": ["clip.safetensors", "val.csv", "labels.csv"],
+    "train_attributes": ["attributes.json", "clip.safetensors"],
+    "evaluate": ["frames", "model.pt"],
+    "zeroshot": ["frames"],
+    "fuse": ["video", "attributes"],
+    "predict": ["a.mp4", "model.pt"],
+    "report": ["results"],
+    "convert": ["clip.safetensors"],
+}
+
+
+def bike(capfd: pytest.CaptureFixture[str], words: list[str]) -> tuple[int, str]:
+    """Exit status and stderr of a command in this process."""
+    capfd.readouterr()
+    try:
+        status = guarded(lambda: build_app()(words, standalone_mode=True))
+    except SystemExit as end:
+        status = int(end.code or 0)
+    return status, capfd.readouterr().err
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def make(name: str, folder: Path) -> list[str]:
+    words = COMMANDS[name](folder)
+    (folder / "one_shot.yaml").write_text("annotate: {shots: 1}\n")
+    if (folder / "params.yaml").is_file():
+        text = (folder / "params.yaml").read_text()
+        text = text.replace(f"epochs: {TRAINING['epochs']}", "epochs: 1").replace("top_k: 1", "top_k: 2")
+        (folder / "other.yaml").write_text(text)
+    return words
+
+
+def out_of(words: list[str]) -> int:
+    return next(place for place, word in enumerate(words) if word.startswith("out"))
+
+
+def test_every_command_that_writes_is_here() -> None:
+    named = {"few_shot": "annotate", "train_attributes": "train", "evaluate": "eval", "convert": "weights"}
+    assert {named.get(name, name) for name in COMMANDS} | NO_OUTPUT | {"init", "demo-data", "pretrain"} == set(
+        cli.COMMANDS
+    )
+
+
+@pytest.mark.parametrize("name", READ)
+def test_an_input_is_no_output(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    words = make(name, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    if name == "annotate":
+        shutil.move("clips.csv", "train.csv")
+        words[words.index("clips.csv")] = "train.csv"
+    before = files(tmp_path)
+    for place in READ[name]:
+        for more in [[], ["--replace"]] if name in OTHER else [[]]:
+            chosen = [*words, *more]
+            chosen[out_of(words)] = place
+            status, said = bike(capfd, chosen)
+            assert status == 1, (place, said)
+            assert "is read here, and would be replaced" in said, (place, said)
+            assert files(tmp_path) == before, (place, said)
+
+
+@pytest.mark.parametrize("name", TAKEN)
+def test_a_file_of_somebody_else_stays(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    words = make(name, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    taken = Path(TAKEN[name])
+    taken.parent.mkdir(parents=True, exist_ok=True)
+    taken.write_text("somebody else's")
+    for more in [[], ["--replace"]] if name in OTHER and name != "few_shot" else [[]]:
+        status, said = bike(capfd, [*words, *more])
+        assert status == 1, said
+        assert f"{taken}: " in said
+        assert "Traceback" not in said
+        assert taken.read_text() == "somebody else's"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_file_where_the_folder_should_be_stays(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    words = make(name, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    Path("out").write_text("a file")
+    before = files(tmp_path)
+    status, said = bike(capfd, words)
+    assert status == 1, said
+    assert re.search(r"^Error: out[^ ]*: ", said, re.M), said
+    assert files(tmp_path) == before
+
+
+@pytest.mark.parametrize(
+    ("words", "taken"),
+    [
+        (["init", "folders", "out", "--videos", "videos"], "out/README.md"),
+        (["init", "folders", "out", "--videos", "videos"], "out/annotation/mine.txt"),
+        (["demo-data", "out"], "out/annotations.csv"),
+        (["pretrain", "out/clip.safetensors"], "out/clip.safetensors"),
+        (["zoo", "params", "k400-vitb16-8f", "--out", "out/params.yaml"], "out/params.yaml"),
+    ],
+    ids=lambda value: value[0] if isinstance(value, list) else value,
+)
+def test_so_it_does_where_the_work_would_be_long(
+    words: list[str], taken: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for path in (taken, "videos/train/a/1.mp4"):
+        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        Path(path).write_text("somebody else's")
+    before = files(tmp_path)
+    status, said = bike(capfd, words)
+    assert status == 1, said
+    assert "is there already" in said or "has finished work" in said, said
+    assert files(tmp_path) == before
+
+
+@pytest.mark.parametrize("name", OTHER)
+def test_finished_work_goes_only_when_asked_for_and_when_the_new_is_whole(
+    name: str,
+    tmp_path: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    words = make(name, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    status, said = bike(capfd, words)
+    assert status == 0, said
+    old = files(tmp_path)
+    status, said = bike(capfd, [*words, *OTHER[name]])
+    assert status == 1, said
+    assert "has finished work that would be thrown away" in said
+    assert "--replace" in said
+    assert files(tmp_path) == old
+    if name not in ("extract", "shard"):  # packs and shards are renewed one by one
+        with monkeypatch.context() as patch:
+            patch.setenv(FAULT, f"2:ENOSPC:{tmp_path_factory.mktemp('count') / 'count'}")
+            status, said = bike(capfd, [*words, *OTHER[name], "--replace"])
+        assert status == 1, said
+        assert files(tmp_path) == old, said
+    status, said = bike(capfd, [*words, *OTHER[name], "--replace"])
+    assert status == 0, said
+    assert files(tmp_path) != old
+
+
+def test_a_renewed_table_of_videos_needs_no_asking(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos/a.mp4").write_text("a")
+    words = ["manifest", str(tmp_path / "videos"), "--out", str(tmp_path / "media.csv")]
+    for name in "bc":
+        (tmp_path / f"videos/{name}.mp4").write_text(name)
+        assert bike(capfd, words)[0] == 0
+        assert f"{name}.mp4" in (tmp_path / "media.csv").read_text()
