@@ -16,7 +16,7 @@ from bike.data.inputs import Inputs
 from bike.data.map import map_samples
 from bike.distributed import join_world, wait_for_all, working_type
 from bike.evaluate.results import claim_results, write_results
-from bike.evaluate.scores import Scores
+from bike.evaluate.scores import Scores, other_order
 from bike.files import ensure_dir, locked, sha256, sweep
 from bike.model.choose import VideoModel, check_input_size
 from bike.model.contract import Agreement
@@ -95,6 +95,8 @@ def score_list(
         )
         if rows is not None:
             scores, more = finish(scorer, rows)
+            if wrong := other_order(scores):
+                agreement.differs("classes", wrong)
             extra = {"clips": views.clips, "crops": views.crops, **more}
             scores = dataclasses.replace(scores, mismatch={**inputs.mismatch, **agreement.mismatch})
             metrics = write_results(output, scores, seconds=time.monotonic() - start, extra=extra)
