@@ -11,6 +11,7 @@ from pathlib import Path, PurePosixPath
 
 from bike.errors import BikeError, DataError, first_few, one_line
 from bike.files import read_json, read_text, write_json
+from bike.progress import log
 from bike.records import Sample, read_labels
 from bike.text.prompts import attribute_sentence
 
@@ -84,7 +85,7 @@ def sentences_of(
         DataError: samples that are not in the corpus, or videos of which several have the file name by which they are
             found; the first ten are named.
     """
-    sentences, missing = [], []
+    sentences, missing, blank = [], [], attribute_sentence([], prompt)
     used: dict[str, set[str]] = {}  # file name in the corpus -> videos that it stood for
     for sample in samples:
         own, file = (sample.key, sample.video, sample.path), PurePosixPath(sample.path)
@@ -106,6 +107,8 @@ def sentences_of(
             f"{source}: {len(missing)} of {len(samples)} videos of the list are not in it: {first_few(missing)}. "
             "Run `bike attributes` with this list."
         )
+    if empty := [sample.key for sample, sentence in zip(samples, sentences, strict=True) if sentence == blank]:
+        log.warning("%s: %d of %d videos have no phrase: %s", source, len(empty), len(samples), first_few(empty))
     return sentences
 
 

@@ -22,7 +22,7 @@ from bike.frames.open import open_source
 from bike.frames.remote import existing_place
 from bike.model.choose import agree_clip
 from bike.model.formats.fetch import resolve
-from bike.model.formats.read import find_file
+from bike.model.formats.read import find_file, weights_sha256
 from bike.model.scorer import class_texts, encode_frames, encode_sentences
 from bike.model.weights import load_clip
 from bike.params import Params
@@ -86,7 +86,7 @@ def make_attributes(
             means = map_samples(
                 average,
                 read,
-                job={"kind": "attributes", "model": sha256(weights)},
+                job={"kind": "attributes", "model": weights_sha256(weights)},
                 title=f"attributes {path.stem}",
                 world=world,
                 place=place,

@@ -31,6 +31,7 @@ def predict(
     timeout: options.TimeoutOption = 60.0,
     decoder: options.DecoderOption = "pyav",
     device: options.DeviceOption = None,
+    replace: options.ReplaceOption = False,
 ) -> None:
     """Recognise videos of any kind, with any class names.
 
@@ -42,7 +43,7 @@ def predict(
     """
     from bike.errors import BikeError
     from bike.evaluate.views import choose_views
-    from bike.files import write_json
+    from bike.files import check_file, write_json
     from bike.params import Params, load_params
     from bike.predict import predict_videos
     from bike.records import read_labels
@@ -51,6 +52,8 @@ def predict(
         raise BikeError("--labels, --classes: both are given; give one.")
     if weights is not None and checkpoint is not None:
         raise BikeError("--weights, --checkpoint: both are given; give one.")
+    if json_file is not None:
+        check_file(json_file, inputs=[*videos, checkpoint, weights, labels, params], replace=replace)
     settings = options.allowing(Params() if params is None else load_params(params), allow_mismatch)
     names = None if classes is None else [name.strip() for name in classes.split(",")]
     if labels is not None:

@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from bike.commands.options import ReplaceOption
+
 app = typer.Typer(no_args_is_help=True, help="Fetch, look at and convert CLIP's weights.")
 
 WeightFile = Annotated[str, typer.Argument(help="Weight file, folder of one, or official name.", show_default=False)]
@@ -116,6 +118,7 @@ def convert_file(
     precision: Annotated[
         Literal["keep", "fp32", "fp16", "bf16"], typer.Option(help="Type of the written numbers.")
     ] = "keep",
+    replace: ReplaceOption = False,
 ) -> None:
     """Write weights as safetensors under OpenAI's key names.
 
@@ -129,5 +132,5 @@ def convert_file(
     from bike.model.formats.inspect import convert
 
     dtypes = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
-    count = convert(resolve(file), out, part=part, dtype=dtypes.get(precision))
+    count = convert(resolve(file), out, part=part, dtype=dtypes.get(precision), replace=replace)
     typer.echo(f"{out}: {count} tensors")

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from bike.checkpoint import Place
 from bike.data.inputs import read_inputs
-from bike.errors import DataError
+from bike.errors import DataError, first_few, one_line
 from bike.evaluate.metrics import top_k_accuracy
 from bike.evaluate.score_list import score_list
 from bike.evaluate.scores import Scores
@@ -68,6 +68,16 @@ def evaluate_zeroshot(
     model = load_video_model(checkpoint, weights or params.model.weights)
     settings, agreement = agree(params.model, model)  # of frames, sizes, prompt; its classes are others by intent
     params = params.model_copy(update={"model": settings})
+    if model.contract is not None:
+        trained = {name.casefold() for name in model.contract.classes}
+        if known := [name for name in inputs.names if name.casefold() in trained]:
+            log.warning(
+                "%s was trained on %d of the %d classes (%s): for them this is no zero-shot result",
+                model.file,
+                len(known),
+                len(inputs.names),
+                first_few([one_line(name)[:60] for name in known], 3),
+            )
 
     def finish(scorer: Scorer, features: Tensor) -> tuple[Scores, dict[str, float]]:
         device = scorer.encoder.device

@@ -17,9 +17,10 @@ from bike.data.map import map_samples
 from bike.distributed import join_world, wait_for_all, working_type
 from bike.evaluate.results import claim_results, write_results
 from bike.evaluate.scores import Scores, other_order
-from bike.files import ensure_dir, locked, sha256, sweep
+from bike.files import ensure_dir, locked, sweep
 from bike.model.choose import VideoModel, check_input_size
 from bike.model.contract import Agreement
+from bike.model.formats.read import weights_sha256
 from bike.model.scorer import Scorer
 from bike.params import Params, Views
 
@@ -65,7 +66,7 @@ def score_list(
     metrics: dict[str, Any] = {}
     job = {
         "kind": kind,
-        "model": sha256(model.file),
+        "model": weights_sha256(model.file),
         "heads": [model.head.temporal, model.head.interaction],
         "prompt": params.model.prompt,
         "precision": settings.precision,
@@ -97,7 +98,7 @@ def score_list(
             scores, more = finish(scorer, rows)
             if wrong := other_order(scores):
                 agreement.differs("classes", wrong)
-            extra = {"clips": views.clips, "crops": views.crops, **more}
+            extra = {name: value for name, value in views.model_dump().items() if value is not False} | more
             scores = dataclasses.replace(scores, mismatch={**inputs.mismatch, **agreement.mismatch})
             metrics = write_results(output, scores, seconds=time.monotonic() - start, extra=extra)
             discard_state(state)  # only now: a run killed before this line finds its rows again

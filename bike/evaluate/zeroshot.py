@@ -58,15 +58,17 @@ def read_class_split(path: Path | str, names: Sequence[str]) -> list[int]:
     Raises:
         DataError: no names, or unknown or duplicate names; the first ten are quoted.
     """
-    ids = {name.casefold(): label for label, name in enumerate(names)}
+    # The exact spelling goes first, as two names may differ in upper and lower case alone.
+    ids = {name.casefold(): label for label, name in enumerate(names)} | {name: n for n, name in enumerate(names)}
     words = [line.strip() for line in read_text(path).splitlines() if line.strip()]
-    unknown = [word for word in dict.fromkeys(words) if word.casefold() not in ids]
+    found = {word: ids.get(word, ids.get(word.casefold())) for word in words}
+    unknown = [word for word, label in found.items() if label is None]
     if unknown:
         hint = nearest(unknown[0], names)
         raise DataError(
             f"{path}: class names that are not in the label list: {first_few(list(map(repr, unknown)))}.{hint}"
         )
-    split = [ids[word.casefold()] for word in words]
+    split = [label for word in words if (label := found[word]) is not None]
     repeated = list(dict.fromkeys(repr(names[label]) for label in split if split.count(label) > 1))
     if not split:
         raise DataError(f"{path}: no class names. Write one a line.")

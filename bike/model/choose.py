@@ -10,16 +10,17 @@ import torch
 
 from bike.data.spatial import scaled_side
 from bike.errors import BikeError, ParamsError
-from bike.files import existing_file, sha256
+from bike.files import existing_file
 from bike.model.contract import Agreement, AnySection, Contract, read_contract
 from bike.model.encoders import Encoder
 from bike.model.formats.fetch import resolve
 from bike.model.formats.official import OFFICIAL_FILES
-from bike.model.formats.read import find_file
+from bike.model.formats.read import find_file, weights_sha256
 from bike.model.heads import Interaction, Temporal, VideoHead
 from bike.model.layers.architecture import OFFICIAL
 from bike.model.weights import load_clip, load_released
 from bike.params import Model, Params
+from bike.progress import log
 
 
 def choose_model(model: Model, *, temporal: str | None = None, interaction: str | None = None) -> Model:
@@ -122,6 +123,9 @@ def agree(chosen: Model, model: VideoModel) -> tuple[Model, Agreement]:
     agreement, head = _agreement(model.contract, model.file, chosen), model.head
     contract = agreement.contract
     if contract is None:
+        if not model.is_new_head and (left_out := {"frames", "prompt"} - chosen.model_fields_set):
+            taken = [f"model.{name} {getattr(chosen, name)!r}" for name in sorted(left_out)]
+            log.warning("%s: doesn't say what it was trained with; taken are %s", model.file, " and ".join(taken))
         return chosen, agreement
     if contract.head != "none+dp" and model.is_new_head:
         agreement.check("head", "a new one", contract.head)
@@ -176,7 +180,7 @@ def check_same_clip(chosen: Model, model: VideoModel, agreement: Agreement) -> N
     official = OFFICIAL_FILES.get(chosen.weights)
     theirs = None if model.contract is None else model.contract.weights
     if theirs is not None:
-        ours = official.sha256 if official else sha256(find_file(resolve(chosen.weights)))
+        ours = official.sha256 if official else weights_sha256(find_file(resolve(chosen.weights)))
         text = f"{theirs.name!r} (SHA-256 {theirs.sha256[:12]}…; here {ours[:12]}…)"
         differs = ours != theirs.sha256
     else:

@@ -11,9 +11,8 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from bike.errors import ParamsError, WeightsError, one_line
-from bike.files import sha256
 from bike.model.formats.official import OFFICIAL_FILES
-from bike.model.formats.read import detect_format, read_checkpoint
+from bike.model.formats.read import detect_format, read_checkpoint, weights_sha256
 from bike.progress import log
 from bike.records import other_class
 from bike.trees.sections import Section
@@ -122,7 +121,7 @@ def origin_of(weights: Path | str, file: Path) -> Origin:
         file: where it lies.
     """
     official = str(weights) in OFFICIAL_FILES
-    return Origin(name=str(weights) if official else _plain(file.name), sha256=sha256(file))
+    return Origin(name=str(weights) if official else _plain(file.name), sha256=weights_sha256(file))
 
 
 def parse_contract(text: object, source: object) -> Contract | None:

@@ -20,7 +20,7 @@ from bike.formats.lists import read_listing
 from bike.model.choose import agree_clip
 from bike.model.contract import make_contract, origin_of
 from bike.model.formats.fetch import resolve
-from bike.model.formats.read import find_file
+from bike.model.formats.read import find_file, weights_sha256
 from bike.model.heads import AttributeHead
 from bike.model.scorer import class_texts, encode_sentences
 from bike.model.weights import load_clip, save_released
@@ -106,7 +106,7 @@ def train_attributes(
                 model={"prompt": params.model.prompt},
                 attributes=params.attributes.model_dump(include={"prompt", "top_k"}),
                 train_attributes=settings.model_dump(exclude=CHANGE_NO_WEIGHT),
-                weights=sha256(weights),
+                weights=weights_sha256(weights),
                 corpus=sha256(corpus),
                 training=lists[0].checksums,
             ),

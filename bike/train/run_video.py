@@ -13,11 +13,10 @@ from bike.data.inputs import Inputs, read_inputs
 from bike.data.loader import training_batches
 from bike.distributed import World, join_world
 from bike.errors import BikeError, ParamsError, one_line
-from bike.files import sha256
 from bike.model.choose import agree, check_input_size, check_same_clip, choose_model, load_video_model
 from bike.model.contract import Contract, Origin, make_contract, origin_of
 from bike.model.formats.fetch import resolve
-from bike.model.formats.read import find_file
+from bike.model.formats.read import find_file, weights_sha256
 from bike.model.scorer import class_texts, text_ids
 from bike.model.weights import save_released
 from bike.params import Model, Params, Train
@@ -96,7 +95,7 @@ def train_video(
                 # Weights count by their checksum, wherever they lie.
                 model=model.model_dump(exclude={"weights", "start_from", "allow_mismatch"}),
                 train=settings.model_dump(exclude=CHANGE_NO_WEIGHT),
-                weights=sha256(weights),
+                weights=weights_sha256(weights),
                 training=training.checksums,
             ),
             validate=validate,

@@ -22,7 +22,7 @@ def test_a_lexicon_is_text_or_class_names(tmp_path: Path) -> None:
         read_lexicon(tmp_path / "empty.txt")
 
 
-def test_a_published_corpus_is_read_by_the_videos_names(tmp_path: Path) -> None:
+def test_a_published_corpus_is_read_by_the_videos_names(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "corpus.json"
     path.write_text('{"-0x_12": {"classname_topk": ["a", "b", "c"]}, "v.mp4": {"classname_topk": []}}')
     corpus = read_corpus(path)
@@ -33,6 +33,7 @@ def test_a_published_corpus_is_read_by_the_videos_names(tmp_path: Path) -> None:
     ]
     found = sentences_of(samples, corpus, top_k=2, prompt="It shows {}", source=path)
     assert found == ["It shows a,b", "It shows a,b", "It shows "]
+    assert caplog.messages == [f"{path}: 1 of 3 videos have no phrase: z"]
     with pytest.raises(DataError, match=r"corpus\.json: 1 of 2 videos .* w\. Run `bike attributes`"):
         sentences_of([samples[0], Sample("w", "w", "w.mp4", (0,), 8)], corpus, top_k=2, prompt="{}", source=path)
 

@@ -75,7 +75,7 @@ def test_zero_shot_protocols(data: DataSet, tmp_path: Path) -> None:
         )
 
 
-def test_half_class_results_are_reported(data: DataSet, tmp_path: Path) -> None:
+def test_half_class_results_are_reported(data: DataSet, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     names = [*NAMES, "white square"]
     write_labels(tmp_path / "labels.csv", names)
     samples = [Sample(s.key, s.video, s.path, (n % 4,), s.frames) for n, s in enumerate(read_list(data.train))]
@@ -100,6 +100,7 @@ def test_half_class_results_are_reported(data: DataSet, tmp_path: Path) -> None:
     }
     options |= {"views": Views(), "place": Place(device="cpu", workers=0)}
     assert evaluate_zeroshot(load_params(data.params), out=tmp_path / "told", checkpoint=told, **options) == metrics
+    assert "was trained on 3 of the 4 classes (red square; green square; blue square)" in caplog.text
     with pytest.raises(ParamsError, match=r"head: 'a new one', but .*told\.pt was trained with 'transf\+vcs'"):
         evaluate_zeroshot(load_params(data.params), out=tmp_path / "no", weights=told, **options)
     assert 0 <= metrics["half_top1_mean"] <= 100

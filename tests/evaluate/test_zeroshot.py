@@ -12,7 +12,14 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from bike.evaluate import zeroshot
-from bike.evaluate.zeroshot import frame_scores, half_class_accuracy, half_classes, mean_and_std, split_accuracy
+from bike.evaluate.zeroshot import (
+    frame_scores,
+    half_class_accuracy,
+    half_classes,
+    mean_and_std,
+    read_class_split,
+    split_accuracy,
+)
 
 
 def test_accuracies_equal_the_published_ones(golden: Path) -> None:
@@ -81,6 +88,11 @@ def test_split_accuracy_by_hand() -> None:
     assert result["top5"] == [100, 100, 100]
     # The order of a split's classes does not matter.
     assert split_accuracy(frames, classes, labels, [[1, 3, 0]])["top1"] == [50]
+
+
+def test_a_split_names_classes_by_their_exact_spelling_first(tmp_path: Path) -> None:
+    (tmp_path / "split.txt").write_text("Jump\nRUN\n")
+    assert read_class_split(tmp_path / "split.txt", ["Jump", "jump", "run"]) == [0, 2]
 
 
 @pytest.mark.parametrize(

@@ -13,13 +13,13 @@ from safetensors.torch import save as to_safetensors
 from torch import Tensor
 
 from bike.errors import WeightsError
-from bike.files import atomic_write, sha256
+from bike.files import atomic_write, check_file
 from bike.model.contract import Contract
 from bike.model.formats.check import check_fit, list_problems
 from bike.model.formats.config import check_config
 from bike.model.formats.keys import is_hugging_face, openai_keys, strip_prefix
 from bike.model.formats.official import OFFICIAL_FILES
-from bike.model.formats.read import Format, detect_format, find_file, read_checkpoint, read_state
+from bike.model.formats.read import Format, detect_format, find_file, read_checkpoint, read_state, weights_sha256
 from bike.model.layers.architecture import OFFICIAL, Architecture
 from bike.model.weights import contract_of, empty_encoder, empty_head, read_entry
 from bike.text.tokenizer import CONTEXT_LENGTH
@@ -93,7 +93,7 @@ def inspect_weights(path: Path | str) -> Inspection:
     except WeightsError as error:
         problems.append(str(error).removeprefix(f"{path}: "))  # the path is one of the lines above
     tensors = [*raw.values(), *(head_state or {}).values()]
-    digest = sha256(path)
+    digest = weights_sha256(path)
     return Inspection(
         path=path,
         format=detect_format(path),
@@ -124,7 +124,14 @@ def _text_notes(architecture: Architecture | None) -> list[str]:
     return []
 
 
-def convert(source: Path | str, target: Path | str, *, part: Part = "encoder", dtype: torch.dtype | None = None) -> int:
+def convert(
+    source: Path | str,
+    target: Path | str,
+    *,
+    part: Part = "encoder",
+    dtype: torch.dtype | None = None,
+    replace: bool = False,
+) -> int:
     """Write a file's weights as safetensors under OpenAI's key names (a head's: the released ones).
 
     Args:
@@ -132,14 +139,17 @@ def convert(source: Path | str, target: Path | str, *, part: Part = "encoder", d
         target: the safetensors file; written atomically, and only when the weights fit their model.
         part: CLIP's weights, or those of a released checkpoint's head.
         dtype: type of the floating-point tensors; None keeps each one's own.
+        replace: whether a file at ``target`` may be thrown away.
 
     Returns:
         The number of tensors written.
 
     Raises:
         WeightsError: the source can't be read or loaded, or has no head; or the target is not named ``.safetensors``.
+        BikeError: the target is the source, or is there already.
     """
     source, target = find_file(source), Path(target)
+    check_file(target, inputs=[source], replace=replace)
     if target.suffix != ".safetensors":
         raise WeightsError(f"{target}: the new file's name must end in .safetensors.")
     raw, head_state, _ = _read_parts(source)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import pickle
@@ -19,7 +20,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from bike.errors import WeightsError, one_line
-from bike.files import existing_file, read_json
+from bike.files import existing_file, read_json, sha256
 from bike.model.formats.archive import DAMAGED, check_archive, is_torchscript, read_torchscript
 
 Format = Literal["torchscript", "torch", "torch-legacy", "safetensors", "safetensors-parts"]
@@ -162,21 +163,37 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
         raise WeightsError(f"{path}: damaged safetensors file ({one_line(error)}). Get the file again.") from error
 
 
-def _read_parts(path: Path) -> dict[str, Tensor]:
-    """Tensors of several safetensors files, from the index that Hugging Face writes beside them."""
+def weights_sha256(path: Path) -> str:
+    """SHA-256 of a weight file, hex; of one in several parts that of the checksums of its index and of each part."""
+    if detect_format(path) != "safetensors-parts":
+        return sha256(path)
+    files = [path, *dict.fromkeys(part for part, _ in _parts_of(path))]
+    return hashlib.sha256("".join(map(sha256, files)).encode()).hexdigest()
+
+
+def _parts_of(path: Path) -> list[tuple[Path, str]]:
+    """The file that each tensor lies in, from the index that Hugging Face writes beside them."""
     content = read_json(path)
     places = content.get("weight_map") if isinstance(content, dict) else None
     if not isinstance(places, dict) or not all(isinstance(name, str) for name in places.values()):
         raise WeightsError(f"{path}: a JSON file, but not an index of safetensors files. Check the name.")
-    state: dict[str, Tensor] = {}
-    for name in dict.fromkeys(places.values()):
+    for name in places.values():
         if not _PART_NAME.fullmatch(name):  # nothing that leads out of the folder
             raise WeightsError(f"{path}: {one_line(name)[:100]!r} can't be the name of one of its files. Don't use it.")
-        part = existing_file(path.with_name(name))
+    return [(existing_file(path.with_name(name)), key) for key, name in places.items()]
+
+
+def _read_parts(path: Path) -> dict[str, Tensor]:
+    """Tensors of several safetensors files."""
+    keys: dict[Path, set[str]] = {}
+    for part, key in _parts_of(path):
+        keys.setdefault(part, set()).add(key)
+    state: dict[str, Tensor] = {}
+    for part, wanted in keys.items():
         if detect_format(part) != "safetensors":
             raise WeightsError(f"{part}: not a safetensors file, as {path.name} says it is. Get the file again.")
         found = _read_safetensors(part)
-        if found.keys() != {key for key, place in places.items() if place == name}:
+        if found.keys() != wanted:
             raise WeightsError(f"{part}: holds other tensors than {path.name} says. Get both again.")
         state |= found
     return state
