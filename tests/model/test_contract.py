@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 from helpers.contracts import FACTS, save_model, video_contract
+from helpers.fit import tiny_encoder
 from helpers.fit_data import NAMES
 
 from bike.data.spatial import scaled_side
@@ -16,7 +17,8 @@ from bike.errors import ParamsError, WeightsError
 from bike.model.choose import agree, agree_clip, load_video_model
 from bike.model.contract import KEY, MAX_CHARS, Agreement, read_contract
 from bike.model.formats.inspect import inspect_weights
-from bike.model.weights import load_clip, load_released
+from bike.model.heads import VideoHead
+from bike.model.weights import load_clip, load_released, save_released
 from bike.params import Model, Params
 
 
@@ -150,6 +152,17 @@ def test_another_head_is_refused_or_noted(tmp_path: Path) -> None:
     with pytest.raises(ParamsError, match=r"head: 'a new one', but .* was trained with 'transf\+vcs'"):
         agree(Model(), load_video_model(None, path))  # --weights takes the encoder alone
     assert set(agree(allowed, load_video_model(None, path))[1].mismatch) == {"head"}
+
+
+def test_a_file_that_says_nothing_is_told_with_what_is_taken(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    save_released(tmp_path / "old.pt", tiny_encoder(), VideoHead(16, 1, num_layers=1), 0)
+    model = load_video_model(tmp_path / "old.pt")
+    agree(Model(frames=16), model)
+    assert "old.pt: doesn't say what it was trained with; taken are model.prompt 'This is a video" in caplog.text
+    caplog.clear()
+    agree(Model(frames=16, prompt="a {}"), model)
+    agree(Model(), load_video_model(None, tmp_path / "old.pt"))  # CLIP alone, as it came
+    assert caplog.messages == []
 
 
 def test_classes_are_compared_by_name_and_place() -> None:
