@@ -18,7 +18,7 @@ from bike.evaluate.score_list import score_list
 from bike.evaluate.scores import Scores
 from bike.evaluate.views import score_views, video_scores
 from bike.evaluate.zeroshot import half_classes, mean_and_std, read_class_split, split_accuracy
-from bike.model.choose import agree, load_video_model
+from bike.model.choose import load_video_model
 from bike.model.scorer import Scorer
 from bike.params import Params, Views
 from bike.progress import log
@@ -66,8 +66,6 @@ def evaluate_zeroshot(
     inputs = read_inputs(samples, labels, frames, decoder=decoder, allowed=params.model.allow_mismatch)
     splits = [read_class_split(path, inputs.names) for path in class_splits]
     model = load_video_model(checkpoint, weights or params.model.weights)
-    settings, agreement = agree(params.model, model)  # of frames, sizes, prompt; its classes are others by intent
-    params = params.model_copy(update={"model": settings})
     if model.contract is not None:
         trained = {name.casefold() for name in model.contract.classes}
         if known := [name for name in inputs.names if name.casefold() in trained]:
@@ -92,8 +90,8 @@ def evaluate_zeroshot(
         finish,
         params,
         model,
-        agreement,
         inputs,
+        trained_names=None,  # others by intent
         views=views,
         out=out,
         place=place,

@@ -7,12 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers.models import (
-    VIT,
-    half,
-    same_encoder,
-    same_weights,
-)
+from helpers.models import VIT, half, same_encoder, same_weights
 from safetensors.torch import save_file
 
 from bike.errors import WeightsError

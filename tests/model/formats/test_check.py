@@ -6,11 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers.models import (
-    RESNET,
-    same_encoder,
-    small,
-)
+from helpers.models import RESNET, same_encoder, small
 from safetensors.torch import save_file
 
 from bike.errors import WeightsError

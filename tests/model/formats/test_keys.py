@@ -6,11 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers.models import (
-    hugging_face_folder,
-    hugging_face_state,
-    same_encoder,
-)
+from helpers.models import hugging_face_folder, hugging_face_state, same_encoder
 from safetensors.torch import save_file
 
 from bike.errors import WeightsError

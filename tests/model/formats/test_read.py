@@ -8,14 +8,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers.models import (
-    RESNET,
-    VIT,
-    half,
-    same_encoder,
-    save_archive,
-    small,
-)
+from helpers.models import RESNET, VIT, half, same_encoder, save_archive, small
 from safetensors.torch import save_file
 
 from bike.errors import BikeError, WeightsError

@@ -7,9 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.models import (
-    hugging_face_folder,
-)
+from helpers.models import hugging_face_folder
 
 from bike.errors import WeightsError
 from bike.model.encoders import Encoder

@@ -6,15 +6,8 @@ import pytest
 import torch
 from helpers.models import RESNET, VIT, small
 
-from bike.model.encoders import Encoder, build
-from bike.model.layers.architecture import OFFICIAL, Architecture, read_architecture
-
-
-@pytest.mark.parametrize("name", OFFICIAL)
-def test_architecture_is_read_from_shapes_alone(name: str) -> None:
-    encoder = build(OFFICIAL[name], device="meta")
-    assert read_architecture(encoder.state_dict()) == OFFICIAL[name]
-    assert encoder.device.type == "meta"
+from bike.model.encoders import Encoder
+from bike.model.layers.architecture import Architecture, read_architecture
 
 
 def test_architecture_of_shapes_that_fit_no_clip() -> None:
