@@ -153,6 +153,12 @@ def test_the_command_prints_a_table_and_writes_json(
     assert "counted:" in printed
     (found,) = json.loads((tmp_path / "out.json").read_text())
     assert {guess["name"] for guess in found["guesses"]} == {"[bold]dog[/bold]", "cat\x1b[31m"}
+    before = (folder / "video.mp4").read_bytes()
+    for out, reason in ((folder / "video.mp4", "is read here"), (tmp_path / "out.json", "would be thrown away")):
+        assert run(folder / "video.mp4", *words, "--json", out)[0] == 1
+        assert reason in capsys.readouterr().err
+    assert (folder / "video.mp4").read_bytes() == before
+    assert run(folder / "video.mp4", *words, "--json", tmp_path / "out.json", "--replace")[0] == 0
     (tmp_path / "bad.mp4").write_text("x")
     status, printed = run(tmp_path / "bad.mp4", folder / "video.mp4", *words)
     assert status == 1

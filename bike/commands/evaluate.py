@@ -50,6 +50,15 @@ def evaluate(
     labels = labels_of(samples, labels)
     place = Place(device=device, workers=workers, state_dir=state)
     if attributes is not None:
+        for_frames = {
+            "--shards": frames,
+            "--views": None if views == "1x1" else views,
+            "--temporal": temporal,
+            "--interaction": interaction,
+            "--published-map": published_map,
+        }
+        if given := [name for name, value in for_frames.items() if value is not None]:
+            raise BikeError(f"--attributes, {', '.join(given)}: the attribute branch sees no frames. Leave one out.")
         from bike.evaluate.run_attributes import evaluate_attributes
 
         metrics = evaluate_attributes(

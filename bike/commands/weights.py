@@ -86,9 +86,28 @@ def inspect_file(file: WeightFile) -> None:
         typer.echo(f"embeddings    {shape.embed_dim} wide; {found.num_parameters} parameters in all")
     if found.head is not None:
         typer.echo(f"head          {found.head}, epoch {found.epoch}")
+    if found.contract is not None:
+        typer.echo("trained for")
+        for field, value in found.contract:
+            if text := _shown(value):
+                typer.echo(f"  {field.replace('_', ' '):16}  {text}")
     typer.echo(f"problems      {len(found.problems) or 'none'}")
     for problem in found.problems:
         typer.echo(f"  {problem}")
+
+
+def _shown(value: object) -> str:
+    """A field of a contract in one line; nothing for what it doesn't say."""
+    from bike.errors import first_few, one_line
+    from bike.model.contract import Origin
+
+    if isinstance(value, Origin):
+        return f"{one_line(value.name)} ({value.sha256})"
+    if isinstance(value, list):
+        return f"{len(value)}: {first_few([one_line(name)[:40] for name in value], 5)}"
+    if isinstance(value, dict):
+        return ", ".join(f"{one_line(key)} {one_line(item)[:80]}" for key, item in value.items())
+    return "" if value is None else one_line(value)[:200]
 
 
 @app.command("convert")

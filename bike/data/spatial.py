@@ -39,6 +39,11 @@ class TrainCrop:
     grayscale: bool = False
 
 
+def scaled_side(short_side: int | None, input_size: int) -> int:
+    """Pixels of the short side before cropping: ``short_side``, or as published where it is None."""
+    return short_side or (256 if input_size == 224 else input_size)
+
+
 def resize_short_side(frames: UInt8[Tensor, "T H W 3"], short_side: int) -> UInt8[Tensor, "T H2 W2 3"]:
     """Scale frames so that the short side has ``short_side`` pixels; the long side keeps the ratio, rounded down.
 
@@ -75,8 +80,7 @@ def test_crops(
     """
     if num_crops not in NUM_CROPS:
         raise ValueError(f"num_crops must be one of {NUM_CROPS} (got {num_crops}).")
-    if short_side is None:
-        short_side = 256 if input_size == 224 else input_size  # as published
+    short_side = scaled_side(short_side, input_size)
     if not 1 <= input_size <= short_side:
         raise ValueError(f"input_size must be from 1 to short_side (got {input_size}, {short_side}).")
     images = resize_short_side(frames, short_side)

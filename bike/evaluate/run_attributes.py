@@ -14,6 +14,7 @@ from bike.checkpoint import Place
 from bike.distributed import join_world
 from bike.errors import BikeError
 from bike.evaluate.results import claim_results, write_results
+from bike.evaluate.scores import other_order
 from bike.evaluate.views import score_views
 from bike.files import existing_file, sha256
 from bike.formats.lists import read_listing
@@ -22,6 +23,7 @@ from bike.model.heads import AttributeHead
 from bike.model.scorer import class_texts, encode_sentences
 from bike.model.weights import load_released
 from bike.params import Params
+from bike.progress import log
 
 
 def evaluate_attributes(
@@ -72,7 +74,16 @@ def evaluate_attributes(
         "checkpoint": sha256(checkpoint),
         "top_k": settings.top_k,
         "prompts": [settings.prompt, model.prompt],
+        "list": inputs.checksums["list"],
+        "corpus": sha256(corpus),
     }
+    if contract is not None and contract.data.get("corpus") != used["corpus"]:
+        log.warning(
+            "%s: not the corpus that %s was trained with. Nothing in it tells which lexicon, weights and prompt it was "
+            "made with; they must be the same.",
+            corpus,
+            checkpoint,
+        )
     with join_world(device=place.device, threads=params.evaluate.threads) as world, torch.no_grad():
         if not world.is_main:  # seconds of work, which one process does alone
             return {}
@@ -80,6 +91,8 @@ def evaluate_attributes(
         classes = encode_sentences(encoder, class_texts(encoder, inputs.names, model.prompt))
         logits = head(classes, encode_sentences(encoder, sentences)).cpu()
     scores = score_views(inputs.samples, inputs.names, logits[:, None], branch="attributes")
+    if wrong := other_order(scores):
+        agreement.differs("classes", wrong)
     scores = dataclasses.replace(scores, mismatch={**inputs.mismatch, **agreement.mismatch})
     with claim_results(out, inputs=[checkpoint, samples, corpus, labels], settings=used, replace=replace) as output:
         return write_results(output, scores, seconds=time.monotonic() - start)

@@ -14,7 +14,7 @@ from bike.evaluate.metrics import published_mean_average_precision
 from bike.evaluate.score_list import score_list
 from bike.evaluate.scores import Scores
 from bike.evaluate.views import score_views
-from bike.model.choose import agree, load_video_model
+from bike.model.choose import load_video_model
 from bike.model.scorer import Scorer
 from bike.params import Params, Views
 
@@ -66,9 +66,6 @@ def evaluate_video(
     # Before the weights: a bad list is found at once.
     inputs = read_inputs(samples, labels, frames, decoder=decoder, allowed=params.model.allow_mismatch)
     model = load_video_model(checkpoint, temporal=temporal, interaction=interaction)
-    settings, agreement = agree(params.model, model)
-    agreement.check_classes(inputs.names, labels)
-    params = params.model_copy(update={"model": settings})
 
     def finish(_: Scorer, logits: Tensor) -> tuple[Scores, dict[str, float]]:
         scores = score_views(inputs.samples, inputs.names, logits, branch="video")
@@ -82,8 +79,8 @@ def evaluate_video(
         finish,
         params,
         model,
-        agreement,
         inputs,
+        trained_names=labels,
         views=views,
         out=out,
         place=place,

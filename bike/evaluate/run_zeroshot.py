@@ -12,13 +12,13 @@ from torch import Tensor
 
 from bike.checkpoint import Place
 from bike.data.inputs import read_inputs
-from bike.errors import DataError
+from bike.errors import DataError, first_few, one_line
 from bike.evaluate.metrics import top_k_accuracy
 from bike.evaluate.score_list import score_list
 from bike.evaluate.scores import Scores
 from bike.evaluate.views import score_views, video_scores
 from bike.evaluate.zeroshot import half_classes, mean_and_std, read_class_split, split_accuracy
-from bike.model.choose import agree, load_video_model
+from bike.model.choose import load_video_model
 from bike.model.scorer import Scorer
 from bike.params import Params, Views
 from bike.progress import log
@@ -66,8 +66,16 @@ def evaluate_zeroshot(
     inputs = read_inputs(samples, labels, frames, decoder=decoder, allowed=params.model.allow_mismatch)
     splits = [read_class_split(path, inputs.names) for path in class_splits]
     model = load_video_model(checkpoint, weights or params.model.weights)
-    settings, agreement = agree(params.model, model)  # of frames, sizes, prompt; its classes are others by intent
-    params = params.model_copy(update={"model": settings})
+    if model.contract is not None:
+        trained = {name.casefold() for name in model.contract.classes}
+        if known := [name for name in inputs.names if name.casefold() in trained]:
+            log.warning(
+                "%s was trained on %d of the %d classes (%s): for them this is no zero-shot result",
+                model.file,
+                len(known),
+                len(inputs.names),
+                first_few([one_line(name)[:60] for name in known], 3),
+            )
 
     def finish(scorer: Scorer, features: Tensor) -> tuple[Scores, dict[str, float]]:
         device = scorer.encoder.device
@@ -82,8 +90,8 @@ def evaluate_zeroshot(
         finish,
         params,
         model,
-        agreement,
         inputs,
+        trained_names=None,  # others by intent
         views=views,
         out=out,
         place=place,

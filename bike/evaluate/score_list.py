@@ -16,10 +16,9 @@ from bike.data.inputs import Inputs
 from bike.data.map import map_samples
 from bike.distributed import join_world, wait_for_all, working_type
 from bike.evaluate.results import claim_results, write_results
-from bike.evaluate.scores import Scores
+from bike.evaluate.scores import Scores, other_order
 from bike.files import ensure_dir, locked, sweep
-from bike.model.choose import VideoModel, check_input_size
-from bike.model.contract import Agreement
+from bike.model.choose import VideoModel, agree, check_input_size
 from bike.model.formats.read import weights_sha256
 from bike.model.scorer import Scorer
 from bike.params import Params, Views
@@ -30,9 +29,9 @@ def score_list(
     finish: Callable[[Scorer, Tensor], tuple[Scores, dict[str, Any]]],
     params: Params,
     model: VideoModel,
-    agreement: Agreement,
     inputs: Inputs,
     *,
+    trained_names: Path | str | None,
     views: Views,
     out: Path | str,
     place: Place,
@@ -49,8 +48,9 @@ def score_list(
     Args:
         compute: frames (B, V, T, 3, S, S) uint8 to one row for each of the B videos.
         finish: those rows (N, …) to scores, and to further entries of ``metrics.json``; called on rank 0.
-        params: sections ``model`` (frames, sizes, prompt; as agreed with the model's contract) and ``evaluate``.
-        agreement: what was allowed to differ goes into ``metrics.json`` under ``mismatch``.
+        params: sections ``model`` (frames, sizes, prompt, which must agree with the model's contract; what was allowed
+            to differ goes into ``metrics.json`` under ``mismatch``) and ``evaluate``.
+        trained_names: the file of class names, where they must be those of the contract.
         kind: for progress, and to tell states apart.
         start: when the run began, on the monotonic clock.
         read: files and folders that ``out`` must not be.
@@ -60,7 +60,10 @@ def score_list(
     Returns:
         The content of ``metrics.json``; empty on ranks other than 0.
     """
-    settings = params.evaluate
+    chosen, agreement = agree(params.model, model)
+    if trained_names is not None:
+        agreement.check_classes(inputs.names, trained_names)
+    params, settings = params.model_copy(update={"model": chosen}), params.evaluate
     size = check_input_size(params.model, model.encoder)
     state = state_folder(place, out)
     metrics: dict[str, Any] = {}
@@ -96,7 +99,9 @@ def score_list(
         )
         if rows is not None:
             scores, more = finish(scorer, rows)
-            extra = {"clips": views.clips, "crops": views.crops, **more}
+            extra = {name: value for name, value in views.model_dump().items() if value is not False} | more
+            if wrong := other_order(scores):
+                agreement.differs("classes", wrong)
             scores = dataclasses.replace(scores, mismatch={**inputs.mismatch, **agreement.mismatch})
             metrics = write_results(output, scores, seconds=time.monotonic() - start, extra=extra)
             discard_state(state)  # only now: a run killed before this line finds its rows again

@@ -90,6 +90,30 @@ def summarize(scores: Scores) -> dict[str, float | int | None]:
     }
 
 
+def other_order(scores: Scores) -> str:
+    """What scores say against the order of the class names, in words; an empty text for nothing.
+
+    A model that tells classes apart, under a list that numbers them in another order, gives most videos of a class one
+    other class, which no other's videos get. So it is where that holds for more than half of all videos, and for three
+    classes of three videos at least: a model that is merely bad gives one class to many.
+    """
+    labelled = scores.targets.sum(1) == 1
+    labels, best = scores.targets[labelled].long().argmax(1), scores.scores[labelled].argmax(1)
+    count = torch.zeros(len(scores.names), len(scores.names), dtype=torch.int64)
+    count.index_put_((labels, best), torch.ones_like(labels), accumulate=True)
+    most, given = count.max(1)
+    classes = torch.arange(len(count))
+    moved = (2 * most > count.sum(1)) & (2 * most > count.sum(0)[given]) & (most >= 3) & (given != classes)
+    if moved.sum() < 3 or 2 * int(most[moved].sum()) <= len(labels):
+        return ""
+    first = int(moved.nonzero()[0, 0])
+    one, other = (f"{label} {one_line(scores.names[label])[:80]!r}" for label in (first, int(given[first])))
+    return (
+        f"most videos of class {one} are given class {other}, and so on for {int(moved.sum())} classes: the list seems "
+        "to number them in another order than the labels file"
+    )
+
+
 def write_scores(path: Path | str, scores: Scores) -> None:
     """Write scores as safetensors; equal scores give equal bytes."""
     tensors = {"scores": scores.scores.float().contiguous(), "labels": scores.targets.contiguous()}

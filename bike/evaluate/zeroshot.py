@@ -58,15 +58,17 @@ def read_class_split(path: Path | str, names: Sequence[str]) -> list[int]:
     Raises:
         DataError: no names, or unknown or duplicate names; the first ten are quoted.
     """
-    ids = {name.casefold(): label for label, name in enumerate(names)}
+    # The exact spelling goes first, as two names may differ in upper and lower case alone.
+    ids = {name.casefold(): label for label, name in enumerate(names)} | {name: n for n, name in enumerate(names)}
     words = [line.strip() for line in read_text(path).splitlines() if line.strip()]
-    unknown = [word for word in dict.fromkeys(words) if word.casefold() not in ids]
+    found = {word: ids.get(word, ids.get(word.casefold())) for word in words}
+    unknown = [word for word, label in found.items() if label is None]
     if unknown:
         hint = nearest(unknown[0], names)
         raise DataError(
             f"{path}: class names that are not in the label list: {first_few(list(map(repr, unknown)))}.{hint}"
         )
-    split = [ids[word.casefold()] for word in words]
+    split = [label for word in words if (label := found[word]) is not None]
     repeated = list(dict.fromkeys(repr(names[label]) for label in split if split.count(label) > 1))
     if not split:
         raise DataError(f"{path}: no class names. Write one a line.")
@@ -111,39 +113,6 @@ def split_accuracy(
         result["top1"].append(top_k_accuracy(scores, places, 1))
         result["top5"].append(top_k_accuracy(scores, places, 5))
     return result
-
-
-def half_class_accuracy(
-    frame_features: Float[Tensor, "N T D"],
-    class_features: Float[Tensor, "K D"],
-    labels: Int[Tensor, " N"],
-    repeats: int = 10,
-) -> dict[str, list[float] | float]:
-    """Accuracy on random halves of the classes (seeds 0, 1, …), and on all of them.
-
-    Args:
-        frame_features: features of T frames of every video.
-        class_features: one embedding for each of the K classes, at least 2.
-        labels: class of each video.
-        repeats: number of halves.
-
-    Returns:
-        ``half_top1`` and ``half_top5``, lists of percents by seed; ``full_top1`` and ``full_top5``, percents.
-
-    Raises:
-        ValueError: fewer than 2 classes, no repeats, or a half without videos.
-    """
-    num_classes = len(class_features)
-    halves = split_accuracy(
-        frame_features, class_features, labels, [half_classes(num_classes, seed) for seed in range(repeats)]
-    )
-    full = split_accuracy(frame_features, class_features, labels, [range(num_classes)])
-    return {
-        "half_top1": halves["top1"],
-        "half_top5": halves["top5"],
-        "full_top1": full["top1"][0],
-        "full_top5": full["top5"][0],
-    }
 
 
 def mean_and_std(values: Sequence[float]) -> tuple[float, float]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from bike.errors import DataError, first_few, one_line
+from bike.errors import BikeError, DataError, first_few, one_line
 from bike.files import existing_file, read_lines, sha256
 from bike.files.names import is_video, tidy_path, video_keys
 from bike.files.tables import (
@@ -78,12 +78,26 @@ def read_listing(samples_path: Path | str, labels_path: Path | str, *, allowed: 
         )
     if not any(sample.labels for sample in samples):
         raise DataError(f"{samples_path}: no sample has a label. Use `bike predict` for unlabelled videos.")
-    own, mismatch = Path(samples_path).with_name("labels.csv"), {}
-    if own.is_file():
-        mismatch = check_classes(names, read_labels(own), (labels_path, own), allowed)
+    if len(names) == 1:
+        log.warning("%s: one class only, so every video is right whatever a model says", labels_path)
+    own = Path(samples_path).with_name("labels.csv")
+    mismatch, theirs = {}, _labels_beside(own, labels_path)
+    if theirs is not None:
+        mismatch = check_classes(names, theirs, (labels_path, own), allowed)
     elif text := _told_by_folders(samples, names):
         mismatch = _differ(f"{labels_path} and the folders in {samples_path}: other classes, {text}", allowed)
     return Listing(samples, names, {"list": sha256(samples_path), "labels": sha256(labels_path)}, mismatch)
+
+
+def _labels_beside(own: Path, chosen: Path | str) -> list[str] | None:
+    """The class names beside a list; None where there are none that can be read."""
+    if not own.is_file():
+        return None
+    try:
+        return read_labels(own)
+    except BikeError as error:
+        log.warning("%s So %s is taken without a comparison with it.", error, chosen)
+        return None
 
 
 def check_classes(

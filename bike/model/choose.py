@@ -8,9 +8,10 @@ from typing import NamedTuple, cast
 
 import torch
 
+from bike.data.spatial import scaled_side
 from bike.errors import BikeError, ParamsError
 from bike.files import existing_file
-from bike.model.contract import Agreement, Contract, read_contract
+from bike.model.contract import Agreement, AnySection, Contract, read_contract
 from bike.model.encoders import Encoder
 from bike.model.formats.fetch import resolve
 from bike.model.formats.official import OFFICIAL_FILES
@@ -19,6 +20,7 @@ from bike.model.heads import Interaction, Temporal, VideoHead
 from bike.model.layers.architecture import OFFICIAL
 from bike.model.weights import load_clip, load_released
 from bike.params import Model, Params
+from bike.progress import log
 
 
 def choose_model(model: Model, *, temporal: str | None = None, interaction: str | None = None) -> Model:
@@ -118,17 +120,17 @@ def agree(chosen: Model, model: VideoModel) -> tuple[Model, Agreement]:
     Raises:
         ParamsError: frames, sizes, prompt or head contradict the contract, and ``allow_mismatch`` does not name them.
     """
-    contract, head = model.contract, model.head
-    if contract is not None and contract.kind == "attributes":
-        contract = None  # its encoder is CLIP as it came
-    agreement = Agreement(contract, model.file, chosen.allow_mismatch)
+    agreement, head = _agreement(model.contract, model.file, chosen), model.head
+    contract = agreement.contract
     if contract is None:
+        if not model.is_new_head and (left_out := {"frames", "prompt"} - chosen.model_fields_set):
+            taken = [f"model.{name} {getattr(chosen, name)!r}" for name in sorted(left_out)]
+            log.warning("%s: doesn't say what it was trained with; taken are %s", model.file, " and ".join(taken))
         return chosen, agreement
     if contract.head != "none+dp" and model.is_new_head:
         agreement.check("head", "a new one", contract.head)
     agreement.check("interaction", head.interaction, head.interaction if model.is_new_head else contract.interaction)
-    theirs = {"frames": contract.frames, "short_side": contract.short_side, "prompt": contract.prompt}
-    return agreement.settle(chosen, "model", theirs), agreement
+    return _settle(agreement, chosen, "model", ("frames", "short_side", "prompt")), agreement
 
 
 def agree_clip(params: Params, weights: Path, **used: Sequence[str]) -> Params:
@@ -142,15 +144,27 @@ def agree_clip(params: Params, weights: Path, **used: Sequence[str]) -> Params:
     Raises:
         ParamsError: a value contradicts the contract, and ``model.allow_mismatch`` does not name it.
     """
-    contract = read_contract(weights)
+    agreement = _agreement(read_contract(weights), weights, params.model)
+    sections = {name: _settle(agreement, getattr(params, name), name, keys) for name, keys in used.items()}
+    return params.model_copy(update=sections)
+
+
+def _agreement(contract: Contract | None, source: Path, chosen: Model) -> Agreement:
     if contract is not None and contract.kind == "attributes":
         contract = None  # its encoder is CLIP as it came
-    agreement = Agreement(contract, weights, params.model.allow_mismatch)
-    sections = {
-        name: agreement.settle(getattr(params, name), name, {key: getattr(contract, key, None) for key in keys})
-        for name, keys in used.items()
-    }
-    return params.model_copy(update=sections)
+    return Agreement(contract, source, chosen.allow_mismatch)
+
+
+def _settle(agreement: Agreement, section: AnySection, place: str, keys: Sequence[str]) -> AnySection:
+    contract = agreement.contract
+    if contract is None:
+        return section
+    theirs = {key: getattr(contract, key) for key in keys}
+    if "short_side" in theirs:  # nothing, and the number that nothing stands for, are one value
+        ours = getattr(section, "short_side", None)
+        if scaled_side(ours, contract.input_size) == scaled_side(contract.short_side, contract.input_size):
+            theirs["short_side"] = ours
+    return agreement.settle(section, place, theirs)
 
 
 def check_same_clip(chosen: Model, model: VideoModel, agreement: Agreement) -> None:

@@ -133,13 +133,19 @@ def load_released(path: Path | str) -> Released:
     head = empty_head(state, encoder, path, checkpoint.get("interaction", "vcs"))
     load_fitting(head, _as_fp32(state), f"{path} (fusion_model_state_dict)")
     epoch = checkpoint.get("epoch", 0)
-    contract = parse_contract(checkpoint.get(KEY), path)
-    if contract is not None:
-        _check_describes(contract, encoder, head, path)
+    contract = contract_of(checkpoint, encoder, head, path)
     return Released(encoder, head.eval(), epoch if isinstance(epoch, int) else 0, contract)
 
 
-def _check_describes(contract: Contract, encoder: Encoder, head: Head, path: Path | str) -> None:
+def contract_of(checkpoint: Mapping[Any, Any], encoder: Encoder, head: Head, path: Path | str) -> Contract | None:
+    """What a released checkpoint says it was trained for; None where it doesn't say.
+
+    Raises:
+        WeightsError: that is damaged, or is of another model than the encoder and the head.
+    """
+    contract = parse_contract(checkpoint.get(KEY), path)
+    if contract is None:
+        return None
     video = isinstance(head, VideoHead)
     # By the tensors and the extra entry; the contract's own words for the same.
     found = ("video", head.temporal, head.interaction) if video else ("attributes", None, None)
@@ -150,6 +156,7 @@ def _check_describes(contract: Contract, encoder: Encoder, head: Head, path: Pat
             f"{path}: it says of its training {told} at {contract.input_size} px, its weights are {found} at "
             f"{encoder.input_size} px. Get the file again, or train again."
         )
+    return contract
 
 
 def read_entry(checkpoint: Mapping[Any, Any], key: str, source: object) -> dict[str, Tensor]:

@@ -47,6 +47,8 @@ def check_trainable(samples: list[Sample], place: Path | str) -> None:
     bare = [sample.key for sample in samples if not sample.labels]
     if bare:
         raise DataError(f"{place}: samples without a label can't be trained on: {first_few(bare)}.")
+    if len({sample.labels[0] for sample in samples}) == 1:
+        log.warning("%s: all samples are of one class, and training learns from what tells classes apart", place)
     if several := sum(len(sample.labels) > 1 for sample in samples):
         log.warning(
             "%s: %d of %d samples have several labels, and training takes the first of each. List the parts that show "

@@ -16,7 +16,7 @@ _TOO_MANY = f"more than {LARGEST_YAML_VALUES} values, aliases written out"
 
 
 def parse_json(text: str, source: object, remedy: str = "Write the file again.") -> Any:
-    """The value of a JSON text; numbers that JSON doesn't have (``NaN``, ``Infinity``) are refused.
+    """The value of a JSON text. Numbers that JSON doesn't have (``NaN``) are refused, and so is a key with two values.
 
     Args:
         text: the JSON.
@@ -27,7 +27,7 @@ def parse_json(text: str, source: object, remedy: str = "Write the file again.")
         BikeError: not JSON (the line is named), nested too deeply, or with a number of thousands of digits.
     """
     try:
-        return json.loads(text, parse_constant=_refuse_constant)
+        return json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_without_repeats)
     except json.JSONDecodeError as error:
         problem = f"line {error.lineno}: {error.msg}"
     except RecursionError:
@@ -39,6 +39,15 @@ def parse_json(text: str, source: object, remedy: str = "Write the file again.")
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is no JSON number")
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        for key, value in pairs:
+            if found[key] != value:
+                raise ValueError(f"{one_line(key)[:80]} is there twice, with different values")
+    return found
 
 
 def parse_yaml(text: str, source: object) -> Any:

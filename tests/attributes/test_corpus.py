@@ -22,7 +22,7 @@ def test_a_lexicon_is_text_or_class_names(tmp_path: Path) -> None:
         read_lexicon(tmp_path / "empty.txt")
 
 
-def test_a_published_corpus_is_read_by_the_videos_names(tmp_path: Path) -> None:
+def test_a_published_corpus_is_read_by_the_videos_names(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     path = tmp_path / "corpus.json"
     path.write_text('{"-0x_12": {"classname_topk": ["a", "b", "c"]}, "v.mp4": {"classname_topk": ["d"]}}')
     corpus = read_corpus(path)

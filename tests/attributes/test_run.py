@@ -26,7 +26,7 @@ from bike.evaluate.run_attributes import evaluate_attributes
 from bike.evaluate.scores import read_scores
 from bike.frames.open import PackSource
 from bike.model.heads import AttributeHead
-from bike.model.weights import load_clip, load_released
+from bike.model.weights import load_clip, load_released, save_released
 from bike.params import load_params
 from bike.records import read_list, write_labels, write_list
 from bike.text.tokenizer import tokenize
@@ -138,7 +138,9 @@ def train(data: DataSet, name: str, *, settings: dict[str, Any] | None = None, *
     return done.checkpoint
 
 
-def test_the_branch_learns_trains_its_head_only_and_is_evaluated(data: DataSet, tmp_path: Path) -> None:
+def test_the_branch_learns_trains_its_head_only_and_is_evaluated(
+    data: DataSet, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     settings = {"epochs": 60, "warmup_epochs": 10.0, "lr": 3e-5, "validate_every": 30}
     places = {"live_dir": tmp_path / "live", "state_dir": tmp_path / "state"}
     checkpoint = train(data, "attributes", settings=settings, **places)
@@ -157,6 +159,7 @@ def test_the_branch_learns_trains_its_head_only_and_is_evaluated(data: DataSet, 
     }
     metrics = evaluate_attributes(load_params(data.params), out=tmp_path / "out", **options)
     assert metrics["top1"] == 100  # the attributes name the class
+    assert "not the corpus" not in caplog.text
     scores = read_scores(tmp_path / "out")
     assert scores.num_views == 1
     assert scores.logits is not None
@@ -182,7 +185,20 @@ def test_the_branch_learns_trains_its_head_only_and_is_evaluated(data: DataSet, 
     other = {**options, "labels": tmp_path / "labels.csv", "samples": tmp_path / "lists" / "val.csv"}
     with pytest.raises(ParamsError, match="class 0 is 'blue square' and 'red square'"):
         evaluate_attributes(load_params(data.params), out=tmp_path / "no", **other)
+    save_released(tmp_path / "old.pt", encoder, head, 60)  # which says no class names
+    write_labels(tmp_path / "labels.csv", [*NAMES[1:], NAMES[0]])
+    write_list(tmp_path / "lists" / "train.csv", read_list(data.train))
+    other |= {"checkpoint": tmp_path / "old.pt", "samples": tmp_path / "lists" / "train.csv"}
+    with pytest.raises(ParamsError, match=r"most videos of class 0 'green square' are given class 2 'red .* 3 classes"):
+        evaluate_attributes(load_params(data.params), out=tmp_path / "no", **other)
     assert not (tmp_path / "no").exists()
+    caplog.clear()
+    write_corpus(tmp_path / "other.json", {key: ["red"] for key in read_corpus(options["corpus"])})
+    with pytest.raises(BikeError, match=r"would be thrown away \(.*; other corpus\)"):
+        evaluate_attributes(
+            load_params(data.params), out=tmp_path / "out", **{**options, "corpus": tmp_path / "other.json"}
+        )
+    assert "other.json: not the corpus that" in caplog.text
 
 
 def test_clip_out_of_a_trained_checkpoint_has_its_contract(data: DataSet, tmp_path: Path) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 from pathlib import Path
 
 import pytest
+from helpers.contracts import save_model
 from helpers.models import VIT, same_weights, save_archive, small
 from typer.testing import CliRunner
 
@@ -71,6 +73,24 @@ def test_inspect_and_convert_a_released_checkpoint(tmp_path: Path, encoder: Enco
     assert "problems      1" in text
     assert "not the weights of a CLIP" in text
     assert "bfloat16" in text
+
+
+def test_inspect_says_what_a_checkpoint_was_trained_for(tmp_path: Path) -> None:
+    path = save_model(tmp_path / "model.pt", classes=["a\nb", *"cdefg"], training={"lr": 0.001})
+    lines = [" ".join(line.split()) for line in run("inspect", path).splitlines()]
+    start = lines.index("trained for")
+    assert lines[start + 1 :] == [
+        "kind video",
+        f"version {importlib.metadata.version('bike-video')}",
+        "classes 6: a b; c; d; e; f; and 1 more",
+        "prompt This is a video about {}",
+        "input size 16",
+        "frames 3",
+        "temporal transf",
+        "interaction vcs",
+        "training lr 0.001",
+        "problems none",
+    ]
 
 
 def test_help_has_examples() -> None:

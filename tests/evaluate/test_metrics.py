@@ -191,11 +191,11 @@ def test_bad_input_is_refused() -> None:
         for check in (top_k_accuracy, class_accuracy):
             with pytest.raises(ValueError, match="from 0 to 2"):
                 check(fine, torch.tensor(bad))
-    with pytest.raises(ValueError, match="at least one video"):
-        top_k_accuracy(fine[:0], labels[:0])
-    with pytest.raises(ValueError, match="at least one video"):
-        mean_class_accuracy(fine[:0], labels[:0])
-    with pytest.raises(ValueError, match="at least one video"):
-        mean_average_precision(fine[:0], torch.zeros(0, 3, dtype=torch.int64))
-    with pytest.raises(ValueError, match="at least one video"):
-        top_k_accuracy(fine, labels, 0)
+    for function, *arguments in (
+        (top_k_accuracy, fine[:0], labels[:0]),
+        (mean_class_accuracy, fine[:0], labels[:0]),
+        (mean_average_precision, fine[:0], torch.zeros(0, 3, dtype=torch.int64)),
+        (top_k_accuracy, fine, labels, 0),
+    ):
+        with pytest.raises(ValueError, match="at least one video"):
+            function(*arguments)

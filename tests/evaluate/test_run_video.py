@@ -21,6 +21,7 @@ from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from bike.checkpoint import Place
+from bike.commands.evaluate import evaluate as evaluate_command
 from bike.errors import BikeError, DataError, ParamsError
 from bike.evaluate.results import summary_line
 from bike.evaluate.run_video import evaluate_video
@@ -74,13 +75,11 @@ def call(function: Callable[..., None], *words: object) -> str:
     ("frames", "views", "name"), [(8, "1x1", "1.clips1"), (8, "4x3", "3.clips4"), (16, "2x1", "1.clips2")]
 )
 def test_published_scores_are_reproduced(golden: Path, tmp_path: Path, frames: int, views: str, name: str) -> None:
-    from bike.commands.evaluate import evaluate as command
-
     params = tmp_path / "params.yaml"
     params.write_text(f"model: {{frames: {frames}, short_side: 64}}\nevaluate: {{threads: 1}}\n")
     place, out = golden / "eval", tmp_path / "out"
     words = ["--params", params, "--list", place / "list.txt", "--frames", place / "frames"]
-    printed = call(command, golden / "released_format.pt", *words, "--views", views, "--out", out)
+    printed = call(evaluate_command, golden / "released_format.pt", *words, "--views", views, "--out", out)
     found, expected = load_file(out / "scores.safetensors"), load_file(place / "scores.safetensors")
     torch.testing.assert_close(found["scores"], expected[f"T{frames}.crops{name}"], rtol=0, atol=1e-6)
     torch.testing.assert_close(found["logits"], expected[f"T{frames}.crops{name}.logits"], rtol=0, atol=1e-4)
@@ -206,7 +205,14 @@ def test_bad_input_is_named(data: DataSet, tmp_path: Path) -> None:
         evaluate(data, out, samples=tmp_path / "bare.csv")
     with pytest.raises(BikeError, match="can't be written"):
         evaluate(data, Path("/proc/nowhere"))
+    words = ["--list", data.train, "--attributes", "a.json", "--out", out, "--views", "4x3", "--temporal", "none"]
+    with pytest.raises(BikeError, match="--attributes, --views, --temporal: the attribute branch sees no frames"):
+        call(evaluate_command, data.root / "model.pt", *words)
     assert not out.exists()
+
+
+def test_dense_views_are_told_in_the_metrics(data: DataSet, tmp_path: Path) -> None:
+    assert evaluate(data, tmp_path / "dense", views=Views(dense=True))["dense"] is True
 
 
 def test_a_part_without_labels_counts_for_no_accuracy(data: DataSet, tmp_path: Path) -> None:

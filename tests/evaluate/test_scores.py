@@ -12,7 +12,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from bike.errors import DataError
-from bike.evaluate.scores import Scores, read_scores, summarize, write_scores
+from bike.evaluate.scores import Scores, other_order, read_scores, summarize, write_scores
 
 
 def test_multi_label_metrics() -> None:
@@ -67,3 +67,33 @@ def test_scores_have_reproducible_bytes_and_are_checked_when_read(tmp_path: Path
     path.write_bytes(b"nothing")
     with pytest.raises(DataError, match="not a scores file"):
         read_scores(path)
+
+
+def predicted(labels: list[int], best: list[int], num_classes: int) -> Scores:
+    eye = torch.eye(num_classes)
+    return Scores(list(map(str, labels)), list("abcdefgh"[:num_classes]), eye[best], eye[labels].byte())
+
+
+@pytest.mark.parametrize(
+    ("moves", "told"),
+    [
+        ({0: 1, 1: 2, 2: 0, 3: 3}, "class 0 'a' are given class 1 'b', and so on for 3 classes"),
+        ({0: 0, 1: 1, 2: 3, 3: 4, 4: 5, 5: 2, 6: 6}, "class 2 'c' are given class 3 'd', and so on for 4 classes"),
+        ({0: 0, 1: 1, 2: 3, 3: 4, 4: 2, 5: 5}, ""),  # half of the videos are right
+        ({0: 1, 1: 0, 2: 2}, ""),  # two classes may be confused with each other
+        ({0: 1, 1: 1, 2: 1, 3: 1}, ""),  # a model that knows nothing
+    ],
+)
+def test_another_order_of_classes_is_seen_in_the_scores(moves: dict[int, int], told: str) -> None:
+    labels = [label for label in moves for _ in range(5)]
+    best = [moves[label] for label in labels]
+    found = other_order(predicted([*labels, 0, 1], [*best, 2, 0], 8))  # a few are given another one
+    assert told in found
+    assert bool(found) == bool(told)
+
+
+def test_chance_is_not_taken_for_another_order() -> None:
+    generator = torch.Generator().manual_seed(0)
+    for classes, videos in ((3, 9), (5, 15), (8, 40), (8, 400)) * 50:
+        labels, best = (torch.randint(classes, (videos,), generator=generator).tolist() for _ in range(2))
+        assert other_order(predicted(labels, best, classes)) == ""

@@ -12,13 +12,18 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from bike.evaluate import zeroshot
-from bike.evaluate.zeroshot import frame_scores, half_class_accuracy, half_classes, mean_and_std, split_accuracy
+from bike.evaluate.zeroshot import frame_scores, half_classes, mean_and_std, read_class_split, split_accuracy
 
 
 def test_accuracies_equal_the_published_ones(golden: Path) -> None:
     tensors = load_file(golden / "zeroshot.safetensors")
     expected = json.loads((golden / "zeroshot.json").read_text())
-    measured = half_class_accuracy(tensors["video_features"], tensors["text_features"], tensors["labels"])
+    inputs = tensors["video_features"], tensors["text_features"], tensors["labels"]
+    num_classes = len(tensors["text_features"])
+    halves = split_accuracy(*inputs, [half_classes(num_classes, seed) for seed in range(10)])
+    whole = split_accuracy(*inputs, [range(num_classes)])
+    measured = {"half_top1": halves["top1"], "half_top5": halves["top5"]}
+    measured |= {"full_top1": whole["top1"][0], "full_top5": whole["top5"][0]}
     assert measured.keys() == expected.keys()
     for name, value in expected.items():
         assert measured[name] == pytest.approx(value, abs=1e-4), name
@@ -60,15 +65,10 @@ def test_halves_are_numpys() -> None:
         half_classes(1, 0)
 
 
-def test_half_class_accuracy_is_split_accuracy_of_the_halves() -> None:
-    frames, classes, labels = small_case()
-    result = half_class_accuracy(frames, classes, labels, repeats=4)
-    halves = split_accuracy(frames, classes, labels, [half_classes(9, seed) for seed in range(4)])
-    assert (result["half_top1"], result["half_top5"]) == (halves["top1"], halves["top5"])
-    full = split_accuracy(frames, classes, labels, [list(range(9))])
-    assert [result["full_top1"], result["full_top5"]] == [full["top1"][0], full["top5"][0]]
+def test_fewer_classes_are_easier() -> None:
+    halves = split_accuracy(*small_case(), [half_classes(9, seed) for seed in range(4)])
     mean, _ = mean_and_std(halves["top1"])
-    assert mean > full["top1"][0] > 100 / 9  # fewer classes are easier
+    assert mean > split_accuracy(*small_case(), [range(9)])["top1"][0] > 100 / 9
 
 
 def test_split_accuracy_by_hand() -> None:
@@ -81,6 +81,11 @@ def test_split_accuracy_by_hand() -> None:
     assert result["top5"] == [100, 100, 100]
     # The order of a split's classes does not matter.
     assert split_accuracy(frames, classes, labels, [[1, 3, 0]])["top1"] == [50]
+
+
+def test_a_split_names_classes_by_their_exact_spelling_first(tmp_path: Path) -> None:
+    (tmp_path / "split.txt").write_text("Jump\nRUN\n")
+    assert read_class_split(tmp_path / "split.txt", ["Jump", "jump", "run"]) == [0, 2]
 
 
 @pytest.mark.parametrize(
@@ -96,8 +101,6 @@ def test_split_without_videos_is_refused() -> None:
     frames, classes, labels = small_case(videos=8)  # nine classes
     with pytest.raises(ValueError, match="none of its 1 classes has a video"):
         split_accuracy(frames, classes, labels, [[8]])
-    with pytest.raises(ValueError, match="no splits"):
-        half_class_accuracy(frames, classes, labels, repeats=0)
 
 
 def test_mean_and_std_as_in_the_published_table() -> None:

@@ -174,3 +174,22 @@ def test_class_codes_with_a_gap(tmp_path: Path, text: str) -> None:
 def test_the_published_classes_of_charades(shared: Path) -> None:
     names = read_labels(shared / "annotations/charades/Charades_v1_classes.txt")
     assert (len(names), names[0]) == (157, "Holding some clothes")
+
+
+def test_one_class_is_told_and_broken_names_beside_a_list_do_no_harm(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "list.csv").write_text("path,label\na.mp4,0\n")
+    (tmp_path / "other.csv").write_text("id,name\n0,run\n")
+    assert read_listing(tmp_path / "list.csv", tmp_path / "other.csv").names == ["run"]
+    assert caplog.messages == [
+        f"{tmp_path / 'other.csv'}: one class only, so every video is right whatever a model says"
+    ]
+    caplog.clear()
+    (tmp_path / "labels.csv").write_text("id,name\n1,run\n")
+    (tmp_path / "other.csv").write_text("id,name\n0,run\n1,walk\n")
+    assert read_listing(tmp_path / "list.csv", tmp_path / "other.csv").names == ["run", "walk"]
+    assert [message.count("labels.csv: ") for message in caplog.messages] == [1]
+    assert f"So {tmp_path / 'other.csv'} is taken without a comparison" in caplog.text
+    with pytest.raises(DataError, match=r"labels\.csv: "):
+        read_listing(tmp_path / "list.csv", tmp_path / "labels.csv")

@@ -67,6 +67,10 @@ def pictures(encoder: Encoder) -> Tensor:
     return torch.randn(3, 3, encoder.input_size, encoder.input_size, generator=generator)
 
 
+def half(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {key: value.half() if value.is_floating_point() else value for key, value in state.items()}
+
+
 class Tree(nn.Module):
     """A module of nothing but a state dict, nested as its keys say."""
 
@@ -92,8 +96,7 @@ def tree(state: Mapping[str, Tensor]) -> Tree:
 
 def save_archive(path: Path, encoder: Encoder) -> Path:
     """Write a TorchScript archive as OpenAI does: fp16, three extra entries, a causal mask that is no weight."""
-    state = {key: value.half() if value.is_floating_point() else value for key, value in encoder.state_dict().items()}
-    module = tree(state)
+    module = tree(half(encoder.state_dict()))
     module.register_buffer("input_resolution", torch.tensor(encoder.input_size))
     module.register_buffer("context_length", torch.tensor(encoder.context_length))
     module.register_buffer("vocab_size", torch.tensor(encoder.architecture.vocab_size))

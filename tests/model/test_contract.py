@@ -9,13 +9,16 @@ from typing import Any
 import pytest
 import torch
 from helpers.contracts import FACTS, save_model, video_contract
+from helpers.fit import tiny_encoder
 from helpers.fit_data import NAMES
 
+from bike.data.spatial import scaled_side
 from bike.errors import ParamsError, WeightsError
-from bike.model.choose import agree, load_video_model
+from bike.model.choose import agree, agree_clip, load_video_model
 from bike.model.contract import KEY, MAX_CHARS, Agreement, read_contract
 from bike.model.formats.inspect import inspect_weights
-from bike.model.weights import load_clip, load_released
+from bike.model.heads import VideoHead
+from bike.model.weights import load_clip, load_released, save_released
 from bike.params import Model, Params
 
 
@@ -29,7 +32,8 @@ def test_a_contract_goes_round_and_other_readers_take_the_file(tmp_path: Path) -
     assert contract.data == {"list": "a" * 64, "frames": "place"}  # no folder of this machine
     plain = torch.load(path, weights_only=True)
     assert {"epoch", "model_state_dict", "fusion_model_state_dict", "optimizer_state_dict"} < set(plain)
-    assert inspect_weights(path).problems == []
+    found = inspect_weights(path)
+    assert (found.problems, found.contract) == ([], contract)
     assert load_clip(path).input_size == 16
     again = save_model(tmp_path / "other" / "model.pt", classes=names, data=data, training={"lr": 1e-3, "flip": None})
     assert again.read_bytes() == path.read_bytes()
@@ -75,6 +79,9 @@ def test_a_damaged_or_false_contract_is_one_line(tmp_path: Path, text: object) -
         load_released(path)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 500
+    found = inspect_weights(path)
+    assert found.contract is None
+    assert found.problems == [str(caught.value).removeprefix(f"{path}: ")]
 
 
 @pytest.mark.parametrize(
@@ -125,6 +132,17 @@ def test_what_the_params_state_must_be_the_contracts(
     assert agreement.mismatch == {}
 
 
+def test_no_short_side_and_the_number_it_stands_for_are_one_value(tmp_path: Path) -> None:
+    for stated, trained in ((16, None), (None, 16)):
+        path = save_model(tmp_path / "model.pt", short_side=trained)
+        chosen, agreement = agree(Model(short_side=stated), load_video_model(path))
+        assert (scaled_side(chosen.short_side, 16), agreement.mismatch) == (16, {})
+        params = agree_clip(Params(model=Model(short_side=stated)), path, model=["short_side"])
+        assert scaled_side(params.model.short_side, 16) == 16
+        with pytest.raises(ParamsError, match=r"short_side: 20, but .* was trained with (None|16)\."):
+            agree_clip(Params(model=Model(short_side=20)), path, model=["short_side"])
+
+
 def test_another_head_is_refused_or_noted(tmp_path: Path) -> None:
     path = save_model(tmp_path / "model.pt")
     with pytest.raises(ParamsError, match=r"interaction: 'dp', but .* was trained with 'vcs'"):
@@ -134,6 +152,17 @@ def test_another_head_is_refused_or_noted(tmp_path: Path) -> None:
     with pytest.raises(ParamsError, match=r"head: 'a new one', but .* was trained with 'transf\+vcs'"):
         agree(Model(), load_video_model(None, path))  # --weights takes the encoder alone
     assert set(agree(allowed, load_video_model(None, path))[1].mismatch) == {"head"}
+
+
+def test_a_file_that_says_nothing_is_told_with_what_is_taken(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    save_released(tmp_path / "old.pt", tiny_encoder(), VideoHead(16, 1, num_layers=1), 0)
+    model = load_video_model(tmp_path / "old.pt")
+    agree(Model(frames=16), model)
+    assert "old.pt: doesn't say what it was trained with; taken are model.prompt 'This is a video" in caplog.text
+    caplog.clear()
+    agree(Model(frames=16, prompt="a {}"), model)
+    agree(Model(), load_video_model(None, tmp_path / "old.pt"))  # CLIP alone, as it came
+    assert caplog.messages == []
 
 
 def test_classes_are_compared_by_name_and_place() -> None:

@@ -8,7 +8,7 @@ from torch import nn
 
 from bike.model.count import count_image_flops
 from bike.model.encoders import build
-from bike.model.layers.architecture import OFFICIAL, Architecture
+from bike.model.layers.architecture import OFFICIAL, Architecture, read_architecture
 
 # Parameters in all; millions of the vision tower; GFLOPs of a picture (open_clip's model profile, which counts a
 # ResNet's batch norms too).
@@ -41,6 +41,8 @@ def test_published_architectures(name: str) -> None:
     parameters, vision_millions, image_gflops = PUBLISHED[name]
     shape = OFFICIAL[name]
     encoder, flops = build(shape, device="meta"), count_image_flops(shape)
+    assert read_architecture(encoder.state_dict()) == shape
+    assert encoder.device.type == "meta"
     assert num_parameters(encoder) == parameters
     assert round(num_parameters(encoder.visual) / 1e6, 2) == vision_millions
     if name.startswith("ViT"):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from safetensors.torch import save as to_safetensors
@@ -13,13 +14,14 @@ from torch import Tensor
 
 from bike.errors import WeightsError
 from bike.files import atomic_write, claim_file
+from bike.model.contract import Contract
 from bike.model.formats.check import check_fit, list_problems
 from bike.model.formats.config import check_config
 from bike.model.formats.keys import is_hugging_face, openai_keys, strip_prefix
 from bike.model.formats.official import OFFICIAL_FILES
 from bike.model.formats.read import Format, detect_format, find_file, read_checkpoint, read_state, weights_sha256
 from bike.model.layers.architecture import OFFICIAL, Architecture
-from bike.model.weights import empty_encoder, empty_head, read_entry
+from bike.model.weights import contract_of, empty_encoder, empty_head, read_entry
 from bike.text.tokenizer import CONTEXT_LENGTH
 
 Part = Literal["encoder", "head"]
@@ -43,6 +45,7 @@ class Inspection:
         like: official names of the same architecture.
         head: the head of a released checkpoint; None for others.
         epoch: of a released checkpoint.
+        contract: what it was trained for; None where it doesn't say.
         notes: how its text tower differs from CLIP's, where it does.
         problems: all that keeps the file from being loaded; empty when it loads.
     """
@@ -60,6 +63,7 @@ class Inspection:
     like: list[str]
     head: str | None
     epoch: int | None
+    contract: Contract | None
     notes: list[str]
     problems: list[str]
 
@@ -71,10 +75,10 @@ def inspect_weights(path: Path | str) -> Inspection:
         WeightsError: it can't be read at all: damaged, unknown, or unsafe.
     """
     path = find_file(path)
-    raw, head_state, epoch = _read_parts(path)
-    state = openai_keys(raw)
+    raw, head_state, rest = _read_parts(path)
+    state, epoch = openai_keys(raw), rest.get("epoch")
     problems: list[str] = []
-    architecture, head, num_parameters = None, None, 0  # what stays so where the shapes fit no CLIP
+    architecture, head, contract, num_parameters = None, None, None, 0  # what stays so where the shapes fit no CLIP
     try:
         encoder = empty_encoder(state, path)
         architecture = encoder.architecture
@@ -82,9 +86,10 @@ def inspect_weights(path: Path | str) -> Inspection:
         problems += list_problems(encoder.state_dict(), state)
         check_config(path, architecture, hugging_face=is_hugging_face(raw))
         if head_state is not None:
-            module = empty_head(head_state, encoder, path)
+            module = empty_head(head_state, encoder, path, rest.get("interaction", "vcs"))
             head = f"{type(module).__name__} ({getattr(module, 'temporal', 'two MLPs')})"
             problems += [f"head: {problem}" for problem in list_problems(module.state_dict(), head_state)]
+            contract = contract_of(rest, encoder, module, path)
     except WeightsError as error:
         problems.append(str(error).removeprefix(f"{path}: "))  # the path is one of the lines above
     tensors = [*raw.values(), *(head_state or {}).values()]
@@ -102,7 +107,8 @@ def inspect_weights(path: Path | str) -> Inspection:
         architecture=architecture,
         like=[name for name, known in OFFICIAL.items() if known == architecture],
         head=head,
-        epoch=epoch,
+        epoch=epoch if isinstance(epoch, int) else None,
+        contract=contract,
         notes=_text_notes(architecture),
         problems=problems,
     )
@@ -165,13 +171,11 @@ def convert(
     return len(written)
 
 
-def _read_parts(path: Path) -> tuple[dict[str, Tensor], dict[str, Tensor] | None, int | None]:
-    """CLIP's tensors as they are named in the file, and the head's and the epoch of a released checkpoint."""
+def _read_parts(path: Path) -> tuple[dict[str, Tensor], dict[str, Tensor] | None, Mapping[Any, Any]]:
+    """CLIP's tensors as they are named in the file; of a released checkpoint also the head's, and all its entries."""
     if detect_format(path) in ("torch", "torch-legacy"):
         checkpoint = read_checkpoint(path)
         if "fusion_model_state_dict" in checkpoint:
             encoder = read_entry(checkpoint, "model_state_dict", path)
-            head = strip_prefix(read_entry(checkpoint, "fusion_model_state_dict", path))
-            epoch = checkpoint.get("epoch")
-            return encoder, head, epoch if isinstance(epoch, int) else None
-    return read_state(path), None, None
+            return encoder, strip_prefix(read_entry(checkpoint, "fusion_model_state_dict", path)), checkpoint
+    return read_state(path), None, {}

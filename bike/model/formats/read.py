@@ -128,19 +128,6 @@ def read_state(path: Path | str) -> dict[str, Tensor]:
     return check_sizes(tensors, path)
 
 
-def weights_sha256(path: Path) -> str:
-    """Hex SHA-256 of all bytes that weights are read from: of the file, or of an index and, in its order, its parts.
-
-    Raises:
-        BikeError: a file is missing, or the index names none.
-    """
-    digest = sha256(path)
-    if detect_format(path) != "safetensors-parts":
-        return digest
-    parts = [sha256(path.with_name(name)) for name in dict.fromkeys(_read_index(path).values())]
-    return hashlib.sha256(" ".join([digest, *parts]).encode()).hexdigest()
-
-
 def read_checkpoint(path: Path | str) -> dict[Any, Any]:
     """The dictionary that ``torch.save`` wrote.
 
@@ -176,8 +163,16 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
         raise WeightsError(f"{path}: damaged safetensors file ({one_line(error)}). Get the file again.") from error
 
 
-def _read_index(path: Path) -> dict[str, str]:
-    """Tensor -> file beside ``path``, from the index that Hugging Face writes."""
+def weights_sha256(path: Path) -> str:
+    """SHA-256 of a weight file, hex; of one in several parts that of the checksums of its index and of each part."""
+    if detect_format(path) != "safetensors-parts":
+        return sha256(path)
+    files = [path, *dict.fromkeys(part for part, _ in _parts_of(path))]
+    return hashlib.sha256("".join(map(sha256, files)).encode()).hexdigest()
+
+
+def _parts_of(path: Path) -> list[tuple[Path, str]]:
+    """The file that each tensor lies in, from the index that Hugging Face writes beside them."""
     content = read_json(path)
     places = content.get("weight_map") if isinstance(content, dict) else None
     if not isinstance(places, dict) or not all(isinstance(name, str) for name in places.values()):
@@ -185,18 +180,20 @@ def _read_index(path: Path) -> dict[str, str]:
     for name in places.values():
         if not _PART_NAME.fullmatch(name):  # nothing that leads out of the folder
             raise WeightsError(f"{path}: {one_line(name)[:100]!r} can't be the name of one of its files. Don't use it.")
-    return places
+    return [(existing_file(path.with_name(name)), key) for key, name in places.items()]
 
 
 def _read_parts(path: Path) -> dict[str, Tensor]:
-    places = _read_index(path)
+    """Tensors of several safetensors files."""
+    keys: dict[Path, set[str]] = {}
+    for part, key in _parts_of(path):
+        keys.setdefault(part, set()).add(key)
     state: dict[str, Tensor] = {}
-    for name in dict.fromkeys(places.values()):
-        part = existing_file(path.with_name(name))
+    for part, wanted in keys.items():
         if detect_format(part) != "safetensors":
             raise WeightsError(f"{part}: not a safetensors file, as {path.name} says it is. Get the file again.")
         found = _read_safetensors(part)
-        if found.keys() != {key for key, place in places.items() if place == name}:
+        if found.keys() != wanted:
             raise WeightsError(f"{part}: holds other tensors than {path.name} says. Get both again.")
         state |= found
     return state

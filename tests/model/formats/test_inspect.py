@@ -6,20 +6,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from helpers.models import VIT, hugging_face_folder, same_encoder, save_archive, small
+from helpers.models import VIT, hugging_face_folder, same_encoder, save_archive
 from safetensors.torch import save_file
 
-from bike.errors import WeightsError
+from bike.errors import BikeError, WeightsError
 from bike.model.encoders import Encoder
 from bike.model.formats.inspect import convert, inspect_weights
 from bike.model.formats.read import read_state
 from bike.model.heads import AttributeHead, VideoHead
 from bike.model.weights import load_clip, save_released, save_safetensors
-
-
-@pytest.fixture(scope="module")
-def encoder() -> Encoder:
-    return small()
 
 
 def test_inspect(tmp_path: Path, encoder: Encoder) -> None:
@@ -84,3 +79,10 @@ def test_convert_refuses_and_leaves_nothing(tmp_path: Path, encoder: Encoder) ->
     with pytest.raises(WeightsError, match="unexpected extra"):
         convert(source, tmp_path / "out.safetensors")
     assert [path.name for path in tmp_path.iterdir()] == ["clip.safetensors"]
+    before = source.read_bytes()
+    with pytest.raises(BikeError, match="is read here"):
+        convert(source, source, replace=True)
+    (tmp_path / "other.safetensors").write_bytes(b"theirs")
+    with pytest.raises(BikeError, match="Give --replace"):
+        convert(source, tmp_path / "other.safetensors")
+    assert (source.read_bytes(), (tmp_path / "other.safetensors").read_bytes()) == (before, b"theirs")

@@ -1,4 +1,4 @@
-"""An encoder is what the configuration beside its weights says, or it is refused; so are other tokenizers."""
+"""An encoder is what the configuration beside its weights says, or it is refused."""
 
 from __future__ import annotations
 
@@ -8,24 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from helpers.models import VIT, hugging_face_folder, open_clip_config, same_encoder, small
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
-from bike.errors import BikeError, WeightsError
-from bike.files import sha256
-from bike.model.contract import origin_of
+from bike.errors import WeightsError
 from bike.model.encoders import Encoder, build
 from bike.model.formats.inspect import inspect_weights
-from bike.model.formats.read import weights_sha256
-from bike.model.formats.vocabulary import check_vocabulary
 from bike.model.weights import load_clip
-from bike.text.tokenizer import tokenize
-
-
-@pytest.fixture(scope="module")
-def encoder() -> Encoder:
-    return small()
 
 
 def changed(tree: dict[str, Any], place: str, value: object) -> dict[str, Any]:
@@ -139,106 +128,3 @@ def test_token_tables_of_other_tokenizers(tmp_path: Path) -> None:
     save_file(build(shape).state_dict(), tmp_path / "short.safetensors")
     (note,) = inspect_weights(tmp_path / "short.safetensors").notes
     assert note == "texts are cut to 16 tokens; CLIP's own have 77"
-
-
-@pytest.fixture(scope="module")
-def vocabulary() -> dict[str, int]:
-    words = {"<|startoftext|>": 49406, "<|endoftext|>": 49407}
-    words |= {f"{word}</w>": int(tokenize([word])[0, 1]) for word in ("a", "video", "archery")}
-    return words | {f"#{number}": number for number in range(49408 - len(words))}
-
-
-@pytest.mark.parametrize(
-    ("change", "problem"),
-    [
-        ({}, ""),
-        ({"archery</w>": 5}, "archery</w> has the id 5, in CLIP's tokenizer"),
-        ({"<|endoftext|>": 2}, r"<\|endoftext\|> has the id 2"),
-        ({"more": 49408}, "49409 words"),
-        ({"a</w>": "1"}, "not a vocabulary"),
-    ],
-)
-@pytest.mark.parametrize("name", ["vocab.json", "tokenizer.json"])
-def test_vocabularies(
-    tmp_path: Path, vocabulary: dict[str, int], name: str, change: dict[str, Any], problem: str
-) -> None:
-    words = {**vocabulary, **change}
-    (tmp_path / name).write_text(json.dumps(words if name == "vocab.json" else {"model": {"vocab": words}}))
-    (tmp_path / "spiece.model").touch()  # beside the other it is of no matter
-    if not problem:
-        check_vocabulary(tmp_path)
-        return
-    with pytest.raises(WeightsError, match=f"{name}: {problem}"):
-        check_vocabulary(tmp_path)
-
-
-def test_the_tokenizer_beside_the_weights_is_looked_at(tmp_path: Path, encoder: Encoder) -> None:
-    folder = hugging_face_folder(tmp_path / "clip", encoder)
-    (folder / "vocab.txt").touch()
-    with pytest.raises(WeightsError, match=r"vocab\.txt: a tokenizer of another kind"):
-        load_clip(folder)
-
-
-def test_wrapped_weights(tmp_path: Path, encoder: Encoder) -> None:
-    """Behind the names that compilers and training programs put around them, and one in another."""
-    for prefix, nest in (
-        ("_orig_mod.", ()),
-        ("model.", ("state_dict",)),
-        ("module._orig_mod.", ("state_dict",)),
-        ("", ("module",)),
-        ("", ("model_state",)),
-        ("model.", ("model", "state_dict")),
-    ):
-        state: object = {f"{prefix}{key}": value for key, value in encoder.state_dict().items()}
-        for name in reversed(nest):
-            state = {name: state, "epoch": 3}
-        torch.save(state, tmp_path / "clip.pt")
-        assert same_encoder(load_clip(tmp_path / "clip.pt"), encoder), (prefix, nest)
-    endless: dict[str, object] = {"epoch": 3}
-    endless["model"] = endless
-    torch.save(endless, tmp_path / "clip.pt")
-    with pytest.raises(WeightsError, match="holds no tensors by name"):
-        load_clip(tmp_path / "clip.pt")
-
-
-def in_parts(folder: Path, encoder: Encoder) -> Path:
-    folder.mkdir(exist_ok=True)
-    state = encoder.state_dict()
-    places = {key: f"model-{number % 2 + 1:05}-of-00002.safetensors" for number, key in enumerate(state)}
-    for name in set(places.values()):
-        save_file({key: state[key] for key, place in places.items() if place == name}, folder / name)
-    path = folder / "model.safetensors.index.json"
-    path.write_text(json.dumps({"metadata": {}, "weight_map": places}))
-    return path
-
-
-def test_safetensors_in_parts(tmp_path: Path, encoder: Encoder) -> None:
-    index = in_parts(tmp_path / "parts", encoder)
-    assert same_encoder(load_clip(index.parent), encoder)
-    assert same_encoder(load_clip(index), encoder)
-    places = json.loads(index.read_text())["weight_map"]
-    first = next(iter(places))
-    save_file({first: torch.zeros(1)}, tmp_path / "out.safetensors")
-    for change, problem in (
-        ({first: "../out.safetensors"}, "can't be the name of one of its files"),
-        ({first: str(tmp_path / "out.safetensors")}, "can't be the name of one of its files"),
-        ({"more": "model-00001-of-00002.safetensors"}, "holds other tensors than"),
-        ({first: "gone.safetensors"}, "no such file"),
-        ({first: 3}, "a JSON file, but not an index"),
-    ):
-        index.write_text(json.dumps({"weight_map": {**places, **change}}))
-        with pytest.raises(Exception, match=problem):
-            load_clip(index)
-
-
-def test_the_checksum_of_weights_in_parts_is_that_of_all_parts(tmp_path: Path, encoder: Encoder) -> None:
-    index = in_parts(tmp_path / "parts", encoder)
-    before = weights_sha256(index)
-    assert origin_of(index, index).sha256 == inspect_weights(index.parent).sha256 == before != sha256(index)
-    part = index.with_name("model-00002-of-00002.safetensors")
-    save_file({key: value + 1 for key, value in load_file(part).items()}, part)
-    assert before != weights_sha256(index) == inspect_weights(index).sha256
-    part.rename(tmp_path / "one.safetensors")
-    assert weights_sha256(tmp_path / "one.safetensors") == sha256(tmp_path / "one.safetensors")
-    with pytest.raises(BikeError, match=r"00002-of-00002\.safetensors: no such file"):
-        weights_sha256(index)
