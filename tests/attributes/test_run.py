@@ -43,7 +43,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> DataSet:
     data = make_data(tmp_path_factory.mktemp("attributes") / "data", sections=sections, text_scale=30.0)
     (data.root / "lexicon.txt").write_text("# colours\n" + "\n".join(PHRASES) + "\n\n  red \n")
     telling = {
-        sample.key: [NAMES[sample.labels[0]].split()[0], "square"]
+        sample.key: [NAMES[sample.labels[0]].split()[0], "square", "noise"]
         for path in (data.train, data.val)
         for sample in read_list(path)
     }
