@@ -19,7 +19,15 @@ from bike.model.formats.check import check_fit, list_problems
 from bike.model.formats.config import check_config
 from bike.model.formats.keys import is_hugging_face, openai_keys, strip_prefix
 from bike.model.formats.official import OFFICIAL_FILES
-from bike.model.formats.read import Format, detect_format, find_file, read_checkpoint, read_state, weights_sha256
+from bike.model.formats.read import (
+    Format,
+    detect_format,
+    files_of,
+    find_file,
+    read_checkpoint,
+    read_state,
+    weights_sha256,
+)
 from bike.model.layers.architecture import OFFICIAL, Architecture
 from bike.model.weights import contract_of, empty_encoder, empty_head, read_entry
 from bike.text.tokenizer import CONTEXT_LENGTH
@@ -149,7 +157,7 @@ def convert(
         BikeError: the target is the source, or is there already.
     """
     source, target = find_file(source), Path(target)
-    check_file(target, inputs=[source], replace=replace)
+    check_file(target, inputs=files_of(source), replace=replace)
     if target.suffix != ".safetensors":
         raise WeightsError(f"{target}: the new file's name must end in .safetensors.")
     raw, head_state, _ = _read_parts(source)
