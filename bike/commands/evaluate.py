@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -43,56 +43,39 @@ def evaluate(
     """
     from bike.checkpoint import Place
     from bike.errors import BikeError
+    from bike.evaluate.results import summary_line
+    from bike.evaluate.run_attributes import evaluate_attributes
+    from bike.evaluate.run_video import evaluate_video
+    from bike.evaluate.views import choose_views
     from bike.params import load_params_or_defaults
     from bike.records import labels_of
 
     settings = options.allowing(load_params_or_defaults(params), allow_mismatch)
-    labels = labels_of(samples, labels)
-    place = Place(device=device, workers=workers, state_dir=state)
+    shared: dict[str, Any] = {"checkpoint": checkpoint, "samples": samples, "labels": labels_of(samples, labels)}
+    shared |= {"out": out, "replace": replace, "place": Place(device=device, workers=workers, state_dir=state)}
+    for_frames: dict[str, object] = {
+        "--temporal": temporal,
+        "--interaction": interaction,
+        "--published-map": published_map,
+    }
+    for_frames |= {"--shards": frames, "--views": None if views == "1x1" else views}
+    given = [name for name, value in for_frames.items() if value is not None]
+    if attributes is not None and given:
+        raise BikeError(f"--attributes, {', '.join(given)}: the attribute branch sees no frames. Leave one out.")
     if attributes is not None:
-        for_frames = {
-            "--shards": frames,
-            "--views": None if views == "1x1" else views,
-            "--temporal": temporal,
-            "--interaction": interaction,
-            "--published-map": published_map,
-        }
-        if given := [name for name, value in for_frames.items() if value is not None]:
-            raise BikeError(f"--attributes, {', '.join(given)}: the attribute branch sees no frames. Leave one out.")
-        from bike.evaluate.run_attributes import evaluate_attributes
-
-        metrics = evaluate_attributes(
-            settings,
-            checkpoint=checkpoint,
-            samples=samples,
-            corpus=attributes,
-            labels=labels,
-            out=out,
-            place=place,
-            replace=replace,
-        )
+        metrics = evaluate_attributes(settings, corpus=attributes, **shared)
+    elif frames is None:
+        raise BikeError("--shards: missing; name the folder of the list's frames (or give --attributes).")
     else:
-        from bike.evaluate.run_video import evaluate_video
-        from bike.evaluate.views import choose_views
-
-        if frames is None:
-            raise BikeError("--shards: missing; name the folder of the list's frames (or give --attributes).")
         metrics = evaluate_video(
             settings,
-            checkpoint=checkpoint,
-            samples=samples,
             frames=frames,
-            labels=labels,
-            out=out,
             views=choose_views(settings.evaluate, views),
             temporal=temporal,
             interaction=interaction,
             published_map_batch=published_map,
             decoder=decoder,
-            place=place,
-            replace=replace,
+            **shared,
         )
     if metrics:
-        from bike.evaluate.results import summary_line
-
         typer.echo(f"{out}: {summary_line(metrics)}")

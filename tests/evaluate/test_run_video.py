@@ -206,7 +206,7 @@ def test_bad_input_is_named(data: DataSet, tmp_path: Path) -> None:
     with pytest.raises(BikeError, match="can't be written"):
         evaluate(data, Path("/proc/nowhere"))
     words = ["--list", data.train, "--attributes", "a.json", "--out", out, "--views", "4x3", "--temporal", "none"]
-    with pytest.raises(BikeError, match="--attributes, --views, --temporal: the attribute branch sees no frames"):
+    with pytest.raises(BikeError, match="--attributes, --temporal, --views: the attribute branch sees no frames"):
         call(evaluate_command, data.root / "model.pt", *words)
     assert not out.exists()
 

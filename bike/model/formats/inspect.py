@@ -19,7 +19,15 @@ from bike.model.formats.check import check_fit, list_problems
 from bike.model.formats.config import check_config
 from bike.model.formats.keys import is_hugging_face, openai_keys, strip_prefix
 from bike.model.formats.official import OFFICIAL_FILES
-from bike.model.formats.read import Format, detect_format, find_file, read_checkpoint, read_state, weights_sha256
+from bike.model.formats.read import (
+    Format,
+    detect_format,
+    files_of,
+    find_file,
+    read_checkpoint,
+    read_state,
+    weights_sha256,
+)
 from bike.model.layers.architecture import OFFICIAL, Architecture
 from bike.model.weights import contract_of, empty_encoder, empty_head, read_entry
 from bike.text.tokenizer import CONTEXT_LENGTH
@@ -166,7 +174,7 @@ def convert(
     written = {
         key: value.to(dtype if value.is_floating_point() else None).clone().contiguous() for key, value in state.items()
     }
-    with claim_file(target, inputs=[source], replace=replace), atomic_write(target) as file:
+    with claim_file(target, inputs=files_of(source), replace=replace), atomic_write(target) as file:
         file.write(to_safetensors(written))
     return len(written)
 

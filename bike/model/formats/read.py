@@ -165,10 +165,14 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
 
 def weights_sha256(path: Path) -> str:
     """SHA-256 of a weight file, hex; of one in several parts that of the checksums of its index and of each part."""
-    if detect_format(path) != "safetensors-parts":
-        return sha256(path)
-    files = [path, *dict.fromkeys(part for part, _ in _parts_of(path))]
-    return hashlib.sha256("".join(map(sha256, files)).encode()).hexdigest()
+    sums = [sha256(file) for file in files_of(path)]
+    return sums[0] if len(sums) == 1 else hashlib.sha256("".join(sums).encode()).hexdigest()
+
+
+def files_of(path: Path) -> list[Path]:
+    """The file itself, and the parts where it is the index of several."""
+    parts = _parts_of(path) if detect_format(path) == "safetensors-parts" else []
+    return [path, *dict.fromkeys(part for part, _ in parts)]
 
 
 def _parts_of(path: Path) -> list[tuple[Path, str]]:

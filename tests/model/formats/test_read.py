@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from bike.errors import BikeError, WeightsError
 from bike.files import sha256
 from bike.model.encoders import Encoder
-from bike.model.formats.inspect import inspect_weights
+from bike.model.formats.inspect import convert, inspect_weights
 from bike.model.formats.read import detect_format, read_state, weights_sha256
 from bike.model.layers.architecture import Architecture
 from bike.model.weights import load_clip, save_safetensors
@@ -137,6 +137,8 @@ def test_safetensors_in_parts(tmp_path: Path, encoder: Encoder) -> None:
     part.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))  # other weights under the same index
     assert weights_sha256(index) != before
     part.write_bytes(content)
+    with pytest.raises(BikeError, match="is read here"):
+        convert(index, part, replace=True)
     places = json.loads(index.read_text())["weight_map"]
     first = next(iter(places))
     save_file({first: torch.zeros(1)}, tmp_path / "out.safetensors")
