@@ -30,7 +30,7 @@ from bike.train.fit import Job, fit
 from bike.train.optim import PublishedUpdater
 from bike.train.outcome import Trained
 from bike.train.run_video import train_video
-from bike.train.step import StepOptions, compute_gradients
+from bike.train.step import StepOptions, compute_gradients, is_finite
 
 
 @pytest.fixture(scope="module")
@@ -322,17 +322,31 @@ class _Spoils(PublishedUpdater):
 @pytest.mark.parametrize("what", ["weight", "gradient"])
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 @pytest.mark.parametrize("step", [3, 5])
+@pytest.mark.parametrize("saves", ["each step", "at the end"])
 def test_no_state_and_no_checkpoint_has_anything_but_numbers(
-    tmp_path: Path, what: str, value: float, step: int
+    tmp_path: Path, what: str, value: float, step: int, saves: str
 ) -> None:
     branch, written = tiny_video_branch(), []
-    job = Job(out=tmp_path / "model.pt", place=Place(save_every_seconds=0.0), points=1)
-    with pytest.raises(BikeError, match=rf"no longer a number \(epoch 1, step {step}\).*state stays.*train\.lr"):
+    each = saves == "each step"
+    job = Job(out=tmp_path / "model.pt", place=Place(save_every_seconds=0.0 if each else 1e9), points=1)
+    # A weight is looked at when it is saved; until then it shows in the next loss.
+    named = step if each or what == "gradient" else min(step + 1, 5)
+    with pytest.raises(BikeError, match=rf"no longer a number \(epoch 1, step {named}\).*state stays.*train\.lr"):
         fit(branch, _Batches(5), _Spoils(branch, what, value, step), ALONE, job, lambda: written.append(1))
     assert not written
+    if not each:
+        assert not list(tmp_path.iterdir())
+        return
     state = torch.load(tmp_path / ".model.pt.state" / "state.pt", weights_only=True)
     assert state["step"] == step - 1
     assert all(bool(value.isfinite().all()) for part in ("encoder", "head") for value in state[part].values())
+
+
+@pytest.mark.parametrize("bad", [[float("nan")], [float("inf")], [float("inf"), -float("inf")]])
+def test_one_value_that_is_no_number_is_found(bad: list[float]) -> None:
+    sound = [torch.full((3, 3), 1e30), torch.zeros(0), torch.tensor(-1e300, dtype=torch.float64)]
+    assert is_finite(sound)
+    assert not is_finite([*sound, torch.tensor([0.0, *bad, 1.0])])
 
 
 def test_bad_input_is_named(data: DataSet, tmp_path: Path) -> None:
