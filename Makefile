@@ -33,7 +33,7 @@ test: install  ## the whole test suite
 	$(BIN)/python -m pytest -n 2 --dist worksteal
 
 faults: install  ## a fault at every single change on disk (an hour)
-	BIKE_FAULTS=all $(BIN)/python -m pytest -s -n 2 --dist worksteal tests/faults/test_every_change.py
+	BIKE_FAULTS=all $(BIN)/python -m pytest -s -n 2 --dist worksteal tests/faults/test_every_change.py tests/faults/test_training.py
 
 fuzz: install  ## every reader on 1000 spoiled inputs each (BIKE_FUZZ=N for another number)
 	BIKE_FUZZ=$${BIKE_FUZZ:-1000} $(BIN)/python -m pytest tests/faults/test_fuzz.py -n 2

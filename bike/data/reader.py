@@ -161,7 +161,8 @@ class BatchReader(Dataset[Batch | _Failure]):
                 words in str(error) for words in ("DataLoader worker", "DataLoader timed out")
             ):  # torch has no class of its own for this
                 raise
-            why = "gave nothing for an hour" if "timed out" in str(error) else "was killed, perhaps out of memory"
+            silent = "timed out" in str(error)
+            why = f"gave nothing for {SILENT_SECONDS} s" if silent else "was killed, perhaps out of memory"
             raise BikeError(f"A loader process {why}. Use fewer workers.") from error
 
     def _read_ahead(self, plans: list[Plan]) -> Iterator[Batch | _Failure]:

@@ -107,8 +107,12 @@ def atomic_write(path: Path | str, mode: str = "wb") -> Iterator[IO[Any]]:
             _change_or_end(path)
             os.fsync(descriptor)  # or a power cut may leave the new name with nothing in it
         rename(temporary, path)
-    except OSError as error:
-        raise unwritable(path, error) from error
+    except (OSError, RuntimeError) as error:
+        # torch.save raises a RuntimeError of its own while the OSError of the disk is under way.
+        cause = error if isinstance(error, OSError) else error.__context__
+        if not isinstance(cause, OSError):
+            raise
+        raise unwritable(path, cause) from error
     finally:
         if temporary is not None:
             with suppress(OSError):  # renamed already

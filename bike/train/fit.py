@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -171,6 +171,8 @@ class _Fit:
         self.save_every_seconds = SAVE_EVERY_SECONDS if seconds is None else seconds
         self.now = _Moment()
         self.parameters = trained_parameters(branch)
+        # A scaler expects gradients that are too large, and leaves out their step.
+        self.checked = self.parameters if updater.options.scaler is None else []
         self.bad_step = torch.zeros((), dtype=torch.int64, device=world.device)
         points = self._restore()
         # With another state a process would wait for ever for peers.
@@ -202,9 +204,9 @@ class _Fit:
             everyone, counts, stopping = gather_labels(self.world, labels, stop.requested)
             loss = compute_gradients(self.branch, inputs, everyone, counts, self.world, self.updater.options)
             self.updater.update()
-            self._note_finite(loss)
             now.loss_sum, now.loss_count = now.loss_sum + loss, now.loss_count + 1
             now.step += 1
+            self._note_finite([loss, *(p.grad for p in self.checked if p.grad is not None)])
             if now.step % every == 0 or now.step == steps:
                 self._add_point()
             bar.advance()
@@ -214,12 +216,9 @@ class _Fit:
             if time.monotonic() - self.saved_at > self.save_every_seconds:
                 self._save()
 
-    def _note_finite(self, loss: Tensor) -> None:
+    def _note_finite(self, values: Sequence[Tensor]) -> None:
         """Remember the first step (from 1; 0 for none) that left no numbers; a tensor, so that no step waits for it."""
-        values = [loss, *self.parameters]
-        if self.updater.options.scaler is None:  # it expects gradients that are too large, and leaves out their step
-            values += [parameter.grad for parameter in self.parameters if parameter.grad is not None]
-        step = self.now.epoch * len(self.batches) + self.now.step + 1
+        step = self.now.epoch * len(self.batches) + self.now.step
         self.bad_step = torch.where((self.bad_step == 0) & ~is_finite(values), step, self.bad_step)
 
     def _check_finite(self) -> None:
@@ -252,7 +251,9 @@ class _Fit:
         log.info("epoch %d of %d: loss %.4g%s", done, job.epochs, loss, validation)
 
     def _save(self) -> None:
-        """Write the state, on one process; all hold the same."""
+        """Write the state, on one process; all hold the same. The last one comes right before the result."""
+        # Here alone, since it would make each step longer: a weight that is none shows in the next loss anyway.
+        self._note_finite(self.parameters)
         self._check_finite()
         self.saved_at = time.monotonic()
         if self.state_path is None or not self.world.is_main:

@@ -116,7 +116,7 @@ def train_video(
                 raise
             raise BikeError(
                 f"train.compile: the encoder can't be compiled here ({one_line(error)[:160]}). Set it to false, or "
-                "install a C compiler."
+                "install a C++ compiler and Python's headers."
             ) from error
         finally:
             batches.close()

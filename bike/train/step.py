@@ -8,7 +8,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 from torch.amp import GradScaler
-from torch.nn.utils import get_total_norm
 
 from bike.distributed import World, gather_rows, sum_gradients
 from bike.train.branches import Branch, trained_parameters
@@ -87,10 +86,10 @@ def gather_labels(world: World, labels: Tensor, stop: bool) -> tuple[Tensor, lis
 
 
 def is_finite(tensors: Sequence[Tensor]) -> Tensor:
-    """Whether all are numbers, none infinite: a scalar bool on the device of the first, found in one pass over each."""
-    # The largest size rather than a sum of squares, which overflows where the numbers themselves don't.
-    with torch.no_grad():
-        return get_total_norm([tensor.detach() for tensor in tensors], float("inf")).isfinite()
+    """Whether all are numbers, none infinite: a scalar bool on their device, found in one pass over each."""
+    # A sum is a number only if all its parts are. It takes a tenth of the time of isfinite() or of a maximum norm, and
+    # overflows by itself only beyond 3e38, far above where Adam's squares do.
+    return torch.stack([tensor.detach().sum() for tensor in tensors]).isfinite().all()
 
 
 def _joined(outputs: list[Tensor], branch: Branch, inputs: Tensor) -> Tensor:

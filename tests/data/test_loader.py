@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import signal
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -403,9 +404,23 @@ def test_without_room_the_same_batches_are_read_here(
     assert all(same(one, other) for one, other in zip(here.epoch(0), plain.epoch(0), strict=True))
 
 
-def test_a_worker_that_is_killed_is_one_line(data: Data, source: ShardSource) -> None:
-    batches = training_batches(data.samples, Deadly(source), workers=1, **TRAIN)
-    with pytest.raises(BikeError, match="A loader process was killed") as raised:
+class Silent(Deadly):
+    """A source that never gives anything, but to the test's own process."""
+
+    def read(self, video: str, frame_indices: Sequence[int], *, gray: bool = False) -> Frames:
+        while os.getpid() != self.home:
+            time.sleep(1)
+        return super().read(video, frame_indices, gray=gray)
+
+
+@pytest.mark.parametrize(("kind", "said"), [(Deadly, "was killed"), (Silent, "gave nothing for 1 s")])
+def test_a_worker_that_gives_nothing_is_one_line(
+    data: Data, source: ShardSource, kind: type[Deadly], said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if kind is Silent:
+        monkeypatch.setattr(reader, "SILENT_SECONDS", 1)
+    batches = training_batches(data.samples, kind(source), workers=1, **TRAIN)
+    with pytest.raises(BikeError, match=f"A loader process {said}") as raised:
         list(batches.epoch(0))
     assert "\n" not in str(raised.value)
     batches.close()

@@ -36,6 +36,23 @@ from stages import _torchrun
 sys.exit(guarded(lambda: _torchrun(["--standalone", "--nproc-per-node", "2", *sys.argv[1:]])))
 """
 
+# What training does with a loader whose workers are busy; each worker has said who it is.
+LOAD = """
+import os, sys, time
+from pathlib import Path
+from types import SimpleNamespace
+from bike.data.reader import BatchReader
+
+class Views:
+    sample_bytes = 1
+
+    def __call__(self, *_):
+        (Path(sys.argv[1]) / str(os.getpid())).touch()
+        time.sleep(1000)
+
+list(BatchReader([SimpleNamespace(key="a", path="a")] * 2, None, Views(), 2).batches([(0, [0]), (0, [1])]))
+"""
+
 
 @pytest.mark.parametrize(
     ("whom", "number", "status", "said"),
@@ -64,14 +81,40 @@ def test_signals_to_a_launch(tmp_path: Path, whom: str, number: int, status: int
         assert launcher.returncode == status, errors
         assert errors.startswith(said)
         assert errors.count("\n") == bool(said), errors
-        deadline = time.monotonic() + 30
-        while any(alive(pid) for pid in pids):
-            assert time.monotonic() < deadline, "a process outlives its launcher"
-            time.sleep(0.1)
+        wait_for_end(pids)
     finally:
-        for pid in [launcher.pid, *(int(path.name) for path in (tmp_path / "pids").iterdir())]:
-            if alive(pid):
-                os.kill(pid, signal.SIGKILL)
+        end([launcher.pid, *(int(path.name) for path in (tmp_path / "pids").iterdir())])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ends processes with their parent")
+def test_loader_workers_end_with_a_training_that_is_killed(tmp_path: Path) -> None:
+    training = subprocess.Popen(
+        [sys.executable, "-c", LOAD, str(tmp_path)],
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    pids: list[int] = []
+    try:
+        pids = wait_for_pids(tmp_path, training)
+        assert all(map(alive, pids))
+        training.kill()
+        training.wait()
+        wait_for_end(pids)
+    finally:
+        end([training.pid, *pids])
+
+
+def wait_for_end(pids: list[int]) -> None:
+    deadline = time.monotonic() + 30
+    while any(map(alive, pids)):
+        assert time.monotonic() < deadline, "a process outlives its launcher"
+        time.sleep(0.1)
+
+
+def end(pids: list[int]) -> None:
+    for pid in filter(alive, pids):
+        os.kill(pid, signal.SIGKILL)
 
 
 def wait_for_pids(folder: Path, launcher: subprocess.Popen[str]) -> list[int]:

@@ -18,6 +18,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from bike.checkpoint import StopRequest
 from bike.cli import guarded
 from bike.distributed import (
     World,
@@ -95,6 +96,27 @@ def gradients_of(kind: str, rows: int, world: World, options: StepOptions) -> di
     loss = compute_gradients(branch, inputs[mine], labels, counts, world, options)
     found = {str(number): p.grad for number, p in enumerate(trained_parameters(branch)) if p.grad is not None}
     return {"loss": loss, **found}
+
+
+class StopsAfter(StopRequest):
+    """Stands for a signal: the training loop asks once in each step, and once at the end of an epoch.
+
+    Args:
+        number: which question is answered with yes, from 1.
+    """
+
+    def __init__(self, number: int) -> None:
+        self._left = number
+        super().__init__()
+
+    @property
+    def requested(self) -> bool:
+        self._left -= 1
+        return self._left <= 0
+
+    @requested.setter
+    def requested(self, _: bool) -> None:
+        return None
 
 
 @dataclass(frozen=True)

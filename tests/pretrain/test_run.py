@@ -11,9 +11,10 @@ import pytest
 import torch
 import torch.nn.functional as F
 import typer
+from helpers.fit import StopsAfter
 from typer.testing import CliRunner
 
-from bike.checkpoint import Place, StopRequest
+from bike.checkpoint import Place
 from bike.errors import BikeError
 from bike.model.weights import load_clip
 from bike.params import Pretrain
@@ -152,29 +153,6 @@ def test_the_file_is_a_clip_of_the_chosen_size(tmp_path: Path) -> None:
     assert lengths.mean().item() == pytest.approx(TINY.feature_norm, rel=0.2)
 
 
-class _StopsAtStep9(StopRequest):
-    """Stands for a signal in the ninth step: the loop asks once a step."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._asked = 0
-
-    def __enter__(self) -> _StopsAtStep9:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        return None
-
-    @property
-    def requested(self) -> bool:
-        self._asked += 1
-        return self._asked >= 9
-
-    @requested.setter
-    def requested(self, _: bool) -> None:
-        return None
-
-
 def test_an_interrupted_run_ends_with_the_same_bytes_and_curves(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -182,7 +160,7 @@ def test_an_interrupted_run_ends_with_the_same_bytes_and_curves(
     place = Place(state_dir=tmp_path / "state", live_dir=tmp_path / "parts")
     pretrain_clip(tmp_path / "whole.safetensors", params, place=Place(live_dir=tmp_path / "whole"))
     with monkeypatch.context() as patch:
-        patch.setattr(fit, "StopRequest", _StopsAtStep9)
+        patch.setattr(fit, "StopRequest", lambda: StopsAfter(9))
         with pytest.raises(KeyboardInterrupt):
             pretrain_clip(tmp_path / "parts.safetensors", params, place=place)
     assert (tmp_path / "state" / "state.pt").exists()
@@ -199,7 +177,7 @@ def test_an_interrupted_run_ends_with_the_same_bytes_and_curves(
 def test_the_state_of_another_job_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     place = Place(state_dir=tmp_path / "state")
     with monkeypatch.context() as patch:
-        patch.setattr(fit, "StopRequest", _StopsAtStep9)
+        patch.setattr(fit, "StopRequest", lambda: StopsAfter(9))
         with pytest.raises(KeyboardInterrupt):
             pretrain_clip(tmp_path / "a.safetensors", TINY, place=place)
     other = TINY.model_copy(update={"seed": 1})

@@ -7,11 +7,12 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from helpers import fit_program
-from helpers.fit import ALONE, TINY, batch_of, gradients_of, run_processes, tiny_encoder, tiny_video_branch
+from helpers.fit import ALONE, TINY, StopsAfter, batch_of, gradients_of, run_processes, tiny_encoder, tiny_video_branch
 from helpers.fit_data import NAMES, DataSet, make_data, write_params
 from safetensors.torch import load_file
 from torch import Tensor
@@ -25,12 +26,13 @@ from bike.model.heads import VideoHead
 from bike.model.weights import load_clip, load_released, save_released, save_safetensors
 from bike.params import Optimisation, load_params
 from bike.records import read_list, write_labels, write_list
+from bike.train import fit as fit_module
 from bike.train.branches import VideoBranch, choose_trained, trained_parameters
 from bike.train.fit import Job, fit
 from bike.train.optim import PublishedUpdater
 from bike.train.outcome import Trained
 from bike.train.run_video import train_video
-from bike.train.step import StepOptions, compute_gradients
+from bike.train.step import StepOptions, compute_gradients, is_finite
 
 
 @pytest.fixture(scope="module")
@@ -172,16 +174,48 @@ def test_two_runs_do_not_share_a_state(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_two_processes_train_the_same_model(data: DataSet, plain: Trained) -> None:
-    root = data.root
-    for ended in run_processes(2, fit_program.train, "video", str(root), "pair"):
-        assert ended.status == 0, ended.errors
-    alone, pair = state_of(plain.checkpoint), state_of(root / "pair.pt")
-    for name, value in alone.items():
+def stop(data: DataSet, name: str, asked: int) -> dict[str, Any]:
+    """Train until the loop has asked so often whether to stop: 3 steps and the end of an epoch, twice; the state."""
+    with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(fit_module, "StopRequest", lambda: StopsAfter(asked))
+        train(data, name, place=replace(CPU, state_dir=data.root / f"{name}.state"))
+    return torch.load(data.root / f"{name}.state" / "state.pt", weights_only=True)
+
+
+# Where other loaders lost their place, gave a batch twice or left one out.
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize(
+    ("asked", "epoch", "step"),
+    [(3, 0, 3), (4, 1, 0), (6, 1, 2), (7, 1, 3)],
+    ids=["after the last batch of an epoch", "between epochs", "in a later epoch", "after the last batch of all"],
+)
+def test_a_state_of_any_moment_goes_on_with_any_number_of_workers(
+    data: DataSet, plain: Trained, asked: int, epoch: int, step: int, workers: int
+) -> None:
+    state = stop(data, "moment", asked)
+    assert (state["epoch"], state["step"]) == (epoch, step)
+    place = replace(CPU, state_dir=data.root / "moment.state", workers=workers)
+    done = train(data, "moment", place=place, replace=True)
+    assert filecmp.cmp(plain.checkpoint, done.checkpoint, shallow=False)
+    assert done.points == plain.points
+    done.checkpoint.unlink()
+
+
+@pytest.mark.parametrize("asked", [0, 3, 6], ids=["alone", "after the last batch of an epoch", "in a later epoch"])
+def test_two_processes_train_the_same_model(data: DataSet, plain: Trained, asked: int) -> None:
+    """From the start, and from the state of a single one."""
+    root, name = data.root, f"pair{asked}"
+    if asked:
+        stop(data, name, asked)
+    both = run_processes(2, fit_program.train, "video", str(root), name)
+    assert [ended.status for ended in both] == [0, 0], both
+    assert ("going on after" in both[0].errors) == bool(asked)
+    alone, pair = state_of(plain.checkpoint), state_of(root / f"{name}.pt")
+    for key, value in alone.items():
         # Adam divides by the gradient's size: where it is nearly 0, rounding decides the sign of a step.
-        assert (pair[name] - value).abs().mean() < 2e-4, name
-    losses = [values["train/loss"] for _, values in plain.points if "train/loss" in values]
-    rows = (root / "pair.live/plots/metrics/train/loss.tsv").read_text().splitlines()[1:]
+        assert (pair[key] - value).abs().mean() < 2e-4, key
+    losses = losses_of(plain)
+    rows = (root / f"{name}.live/plots/metrics/train/loss.tsv").read_text().splitlines()[1:]
     assert [float(row.split("\t")[1]) for row in rows] == pytest.approx(losses, rel=1e-3)
 
 
@@ -322,17 +356,31 @@ class _Spoils(PublishedUpdater):
 @pytest.mark.parametrize("what", ["weight", "gradient"])
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 @pytest.mark.parametrize("step", [3, 5])
+@pytest.mark.parametrize("saves", ["each step", "at the end"])
 def test_no_state_and_no_checkpoint_has_anything_but_numbers(
-    tmp_path: Path, what: str, value: float, step: int
+    tmp_path: Path, what: str, value: float, step: int, saves: str
 ) -> None:
     branch, written = tiny_video_branch(), []
-    job = Job(out=tmp_path / "model.pt", place=Place(save_every_seconds=0.0), points=1)
-    with pytest.raises(BikeError, match=rf"no longer a number \(epoch 1, step {step}\).*state stays.*train\.lr"):
+    each = saves == "each step"
+    job = Job(out=tmp_path / "model.pt", place=Place(save_every_seconds=0.0 if each else 1e9), points=1)
+    # A weight is looked at when it is saved; until then it shows in the next loss.
+    named = step if each or what == "gradient" else min(step + 1, 5)
+    with pytest.raises(BikeError, match=rf"no longer a number \(epoch 1, step {named}\).*state stays.*train\.lr"):
         fit(branch, _Batches(5), _Spoils(branch, what, value, step), ALONE, job, lambda: written.append(1))
     assert not written
+    if not each:
+        assert not list(tmp_path.iterdir())
+        return
     state = torch.load(tmp_path / ".model.pt.state" / "state.pt", weights_only=True)
     assert state["step"] == step - 1
     assert all(bool(value.isfinite().all()) for part in ("encoder", "head") for value in state[part].values())
+
+
+@pytest.mark.parametrize("bad", [[float("nan")], [float("inf")], [float("inf"), -float("inf")]])
+def test_one_value_that_is_no_number_is_found(bad: list[float]) -> None:
+    sound = [torch.full((3, 3), 1e30), torch.zeros(0), torch.tensor(-1e300, dtype=torch.float64)]
+    assert is_finite(sound)
+    assert not is_finite([*sound, torch.tensor([0.0, *bad, 1.0])])
 
 
 def test_bad_input_is_named(data: DataSet, tmp_path: Path) -> None:
