@@ -63,6 +63,8 @@ class Annotate(Section):
     spelling: Policy = "keep"
     shots: int | None = Field(None, ge=1)  # few-shot: videos per class
     shots_seed: int = Field(0, ge=0)
+    classes: Literal["all", "present"] = "all"  # present: those of an incomplete copy that have videos
+    train_classes: Literal["all", "first_half"] = "all"  # first_half: the others are novel to the model
     prompt_names: Literal["readable", "published"] = "readable"
 
 

@@ -20,12 +20,15 @@ NUM_VIDEOS = {
 }
 
 
+Task = Literal["train", "fused", "few-shot", "zeroshot", "splits", "base-to-novel"]
+
+
 class Stated(Section):
     """What the zoo file says of a preset.
 
     Attributes:
         dataset: names its lists and shards, and the first of its parts.
-        task: which commands it takes.
+        task: which stages it takes.
         parts: of the parameters, each over the ones before it.
         published: metric -> percent; empty where the papers say nothing of this one.
         memory_gb: of each GPU in training, as published.
@@ -34,7 +37,7 @@ class Stated(Section):
     """
 
     dataset: str
-    task: Literal["train", "fused", "few-shot", "zeroshot"]
+    task: Task
     parts: tuple[str, ...]
     published: dict[str, float] = {}
     memory_gb: float | None = None

@@ -38,7 +38,7 @@ def test_each_preset_is_a_full_parameter_set_and_builds(name: str, tmp_path: Pat
     encoder = build(OFFICIAL[model.weights], device="meta")
     head = VideoHead(encoder.embed_dim, encoder.text_heads, model.temporal, model.interaction)
     assert encoder.input_size == (336 if "336" in name else 224)
-    assert (model.temporal == "none") == (preset.task == "few-shot")
+    assert (model.temporal == "none") == (preset.task in ("few-shot", "base-to-novel"))
     assert sum(1 for _ in head.parameters()) == (0 if model.temporal == "none" else 1 + 6 * 12)
     assert sum(p.numel() for p in AttributeHead(encoder.embed_dim).parameters()) > 0
 

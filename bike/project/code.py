@@ -28,7 +28,7 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "train_attributes": ("model", "attributes", "train_attributes"),
     "evaluate": ("model", "evaluate"),
     "evaluate_attributes": ("model", "attributes", "evaluate"),
-    "zeroshot": ("model", "evaluate", "zeroshot"),
+    "zeroshot": ("model", "evaluate", "zeroshot", "annotate"),
     "fuse": ("fuse",),
     "summary": (),
 }

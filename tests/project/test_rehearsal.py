@@ -80,6 +80,9 @@ ROWS = {
     "zeroshot-anet": (activitynet, 3),  # videos to train on count whole
     "charades-vitl14-336-16f": (charades, 2),
     "zeroshot-k600": (kinetics600, K600_SCORED),
+    "ucf101-vitl14-16f-splits": (ucf101, 18),
+    "hmdb51-vitl14-16f-splits": (hmdb51, 18),
+    "base-to-novel-ucf101": (ucf101, 6),
     "k400-vitb32-8f": (kinetics400, 6),
     "k400-vitl14-8f": (kinetics400, 6),
 }
@@ -95,7 +98,8 @@ def test_a_row_runs_from_videos_to_its_summary(row: str, tmp_path: Path) -> None
     make(tmp_path / "annotation", tmp_path / "videos")
     clip, model = make_weights(tmp_path)
     settings = [*SMALL, f"model.weights={clip}", "annotate.min_frames=1"]
-    settings += [f"model.start_from={model}"] if not row.startswith(("k400", "few-shot")) else []
+    settings += [f"model.start_from={model}"] if not row.startswith(("k400", "few-shot", "base")) else []
+    settings += ["annotate.shots=2"] if row.startswith("base") else []
     settings += [f"attributes.weights={clip}", *(f"train_attributes.{value}" for value in ONE_EPOCH)]
     settings = [word for setting in settings for word in ("--set", setting)]
     source = ["--videos", str(tmp_path / "videos"), "--annotation", str(tmp_path / "annotation")]
