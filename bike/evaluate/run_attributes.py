@@ -81,5 +81,10 @@ def evaluate_attributes(
         logits = head(classes, encode_sentences(encoder, sentences)).cpu()
     scores = score_views(inputs.samples, inputs.names, logits[:, None], branch="attributes")
     scores = dataclasses.replace(scores, mismatch={**inputs.mismatch, **agreement.mismatch})
+    origin = {
+        "data": {**inputs.checksums, "attributes": sha256(corpus)},
+        "weights": {"file": Path(checkpoint).name, "sha256": used["checkpoint"]},
+        "params": params.model_dump(mode="json"),
+    }
     with claim_results(out, inputs=[checkpoint, samples, corpus, labels], settings=used, replace=replace) as output:
-        return write_results(output, scores, seconds=time.monotonic() - start)
+        return write_results(output, scores, seconds=time.monotonic() - start, origin=origin, device=str(world.device))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +17,8 @@ from helpers.annotations import (
 from helpers.places import ROOT
 from helpers.projects import SMALL, make_videos, make_weights, run_in
 
-from bike.files import read_json
+from bike.files import read_json, sha256
+from bike.provenance import provenance_path
 
 
 def ucf101(folder: Path, videos: Path) -> None:
@@ -117,6 +119,15 @@ def test_a_row_runs_from_videos_to_its_summary(row: str, tmp_path: Path) -> None
     assert "A rehearsal, not the published measurement" in summary
     assert "model.frames is 2, the row has" in summary
     assert "videos were scored, the published number scores" in summary
+    results = [place.parent for place in (project / "results").rglob("metrics.json")]
+    told = [read_json(provenance_path(place)) for place in results]
+    assert told
+    assert [facts["metrics.json"] for facts in told] == [sha256(place / "metrics.json") for place in results]
+    assert all(facts["data"] and facts["params"] and facts["commit"] for facts in told)
+    status = subprocess.run(
+        ["git", "status", "--short", "--untracked-files=all", "results"], cwd=project, capture_output=True, text=True
+    )
+    assert status.stdout.count(".provenance.json\n") == len(status.stdout.splitlines()) == len(results)
     again = run_in(project, "dvc", "repro")
     assert "Running stage" not in again
     assert "up to date" in again
