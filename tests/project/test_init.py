@@ -226,6 +226,7 @@ def test_overrides_are_yaml() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_a_project_from_init_to_a_fresh_clone(tmp_path: Path) -> None:
     """What is broken ends the run with every result in place; what is changed reruns its stages and no others."""
     clip, _ = make_weights(tmp_path)
@@ -290,6 +291,7 @@ def test_a_project_from_init_to_a_fresh_clone(tmp_path: Path) -> None:
 
 
 @pytest.mark.rehearsal
+@pytest.mark.timeout(1800)
 def test_ut_interaction_from_its_csv(shared: Path, tmp_path: Path) -> None:
     """120 real videos with a CSV of their own, twice: the same numbers, and nothing runs the third time."""
     clip, _ = make_weights(tmp_path)

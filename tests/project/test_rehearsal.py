@@ -93,6 +93,7 @@ QUICK = {"zeroshot-ucf101"}  # in every run of the tests; `make rehearsal` runs 
 CASES = [pytest.param(name, marks=[] if name in QUICK else pytest.mark.rehearsal) for name in ROWS]
 
 
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("row", CASES)
 def test_a_row_runs_from_videos_to_its_summary(row: str, tmp_path: Path) -> None:
     make: Callable[[Path, Path], None]
