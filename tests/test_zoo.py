@@ -15,7 +15,7 @@ from bike.model.encoders import build
 from bike.model.heads import AttributeHead, VideoHead
 from bike.model.layers.architecture import OFFICIAL
 from bike.params import load_params
-from bike.zoo import commands, expected_hours, find_preset, load_zoo, measured, merge, params_text
+from bike.zoo import commands, expected_hours, find_preset, load_zoo, measured, params_text
 
 ZOO = load_zoo(ROOT / "configs" / "zoo.yaml")
 
@@ -106,12 +106,6 @@ def test_mistakes_are_named(tmp_path: Path) -> None:
         (tmp_path / "zoo.yaml").write_text(text)
         with pytest.raises(ParamsError, match=said):
             load_zoo(tmp_path / "zoo.yaml")
-
-
-def test_merge_goes_into_sections_and_changes_nothing() -> None:
-    base = {"a": {"x": 1, "y": 2}, "b": 3}
-    assert merge(base, {"a": {"y": 5}, "c": 6}) == {"a": {"x": 1, "y": 5}, "b": 3, "c": 6}
-    assert base == {"a": {"x": 1, "y": 2}, "b": 3}
 
 
 def test_the_zoo_is_found_from_any_folder(tmp_path: Path) -> None:

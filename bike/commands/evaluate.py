@@ -17,6 +17,7 @@ def evaluate(
     frames: options.MaybeFramesOption = None,
     labels: options.LabelsOption = None,
     params: options.ParamsOption = Path("params.yaml"),
+    setting: options.SetOption = None,
     views: options.ViewsOption = "1x1",
     attributes: options.CorpusOption = None,
     temporal: Annotated[str | None, typer.Option(help="What the temporal head must be: none or transf.")] = None,
@@ -43,10 +44,9 @@ def evaluate(
     """
     from bike.checkpoint import Place
     from bike.errors import BikeError
-    from bike.params import load_params_or_defaults
     from bike.records import labels_of
 
-    settings = options.allowing(load_params_or_defaults(params), allow_mismatch)
+    settings = options.read_params(params, setting, allow_mismatch)
     labels = labels_of(samples, labels)
     place = Place(device=device, workers=workers, state_dir=state)
     if attributes is not None:

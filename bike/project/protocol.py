@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -10,11 +9,11 @@ from bike.annotate.entries import ReadOptions
 from bike.annotate.run import DATASETS as READERS
 from bike.annotate.writing import HALVES
 from bike.errors import BikeError, ParamsError, nearest
-from bike.params import Params, parse_params, read_tree
+from bike.params import read_tree
 from bike.project.dataset import Dataset, Lists, class_files, load_datasets
-from bike.trees.sections import Section
-from bike.trees.sections import validated as validated_section
-from bike.zoo import Preset, Task, load_zoo, merge
+from bike.trees.overrides import merge
+from bike.trees.sections import Section, validated
+from bike.zoo import Preset, Task, load_zoo
 
 NAME = "protocol.yaml"
 KINDS = {
@@ -85,7 +84,7 @@ def load_protocol(folder: Path) -> Protocol:
     path = folder / NAME
     if not path.is_file():
         raise BikeError(f"{path}: no such file, so this is no project. Make one with `bike init ROW DIR`.")
-    return validated_section(Protocol, read_tree(path), str(path))
+    return validated(Protocol, read_tree(path), str(path))
 
 
 def plan(name: str) -> tuple[Protocol, dict[str, Any], dict[str, str]]:
@@ -168,32 +167,3 @@ def with_lists(protocol: Protocol, source: Path, folder: Path) -> Protocol:
     )
     validate = "val" if counts.get("val") and evaluate != "val" and lists.train else None
     return protocol.model_copy(update={"lists": lists, "validate_on": validate})
-
-
-def overrides(words: Sequence[str]) -> dict[str, Any]:
-    """``train.lr=1e-5`` … as a tree; values are YAML.
-
-    Raises:
-        ParamsError: no such form.
-    """
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
-    tree: dict[str, Any] = {}
-    for word in words:
-        key, equals, text = word.partition("=")
-        if not equals or not all(key.split(".")):
-            raise ParamsError(f"--set: key=value is needed (got {word!r}), such as train.lr=1e-5.")
-        try:
-            value = YAML(typ="safe", pure=True).load(text)
-        except YAMLError as error:
-            raise ParamsError(f"--set {key}: not a YAML value (got {text!r}).") from error
-        for part in reversed(key.split(".")):
-            value = {part: value}
-        tree = merge(tree, value)
-    return tree
-
-
-def validated(tree: Mapping[str, Any], source: str) -> Params:
-    """The parameters of a tree, or a :class:`ParamsError` that names ``source`` and what is wrong."""
-    return parse_params(dict(tree), source)

@@ -13,7 +13,8 @@ from bike.model.formats.official import OFFICIAL_FILES
 from bike.params import Params
 from bike.project.code import SECTIONS
 from bike.project.protocol import NAME, Protocol
-from bike.zoo import merge, show_metrics
+from bike.trees.overrides import merge
+from bike.zoo import show_metrics
 
 RUN = "python -m bike.project.stage"
 

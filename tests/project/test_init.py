@@ -21,7 +21,7 @@ from bike.params import load_params
 from bike.project.check import check_project
 from bike.project.dataset import load_datasets
 from bike.project.init import init_project
-from bike.project.protocol import overrides, plan
+from bike.project.protocol import plan
 from bike.project.render import RUN
 from bike.zoo import load_zoo
 
@@ -215,14 +215,6 @@ def test_an_installed_package_makes_the_same_project(tmp_path: Path) -> None:
         assert (tmp_path / "p" / name).read_bytes() == (tmp_path / "other/p" / name).read_bytes(), name
     stage = run_in(tmp_path, "bike.project.stage", "zeroshot", "--help", PYTHONPATH=str(site))
     assert "--classes" in stage
-
-
-def test_overrides_are_yaml() -> None:
-    assert overrides(["train.lr=1e-5", "model.start_from=", "evaluate.views.4x3={clips: 4, crops: 3}"]) == {
-        "train": {"lr": 1e-5},
-        "model": {"start_from": None},
-        "evaluate": {"views": {"4x3": {"clips": 4, "crops": 3}}},
-    }
 
 
 @pytest.mark.slow

@@ -16,7 +16,7 @@ from bike.project import summary
 from bike.project.protocol import plan
 from bike.project.summary import summarize_project
 from bike.records import write_labels
-from bike.zoo import merge
+from bike.trees.overrides import merge
 
 ROWS: dict[str, dict[str, float]] = {
     "ucf101-vitl14-16f": {"top1": 98.5, "top5": 99.9, "mean_class": 98.4, "map": 99, "videos": 3783},
