@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -11,6 +12,7 @@ from pydantic import AfterValidator, Field, model_validator
 
 from bike.errors import ParamsError
 from bike.files import read_text
+from bike.trees.overrides import merge, overrides
 from bike.trees.parse import parse_yaml
 from bike.trees.sections import Section, validated
 
@@ -63,6 +65,8 @@ class Annotate(Section):
     spelling: Policy = "keep"
     shots: int | None = Field(None, ge=1)  # few-shot: videos per class
     shots_seed: int = Field(0, ge=0)
+    classes: Literal["all", "present"] = "all"  # present: those of an incomplete copy that have videos
+    train_classes: Literal["all", "first_half"] = "all"  # first_half: the others are novel to the model
     prompt_names: Literal["readable", "published"] = "readable"
 
 
@@ -242,9 +246,14 @@ def load_machine(path: Path | str = "machine.yaml") -> Machine:
     return validated(Machine, tree, f"{path} or {', '.join(names.values())}")
 
 
-def load_params(path: Path | str = "params.yaml") -> Params:
-    """Read and validate a params file (YAML 1.2, as DVC reads it), or raise a ParamsError that names each fault."""
-    return parse_params(read_tree(path), str(path))
+def load_params(path: Path | str = "params.yaml", settings: Sequence[str] = ()) -> Params:
+    """Read and validate a params file (YAML 1.2, as DVC reads it), or raise a ParamsError that names each fault.
+
+    Args:
+        path: the file.
+        settings: ``train.lr=1e-5`` …, over it.
+    """
+    return parse_params(merge(read_tree(path), overrides(settings)), f"{path}, --set" if settings else str(path))
 
 
 def read_tree(path: Path | str) -> dict[str, Any]:
@@ -257,14 +266,16 @@ def read_tree(path: Path | str) -> dict[str, Any]:
     return tree
 
 
-def load_params_or_defaults(path: Path | str) -> Params:
-    """As :func:`load_params`; without a ``params.yaml`` in the working folder, the published settings hold."""
+def load_params_or_defaults(path: Path | str | None, settings: Sequence[str] = ()) -> Params:
+    """As :func:`load_params`; the published settings hold for None, and where no ``params.yaml`` is in this folder."""
+    if path is None:
+        return parse_params(overrides(settings), "--set")
     default = Path(path) == Path("params.yaml")
     if default and not Path(path).exists():
         log.info("no params.yaml here: the published settings are used")
-        return Params()
+        return parse_params(overrides(settings), "--set")
     try:
-        return load_params(path)
+        return load_params(path, settings)
     except ParamsError as error:
         if default and set(read_tree(path)) - set(Params.model_fields):
             raise ParamsError(f"{error} If the file is another project's, name yours with --params.") from None

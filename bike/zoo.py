@@ -8,6 +8,7 @@ from typing import Any, Literal
 from bike.errors import ParamsError, nearest
 from bike.files import read_json
 from bike.params import Params, parse_params, read_tree
+from bike.trees.overrides import merge
 from bike.trees.sections import Section, validated
 
 # Videos in the training and evaluation split, as the data sets' authors count them; used for expected times only.
@@ -20,12 +21,15 @@ NUM_VIDEOS = {
 }
 
 
+Task = Literal["train", "fused", "few-shot", "zeroshot", "splits", "base-to-novel"]
+
+
 class Stated(Section):
     """What the zoo file says of a preset.
 
     Attributes:
         dataset: names its lists and shards, and the first of its parts.
-        task: which commands it takes.
+        task: which stages it takes.
         parts: of the parameters, each over the ones before it.
         published: metric -> percent; empty where the papers say nothing of this one.
         memory_gb: of each GPU in training, as published.
@@ -34,7 +38,7 @@ class Stated(Section):
     """
 
     dataset: str
-    task: Literal["train", "fused", "few-shot", "zeroshot"]
+    task: Task
     parts: tuple[str, ...]
     published: dict[str, float] = {}
     memory_gb: float | None = None
@@ -66,15 +70,6 @@ class _File(Section):
     parts: dict[str, dict[str, Any]]
     presets: dict[str, Stated]
     few_shot: _FewShot
-
-
-def merge(base: dict[str, Any], over: dict[str, Any]) -> dict[str, Any]:
-    """``base`` with the values of ``over``, section by section; neither is changed."""
-    merged = dict(base)
-    for key, value in over.items():
-        old = merged.get(key)
-        merged[key] = merge(old, value) if isinstance(old, dict) and isinstance(value, dict) else value
-    return merged
 
 
 ZOO_FILE = Path("configs/zoo.yaml")

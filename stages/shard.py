@@ -9,17 +9,17 @@ from __future__ import annotations
 from pathlib import Path
 
 from bike.extract.run import extract_videos
+from bike.formats.lists import load_samples
 from bike.project.media import media_source
-from bike.records import read_list
 from bike.shard.run import missing_packs, write_shards
 from stages import machine, params, paths, run
 
 
 def main() -> None:
-    """``<list.csv> <frames folder> <shards folder> --videos <videos, or media.csv>``."""
+    """``<list.csv or manifest.csv> <frames folder> <shards folder> --videos <videos, or media.csv>``."""
     arguments = paths(__doc__, "list", "frames", "shards", videos="where the packs came from")
     settings, host = params(arguments), machine()
-    missing = missing_packs(read_list(arguments.list), arguments.frames)
+    missing = missing_packs(load_samples(arguments.list), arguments.frames)
     videos, listing = None, None
     if arguments.videos and (missing or settings.shard.payload == "mp4"):
         videos, listing = media_source(Path(arguments.videos))

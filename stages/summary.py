@@ -10,11 +10,14 @@ from stages import params, paths, run
 
 
 def main() -> None:
-    """``<protocol.yaml> <results folder> <metrics.json> <summary.md> [--further 1x1=FOLDER --zeroshot FOLDER]``."""
+    """``<protocol.yaml> <results folders> <metrics.json> <summary.md> [--further 1x1=FOLDER --zeroshot FOLDER]``.
+
+    Results are one folder, or those of all folds with commas between them.
+    """
     arguments = paths(
         __doc__,
         "protocol",
-        "result",
+        "results",
         "metrics",
         "page",
         further="views=folder of further results, with commas between them",
@@ -24,7 +27,7 @@ def main() -> None:
     summarize_project(
         load_protocol(arguments.protocol.parent),
         params(arguments),
-        result=arguments.result,
+        results=[Path(folder) for folder in str(arguments.results).split(",")],
         further={name: Path(folder) for name, _, folder in pairs},
         zeroshot=Path(arguments.zeroshot) if arguments.zeroshot else None,
         lists=Path("lists"),

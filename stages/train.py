@@ -19,6 +19,7 @@ def main() -> None:
         temporal="temporal head; left out: model.temporal",
         interaction="interaction with the text; left out: model.interaction",
         validate="split to validate on, or none; left out: val",
+        shards_of="folder below <shards folder> with the frames of every list; left out: one for each list",
     )
     settings, host = params(arguments), machine()
     validate = arguments.validate or "val"
@@ -27,9 +28,9 @@ def main() -> None:
     train_video(
         settings,
         train_list=arguments.lists / "train.csv",
-        train_frames=arguments.shards / "train",
+        train_frames=arguments.shards / (arguments.shards_of or "train"),
         val_list=None if validate == "none" else arguments.lists / f"{validate}.csv",
-        val_frames=arguments.shards / validate,
+        val_frames=arguments.shards / (arguments.shards_of or validate),
         labels=arguments.lists / "labels.csv",
         out=arguments.out,
         temporal=arguments.temporal,

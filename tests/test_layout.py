@@ -20,7 +20,7 @@ ROWS = [
     "progress",
     "files",
     "workers text",
-    "records params checkpoint distributed video",
+    "records params provenance checkpoint distributed video",
     "formats demo",
     "extract annotate frames",
     "shard data",

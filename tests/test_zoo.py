@@ -15,7 +15,7 @@ from bike.model.encoders import build
 from bike.model.heads import AttributeHead, VideoHead
 from bike.model.layers.architecture import OFFICIAL
 from bike.params import load_params
-from bike.zoo import commands, expected_hours, find_preset, load_zoo, measured, merge, params_text
+from bike.zoo import commands, expected_hours, find_preset, load_zoo, measured, params_text
 
 ZOO = load_zoo(ROOT / "configs" / "zoo.yaml")
 
@@ -38,7 +38,7 @@ def test_each_preset_is_a_full_parameter_set_and_builds(name: str, tmp_path: Pat
     encoder = build(OFFICIAL[model.weights], device="meta")
     head = VideoHead(encoder.embed_dim, encoder.text_heads, model.temporal, model.interaction)
     assert encoder.input_size == (336 if "336" in name else 224)
-    assert (model.temporal == "none") == (preset.task == "few-shot")
+    assert (model.temporal == "none") == (preset.task in ("few-shot", "base-to-novel"))
     assert sum(1 for _ in head.parameters()) == (0 if model.temporal == "none" else 1 + 6 * 12)
     assert sum(p.numel() for p in AttributeHead(encoder.embed_dim).parameters()) > 0
 
@@ -106,12 +106,6 @@ def test_mistakes_are_named(tmp_path: Path) -> None:
         (tmp_path / "zoo.yaml").write_text(text)
         with pytest.raises(ParamsError, match=said):
             load_zoo(tmp_path / "zoo.yaml")
-
-
-def test_merge_goes_into_sections_and_changes_nothing() -> None:
-    base = {"a": {"x": 1, "y": 2}, "b": 3}
-    assert merge(base, {"a": {"y": 5}, "c": 6}) == {"a": {"x": 1, "y": 5}, "b": 3, "c": 6}
-    assert base == {"a": {"x": 1, "y": 2}, "b": 3}
 
 
 def test_the_zoo_is_found_from_any_folder(tmp_path: Path) -> None:

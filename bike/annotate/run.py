@@ -23,6 +23,7 @@ from bike.annotate.entries import Annotations, ReadOptions
 from bike.annotate.few_shot import choose_shots
 from bike.annotate.habits import count_from_zero, from_windows
 from bike.annotate.media import Media, read_media
+from bike.annotate.restrict import num_base, restrict_classes, write_halves
 from bike.annotate.writing import (
     LABELS_NAME,
     UNANNOTATED_NAME,
@@ -69,7 +70,9 @@ def annotate(
 
     Written are ``{train,val,test}.csv`` (:func:`bike.records.read_list`) and ``.txt`` (as published lists look) for the
     splits that have samples, ``labels.csv``, ``unannotated.csv`` when that policy is ``keep``, and ``audit.csv`` last.
-    With ``policies.shots`` the train list holds that many videos of each class, repeated to its full length.
+    With ``policies.shots`` the train list holds that many videos of each class, repeated to its full length;
+    ``policies.classes`` and ``policies.train_classes`` are :func:`bike.annotate.restrict.restrict_classes`'s, and the
+    latter adds the names of both halves, ``base.txt`` and ``novel.txt``.
     A data set with several folds gets a folder ``split1`` … for each. Lists that an earlier
     run of the same settings wrote here are replaced or removed, other files are left alone.
 
@@ -98,6 +101,8 @@ def annotate(
         policies, options = policies or Annotate(), options or ReadOptions()
         check_out(dataset, Path(out), Path(source), [options.labels, None if media is None else Path(media)])
         settings = {"dataset": dataset, "split": options.fold, "shots": policies.shots}
+        chosen = {"classes": policies.classes, "train_classes": policies.train_classes}
+        settings |= {name: value for name, value in chosen.items() if value != "all"}
         claim = partial(claim_folder, Path(out), "lists", settings=settings, replace=replace)
         return _annotate(dataset, Path(source), media, claim, policies, options)
     finally:
@@ -126,10 +131,14 @@ def _annotate(
     audit.classes = len(table.names)
     if any(row.action == "error" for row in audit.findings):
         audit.check(_write_audit(claim, audit))
+    names = prompt_names(table.names, annotations.readable, policies.prompt_names == "readable")
+    names, published = restrict_classes(lists, names, table.names, policies, audit)
+    halves = policies.train_classes == "first_half"
+    trained = names[: num_base(len(names))] if halves else names
     for fold, splits in lists.items():
         if policies.shots is not None and splits["train"]:
             splits["train"] = choose_shots(
-                splits["train"], policies.shots, seed=policies.shots_seed, names=table.names, repeat=True
+                splits["train"], policies.shots, seed=policies.shots_seed, names=trained, repeat=True
             )
         audit.lists.update(
             {f"{fold}/{split}" if fold else split: len(splits[split]) for split in splits if splits[split]}
@@ -137,9 +146,10 @@ def _annotate(
     if not audit.lists:
         path = _write_audit(claim, audit)
         raise DataError(f"{dataset}: no sample is left of {audit.annotated} annotated; {path} says why.")
-    names = prompt_names(table.names, annotations.readable, policies.prompt_names == "readable")
     with claim() as output, output.writing(AUDIT_NAME) as folder:
-        _write(folder, lists, names, table.names, unannotated, found, audit)
+        _write(folder, lists, names, published, unannotated, found, audit)
+        if halves:
+            write_halves(folder, names)
     return audit
 
 

@@ -16,6 +16,7 @@ from bike.formats.lists import ends_in_number
 from bike.records import Sample, write_labels, write_list
 
 UNANNOTATED_NAME, LABELS_NAME = "unannotated.csv", "labels.csv"
+HALVES = ("base.txt", "novel.txt")  # the class names of either half, where training has only one of them
 
 
 def check_out(dataset: str, out: Path, source: Path, others: Sequence[Path | None]) -> None:
@@ -31,7 +32,7 @@ def check_out(dataset: str, out: Path, source: Path, others: Sequence[Path | Non
         BikeError: ``out`` is the folder of the annotation, or has a file that is read under the name of a list.
     """
     written = [out / f"{split}{suffix}" for split in SPLITS for suffix in (".csv", ".txt")]
-    written += [out / name for name in (LABELS_NAME, UNANNOTATED_NAME, AUDIT_NAME)]
+    written += [out / name for name in (LABELS_NAME, UNANNOTATED_NAME, AUDIT_NAME, *HALVES)]
     # A folder of videos by class may hold its lists; other sources are searched for *.csv and *.txt by the next run.
     check_not_read([out, *written] if dataset != "folders" else written, [source, *others])
 

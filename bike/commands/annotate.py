@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from bike.commands.options import FollowLinksOption, ReplaceOption
+from bike.commands.options import FollowLinksOption, ReplaceOption, SetOption, read_params
 
 if TYPE_CHECKING:
     from bike.annotate.audit import Audit
@@ -81,6 +81,7 @@ def _register(dataset: str, text: str) -> None:
         ] = None,
         policy: Policy = None,
         params: ParamsFile = None,
+        setting: SetOption = None,
         min_frames: MinFrames = None,
         names: Names = None,
         follow_links: FollowLinksOption = False,
@@ -98,7 +99,7 @@ def _register(dataset: str, text: str) -> None:
             source,
             media,
             out,
-            _policies(policy, params, min_frames, names),
+            _policies(policy, params, setting, min_frames, names),
             labels=labels,
             fold=split,
             follow_links=follow_links,
@@ -129,6 +130,7 @@ def annotate_csv(
     first_id: FirstId = 0,
     policy: Policy = None,
     params: ParamsFile = None,
+    setting: SetOption = None,
     min_frames: MinFrames = None,
     names: Names = None,
     follow_links: FollowLinksOption = False,
@@ -145,7 +147,7 @@ def annotate_csv(
         source,
         media,
         out,
-        _policies(policy, params, min_frames, names),
+        _policies(policy, params, setting, min_frames, names),
         labels=labels,
         path_column=path_column,
         label_column=label_column,
@@ -172,6 +174,7 @@ def annotate_published(
     first_id: FirstId = 0,
     policy: Policy = None,
     params: ParamsFile = None,
+    setting: SetOption = None,
     min_frames: MinFrames = None,
     names: Names = None,
     follow_links: FollowLinksOption = False,
@@ -182,7 +185,7 @@ def annotate_published(
     \b
     bike annotate published --source k400/val.txt --labels k400/labels.csv --media frames/k400 --out lists/k400
     """
-    policies = _policies(policy, params, min_frames, names)
+    policies = _policies(policy, params, setting, min_frames, names)
     _run(
         "published",
         source,
@@ -240,13 +243,14 @@ def _pairs(option: str, words: list[str] | None) -> list[tuple[str, str]]:
 def _policies(
     policy: list[str] | None,
     params: Path | None,
+    setting: list[str] | None,
     min_frames: int | None,
     names: Literal["readable", "published"] | None,
 ) -> Annotate:
     """The section of the params file, or its defaults, with the command line's changes."""
-    from bike.params import load_params, parse_params
+    from bike.params import parse_params
 
-    section = (load_params(params) if params is not None else parse_params({}, "")).annotate.model_dump()
+    section = read_params(params, setting).annotate.model_dump()
     # Through the same schema as params.yaml, so that a mistyped finding gets the same message.
     section.update(_pairs("--policy", policy))
     if min_frames is not None:

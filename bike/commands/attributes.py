@@ -18,6 +18,7 @@ def attributes(
         list[Path], typer.Option("--shards", "--frames", help="Frames of each list, or one folder for all.")
     ],
     params: options.ParamsOption = Path("params.yaml"),
+    setting: options.SetOption = None,
     allow_mismatch: options.AllowOption = None,
     state: options.StateOption = None,
     decoder: options.DecoderOption = "pyav",
@@ -36,10 +37,9 @@ def attributes(
     """
     from bike.attributes.run import make_attributes, pair_lists
     from bike.checkpoint import Place
-    from bike.params import load_params_or_defaults
 
     corpus = make_attributes(
-        options.allowing(load_params_or_defaults(params), allow_mismatch),
+        options.read_params(params, setting, allow_mismatch),
         lexicon=lexicon,
         lists=pair_lists(lists, frames),
         out=out,

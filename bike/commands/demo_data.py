@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bike.commands.options import JobsOption, MaybeParamsOption, ReplaceOption, SeedOption, params_with
+from bike.commands.options import JobsOption, MaybeParamsOption, ReplaceOption, SeedOption, SetOption, params_with
 
 
 def demo_data(
@@ -15,6 +15,7 @@ def demo_data(
         Path, typer.Argument(metavar="DST", help="Folder for videos.tar and annotations.csv; made where missing.")
     ],
     params: MaybeParamsOption = None,
+    setting: SetOption = None,
     seed: SeedOption = None,
     train_per_class: Annotated[int | None, typer.Option(help="Training clips per class.")] = None,
     val_per_class: Annotated[int | None, typer.Option(help="Validation clips per class.")] = None,
@@ -36,6 +37,7 @@ def demo_data(
 
     settings = params_with(
         params,
+        setting,
         "demo_data",
         seed=seed,
         train_per_class=train_per_class,

@@ -17,6 +17,7 @@ def evaluate(
     frames: options.MaybeFramesOption = None,
     labels: options.LabelsOption = None,
     params: options.ParamsOption = Path("params.yaml"),
+    setting: options.SetOption = None,
     views: options.ViewsOption = "1x1",
     attributes: options.CorpusOption = None,
     temporal: Annotated[str | None, typer.Option(help="What the temporal head must be: none or transf.")] = None,
@@ -47,10 +48,9 @@ def evaluate(
     from bike.evaluate.run_attributes import evaluate_attributes
     from bike.evaluate.run_video import evaluate_video
     from bike.evaluate.views import choose_views
-    from bike.params import load_params_or_defaults
     from bike.records import labels_of
 
-    settings = options.allowing(load_params_or_defaults(params), allow_mismatch)
+    settings = options.read_params(params, setting, allow_mismatch)
     shared: dict[str, Any] = {"checkpoint": checkpoint, "samples": samples, "labels": labels_of(samples, labels)}
     shared |= {"out": out, "replace": replace, "place": Place(device=device, workers=workers, state_dir=state)}
     for_frames: dict[str, object] = {

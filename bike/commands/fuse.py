@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bike.commands.options import MaybeParamsOption, ReplaceOption, ResultsOption, params_with
+from bike.commands.options import MaybeParamsOption, ReplaceOption, ResultsOption, SetOption, params_with
 
 
 def fuse(
@@ -15,6 +15,7 @@ def fuse(
     attributes: Annotated[Path, typer.Argument(help="Results folder of the attribute branch, same videos.")],
     out: ResultsOption,
     params: MaybeParamsOption = None,
+    setting: SetOption = None,
     video_weight: Annotated[
         float | None, typer.Option(min=0, max=1, help="Weight of the video branch; left out: that of the params file.")
     ] = None,
@@ -30,6 +31,6 @@ def fuse(
     from bike.evaluate.results import summary_line
     from bike.evaluate.run_fuse import fuse_results
 
-    section = params_with(params, "fuse", video_weight=video_weight).fuse
+    section = params_with(params, setting, "fuse", video_weight=video_weight).fuse
     metrics = fuse_results(video, attributes, out, video_weight=section.video_weight, replace=replace)
     typer.echo(f"{out}: {summary_line(metrics)}")

@@ -17,6 +17,15 @@ ParamsOption = Annotated[
 MaybeParamsOption = Annotated[
     Path | None, typer.Option("--params", help="Params file; left out: the published settings.", show_default=False)
 ]
+SetOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="A parameter over those of the file, such as train.lr=1e-5. May be given again.",
+        show_default=False,
+    ),
+]
 ListOption = Annotated[Path, typer.Option("--list", help="List CSV, manifest.csv, or a published list.")]
 _FRAMES = typer.Option("--shards", "--frames", help="Shards, frame packs or frame folders of the list.")
 FramesOption = Annotated[Path, _FRAMES]
@@ -102,17 +111,18 @@ DecoderOption = Annotated[
 ]
 
 
-def allowing(params: Params, words: str | None) -> Params:
-    """Parameters with ``model.allow_mismatch`` as ``--allow-mismatch`` gives it; None leaves it.
+def read_params(file: Path | None, settings: list[str] | None, allow_mismatch: str | None = None) -> Params:
+    """The params file, or the published settings without one, under ``--set`` and ``--allow-mismatch``.
 
     Raises:
-        ParamsError: an unknown word.
+        ParamsError: the file, a value or a word is bad; each is named.
     """
     from typing import get_args
 
     from bike.errors import ParamsError, nearest
-    from bike.params import Mismatch
+    from bike.params import Mismatch, load_params_or_defaults
 
+    params, words = load_params_or_defaults(file, settings or ()), allow_mismatch
     if words is None:
         return params
     names = [word.strip() for word in words.split(",")]
@@ -126,19 +136,19 @@ def allowing(params: Params, words: str | None) -> Params:
     return params.model_copy(update={"model": params.model.model_copy(update={"allow_mismatch": names})})
 
 
-def params_with(params: Path | None, section: str, **chosen: object) -> Params:
-    """The params file, or the published settings without one, under what the command line chose for a section.
+def params_with(params: Path | None, settings: list[str] | None, section: str, **chosen: object) -> Params:
+    """As :func:`read_params`, under what the command line chose for a section.
 
     Args:
-        params: the file.
+        params, settings: as there.
         section: such as ``demo_data``.
         chosen: key of the section -> value; None leaves the file's.
 
     Raises:
         ParamsError: the file or a chosen value is bad; each is named.
     """
-    from bike.params import Params, load_params, parse_params
+    from bike.params import parse_params
 
-    tree = (Params() if params is None else load_params(params)).model_dump()
+    tree = read_params(params, settings).model_dump()
     tree[section] |= {name: value for name, value in chosen.items() if value is not None}
     return parse_params(tree, "options")

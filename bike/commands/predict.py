@@ -23,6 +23,7 @@ def predict(
     labels: Annotated[Path | None, typer.Option(help="Class names, CSV id,name; left out: the checkpoint's.")] = None,
     classes: Annotated[str | None, typer.Option(help="Class names, separated by commas.")] = None,
     params: options.MaybeParamsOption = None,
+    setting: options.SetOption = None,
     views: options.ViewsOption = "1x1",
     top_k: Annotated[int, typer.Option(min=1, help="Guesses shown for each video.")] = 5,
     json_file: Annotated[Path | None, typer.Option("--json", help="Also write everything to this file.")] = None,
@@ -46,7 +47,6 @@ def predict(
     from bike.errors import BikeError
     from bike.evaluate.views import choose_views
     from bike.files import claim_file, write_json
-    from bike.params import Params, load_params
     from bike.predict import predict_videos
     from bike.records import read_labels
 
@@ -54,7 +54,7 @@ def predict(
         raise BikeError("--labels, --classes: both are given; give one.")
     if weights is not None and checkpoint is not None:
         raise BikeError("--weights, --checkpoint: both are given; give one.")
-    settings = options.allowing(Params() if params is None else load_params(params), allow_mismatch)
+    settings = options.read_params(params, setting, allow_mismatch)
     names = None if classes is None else [name.strip() for name in classes.split(",")]
     if labels is not None:
         names = read_labels(labels)

@@ -13,6 +13,7 @@ from bike.commands.options import (
     MaybeParamsOption,
     ReplaceOption,
     SeedOption,
+    SetOption,
     TrainStateOption,
     params_with,
 )
@@ -23,6 +24,7 @@ def pretrain(
         Path, typer.Argument(metavar="DST", help="Weight file to write, such as models/clip.safetensors.")
     ],
     params: MaybeParamsOption = None,
+    setting: SetOption = None,
     steps: Annotated[int | None, typer.Option(help="Training steps, in place of the params file's.")] = None,
     images: Annotated[int | None, typer.Option(help="Stills to train on, in place of the params file's.")] = None,
     seed: SeedOption = None,
@@ -46,7 +48,7 @@ def pretrain(
     from bike.checkpoint import Place
     from bike.pretrain.run import pretrain_clip
 
-    settings = params_with(params, "pretrain", steps=steps, num_images=images, seed=seed)
+    settings = params_with(params, setting, "pretrain", steps=steps, num_images=images, seed=seed)
     done = pretrain_clip(
         destination,
         settings.pretrain,

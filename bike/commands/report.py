@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from bike.commands.options import SetOption, read_params
+
 
 def report(
     results: Annotated[Path, typer.Argument(help="Folder with <name>/<views>/metrics.json and train/.")] = Path(
@@ -22,6 +24,7 @@ def report(
     params: Annotated[Path, typer.Option(help="Shown on the page; report.order_pairs and report.clips.")] = Path(
         "params.yaml"
     ),
+    setting: SetOption = None,
     readme: Annotated[Path | None, typer.Option(help="Renew the table between the two results markers.")] = None,
     show: Annotated[bool, typer.Option("--show", help="Only print the table.")] = False,
     check: Annotated[bool, typer.Option("--check", help="Only compare --readme with the results.")] = False,
@@ -39,9 +42,8 @@ def report(
     from bike.errors import ParamsError
     from bike.files import existing_dir, existing_file
     from bike.frames.remote import existing_place
-    from bike.params import load_params_or_defaults
 
-    settings = load_params_or_defaults(params)
+    settings = read_params(params, setting)
     pairs = settings.report.order_pairs
     if check:
         from bike.report.table import check_readme

@@ -16,6 +16,7 @@ def train(
     shards: options.MaybeFramesOption = None,
     labels: options.LabelsOption = None,
     params: options.ParamsOption = Path("params.yaml"),
+    setting: options.SetOption = None,
     val: Annotated[Path | None, typer.Option(help="List of validation samples.")] = None,
     val_shards: Annotated[
         Path | None, typer.Option("--val-shards", "--val-frames", help="Their frames; left out: those of --shards.")
@@ -45,10 +46,9 @@ def train(
     """
     from bike.checkpoint import Place
     from bike.errors import BikeError
-    from bike.params import load_params_or_defaults
     from bike.records import labels_of
 
-    settings = options.allowing(load_params_or_defaults(params), allow_mismatch)
+    settings = options.read_params(params, setting, allow_mismatch)
     labels = labels_of(train_list, labels)
     place = Place(device=device, workers=workers, state_dir=state, fresh=fresh, live_dir=live)
     if attributes is not None:

@@ -21,6 +21,7 @@ def zeroshot(
     ] = None,
     labels: options.LabelsOption = None,
     params: options.ParamsOption = Path("params.yaml"),
+    setting: options.SetOption = None,
     views: options.ViewsOption = "1x1",
     allow_mismatch: options.AllowOption = None,
     state: options.StateOption = None,
@@ -42,12 +43,11 @@ def zeroshot(
     from bike.evaluate.results import summary_line
     from bike.evaluate.run_zeroshot import evaluate_zeroshot
     from bike.evaluate.views import choose_views
-    from bike.params import load_params_or_defaults
     from bike.records import labels_of
 
     if weights is not None and checkpoint is not None:
         raise BikeError("--weights, --checkpoint: both are given; give one.")
-    settings = options.allowing(load_params_or_defaults(params), allow_mismatch)
+    settings = options.read_params(params, setting, allow_mismatch)
     metrics = evaluate_zeroshot(
         settings,
         samples=samples,

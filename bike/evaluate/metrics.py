@@ -57,6 +57,11 @@ def mean_class_accuracy(scores: Float[Tensor, "N K"], labels: Int[Tensor, " N"])
     return float(class_accuracy(scores, labels).nanmean())
 
 
+def harmonic_mean(base: float, novel: float) -> float:
+    """Harmonic mean of two accuracies: low where either is; 0 where both are 0."""
+    return 2 * base * novel / (base + novel) if base + novel else 0.0
+
+
 def average_precision(scores: Float[Tensor, "N K"], targets: Targets) -> Float64[Tensor, " K"]:
     """Average precision of each class: the mean, over its videos, of precision at the video's place.
 

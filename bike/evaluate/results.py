@@ -2,7 +2,8 @@
 
 ``metrics.json`` (written last) and ``timing.json``; ``per_class.csv``: label,name,videos,top1,ap; ``confusion.csv``:
 actual,predicted, one row per video; ``predictions.csv``: key,label,prediction,score; ``scores.safetensors``: ``scores``
-(N,K), ``labels`` (N,K) 0 or 1, ``logits`` (N·V,K) where there are any, and keys and class names in its header.
+(N,K), ``labels`` (N,K) 0 or 1, ``logits`` (N·V,K) where there are any, and keys and class names in its header. Beside
+the folder, ``<name>.provenance.json``.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from bike.evaluate.metrics import average_precision, class_accuracy
 from bike.evaluate.scores import SCORES_NAME, Scores, summarize, write_scores
 from bike.files import OutputFolder, check_not_read, claim_folder, read_json, write_json
 from bike.files.tables import read_table, write_table
+from bike.provenance import write_provenance
 
 LAST = "metrics.json"
 FILES = ("per_class.csv", "confusion.csv", "predictions.csv", SCORES_NAME, "timing.json", LAST)
@@ -43,7 +45,13 @@ def claim_results(
 
 
 def write_results(
-    out: OutputFolder | Path | str, scores: Scores, *, seconds: float, extra: Mapping[str, Any] | None = None
+    out: OutputFolder | Path | str,
+    scores: Scores,
+    *,
+    seconds: float,
+    extra: Mapping[str, Any] | None = None,
+    origin: Mapping[str, Any] | None = None,
+    device: str = "cpu",
 ) -> dict[str, Any]:
     """Write every file of an evaluation; ``metrics.json`` comes last.
 
@@ -52,6 +60,7 @@ def write_results(
         scores: of all videos, at least one of which has a label.
         seconds: wall time.
         extra: more entries of ``metrics.json``.
+        origin, device: as :func:`bike.provenance.write_provenance` takes them; without an origin nothing is written.
 
     Returns:
         The content of ``metrics.json``.
@@ -61,12 +70,14 @@ def write_results(
     """
     if not isinstance(out, OutputFolder):
         with claim_results(out) as held:
-            return write_results(held, scores, seconds=seconds, extra=extra)
+            return write_results(held, scores, seconds=seconds, extra=extra, origin=origin, device=device)
     metrics = {**summarize(scores), **(extra or {})}
     if scores.mismatch:
         metrics["mismatch"] = dict(scores.mismatch)
     with out.writing(LAST) as folder:
         _write_files(folder, scores, metrics, seconds)
+    if origin is not None:
+        write_provenance(out.folder, LAST, origin, device=device)
     return metrics
 
 

@@ -94,5 +94,10 @@ def evaluate_attributes(
     if wrong := other_order(scores):
         agreement.differs("classes", wrong)
     scores = dataclasses.replace(scores, mismatch={**inputs.mismatch, **agreement.mismatch})
+    origin = {
+        "data": {**inputs.checksums, "attributes": sha256(corpus)},
+        "weights": {"file": Path(checkpoint).name, "sha256": used["checkpoint"]},
+        "params": params.model_dump(mode="json"),
+    }
     with claim_results(out, inputs=[checkpoint, samples, corpus, labels], settings=used, replace=replace) as output:
-        return write_results(output, scores, seconds=time.monotonic() - start)
+        return write_results(output, scores, seconds=time.monotonic() - start, origin=origin, device=str(world.device))

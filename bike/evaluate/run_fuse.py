@@ -10,8 +10,9 @@ import torch
 
 from bike.errors import DataError, first_few, one_line
 from bike.evaluate.results import claim_results, write_results
-from bike.evaluate.scores import Scores, read_scores
+from bike.evaluate.scores import Scores, read_scores, scores_file
 from bike.evaluate.views import fuse_scores, mean_scores
+from bike.files import sha256
 from bike.records import other_class
 
 
@@ -63,8 +64,10 @@ def fuse_results(
     notes = {f"{name}.{key}": text for name, part in parts for key, text in part.mismatch.items()}
     scores = Scores(first.keys, first.names, fused, first.targets, branch="fused", mismatch=notes)
     settings = {"video_weight": video_weight}
+    data = {name: sha256(scores_file(place)) for name, place in (("video", video), ("attributes", attributes))}
+    origin = {"data": data, "params": {"fuse": settings}}
     with claim_results(out, inputs=[video, attributes], settings=settings, replace=replace) as output:
-        return write_results(output, scores, seconds=time.monotonic() - start)
+        return write_results(output, scores, seconds=time.monotonic() - start, origin=origin)
 
 
 def _softmaxed_once(scores: Scores, place: Path | str) -> torch.Tensor:

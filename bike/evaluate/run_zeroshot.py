@@ -48,7 +48,7 @@ def evaluate_zeroshot(
     gives them); given splits of the classes (``split_top1_mean`` …), videos of a split against its own classes.
 
     Args:
-        params: sections ``model``, ``evaluate`` and ``zeroshot``.
+        params: sections ``model``, ``evaluate`` and ``zeroshot``; ``annotate.classes``, for ``class_splits``.
         samples, frames, labels, out, views, decoder, place, replace: as
             :func:`bike.evaluate.run_video.evaluate_video` has them.
         weights: CLIP's weights, without a head (frames averaged); None takes ``model.weights``.
@@ -64,7 +64,8 @@ def evaluate_zeroshot(
     """
     start = time.monotonic()
     inputs = read_inputs(samples, labels, frames, decoder=decoder, allowed=params.model.allow_mismatch)
-    splits = [read_class_split(path, inputs.names) for path in class_splits]
+    absent = bool(class_splits) and params.annotate.classes == "present"
+    splits = [read_class_split(path, inputs.names, absent=absent) for path in class_splits]
     model = load_video_model(checkpoint, weights or params.model.weights)
     if model.contract is not None:
         trained = {name.casefold() for name in model.contract.classes}

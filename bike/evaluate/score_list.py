@@ -103,7 +103,15 @@ def score_list(
             if wrong := other_order(scores):
                 agreement.differs("classes", wrong)
             scores = dataclasses.replace(scores, mismatch={**inputs.mismatch, **agreement.mismatch})
-            metrics = write_results(output, scores, seconds=time.monotonic() - start, extra=extra)
+            origin = {
+                "data": inputs.checksums,
+                "weights": {"file": model.file.name, "sha256": job["model"]},
+                "params": params.model_dump(mode="json"),
+            }
+            seconds = time.monotonic() - start
+            metrics = write_results(
+                output, scores, seconds=seconds, extra=extra, origin=origin, device=str(world.device)
+            )
             discard_state(state)  # only now: a run killed before this line finds its rows again
         wait_for_all(world)  # a rank that ended early would make the launcher stop rank 0 while it writes
     return metrics

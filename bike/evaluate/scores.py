@@ -131,6 +131,11 @@ def write_scores(path: Path | str, scores: Scores) -> None:
         file.write(to_safetensors(tensors, {HEADER: json.dumps(header)}))
 
 
+def scores_file(place: Path | str) -> Path:
+    """``scores.safetensors``, given itself or its folder."""
+    return Path(place) / SCORES_NAME if Path(place).is_dir() else Path(place)
+
+
 def read_scores(place: Path | str) -> Scores:
     """Read ``scores.safetensors``, given itself or its folder.
 
@@ -138,8 +143,7 @@ def read_scores(place: Path | str) -> Scores:
         DataError: not such a file, or its parts do not belong together.
         BikeError: there is none.
     """
-    place = Path(place)
-    path = existing_file(place / SCORES_NAME if place.is_dir() else place)
+    path = existing_file(scores_file(place))
     try:
         with safe_open(path, "pt") as file:
             header = json.loads((file.metadata() or {}).get(HEADER, "{}"))

@@ -48,12 +48,13 @@ def half_classes(num_classes: int, seed: int) -> list[int]:
     return [int(label) for label in np.random.RandomState(seed).permutation(num_classes)[: num_classes // 2]]
 
 
-def read_class_split(path: Path | str, names: Sequence[str]) -> list[int]:
+def read_class_split(path: Path | str, names: Sequence[str], *, absent: bool = False) -> list[int]:
     """Class integers of a fixed split, from a text file with one class name a line.
 
     Args:
         path: the file; empty lines are skipped.
         names: all class names in order of their ids, spelt as in the file (upper and lower case aside).
+        absent: names of the file that are not among them are passed over.
 
     Raises:
         DataError: no names, or unknown or duplicate names; the first ten are quoted.
@@ -63,7 +64,9 @@ def read_class_split(path: Path | str, names: Sequence[str]) -> list[int]:
     words = [line.strip() for line in read_text(path).splitlines() if line.strip()]
     found = {word: ids.get(word, ids.get(word.casefold())) for word in words}
     unknown = [word for word, label in found.items() if label is None]
-    if unknown:
+    if absent:
+        words = [word for word in words if found[word] is not None]
+    elif unknown:
         hint = nearest(unknown[0], names)
         raise DataError(
             f"{path}: class names that are not in the label list: {first_few(list(map(repr, unknown)))}.{hint}"

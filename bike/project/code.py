@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import hashlib
-import importlib.metadata
 import json
 from collections.abc import Iterable
 from functools import cache
@@ -13,6 +12,7 @@ from pathlib import Path
 from bike.errors import BikeError, first_few
 from bike.files import atomic_write, read_text
 from bike.params import Params
+from bike.provenance import VERSIONS, version_of
 
 PACKAGE = Path(__file__).resolve().parents[1]  # the folder `bike`
 CODE = Path("code")  # of a project: one file for each stage
@@ -28,25 +28,13 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "train_attributes": ("model", "attributes", "train_attributes"),
     "evaluate": ("model", "evaluate"),
     "evaluate_attributes": ("model", "attributes", "evaluate"),
-    "zeroshot": ("model", "evaluate", "zeroshot"),
+    "zeroshot": ("model", "evaluate", "zeroshot", "annotate"),
     "fuse": ("fuse",),
     "summary": (),
 }
-# The packages of constraints-results.txt.
-VERSIONS = (
-    "av",
-    "ftfy",
-    "imageio-ffmpeg",
-    "instant-clip-tokenizer",
-    "numpy",
-    "pandas",
-    "pillow",
-    "safetensors",
-    "simplejpeg",
-    "torch",
-)
 # A change of these can't change a result: progress, command lines, which JSON and YAML is refused, what makes and
-# watches over a project, and the schema of params.yaml, whose defaults count by their values.
+# watches over a project, what is told of a result's origin, and the schema of params.yaml, whose defaults count by
+# their values.
 NO_RESULT = {
     "bike/__init__.py",
     "bike/cli.py",
@@ -54,6 +42,8 @@ NO_RESULT = {
     "bike/progress.py",
     "bike/project/code.py",
     "bike/project/media.py",
+    "bike/provenance.py",
+    "bike/trees/overrides.py",
     "bike/trees/parse.py",
     "bike/trees/sections.py",
     "stages/__init__.py",
@@ -106,20 +96,13 @@ def code_text(stage: str) -> str:
     for section in SECTIONS.get(stage, ()):
         values = json.dumps(getattr(Params(), section).model_dump(mode="json"), sort_keys=True)
         rows.append((f"defaults:{section}", hashlib.sha256(values.encode()).hexdigest()[:16]))
-    rows += [(package, _version(package)) for package in VERSIONS]
+    rows += [(package, version_of(package)) for package in VERSIONS]
     return "".join(f"{name} {value}\n" for name, value in rows)
 
 
 def _differences(old: str, new: str) -> list[str]:
     before, now = (dict(line.rsplit(" ", 1) for line in text.splitlines() if " " in line) for text in (old, new))
     return sorted(name for name in before.keys() | now.keys() if before.get(name) != now.get(name))
-
-
-def _version(package: str) -> str:
-    try:
-        return importlib.metadata.version(package).partition("+")[0]  # 2.13.0+cpu is torch 2.13.0
-    except importlib.metadata.PackageNotFoundError:
-        return "none"
 
 
 def _locate(name: str, root: Path | None = None) -> Path:

@@ -14,13 +14,13 @@ from typing import Any
 
 from bike.errors import BikeError, ParamsError, one_line
 from bike.files import OutputFolder, atomic_write, ensure_dir, read_json, read_text, write_json
-from bike.params import read_tree
+from bike.params import parse_params, read_tree
 from bike.project.code import write_code
 from bike.project.media import NAME as MEDIA
 from bike.project.media import write_media
-from bike.project.protocol import KINDS, NAME, load_protocol, overrides, plan, validated, with_lists
+from bike.project.protocol import KINDS, NAME, load_protocol, plan, with_lists
 from bike.project.render import params_tree, render, stages_of
-from bike.zoo import merge
+from bike.trees.overrides import merge, overrides
 
 RECORD = ".bike.json"  # generated file -> SHA-256 of what was generated, so that an edit is known for one
 ANNOTATION = "annotation"
@@ -70,9 +70,8 @@ def init_project(
         raise BikeError(f"{folder}: is a project of {load_protocol(folder).name}. Choose another folder for {name}.")
     protocol, tree, classes = plan(name)
     stated = read_tree(folder / "params.yaml") if there else tree
-    chosen = overrides(settings)
-    tree = merge(stated, chosen)
-    params = validated(tree, "--set" if settings else str(folder / "params.yaml"))
+    tree = merge(stated, overrides(settings))
+    params = parse_params(tree, "--set" if settings else str(folder / "params.yaml"))
     source = _source(protocol.reader, folder, videos, annotation, there)
     files = dict(classes)
     if not there and not (folder / RECORD).is_file():

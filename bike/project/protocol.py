@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-
 from bike.annotate.entries import ReadOptions
 from bike.annotate.run import DATASETS as READERS
-from bike.errors import BikeError, ParamsError, nearest, one_line
-from bike.params import Params, parse_params, read_tree
-from bike.project.code import PACKAGE
-from bike.zoo import Preset, load_zoo, merge
+from bike.annotate.writing import HALVES
+from bike.errors import BikeError, ParamsError, nearest
+from bike.params import read_tree
+from bike.project.dataset import Dataset, Lists, class_files, load_datasets
+from bike.trees.overrides import merge
+from bike.trees.sections import Section, validated
+from bike.zoo import Preset, Task, load_zoo
 
 NAME = "protocol.yaml"
 KINDS = {
@@ -29,56 +29,7 @@ OWN_PARAMS: dict[str, Any] = {
 }
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Lists(_Section):
-    """Which lists of a data set a task uses.
-
-    Attributes:
-        fold: official split; None where there are none.
-        splits: word of the annotation -> list it goes into, empty for none; other words mean what they say.
-        train: list to train on; None where nothing is trained.
-        evaluate: list that is scored.
-        expected: videos that the published number scores, or those of each list of classes.
-        expected_train: entries of the train list.
-    """
-
-    fold: int | None = None
-    splits: dict[str, str] = {}
-    train: str | None = None
-    evaluate: str
-    expected: tuple[int, ...]
-    expected_train: int | None = None
-
-
-class Dataset(_Section):
-    """A data set as its authors publish it, and as the published models were measured on it.
-
-    Attributes:
-        title: its name for people.
-        reader: of its annotation.
-        needs: what to bring.
-        labels: class names under ``lists/``; None for those that the annotation has.
-        alphabetical: the classes are numbered by the alphabet, whatever the order of ``labels``.
-        classes: lists of class names beside ``labels``: videos of each are scored against its classes.
-        params: parameters of the data set; a row's own go over them.
-        train, zeroshot: lists by task.
-    """
-
-    title: str
-    reader: str
-    needs: str
-    labels: str | None = None
-    alphabetical: bool = False
-    classes: tuple[str, ...] = ()
-    params: dict[str, Any] = {}
-    train: Lists | None = None
-    zeroshot: Lists | None = None
-
-
-class Protocol(_Section):
+class Protocol(Section):
     """``protocol.yaml`` of a project; nobody need edit it.
 
     Attributes:
@@ -88,7 +39,8 @@ class Protocol(_Section):
         reader, lists: how the annotation is read, and which lists count.
         validate_on: list to validate on while training; None for none.
         labels: file of class names in the project; None for those of the annotation.
-        classes: files with the class names of one zero-shot split each.
+        classes: files with the class names of one list of classes each, whose videos are scored against them.
+        num_classes: as published; 0 for one's own data.
         published: metric -> percent.
         params: the row's parameters, for comparison with what ran.
         needs: what to bring.
@@ -96,12 +48,13 @@ class Protocol(_Section):
 
     name: str
     title: str
-    task: Literal["train", "fused", "few-shot", "zeroshot", "own"]
+    task: Task | Literal["own"]
     reader: str
     lists: Lists
     validate_on: str | None = None
     labels: str | None = None
     classes: tuple[str, ...] = ()
+    num_classes: int = 0
     published: dict[str, float] = {}
     params: dict[str, Any] = {}
     needs: str = ""
@@ -111,8 +64,14 @@ class Protocol(_Section):
         labels = None if self.labels is None else folder / self.labels
         return ReadOptions(fold=self.lists.fold, splits=self.lists.splits, labels=labels)
 
+    def folds(self) -> list[str]:
+        """The official splits, where each is trained and scored by itself."""
+        return [f"split{number}" for number in range(1, self.lists.folds + 1)]
+
     def splits(self) -> list[str]:
-        """The lists that become shards, each once."""
+        """The lists that become shards, each once; where there are folds, all videos become those of ``all``."""
+        if self.lists.folds:
+            return ["all"]
         return list(dict.fromkeys(name for name in (self.lists.train, self.validate_on, self.lists.evaluate) if name))
 
 
@@ -125,22 +84,7 @@ def load_protocol(folder: Path) -> Protocol:
     path = folder / NAME
     if not path.is_file():
         raise BikeError(f"{path}: no such file, so this is no project. Make one with `bike init ROW DIR`.")
-    try:
-        return Protocol.model_validate(read_tree(path))
-    except ValidationError as error:
-        raise ParamsError(f"{path}: not a protocol ({one_line(error)}). Run `bike init NAME .` again.") from error
-
-
-def load_datasets() -> dict[str, Dataset]:
-    """The data sets of the published rows by name."""
-    folder = PACKAGE / "project" / "datasets"
-    return {path.stem: Dataset.model_validate(read_tree(path)) for path in sorted(folder.glob("*.yaml"))}
-
-
-def lists_folder() -> Path:
-    """The folder of class names by data set: in an installed package inside it, otherwise the checkout's."""
-    shipped = PACKAGE / "shipped" / "lists"
-    return shipped if shipped.is_dir() else PACKAGE.parent / "lists"
+    return validated(Protocol, read_tree(path), str(path))
 
 
 def plan(name: str) -> tuple[Protocol, dict[str, Any], dict[str, str]]:
@@ -168,53 +112,24 @@ def plan(name: str) -> tuple[Protocol, dict[str, Any], dict[str, str]]:
 
 
 def _plan_row(row: Preset, dataset: Dataset) -> tuple[Protocol, dict[str, Any], dict[str, str]]:
-    lists = dataset.zeroshot if row.task == "zeroshot" else dataset.train
+    lists = dataset.lists_for(row.task)
     if lists is None:
         raise ParamsError(f"{row.name}: {dataset.title} has no lists for the task {row.task}.")
     params = merge(dataset.params, row.tree)
     if row.checkpoint is not None:
         params = merge(params, {"model": {"start_from": f"models/{row.checkpoint}.pt"}})
-    files = _class_files(dataset)
+    halves = [f"lists/{name}" for name in HALVES] if row.task == "base-to-novel" else []
     protocol = Protocol(
-        name=row.name,
-        title=dataset.title,
-        task=row.task,
-        reader=dataset.reader,
+        **row.model_dump(include={"name", "task", "published"}),
+        **dataset.model_dump(include={"title", "reader", "needs", "num_classes"}),
         lists=lists,
         # As published: a list of validation videos is looked at while training; there is none where test is scored.
         validate_on="val" if lists.evaluate == "val" and row.task != "zeroshot" else None,
         labels="classes/labels.csv" if dataset.labels else None,
-        classes=tuple(f"classes/{name}.txt" for name in dataset.classes),
-        published=row.published,
+        classes=(*(f"classes/{name}.txt" for name in dataset.classes), *halves),
         params=params,
-        needs=dataset.needs,
     )
-    return protocol, params, files
-
-
-def _class_files(dataset: Dataset) -> dict[str, str]:
-    from bike.records import read_labels  # pandas, which `bike zoo` does without
-
-    if dataset.labels is None:
-        return {}
-    folder = lists_folder() / dataset.labels
-    texts = {f"classes/{name}.txt": (folder / f"{name}.txt").read_text(encoding="utf-8") for name in dataset.classes}
-    names = read_labels(folder / "labels.csv", "published")
-    if dataset.classes:  # only the classes of some split have videos to score
-        wanted = {line.strip() for text in texts.values() for line in text.splitlines()}
-        names = [name for name in names if name in wanted]
-    if dataset.alphabetical:
-        names = sorted(names)
-    return {**texts, "classes/labels.csv": _labels_text(names)}
-
-
-def _labels_text(names: Sequence[str]) -> str:
-    import csv
-    from io import StringIO
-
-    text = StringIO()
-    csv.writer(text, lineterminator="\n").writerows([("id", "name"), *enumerate(names)])
-    return text.getvalue()
+    return protocol, params, class_files(dataset)
 
 
 def with_lists(protocol: Protocol, source: Path, folder: Path) -> Protocol:
@@ -233,7 +148,8 @@ def with_lists(protocol: Protocol, source: Path, folder: Path) -> Protocol:
     for entry in (entry for entries in annotations.folds.values() for entry in entries):
         counts[entry.split] = counts.get(entry.split, 0) + 1
     if protocol.task != "own":
-        lacking = [name for name in protocol.splits() if not counts.get(name)]
+        wanted = [name for name in (protocol.lists.train, protocol.lists.evaluate) if name]
+        lacking = [name for name in wanted if not counts.get(name)]
         if lacking:
             raise ParamsError(f"{source}: no {' and no '.join(lacking)} list in it. It needs {protocol.needs}.")
         return protocol
@@ -251,32 +167,3 @@ def with_lists(protocol: Protocol, source: Path, folder: Path) -> Protocol:
     )
     validate = "val" if counts.get("val") and evaluate != "val" and lists.train else None
     return protocol.model_copy(update={"lists": lists, "validate_on": validate})
-
-
-def overrides(words: Sequence[str]) -> dict[str, Any]:
-    """``train.lr=1e-5`` … as a tree; values are YAML.
-
-    Raises:
-        ParamsError: no such form.
-    """
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
-    tree: dict[str, Any] = {}
-    for word in words:
-        key, equals, text = word.partition("=")
-        if not equals or not all(key.split(".")):
-            raise ParamsError(f"--set: key=value is needed (got {word!r}), such as train.lr=1e-5.")
-        try:
-            value = YAML(typ="safe", pure=True).load(text)
-        except YAMLError as error:
-            raise ParamsError(f"--set {key}: not a YAML value (got {text!r}).") from error
-        for part in reversed(key.split(".")):
-            value = {part: value}
-        tree = merge(tree, value)
-    return tree
-
-
-def validated(tree: Mapping[str, Any], source: str) -> Params:
-    """The parameters of a tree, or a :class:`ParamsError` that names ``source`` and what is wrong."""
-    return parse_params(dict(tree), source)

@@ -13,7 +13,8 @@ from bike.model.formats.official import OFFICIAL_FILES
 from bike.params import Params
 from bike.project.code import SECTIONS
 from bike.project.protocol import NAME, Protocol
-from bike.zoo import merge, show_metrics
+from bike.trees.overrides import merge
+from bike.zoo import show_metrics
 
 RUN = "python -m bike.project.stage"
 
@@ -22,8 +23,9 @@ def stages_of(protocol: Protocol) -> list[str]:
     """The stages of a project that have code of their own, in order."""
     fused = protocol.task == "fused"
     wanted = {"extract", "annotate", "shard", "summary"}
-    wanted |= {"train", "evaluate"} if protocol.lists.train else set()
-    wanted |= {"zeroshot"} if protocol.task in ("zeroshot", "own") else set()
+    wanted |= {"train"} if protocol.lists.train else set()
+    wanted |= {"zeroshot"} if protocol.task in ("zeroshot", "own", "base-to-novel") else set()
+    wanted |= {"evaluate"} if protocol.lists.train and protocol.task != "base-to-novel" else set()
     wanted |= {"attributes", "train_attributes", "evaluate_attributes", "fuse"} if fused else set()
     return [stage for stage in SECTIONS if stage in wanted]
 
@@ -34,12 +36,14 @@ def sections_of(protocol: Protocol) -> list[str]:
     return [name for name in Params.model_fields if name in read]
 
 
-def results_of(protocol: Protocol, views: list[str]) -> tuple[str, dict[str, str]]:
-    """The folder of the main result, and those of further views: ``1x1`` -> folder."""
-    if not protocol.lists.train:
-        return "results/zeroshot", {}
+def results_of(protocol: Protocol, views: list[str]) -> tuple[list[str], dict[str, str]]:
+    """The folder of the main result, or of each fold's; and those of further views: ``1x1`` -> folder."""
+    if "evaluate" not in stages_of(protocol):
+        return ["results/zeroshot"], {}
+    if protocol.folds():
+        return [f"results/video/{fold}/{views[0]}" for fold in protocol.folds()], {}
     main = "results/fused" if protocol.task == "fused" else f"results/video/{views[0]}"
-    return main, {name: f"results/video/{name}" for name in views[1:]}
+    return [main], {name: f"results/video/{name}" for name in views[1:]}
 
 
 def params_tree(protocol: Protocol, tree: Mapping[str, Any]) -> dict[str, Any]:
@@ -60,8 +64,9 @@ def render(protocol: Protocol, tree: Mapping[str, Any], params: Params) -> dict[
     """
     views, fused = list(params.evaluate.views), protocol.task == "fused"
     main, further = results_of(protocol, views)
-    scored = protocol.lists.evaluate
+    stages, folds = stages_of(protocol), protocol.folds()
     own_zeroshot = ["results/zeroshot"] if protocol.task == "own" and protocol.lists.train else []
+    checkpoints = {"zeroshot": "${model.start_from}", "base-to-novel": "models/video.pt"}
     pairs = ",".join(f"{name}={place}" for name, place in further.items())
     attribute_file = params.attributes.weights
     values = {
@@ -70,20 +75,28 @@ def render(protocol: Protocol, tree: Mapping[str, Any], params: Params) -> dict[
         "annotation": "media.csv" if protocol.reader == "folders" else "annotation",
         "reading": _reading(protocol),
         "fused": fused,
-        "scored": scored,
+        "scored": "all" if folds else protocol.lists.evaluate,
+        "trained": "all" if folds else protocol.lists.train,
+        "zeroshot": "zeroshot" in stages,
+        "evaluated": "evaluate" in stages,
+        "checkpoint": checkpoints.get(protocol.task),
+        "class_files": protocol.labels is not None and protocol.classes,
+        "folds": folds,
+        "fold": "/${item.fold}" if folds else "",
+        "models": [f"video/{fold}" for fold in folds] or ["video", *(["attributes"] if fused else [])],
+        "curves": [f"curves/video/{fold}" for fold in folds] or ["curves/video"],
         "views": views,
         "sections": sections_of(protocol),
         "shards": "".join(f", shards/{name}" for name in protocol.splits()),
         "weights": "" if _is_official(params.model.weights) else '"${model.weights}", ',
         "attribute_weights": "" if _is_official(attribute_file) else ', "${attributes.weights}"',
         "start_from": ', "${model.start_from}"' if params.model.start_from else "",
-        "result": main,
+        "result": ",".join(main),
         "further": (f" --further {pairs}" if pairs else "") + (" --zeroshot results/zeroshot" if own_zeroshot else ""),
-        "results": [main, *further.values(), *own_zeroshot],
+        "parts": [f"results/video/{views[0]}", "results/attributes"] if fused else [],
+        "results": [*main, *further.values(), *own_zeroshot],
         "published": show_metrics(dict(protocol.published), tuple(protocol.published)) if protocol.published else "",
-        "steps": ", ".join(
-            name for name in stages_of(protocol) if name not in ("extract", "annotate", "shard", "summary")
-        ),
+        "steps": ", ".join(name for name in stages if name not in ("extract", "annotate", "shard", "summary")),
         "example": "train.lr=1e-5" if protocol.lists.train else "+zeroshot.half_class_repeats=5",
     }
     # Plain text, read by people and by DVC: nothing is escaped.

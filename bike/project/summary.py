@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from bike.errors import BikeError, one_line
+from bike.evaluate.metrics import harmonic_mean
 from bike.evaluate.results import read_numbers
+from bike.evaluate.zeroshot import mean_and_std
 from bike.files import atomic_write, write_json
 from bike.model.formats.fetch import resolve
 from bike.model.formats.inspect import inspect_weights
@@ -31,7 +33,12 @@ _FREE = {
     "payload",
     "validate_every",
 }
-_FREE_KEYS = {"evaluate.batch_size", "attributes.batch_size", "model.start_from"}
+_FREE_KEYS = {"evaluate.batch_size", "attributes.batch_size", "annotate.classes", "model.start_from"}
+# What metrics.json has of tasks that combine several figures.
+FIGURES = {
+    "splits": ("split_top1_mean", "split_top1_std", "split1_top1", "split2_top1", "split3_top1"),
+    "base-to-novel": ("harmonic_mean", "base_top1", "novel_top1"),
+}
 MAX_KEYS = 8  # `dvc exp show` has a column for each
 
 
@@ -39,7 +46,7 @@ def summarize_project(
     protocol: Protocol,
     params: Params,
     *,
-    result: Path,
+    results: Sequence[Path],
     further: Mapping[str, Path],
     zeroshot: Path | None,
     lists: Path,
@@ -51,7 +58,7 @@ def summarize_project(
     Args:
         protocol: what the project measures.
         params: as they ran.
-        result: folder of the main result.
+        results: folder of the main result; where there are folds, of each.
         further: of results in further views, whose figures have the views behind their names.
         zeroshot: of CLIP without training, for one's own data.
         lists: folder of the lists, for the class names.
@@ -61,40 +68,58 @@ def summarize_project(
         The content of ``metrics.json``: the published figures first, then the usual ones, then how many videos were
         scored, how many the published number scores, and ``measured``: 1 where it is the same measurement, else 0.
     """
-    found = read_numbers(result / "metrics.json")
+    found = _combined(protocol, [read_numbers(folder / "metrics.json") for folder in results])
     for name, folder in further.items():
         found |= {f"{key}_{name}": value for key, value in read_numbers(folder / "metrics.json").items()}
     if zeroshot is not None:
         found["top1_zeroshot"] = read_numbers(zeroshot / "metrics.json").get("top1", 0.0)
-    reasons = list(_reasons(protocol, params, found))
+    class_names = read_labels(lists / "labels.csv")
+    reasons = list(_reasons(protocol, params, found, len(class_names)))
     scored, expected = _videos(protocol, found)
     last = {"videos": sum(scored), "expected": sum(expected)}
     if protocol.task != "own":
         last["measured"] = int(not reasons)
-    wanted = [*protocol.published, "top1_zeroshot", "top1", "top5", "mean_class", "map"]
+    wanted = [*protocol.published, *FIGURES.get(protocol.task, ("top1_zeroshot", "top1", "top5", "mean_class", "map"))]
     names = [name for name in dict.fromkeys(wanted) if name in found][: MAX_KEYS - len(last)]
     numbers = {**{name: round(found[name], 2) for name in names}, **last}
     with atomic_write(page, "w") as file:
-        file.write(_page(protocol, params, found, names, reasons, lists))
+        file.write(_page(protocol, params, found, names, reasons, class_names))
     write_json(metrics, numbers)
     return numbers
 
 
+def _combined(protocol: Protocol, parts: Sequence[dict[str, float]]) -> dict[str, float]:
+    """The numbers of one result, and what several together say: of the folds, or of base and novel classes."""
+    found = dict(parts[0])
+    if protocol.lists.folds:
+        for number, part in enumerate(parts, start=1):
+            found |= {f"split{number}_{name}": value for name, value in part.items()}
+        for name in ("top1", "top5", "mean_class", "map"):
+            mean, std = mean_and_std([part[name] for part in parts])
+            found |= {f"split_{name}_mean": mean, f"split_{name}_std": std}
+    if protocol.task == "base-to-novel":
+        found["base_top1"], found["novel_top1"] = found["split1_top1"], found["split2_top1"]
+        found["harmonic_mean"] = harmonic_mean(found["base_top1"], found["novel_top1"])
+    return found
+
+
 def _videos(protocol: Protocol, found: Mapping[str, float]) -> tuple[list[int], list[int]]:
-    """Videos scored and expected: of each list of classes, or of the one list."""
-    if protocol.classes:
-        numbers = range(1, len(protocol.classes) + 1)
-        return [int(found.get(f"split{number}_videos", 0)) for number in numbers], list(protocol.lists.expected)
-    return [int(found.get("videos", 0))], list(protocol.lists.expected)
+    """Videos scored and expected: of each fold or list of classes, or of the one list."""
+    expected = list(protocol.lists.expected)
+    if len(expected) > 1:
+        return [int(found.get(f"split{number}_videos", 0)) for number in range(1, len(expected) + 1)], expected
+    return [int(found.get("videos", 0))], expected
 
 
-def _reasons(protocol: Protocol, params: Params, found: Mapping[str, float]) -> Iterator[str]:
+def _reasons(protocol: Protocol, params: Params, found: Mapping[str, float], num_classes: int) -> Iterator[str]:
     """Why this is not the row's own measurement; nothing where it is."""
     scored, expected = _videos(protocol, found)
     if scored != expected:
         yield f"{_counts(scored)} videos were scored, the published number scores {_counts(expected)}"
     if protocol.task == "own":
         return
+    if num_classes != protocol.num_classes:
+        yield f"present classes only: {num_classes} of {protocol.num_classes}"
     row = parse_params(protocol.params, protocol.name)
     for section in sections_of(protocol):
         ran, published = getattr(params, section).model_dump(), getattr(row, section).model_dump()
@@ -137,7 +162,7 @@ def _page(
     found: Mapping[str, float],
     names: list[str],
     reasons: list[str],
-    lists: Path,
+    class_names: list[str],
 ) -> str:
     scored, expected = _videos(protocol, found)
     head = [f"# {protocol.name}: {protocol.title}", ""]
@@ -160,7 +185,6 @@ def _page(
         difference = "–" if there is None or here is None else f"{here - there:+.2f}"
         both = f"{_number(there)} | {_number(here)} | {difference}" if protocol.published else _number(here)
         rows.append(f"| {name} | {both} |")
-    class_names = read_labels(lists / "labels.csv")
     model = params.model
     views = ", ".join(params.evaluate.views)
     facts = [

@@ -12,7 +12,8 @@ from helpers.places import ROOT
 
 from bike.errors import BikeError
 from bike.project import code
-from bike.project.code import SECTIONS, VERSIONS, check_code, code_text, write_code
+from bike.project.code import SECTIONS, check_code, code_text, write_code
+from bike.provenance import VERSIONS
 
 
 def test_the_versions_are_those_that_the_checkout_pins() -> None:
@@ -48,7 +49,7 @@ def test_a_change_is_of_those_stages_that_import_it(tmp_path: Path, monkeypatch:
         else:
             check_code(stage, tmp_path)
     assert sorted(write_code(tmp_path, SECTIONS)) == ["train", "train_attributes"]
-    monkeypatch.setattr(code, "_version", lambda package: "0" if package == "av" else "1")
+    monkeypatch.setattr(code, "version_of", lambda package: "0" if package == "av" else "1")
     assert sorted(write_code(tmp_path, SECTIONS)) == sorted(SECTIONS)
     check_code("train", tmp_path / "elsewhere")  # no hash files: not a project
 

@@ -14,12 +14,14 @@ from helpers.places import ROOT
 from helpers.projects import SMALL, make_videos, make_weights, run_in
 from ruamel.yaml import YAML
 
+from bike.annotate.restrict import num_base
 from bike.errors import BikeError, ParamsError
 from bike.files import read_json
 from bike.params import load_params
 from bike.project.check import check_project
+from bike.project.dataset import load_datasets
 from bike.project.init import init_project
-from bike.project.protocol import load_datasets, overrides, plan
+from bike.project.protocol import plan
 from bike.project.render import RUN
 from bike.zoo import load_zoo
 
@@ -50,6 +52,8 @@ def test_every_row_and_kind_resolves(name: str) -> None:
     assert bool(files) == (protocol.labels is not None)
     assert protocol.task == "own" or tree == protocol.params
     assert protocol.task == "own" or (protocol.task == "zeroshot") == (protocol.lists.train is None)
+    if "classes/labels.csv" in files:
+        assert len(files["classes/labels.csv"].splitlines()) - 1 == protocol.num_classes
 
 
 def test_presets_score_as_many_videos_as_were_published() -> None:
@@ -80,6 +84,22 @@ def test_official_annotations_have_the_published_lists(shared: Path, tmp_path: P
         audit = annotate(protocol.reader, source, None, tmp_path / row, options=protocol.read_options(tmp_path))
         assert audit.lists[protocol.lists.evaluate] == scored == protocol.lists.expected[0]
         assert protocol.lists.train is None or trained in (None, audit.lists["train"])
+
+
+def test_splits_and_halves_have_as_many_videos_as_the_official_lists(shared: Path, tmp_path: Path) -> None:
+    from bike.annotate.run import annotate
+    from bike.records import read_list
+
+    for name in ("ucf101", "hmdb51"):
+        data, source = load_datasets()[name], shared / "annotations" / name
+        audit = annotate(name, source, None, tmp_path / name)
+        assert data.splits is not None
+        assert data.base_to_novel is not None
+        assert tuple(audit.lists[f"split{number}/test"] for number in (1, 2, 3)) == data.splits.expected
+        assert audit.classes == data.num_classes
+        samples = read_list(tmp_path / name / "split1/test.csv")
+        base = sum(sample.labels[0] < num_base(data.num_classes) for sample in samples)
+        assert (base, len(samples) - base) == data.base_to_novel.expected
 
 
 def test_mistakes_are_one_line_and_leave_no_project(tmp_path: Path) -> None:
@@ -197,15 +217,8 @@ def test_an_installed_package_makes_the_same_project(tmp_path: Path) -> None:
     assert "--classes" in stage
 
 
-def test_overrides_are_yaml() -> None:
-    assert overrides(["train.lr=1e-5", "model.start_from=", "evaluate.views.4x3={clips: 4, crops: 3}"]) == {
-        "train": {"lr": 1e-5},
-        "model": {"start_from": None},
-        "evaluate": {"views": {"4x3": {"clips": 4, "crops": 3}}},
-    }
-
-
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_a_project_from_init_to_a_fresh_clone(tmp_path: Path) -> None:
     """What is broken ends the run with every result in place; what is changed reruns its stages and no others."""
     clip, _ = make_weights(tmp_path)
@@ -256,6 +269,12 @@ def test_a_project_from_init_to_a_fresh_clone(tmp_path: Path) -> None:
     run_in(clone, "dvc", "pull", "--quiet")
     assert "Running stage" not in run_in(clone, "dvc", "repro")
 
+    # Somebody without the project gets its model.
+    run_in(tmp_path, "dvc", "get", "--quiet", str(clone), "models/video.pt", "--out", "got.pt")
+    assert (tmp_path / "got.pt").read_bytes() == (project / "models/video.pt").read_bytes()
+    artifacts = YAML(typ="safe", pure=True).load((project / "dvc.yaml").read_text(encoding="utf-8"))["artifacts"]
+    assert [facts["path"] for facts in artifacts.values()] == ["models/video.pt"]
+
     # There, without videos and frame packs, training runs on the shards.
     assert not list((clone / "frames").glob("*.mjpg"))
     said = run_in(clone, "dvc", "exp", "run", "--set-param", "train.lr=1e-3")
@@ -264,6 +283,7 @@ def test_a_project_from_init_to_a_fresh_clone(tmp_path: Path) -> None:
 
 
 @pytest.mark.rehearsal
+@pytest.mark.timeout(1800)
 def test_ut_interaction_from_its_csv(shared: Path, tmp_path: Path) -> None:
     """120 real videos with a CSV of their own, twice: the same numbers, and nothing runs the third time."""
     clip, _ = make_weights(tmp_path)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -16,7 +17,8 @@ from helpers.annotations import (
 from helpers.places import ROOT
 from helpers.projects import SMALL, make_videos, make_weights, run_in
 
-from bike.files import read_json
+from bike.files import read_json, sha256
+from bike.provenance import provenance_path
 
 
 def ucf101(folder: Path, videos: Path) -> None:
@@ -80,6 +82,9 @@ ROWS = {
     "zeroshot-anet": (activitynet, 3),  # videos to train on count whole
     "charades-vitl14-336-16f": (charades, 2),
     "zeroshot-k600": (kinetics600, K600_SCORED),
+    "ucf101-vitl14-16f-splits": (ucf101, 18),
+    "hmdb51-vitl14-16f-splits": (hmdb51, 18),
+    "base-to-novel-ucf101": (ucf101, 6),
     "k400-vitb32-8f": (kinetics400, 6),
     "k400-vitl14-8f": (kinetics400, 6),
 }
@@ -88,6 +93,7 @@ QUICK = {"zeroshot-ucf101"}  # in every run of the tests; `make rehearsal` runs 
 CASES = [pytest.param(name, marks=[] if name in QUICK else pytest.mark.rehearsal) for name in ROWS]
 
 
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("row", CASES)
 def test_a_row_runs_from_videos_to_its_summary(row: str, tmp_path: Path) -> None:
     make: Callable[[Path, Path], None]
@@ -95,7 +101,8 @@ def test_a_row_runs_from_videos_to_its_summary(row: str, tmp_path: Path) -> None
     make(tmp_path / "annotation", tmp_path / "videos")
     clip, model = make_weights(tmp_path)
     settings = [*SMALL, f"model.weights={clip}", "annotate.min_frames=1"]
-    settings += [f"model.start_from={model}"] if not row.startswith(("k400", "few-shot")) else []
+    settings += [f"model.start_from={model}"] if not row.startswith(("k400", "few-shot", "base")) else []
+    settings += ["annotate.shots=2"] if row.startswith("base") else []
     settings += [f"attributes.weights={clip}", *(f"train_attributes.{value}" for value in ONE_EPOCH)]
     settings = [word for setting in settings for word in ("--set", setting)]
     source = ["--videos", str(tmp_path / "videos"), "--annotation", str(tmp_path / "annotation")]
@@ -113,6 +120,15 @@ def test_a_row_runs_from_videos_to_its_summary(row: str, tmp_path: Path) -> None
     assert "A rehearsal, not the published measurement" in summary
     assert "model.frames is 2, the row has" in summary
     assert "videos were scored, the published number scores" in summary
+    results = [place.parent for place in (project / "results").rglob("metrics.json")]
+    told = [read_json(provenance_path(place)) for place in results]
+    assert told
+    assert [facts["metrics.json"] for facts in told] == [sha256(place / "metrics.json") for place in results]
+    assert all(facts["data"] and facts["params"] and facts["commit"] for facts in told)
+    status = subprocess.run(
+        ["git", "status", "--short", "--untracked-files=all", "results"], cwd=project, capture_output=True, text=True
+    )
+    assert status.stdout.count(".provenance.json\n") == len(status.stdout.splitlines()) == len(results)
     again = run_in(project, "dvc", "repro")
     assert "Running stage" not in again
     assert "up to date" in again

@@ -16,7 +16,7 @@ from bike.project import summary
 from bike.project.protocol import plan
 from bike.project.summary import summarize_project
 from bike.records import write_labels
-from bike.zoo import merge
+from bike.trees.overrides import merge
 
 ROWS: dict[str, dict[str, float]] = {
     "ucf101-vitl14-16f": {"top1": 98.5, "top5": 99.9, "mean_class": 98.4, "map": 99, "videos": 3783},
@@ -29,14 +29,18 @@ ROWS: dict[str, dict[str, float]] = {
 }
 
 
-def summarize(folder: Path, row: str, found: dict[str, float], changes: dict[str, Any]) -> tuple[dict[str, float], str]:
+def summarize(
+    folder: Path, row: str, found: dict[str, float] | list[Path], changes: dict[str, Any]
+) -> tuple[dict[str, float], str]:
     protocol, tree, _ = plan(row)
-    write_json(folder / "result/metrics.json", found)
+    if isinstance(found, dict):
+        write_json(folder / "result/metrics.json", found)
+        found = [folder / "result"]
     write_labels(folder / "lists/labels.csv", ["a|b", "c"])
     numbers = summarize_project(
         protocol,
         parse_params(merge(tree, changes), row),
-        result=folder / "result",
+        results=found,
         further={},
         zeroshot=None,
         lists=folder / "lists",
@@ -56,7 +60,8 @@ def official(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize("row", ROWS)
 @pytest.mark.usefixtures("official")
-def test_the_rows_own_measurement_is_called_one(row: str, tmp_path: Path) -> None:
+def test_the_rows_own_measurement_is_called_one(row: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(summary, "read_labels", lambda _: ["a|b"] * plan(row)[0].num_classes)
     free = {"train": {"threads": 1}, "evaluate": {"batch_size": 2, "precision": "auto"}, "shard": {"payload": "mp4"}}
     numbers, page = summarize(tmp_path, row, ROWS[row], free)
     assert numbers["measured"] == 1
@@ -93,6 +98,38 @@ def test_each_difference_makes_it_a_rehearsal(
     assert numbers["measured"] == 0
     assert "**A rehearsal, not the published measurement:**" in page
     assert said in page
+
+
+@pytest.mark.usefixtures("official")
+def test_an_incomplete_copy_is_marked(tmp_path: Path) -> None:
+    _, page = summarize(tmp_path, "ucf101-vitl14-16f", ROWS["ucf101-vitl14-16f"], {"annotate": {"classes": "present"}})
+    assert "- present classes only: 2 of 101" in page
+
+
+@pytest.mark.usefixtures("official")
+def test_splits_are_summed_up_as_mean_and_deviation(tmp_path: Path) -> None:
+    row = "ucf101-vitl14-16f-splits"
+    for number, (top1, videos) in enumerate(((98.0, 3783), (99.0, 3734), (97.0, 3696)), start=1):
+        figures = dict.fromkeys(("top1", "top5", "mean_class", "map"), top1)
+        write_json(tmp_path / f"{number}/metrics.json", {**figures, "videos": videos})
+    numbers, page = summarize(tmp_path, row, [tmp_path / str(number) for number in (1, 2, 3)], {})
+    assert numbers == {
+        "split_top1_mean": 98.0,
+        "split_top1_std": 0.82,  # of the three as a whole: the square root of 2/3
+        **{"split1_top1": 98.0, "split2_top1": 99.0, "split3_top1": 97.0},
+        **{"videos": 11213, "expected": 11213, "measured": 0},
+    }
+    assert "present classes only" in page  # the labels here are two
+    assert "videos were scored" not in page
+
+
+@pytest.mark.usefixtures("official")
+def test_base_and_novel_classes_have_a_harmonic_mean(tmp_path: Path) -> None:
+    found = {"split1_top1": 90.0, "split2_top1": 60.0, "split1_videos": 1934, "split2_videos": 1848, "top1": 70.0}
+    numbers, page = summarize(tmp_path, "base-to-novel-ucf101", found, {})
+    assert list(numbers) == ["harmonic_mean", "base_top1", "novel_top1", "videos", "expected", "measured"]
+    assert [numbers[name] for name in ("harmonic_mean", "base_top1", "novel_top1")] == [72.0, 90.0, 60.0]
+    assert "1,934, 1,848 videos were scored, the published number scores 1,934, 1,849" in page
 
 
 def test_other_files_in_the_place_of_the_weights_are_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from bike.commands.options import SetOption
+
 
 def init(
     name: Annotated[
@@ -19,9 +21,7 @@ def init(
     annotation: Annotated[
         Path | None, typer.Option(help="The annotation's folder or file, which is copied. Not for folders.")
     ] = None,
-    setting: Annotated[
-        list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="A parameter. May be given again.")
-    ] = None,
+    setting: SetOption = None,
 ) -> None:
     """Write a small DVC project: dvc.yaml, params.yaml, media.csv, a README with its commands; then `dvc repro`.
 

@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from bike.commands.options import SetOption
+
 app = typer.Typer(no_args_is_help=True, help="The parameters of an experiment.", rich_markup_mode="rich")
 
 
@@ -21,12 +23,13 @@ def show(
         list[str] | None, typer.Argument(help="Sections, such as train; left out: all.", show_default=False)
     ] = None,
     file: Annotated[Path, typer.Option("--params", help="Params file.")] = Path("params.yaml"),
+    setting: SetOption = None,
 ) -> None:
     """Print every parameter as a run gets it: the file over the defaults.
 
     \b
     bike params show
-    bike params show train evaluate
+    bike params show train evaluate --set train.lr=1e-5
     """
     from io import StringIO
 
@@ -35,7 +38,7 @@ def show(
     from bike.errors import ParamsError, nearest
     from bike.params import load_params
 
-    tree = load_params(file).model_dump(mode="json")
+    tree = load_params(file, setting or ()).model_dump(mode="json")
     unknown = [name for name in sections or () if name not in tree]
     if unknown:
         raise ParamsError(f"{unknown[0]}: no such section.{nearest(unknown[0], tree)} Known: {', '.join(tree)}.")
