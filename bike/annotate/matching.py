@@ -126,11 +126,16 @@ class _NameIndex:
 def _find(entry: Entry, records: Sequence[VideoRecord], by_stem: _NameIndex, by_name: bool, matches: Matches) -> bool:
     folder, _, name = entry.path.rpartition("/")
     for stem in (split_extension(name), *entry.names):
-        if candidates := by_stem.candidates(stem, folder):
-            chosen = _choose(folder, candidates, records, by_name and by_stem.is_alone(stem), folded=False)
-            if chosen:
-                _note(entry.path, chosen, matches)
-                return True
+        candidates = by_stem.candidates(stem, folder)
+        if not candidates:
+            continue
+        if not folder and len(candidates) == 1:  # most entries of large data sets
+            matches.index[entry.path] = candidates[0]
+            return True
+        chosen = _choose(folder, candidates, records, by_name and by_stem.is_alone(stem), folded=False)
+        if chosen:
+            _note(entry.path, chosen, matches)
+            return True
     return False
 
 

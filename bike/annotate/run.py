@@ -90,7 +90,7 @@ def annotate(
         The audit: findings, counts, samples in each list.
 
     Raises:
-        ParamsError: unknown data set, or lists in ``out`` would replace files that are read.
+        ParamsError: unknown data set, a fold of one that has none, or lists in ``out`` would replace what is read.
         DataError: the annotation is damaged, or a finding has the policy ``error`` (``audit.csv`` is written first).
     """
     if dataset not in DATASETS:
@@ -99,6 +99,10 @@ def annotate(
     gc.disable()  # a third of the time goes into walking over millions of rows in search of cycles, which have none
     try:
         policies, options = policies or Annotate(), options or ReadOptions()
+        if options.fold is not None and dataset not in OFFICIAL_SPLITS:
+            raise ParamsError(
+                f"--split: {dataset} has no numbered splits (only {', '.join(OFFICIAL_SPLITS)}). Omit it."
+            )
         check_out(dataset, Path(out), Path(source), [options.labels, None if media is None else Path(media)])
         settings = {"dataset": dataset, "split": options.fold, "shots": policies.shots}
         chosen = {"classes": policies.classes, "train_classes": policies.train_classes}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inspect import Parameter, Signature, signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -49,8 +50,6 @@ Names = Annotated[
     Literal["readable", "published"] | None,
     typer.Option(help="Class names for prompts: words, or as published. Default: readable."),
 ]
-FirstId = Annotated[int, typer.Option(min=0, max=1, help="1 where class ids count from 1.")]
-
 DATASETS = {
     "ucf101": "UCF-101: classInd.txt, trainlist0N.txt, testlist0N.txt.",
     "hmdb51": "HMDB-51: <class>_test_split{1,2,3}.txt.",
@@ -61,143 +60,87 @@ DATASETS = {
     "charades": "Charades: Charades_v1_{train,test}.csv, Charades_v1_classes.txt; several labels a video, times.",
     "sthv2": "Something-Something V2: train.json, validation.json, test.json, labels.json.",
     "folders": "Your own videos in a folder for each class, perhaps below train, val and test.",
+    "csv": "Any CSV with a path and a label column; name, split, start and end are read where they are there.",
+    "published": "Lists of published repositories: a .txt file, or a folder whose lists say train, val or test.",
+}
+EXAMPLES = {
+    "csv": """--source clips.csv --media videos --out lists/mine
+bike annotate csv --source clips.csv --media videos --out lists/mine --split a=train --split b=test""",
+    "published": "--source k400/val.txt --labels k400/labels.csv --media frames/k400 --out lists/k400",
+    "folders": "--source my_videos --media frames/folders --out lists/folders",
+}
+
+# What the commands of single data sets take beside the options of all: a field of ReadOptions, its type and default.
+_FOLD = typer.Option("--split", min=1, max=3, help="UCF-101, HMDB-51: official split. Default: all three, in split1 …")
+_FIRST_ID = typer.Option(min=0, max=1, help="1 where class ids count from 1.")
+_SPLITS = typer.Option(
+    "--split", help="What a value of that column means, as fold1=train; `fold9=` leaves its rows out."
+)
+_LAYOUT = typer.Option(help="frames: <dir> <frames> <label>; videos: <file> <label>; labels: more labels; auto looks.")
+OWN: dict[str, dict[str, tuple[Any, Any]]] = {
+    "csv": {
+        "path_column": (Annotated[str | None, typer.Option(help="Default: path, video, file …")], None),
+        "label_column": (Annotated[str | None, typer.Option(help="Default: label, class …; integers or names.")], None),
+        "name_column": (Annotated[str | None, typer.Option(help="Names of integer labels. Default: name …")], None),
+        "split_column": (Annotated[str | None, typer.Option(help="Default: split, set or subset.")], None),
+        "splits": (Annotated[list[str] | None, _SPLITS], None),
+        "default_split": (Annotated[str, typer.Option(help="Split of rows that state none.")], "train"),
+        "first_id": (Annotated[int, _FIRST_ID], 0),
+    },
+    "published": {
+        "layout": (Annotated[Literal["auto", "frames", "videos", "labels"], _LAYOUT], "auto"),
+        "first_id": (Annotated[int, _FIRST_ID], 0),
+    },
 }
 
 
+def _run(
+    dataset: str,
+    source: Source,
+    out: Out,
+    media: Media = None,
+    labels: Labels = None,
+    policy: Policy = None,
+    params: ParamsFile = None,
+    setting: SetOption = None,
+    min_frames: MinFrames = None,
+    names: Names = None,
+    follow_links: FollowLinksOption = False,
+    replace: ReplaceOption = False,
+    **own: Any,
+) -> None:
+    """What every data set's command does; ``own`` are the fields of ReadOptions that only some have."""
+    from bike.annotate.entries import ReadOptions
+    from bike.annotate.run import annotate
+
+    own["splits"] = dict(_pairs("--split", own.get("splits")))
+    options = ReadOptions(labels=labels, follow_links=follow_links, **own)
+    policies = _policies(policy, params, setting, min_frames, names)
+    _show(annotate(dataset, source, media, out, policies=policies, options=options, replace=replace), out)
+
+
 def _register(dataset: str, text: str) -> None:
-    """Make the command of a data set that needs no options of its own."""
-    folder = "my_videos" if dataset == "folders" else f"annotations/{dataset}"
-    example = f"bike annotate {dataset} --source {folder} --media frames/{dataset} --out lists/{dataset}"
+    """Make the command of a data set: the options of :func:`_run`, and its own."""
 
-    @app.command(dataset, help=f"{text}\n\n\b\n{example}", short_help=text)
-    def command(
-        source: Source,
-        out: Out,
-        media: Media = None,
-        labels: Labels = None,
-        split: Annotated[
-            int | None,
-            typer.Option(min=1, max=3, help="UCF-101, HMDB-51: official split. Default: all three, in split1 …"),
-        ] = None,
-        policy: Policy = None,
-        params: ParamsFile = None,
-        setting: SetOption = None,
-        min_frames: MinFrames = None,
-        names: Names = None,
-        follow_links: FollowLinksOption = False,
-        replace: ReplaceOption = False,
-    ) -> None:
-        from bike.annotate.run import OFFICIAL_SPLITS
-        from bike.errors import ParamsError
+    def command(**given: Any) -> None:
+        _run(dataset, **given)
 
-        if split is not None and dataset not in OFFICIAL_SPLITS:
-            raise ParamsError(
-                f"--split: {dataset} has no numbered splits (only {', '.join(OFFICIAL_SPLITS)}). Omit it."
-            )
-        _run(
-            dataset,
-            source,
-            media,
-            out,
-            _policies(policy, params, setting, min_frames, names),
-            labels=labels,
-            fold=split,
-            follow_links=follow_links,
-            replace=replace,
-        )
+    shared = [
+        item for item in signature(_run, eval_str=True).parameters.values() if item.name not in ("dataset", "own")
+    ]
+    own = OWN.get(dataset, {"fold": (Annotated[int | None, _FOLD], None)})
+    added = [
+        Parameter(name, Parameter.KEYWORD_ONLY, annotation=kind, default=value) for name, (kind, value) in own.items()
+    ]
+    command.__signature__ = Signature([*shared, *added])  # type: ignore[attr-defined]
+    usual = f"--source annotations/{dataset} --media frames/{dataset} --out lists/{dataset}"
+    example = f"bike annotate {dataset} {EXAMPLES.get(dataset, usual)}"
+    app.command(dataset, help=f"{text}\n\n\b\n{example}", short_help=text)(command)
 
 
 # Not from the readers' table in bike.annotate.run: that would import all readers for `bike --help`.
 for _dataset, _text in DATASETS.items():
     _register(_dataset, _text)
-
-
-@app.command("csv")
-def annotate_csv(
-    source: Source,
-    out: Out,
-    media: Media = None,
-    labels: Labels = None,
-    path_column: Annotated[str | None, typer.Option(help="Default: path, video, file …")] = None,
-    label_column: Annotated[str | None, typer.Option(help="Default: label, class …; integers or names.")] = None,
-    name_column: Annotated[str | None, typer.Option(help="Names of integer labels. Default: name …")] = None,
-    split_column: Annotated[str | None, typer.Option(help="Default: split, set or subset.")] = None,
-    split: Annotated[
-        list[str] | None,
-        typer.Option(help="What a value of that column means, such as fold1=train; `fold9=` leaves its rows out."),
-    ] = None,
-    default_split: Annotated[str, typer.Option(help="Split of rows that state none.")] = "train",
-    first_id: FirstId = 0,
-    policy: Policy = None,
-    params: ParamsFile = None,
-    setting: SetOption = None,
-    min_frames: MinFrames = None,
-    names: Names = None,
-    follow_links: FollowLinksOption = False,
-    replace: ReplaceOption = False,
-) -> None:
-    """Any CSV with a path and a label column; name, split, start and end are read where they are there.
-
-    \b
-    bike annotate csv --source clips.csv --media videos --out lists/mine
-    bike annotate csv --source clips.csv --media videos --out lists/mine --split a=train --split b=test
-    """
-    _run(
-        "csv",
-        source,
-        media,
-        out,
-        _policies(policy, params, setting, min_frames, names),
-        labels=labels,
-        path_column=path_column,
-        label_column=label_column,
-        name_column=name_column,
-        split_column=split_column,
-        splits=dict(_pairs("--split", split)),
-        default_split=default_split,
-        first_id=first_id,
-        follow_links=follow_links,
-        replace=replace,
-    )
-
-
-@app.command("published")
-def annotate_published(
-    source: Source,
-    out: Out,
-    media: Media = None,
-    labels: Labels = None,
-    layout: Annotated[
-        Literal["auto", "frames", "videos", "labels"],
-        typer.Option(help="frames: <dir> <frames> <label>; videos: <file> <label>; labels: more labels; auto looks."),
-    ] = "auto",
-    first_id: FirstId = 0,
-    policy: Policy = None,
-    params: ParamsFile = None,
-    setting: SetOption = None,
-    min_frames: MinFrames = None,
-    names: Names = None,
-    follow_links: FollowLinksOption = False,
-    replace: ReplaceOption = False,
-) -> None:
-    """Lists as published repositories have them: a .txt file, or a folder whose lists say train, val or test.
-
-    \b
-    bike annotate published --source k400/val.txt --labels k400/labels.csv --media frames/k400 --out lists/k400
-    """
-    policies = _policies(policy, params, setting, min_frames, names)
-    _run(
-        "published",
-        source,
-        media,
-        out,
-        policies,
-        labels=labels,
-        layout=layout,
-        first_id=first_id,
-        follow_links=follow_links,
-        replace=replace,
-    )
 
 
 @app.command("few-shot")
@@ -219,16 +162,6 @@ def few_shot(
 
     samples = write_few_shot(source, out, shots=shots, seed=seed, repeat=repeat, labels=labels, replace=replace)
     typer.echo(f"{out}: {len(samples)} samples, {shots} videos of each of {len({s.labels for s in samples})} classes")
-
-
-def _run(
-    dataset: str, source: Path, media: Path | None, out: Path, policies: Annotate, *, replace: bool, **options: Any
-) -> None:
-    from bike.annotate.entries import ReadOptions
-    from bike.annotate.run import annotate
-
-    done = annotate(dataset, source, media, out, policies=policies, options=ReadOptions(**options), replace=replace)
-    _show(done, out)
 
 
 def _pairs(option: str, words: list[str] | None) -> list[tuple[str, str]]:

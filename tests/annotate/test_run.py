@@ -452,6 +452,8 @@ def test_media_that_is_not_there(tmp_path: Path) -> None:
 def test_an_unknown_data_set_and_bad_options(tmp_path: Path) -> None:
     with pytest.raises(ParamsError, match="ucf: unknown data set. Did you mean 'ucf101'?"):
         annotate("ucf", tmp_path, None, tmp_path / "out")
+    with pytest.raises(ParamsError, match="--split: csv has no numbered splits"):
+        annotate("csv", tmp_path, None, tmp_path / "out", options=ReadOptions(fold=1))
     for options in ({"fold": 4}, {"splits": {"a": "b"}}, {"default_split": "x"}, {"layout": "x"}):
         with pytest.raises(ParamsError):
             ReadOptions(**options)  # type: ignore[arg-type]
