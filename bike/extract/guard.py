@@ -34,7 +34,8 @@ def check_unknown(destination: Path, keys: Iterable[str], replace: bool, manifes
     there = [(key, path) for key in keys if key not in ours and (path := output_there(destination, key)) is not None]
     listed: set[str] = set()
     with suppress(BikeError):  # of a copy without the journal, say
-        listed = {record.key for record in read_manifest(destination / manifest)} if there else set()
+        rows = read_manifest(destination / manifest) if there else []
+        listed = {record.key for record in rows if record.status == "ok"}
     if strangers := [path for key, path in there if key not in listed]:
         raise BikeError(
             f"{strangers[0]}: is there already, and `bike extract` has no record of having written it. "

@@ -60,8 +60,8 @@ def noted_keys(destination: Path) -> set[str]:
         for line in file:
             with suppress(ValueError, KeyError, TypeError, RecursionError):
                 row = json.loads(line)
-                key = row["begun"] if "begun" in row else row["record"]["key"]
-                if KEY.fullmatch(key):
+                written = "begun" in row or row["record"]["status"] == "ok"  # a rejected video leaves no frames
+                if written and KEY.fullmatch(key := row.get("begun") or row["record"]["key"]):
                     keys.add(key)
     return keys
 

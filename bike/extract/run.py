@@ -133,6 +133,7 @@ class _Run:
         self._jobs, self._scheduler, self._replace = jobs, scheduler, replace
         self._records: dict[str, VideoRecord] = {}
         self._void: list[str] = []
+        self._stale: dict[str, str] = {}  # path -> key of frames that are thrown away when its turn comes
 
     def records(self) -> list[VideoRecord]:
         """Do what is left and write the manifest."""
@@ -183,7 +184,7 @@ class _Run:
         Source       Journal             What happens                                                Settled
         ===========  ==================  ==========================================================  =======
         readable     what would be made  its record is kept                                          yes
-        readable     something else      it is forgotten and its frames are removed                  no
+        readable     something else      forgotten and removed when its turn comes, not before       no
         readable     nothing             nothing: what lies there is replaced when it is done        no
         unreadable   anything            the video is rejected; the journal's is forgotten, removed  yes
         ===========  ==================  ==========================================================  =======
@@ -198,10 +199,12 @@ class _Run:
             self._records[path] = result.record
             return True
         if result is not None:
-            if result.record.status == "ok":
-                self._remove(result.record.key)
-            self._void.append(path)
             del known[path]
+            if video.problem:
+                self._void.append(path)
+                self._remove(result.record.key)
+            else:
+                self._stale[path] = result.record.key
         return bool(video.problem)
 
     def _remove(self, key: str) -> None:
@@ -218,7 +221,6 @@ class _Run:
             # Closed however this ends: helpers must not go on writing.
             closing(self._outcomes(self._tasks(left, journal))) as outcomes,
         ):
-            # Before anything is replaced: what was done with other options no longer counts, however this run ends.
             journal.void(self._void)
             for outcome in outcomes:
                 result = self._judge(outcome)
@@ -233,7 +235,12 @@ class _Run:
     def _tasks(self, paths: Sequence[str], journal: Journal) -> Iterator[Task]:
         for start in range(0, len(paths), _BEGUN_AT_ONCE):
             some = paths[start : start + _BEGUN_AT_ONCE]
+            stale = [path for path in some if path in self._stale]
+            # Before anything is replaced: what was done with other options no longer counts, however this run ends.
+            journal.void(stale)
             journal.begin(self._keys[path] for path in some)
+            for path in stale:
+                self._remove(self._stale[path])
             yield from map(self._task, some)
 
     def _task(self, path: str) -> Task:

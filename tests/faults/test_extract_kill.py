@@ -132,7 +132,7 @@ def test_an_old_manifest_does_not_outlive_its_packs(videos: Path, tmp_path: Path
     process.kill()
     process.communicate()
     assert not (tmp_path / "manifest.csv").exists()
-    records = extract_videos(videos, tmp_path, jobs=2, options=Extract(quality=9))
+    records = extract_videos(videos, tmp_path, jobs=2, options=Extract(quality=9), replace=True)
     for record in records:
         if record.status == "ok":
             assert (tmp_path / f"{record.key}.mjpg").stat().st_size == record.bytes

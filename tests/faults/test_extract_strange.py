@@ -77,19 +77,25 @@ def test_a_rejected_video_inherits_no_frames(tmp_path: Path) -> None:
     assert not (tmp_path / "out/b.mjpg").exists()
 
 
-def test_an_entry_is_void_before_its_frames_are_replaced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    make_video(tmp_path / "videos/a.mp4", 3)
-    extract_videos(tmp_path / "videos", tmp_path / "out", jobs=1)
-    assert set(read_journal(tmp_path / "out")) == {"a.mp4"}
+def test_finished_work_goes_video_by_video(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its note first, then its frames; those whose turn has not come stay, as a Ctrl-C may follow at once."""
+    for name in "ab":
+        make_video(tmp_path / f"videos/{name}.mp4", 3)
+    whole = extract_videos(tmp_path / "videos", tmp_path / "out", jobs=1)
+    monkeypatch.setattr("bike.extract.run._BEGUN_AT_ONCE", 1)
 
-    def killed(*_: object, **__: object) -> Iterator[None]:
+    def killed(_: object, tasks: Iterator[object], **__: object) -> Iterator[None]:
+        next(tasks)
         raise KeyboardInterrupt
         yield
 
     monkeypatch.setattr("bike.extract.run.run_tasks", killed)
     with pytest.raises(KeyboardInterrupt):
         extract_videos(tmp_path / "videos", tmp_path / "out", jobs=1, options=Extract(quality=20), replace=True)
-    assert read_journal(tmp_path / "out") == {}
+    assert set(read_journal(tmp_path / "out")) == {"b.mp4"}
+    assert [path.name for path in (tmp_path / "out").glob("*.mjpg")] == ["b.mjpg"]
+    monkeypatch.undo()
+    assert extract_videos(tmp_path / "videos", tmp_path / "out", jobs=1) == whole
 
 
 # Other people's files
@@ -117,6 +123,18 @@ def test_frames_that_are_not_ours_stay_when_a_video_is_rejected(tmp_path: Path) 
         with pytest.raises(BikeError, match=r"b\.mjpg: is there already, and `bike extract` has no record"):
             extract_videos(tmp_path / "b.mp4", tmp_path, jobs=1)
         assert (tmp_path / "b/img_00001.jpg").read_text() == (tmp_path / "b.mjpg").read_text() == "mine"
+
+
+def test_frames_in_the_place_of_a_rejected_video_are_not_ours(tmp_path: Path) -> None:
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos/b.mp4").write_bytes(b"no video")
+    (record,) = extract_videos(tmp_path / "videos", tmp_path / "out", jobs=1)
+    assert record.status == "rejected"
+    (tmp_path / "out/b.mjpg").write_text("mine")
+    make_video(tmp_path / "videos/b.mp4", 3)
+    with pytest.raises(BikeError, match=r"b\.mjpg: is there already, and `bike extract` has no record"):
+        extract_videos(tmp_path / "videos", tmp_path / "out", jobs=1, replace=True)
+    assert (tmp_path / "out/b.mjpg").read_text() == "mine"
 
 
 @pytest.mark.parametrize(
