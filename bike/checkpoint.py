@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor
 
-from bike.errors import BikeError, first_few, one_line
+from bike.errors import BikeError, BusyError, first_few, one_line
 from bike.files import (
     atomic_write,
     check_file,
@@ -145,6 +145,13 @@ def discard_state(folder: Path | str) -> None:
         remove_folder(part)
 
 
+def tidy_state(folder: Path) -> None:
+    """Remove what a run left that was killed at its very end: folders without a state, which no other run holds."""
+    if folder.is_dir() and not has_state(folder):
+        with suppress(BusyError), locked(folder, "working"):
+            discard_state(folder)
+
+
 def check_places(out: Path, place: Place, *, inputs: Iterable[Path | str | None] = (), replace: bool = False) -> None:
     """Fail now rather than after the last epoch, if a result can't be written.
 
@@ -159,7 +166,7 @@ def check_places(out: Path, place: Place, *, inputs: Iterable[Path | str | None]
             input or there already.
     """
     state = state_folder(place, out)
-    remove_folder(state)  # an empty one, of a run that was killed at its very end
+    tidy_state(state)
     check_file(out, inputs=inputs, replace=replace or has_state(state))
     if place.state_dir is not None:
         check_writable(state)

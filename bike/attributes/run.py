@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from bike.attributes.corpus import merge_corpora, read_lexicon, write_corpus
-from bike.checkpoint import Place, discard_state, has_state, state_folder
+from bike.checkpoint import Place, discard_state, has_state, state_folder, tidy_state
 from bike.data.inputs import Inputs, frames_checksum
 from bike.data.map import map_samples
 from bike.distributed import join_world, wait_for_all
@@ -75,6 +75,7 @@ def make_attributes(
     with join_world(device=place.device, threads=settings.threads) as world, ExitStack() as held:
         if world.is_main:
             sources = [lexicon, weights, *(place for pair in lists for place in pair)]
+            tidy_state(state)
             held.enter_context(claim_file(out, state, inputs=sources, replace=replace or has_state(state)))
         encoder = load_clip(weights).to(world.device)
         classes = encode_sentences(encoder, class_texts(encoder, phrases, settings.prompt)).cpu()

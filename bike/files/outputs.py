@@ -78,6 +78,8 @@ def size_text(num_bytes: int) -> str:
 def check_file(path: Path | str, *, inputs: Iterable[Place] = (), replace: bool = False) -> None:
     """Fail now rather than after hours of work, if a file can't be written or must not be replaced.
 
+    What killed runs left of it is removed.
+
     Args:
         path: the file.
         inputs: what is read.
@@ -93,13 +95,14 @@ def check_file(path: Path | str, *, inputs: Iterable[Place] = (), replace: bool 
     if path.exists():
         refuse_finished(path, size_text(path.stat().st_size), replace)
     check_writable(path.parent)
+    sweep(path.parent, part_prefix(path))
 
 
 @contextmanager
 def claim_file(
     path: Path | str, state: Path | str | None = None, *, inputs: Iterable[Place] = (), replace: bool = False
 ) -> Iterator[None]:
-    """:func:`check_file`, hold the folder ``state`` of unfinished work meanwhile, and remove what killed runs left.
+    """:func:`check_file`, and hold the folder ``state`` of unfinished work meanwhile.
 
     Raises:
         BikeError: as :func:`check_file`. BusyError: another run goes on from the same state.
@@ -110,7 +113,6 @@ def claim_file(
         if state is not None:
             held.enter_context(locked(ensure_dir(state), "working"))
             sweep(Path(state))
-        sweep(path.parent, part_prefix(path))
         yield
 
 
@@ -121,6 +123,7 @@ def record_names(folder: Path | str, kind: str, names: Iterable[str]) -> None:
         BikeError: some are there already, and were not noted.
     """
     output = OutputFolder(ensure_dir(folder), kind)
+    sweep(output.folder, part_prefix(output.path))
     output.check(names)
     output.record({*output.names, *names}, finished=False)
 
@@ -173,11 +176,11 @@ class OutputFolder:
     """
 
     def __init__(self, folder: Path, kind: str, settings: Mapping[str, Any] | None = None) -> None:
-        self.folder, self._path = folder, folder / f".bike-{kind}.json"
+        self.folder, self.path = folder, folder / f".bike-{kind}.json"
         self._settings = json.loads(json.dumps(settings, default=str))
         known: Any = {}
         with suppress(BikeError):  # none, or a damaged one: then nothing is ours
-            known = read_json(self._path)
+            known = read_json(self.path)
         files = known.get("files") if isinstance(known, dict) else None
         self.names = {name for name in files if _stays_inside(name)} if isinstance(files, list) else set()
         self.finished = bool(self.names) and known.get("finished") is True
@@ -204,7 +207,7 @@ class OutputFolder:
     def record(self, names: Iterable[str], *, finished: bool) -> None:
         """Write the record."""
         self.names, self.finished = set(names), finished
-        write_json(self._path, {"finished": finished, "settings": self._settings, "files": sorted(self.names)})
+        write_json(self.path, {"finished": finished, "settings": self._settings, "files": sorted(self.names)})
 
     @contextmanager
     def writing(self, last: str) -> Iterator[Path]:

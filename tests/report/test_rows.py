@@ -51,6 +51,11 @@ def test_a_method_without_results_is_not_run(tmp_path: Path) -> None:
         "Fusion of both branches",
     ]
     assert all(row.top1 is None and row.folder is None for row in rows if not row.ran)
+    with pytest.raises(BikeError, match="no such folder"):
+        results_table(tmp_path / "none")
+    write_curves(tmp_path / "curves" / "train" / "video-none-dp", steps=3)
+    with pytest.raises(DataError, match=r"no <name>/<views>/metrics\.json"):
+        results_table(tmp_path / "curves")
 
 
 def test_other_names_come_last_under_their_own_name(results: Path) -> None:
@@ -59,24 +64,12 @@ def test_other_names_come_last_under_their_own_name(results: Path) -> None:
     assert (row.name, row.method, row.views) == ("few-shot-4", "few-shot-4", "8×10")
 
 
-def test_curves_are_not_evaluations(tmp_path: Path) -> None:
-    write_curves(tmp_path / "train" / "video-none-dp", steps=3)
-    write_curves(tmp_path / "pretrain", steps=3)
-    with pytest.raises(DataError, match=r"no <name>/<views>/metrics\.json"):
-        results_table(tmp_path)
-
-
 def test_results_of_other_data_sets_are_left_out(results: Path) -> None:
     before = results_table(results)
     write_evaluation(results / "my-videos" / "fuse" / "1x1")
     write_evaluation(results / "my-videos" / "attributes")
     write_evaluation(results / "zoo" / "k400-vitb16-8f")
     assert results_table(results) == before
-
-
-def test_no_folder(tmp_path: Path) -> None:
-    with pytest.raises(BikeError, match="no such folder"):
-        results_table(tmp_path / "none")
 
 
 @pytest.mark.parametrize(

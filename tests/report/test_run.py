@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -215,15 +214,14 @@ def test_nothing_is_written_when_something_is_wrong(tmp_path: Path) -> None:
         build_report(results, out, params=PARAMS, readme=readme)
     with pytest.raises(ParamsError, match="is not a class"):
         build_report(results, out, params=parse_params({"report": {"order_pairs": [[NAMES[0], "b"]]}}, "p"))
+    with pytest.raises(ParamsError, match="order_pairs"):
+        parse_params({"report": {"order_pairs": [["a", "b", "c"]]}}, "params.yaml")
+    with pytest.raises(BikeError, match=r"no metrics\.json in fuse/9x9\."):
+        build_report(results, out, params=PARAMS, expected=["fuse/4x3", "train/attributes", "fuse/9x9"])
     assert not out.exists()
     out.write_text("a file")
     with pytest.raises(BikeError, match="is a file"):
         build_report(results, out, params=PARAMS)
-
-
-def test_order_pairs_must_be_pairs() -> None:
-    with pytest.raises(ParamsError, match="order_pairs"):
-        parse_params({"report": {"order_pairs": [["a", "b", "c"]]}}, "params.yaml")
 
 
 def test_data_summary(tmp_path: Path) -> None:
@@ -274,17 +272,6 @@ def test_a_matrix_without_videos_and_curves_at_the_ends_of_fp32(tmp_path: Path) 
         path.write_text("step\tloss\n" + "\n".join(points) + "\n")
     build_report(results, tmp_path / "report", params=Params())
     assert "Chance" not in (tmp_path / "report/table.md").read_text()
-
-
-def test_what_is_expected_and_missing_ends_the_report(tmp_path: Path) -> None:
-    """Without an expectation, a folder shows what is there."""
-    results = write_results(tmp_path / "results")
-    build_report(results, tmp_path / "all", params=Params(), expected=["fuse/4x3", "train/attributes"])
-    shutil.rmtree(results / "fuse" / "4x3")
-    with pytest.raises(BikeError, match=r"no metrics\.json in fuse/4x3\."):
-        build_report(results, tmp_path / "out", params=Params(), expected=["fuse/4x3", "train/attributes"])
-    assert not (tmp_path / "out").exists()
-    assert len(build_report(results, tmp_path / "out", params=Params())) == 13
 
 
 @pytest.fixture

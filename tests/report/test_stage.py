@@ -18,9 +18,7 @@ from ruamel.yaml import YAML
 from stages import run
 from stages.report import main
 
-STAGES: dict[str, dict[str, Any]] = YAML(typ="safe", pure=True).load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))[
-    "stages"
-]
+STAGES: dict[str, dict[str, Any]] = YAML(typ="safe", pure=True).load((ROOT / "dvc.yaml").read_text())["stages"]
 
 
 def outputs() -> set[str]:

@@ -13,15 +13,7 @@ from rich.console import Console
 
 from bike.errors import BikeError, one_line
 from bike.report.rows import Row, results_table
-from bike.report.table import (
-    END,
-    START,
-    best_cells,
-    check_readme,
-    escape_markdown,
-    markdown_table,
-    rich_table,
-)
+from bike.report.table import END, START, best_cells, check_readme, escape_markdown, markdown_table, rich_table
 
 HOSTILE = (
     "a|b||c",
@@ -59,17 +51,7 @@ def texts(table: str) -> list[list[str]]:
 def test_a_small_table() -> None:
     rows = [
         Row("", "Chance", top1=25.0, videos=8),
-        Row(
-            "a",
-            "Video branch",
-            "transf + vcs",
-            "4×3",
-            top1=61.25,
-            top5=100.0,
-            videos=8,
-            seconds=2.345,
-            folder=Path("a"),
-        ),
+        Row("a", "Video branch", "transf + vcs", "4×3", 61.25, 100.0, videos=8, seconds=2.345, folder=Path("a")),
         Row("b", "Fusion of both branches"),
     ]
     assert markdown_table(rows) == (
