@@ -133,7 +133,7 @@ def reason(path: Path) -> str:
         (b"<Error><Code>AccessDenied</Code>", "not a video (an XML document, such as a server's error message)"),
         (b' {\n "error": "denied"}', "not a video (a JSON document, such as a server's error message)"),
         (b'[{"error": 403}]', "not a video (a JSON document, such as a server's error message)"),
-        (gzip.compress(b"x"), "not a video (compressed with gzip; unpack it)"),
+        (gzip.compress(b"x", mtime=0), "not a video (compressed with gzip; unpack it)"),
         (bz2.compress(b"x"), "not a video (compressed with bzip2; unpack it)"),
         (lzma.compress(b"x"), "not a video (compressed with xz; unpack it)"),
         (b"PK\x03\x04" + bytes(40), "not a video (a zip archive; unpack it)"),
