@@ -29,6 +29,8 @@ def evaluate(
     decoder: options.DecoderOption = "pyav",
     device: options.DeviceOption = None,
     workers: options.WorkersOption = 2,
+    part: options.PartOption = None,
+    merge: options.MergeOption = False,
     replace: options.ReplaceOption = False,
 ) -> None:
     """Score a list of videos: accuracy, mAP, per-class results, confusions, predictions and scores.
@@ -48,8 +50,10 @@ def evaluate(
 
     settings = options.allowing(load_params_or_defaults(params), allow_mismatch)
     labels = labels_of(samples, labels)
-    place = Place(device=device, workers=workers, state_dir=state)
+    place = Place(device=device, workers=workers, state_dir=state, split=options.split_of(part, merge))
     if attributes is not None:
+        if place.split is not None:
+            raise BikeError("--part, --merge: scores from attributes take seconds. Leave both out.")
         from bike.evaluate.run_attributes import evaluate_attributes
 
         metrics = evaluate_attributes(

@@ -18,6 +18,7 @@ from bike.distributed import join_world, wait_for_all, working_type
 from bike.evaluate.results import claim_results, write_results
 from bike.evaluate.scores import Scores
 from bike.files import ensure_dir, locked, sha256, sweep
+from bike.files.parts import Part, held_place
 from bike.model.choose import VideoModel, check_input_size
 from bike.model.contract import Agreement
 from bike.model.scorer import Scorer
@@ -57,7 +58,7 @@ def score_list(
         model, inputs, views, out, place: as the run has them.
 
     Returns:
-        The content of ``metrics.json``; empty on ranks other than 0.
+        The content of ``metrics.json``; empty on ranks other than 0, and for a part.
     """
     settings = params.evaluate
     size = check_input_size(params.model, model.encoder)
@@ -71,7 +72,9 @@ def score_list(
         "precision": settings.precision,
     }
     with join_world(device=place.device, threads=settings.threads) as world, ExitStack() as held:
-        if world.is_main:
+        if world.is_main and isinstance(place.split, Part):
+            held.enter_context(held_place(state, place.split, "evaluating"))
+        elif world.is_main:
             used = {**job, "views": views.model_dump(), "list": inputs.checksums.get("list")}
             output = held.enter_context(claim_results(out, inputs=read, settings=used, replace=replace))
             held.enter_context(locked(ensure_dir(state), "evaluating"))

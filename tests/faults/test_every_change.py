@@ -18,7 +18,10 @@ from helpers.results import write_results
 from helpers.shards import make_data
 from helpers.videos import make_video
 
+from bike.extract.run import extract_videos
 from bike.files.disk import FAULT
+from bike.files.parts import Part
+from bike.shard.run import write_shards
 
 KINDS = ("kill", "ENOSPC", "EIO", "EROFS")
 ALL = os.environ.get("BIKE_FAULTS") == "all"  # `make faults`
@@ -41,6 +44,22 @@ def shard(folder: Path) -> list[str]:
     data = make_data(folder, [3] * 4)
     words = [str(path.relative_to(folder)) for path in (data.list, data.frames)]
     return ["shard", words[0], "out", "--frames", words[1], "--max-size", "20kB", "--jobs", "1"]
+
+
+def merged_frames(folder: Path) -> list[str]:
+    words = extract(folder)
+    for number in (1, 2):
+        extract_videos(folder / "videos", folder / "out", jobs=1, split=Part(number, 2))
+    return [*words, "--merge"]
+
+
+def merged_shards(folder: Path) -> list[str]:
+    words = shard(folder)
+    for number in (1, 2):
+        write_shards(
+            folder / words[1], folder / words[4], folder / "out", max_size_mb=0.02, jobs=1, split=Part(number, 2)
+        )
+    return [*words, "--merge"]
 
 
 def report(folder: Path) -> list[str]:
@@ -72,7 +91,9 @@ def chosen(total: int) -> list[tuple[int, str]]:
     return [(total // 2, "kill"), (total - 1, "EIO")]
 
 
-@pytest.mark.parametrize("make", [extract, annotate, shard, report], ids=lambda make: make.__name__)
+@pytest.mark.parametrize(
+    "make", [extract, annotate, shard, merged_frames, merged_shards, report], ids=lambda make: make.__name__
+)
 def test_a_fault_at_a_change_costs_nothing(make: Words, tmp_path: Path) -> None:
     (tmp_path / "whole").mkdir()
     words = make(tmp_path / "whole")
