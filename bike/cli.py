@@ -38,11 +38,15 @@ COMMANDS = {
     "fuse": "fuse",
     "predict": "predict",
     "report": "report",
+    "slurm": "slurm",
     "weights": "weights",
     "zoo": "zoo",
     "bench": "bench",
     "doctor": "doctor",
 }
+
+# What follows `bike slurm` is another command, with options of its own.
+CONTEXTS = {"slurm": {"ignore_unknown_options": True, "allow_extra_args": True}}
 
 
 def find_command(name: str) -> Any:
@@ -65,7 +69,7 @@ def build_app() -> typer.Typer:
         if isinstance(command, typer.Typer):
             app.add_typer(command, name=name)
         else:
-            app.command(name)(command)
+            app.command(name, context_settings=CONTEXTS.get(name))(command)
     return app
 
 

@@ -54,6 +54,15 @@ def test_parts_in_any_order_give_the_bytes_of_one_process(videos: Path, tmp_path
     assert everything(tmp_path / "out") == everything(tmp_path / "whole")
 
 
+def test_parts_run_side_by_side_from_a_shell(videos: Path, tmp_path: Path) -> None:
+    bike = f"{sys.executable} -m bike.cli extract {videos} {tmp_path / 'out'} --jobs 1"
+    line = f"for i in $(seq 3); do {bike} --part $i/3 & done; wait; {bike} --merge"
+    done = subprocess.run(["/bin/sh", "-c", line], env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True)
+    assert done.returncode == 0, done.stderr
+    extract_videos(videos, tmp_path / "whole", jobs=1)
+    assert everything(tmp_path / "out") == everything(tmp_path / "whole")
+
+
 def test_a_part_that_was_killed_is_run_again(videos: Path, tmp_path: Path) -> None:
     extract_videos(videos, tmp_path / "whole", jobs=1)
     words = ["extract", str(videos), str(tmp_path / "out"), "--jobs", "1", "--part"]

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import typer
 
-from bike.cli import COMMANDS, find_command
+from bike.cli import COMMANDS, CONTEXTS, find_command
 
 
 def check_command(words: list[str], where: str) -> None:
@@ -20,8 +20,12 @@ def check_command(words: list[str], where: str) -> None:
     app = target = find_command(name)
     if not isinstance(target, typer.Typer):
         app = typer.Typer()
-        app.command()(target)
+        app.command(context_settings=CONTEXTS.get(name))(target)
     command = typer.main.get_command(app)
+    if name == "slurm":  # another command follows, with options of its own
+        context = command.make_context(name, list(rest))
+        check_command([context.params["command"], *context.args], where)
+        return
     group = getattr(command, "commands", None)
     if group:
         word = rest[0] if rest else ""
