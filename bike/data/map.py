@@ -16,6 +16,7 @@ from bike.data.order import batch_keys
 from bike.distributed import World, collect_rows, is_same_everywhere, main_progress
 from bike.errors import BikeError
 from bike.files.parts import MERGE, Part, Parts
+from bike.progress import log
 
 
 def map_samples(
@@ -100,6 +101,8 @@ def map_samples(
             batches.close()
     if isinstance(split, Part):
         partial.save()
+        if world.is_main:
+            log.info("%s: part %d of %d is done", title, split.number, split.count)
         return None
     index = collect_rows(world, torch.cat([part for part, _ in mine]) if mine else None, torch.int64)
     found = collect_rows(world, torch.cat([part for _, part in mine]) if mine else None)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from bike.errors import BikeError
@@ -18,11 +19,13 @@ from bike.records import read_manifest
 from bike.video.file import FoundVideo
 from bike.workers.pool import Outcome
 
+Outcomes = Callable[[Iterable[Task]], Generator[Outcome[Task, Result], None, None]]
 
-def part_results(
+
+def outcomes_of_parts(
     parts: Parts, tasks: Iterable[Task], videos: Mapping[str, FoundVideo], timeout_seconds: float
-) -> dict[str, Result]:
-    """What the parts found for videos that are still to be done; by path.
+) -> Outcomes:
+    """What gives the outcomes of these tasks, or some of them, out of the parts' folders.
 
     Raises:
         BikeError: some videos were done by no part, or not as the task says; it names their parts.
@@ -34,6 +37,8 @@ def part_results(
     for folder, group in groups.items():
         noted, crashed = read_journal(folder), _crashed(folder)
         for task in group:
+            if videos[task.path].problem:
+                continue  # can't be read any more: the merge rejects it
             result = noted.get(task.path)
             # In the part's folder, or moved already by a merge that was killed.
             places = (replace(task, destination=str(folder)), task)
@@ -44,7 +49,7 @@ def part_results(
             else:
                 missing.append(task.key)
     parts.check(missing)
-    return found
+    return partial(_take_frames, parts, found)
 
 
 def _crashed(folder: Path) -> dict[str, str]:
@@ -54,7 +59,7 @@ def _crashed(folder: Path) -> dict[str, str]:
     return {}
 
 
-def take_frames(
+def _take_frames(
     parts: Parts, found: Mapping[str, Result], tasks: Iterable[Task]
 ) -> Generator[Outcome[Task, Result], None, None]:
     """Move the frames of each task into its destination, where its part still has them."""

@@ -5,10 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import sys
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing, suppress
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 from bike.errors import BikeError, DataError, first_few, one_line
@@ -22,7 +21,7 @@ from bike.extract.journal import (
     rewrite_journal,
 )
 from bike.extract.output import output_exists, remove_output
-from bike.extract.parts import part_results, take_frames
+from bike.extract.parts import Outcomes, outcomes_of_parts
 from bike.extract.task import Layout, Recipe, Result, Task, recipe_text, rejected
 from bike.extract.video import extract_video
 from bike.files import check_not_read, ensure_dir, remove, sweep
@@ -39,7 +38,6 @@ from bike.workers.worker import TimedOutError
 log = logging.getLogger("bike")
 
 MANIFEST_NAME = "manifest.csv"
-Outcomes = Callable[[Iterable[Task]], Generator[Outcome[Task, Result], None, None]]
 
 
 def extract_videos(
@@ -73,8 +71,7 @@ def extract_videos(
         follow_links: see :func:`bike.video.find.find_videos`.
         strict: raise when any video was rejected (after the manifest is written).
         replace: whether frames that were made with other options may be thrown away.
-        split: a part, which does its videos that are not done yet; or the merge of all parts. See
-            :mod:`bike.files.parts`.
+        split: a part of the videos that are not done yet, or the merge of all; see :mod:`bike.files.parts`.
 
     Returns:
         One record per video (of the part), sorted by path; also the rows of the manifest.
@@ -145,11 +142,9 @@ class _Run:
 
     def become_part(self, part: Part, folder: Path) -> None:
         """Do the videos of a part that are not done yet, in its folder."""
-        known, limit = read_journal(self._destination), self._options.timeout_seconds
-        for path in list(self._videos):
-            done, stamp = known.get(path), self._videos[path].stamp
-            if not part.has(self._keys[path]) or (done and is_current(done, self._task(path), stamp, limit)):
-                del self._videos[path], self._keys[path]
+        known = read_journal(self._destination)
+        for path in [path for path, key in self._keys.items() if not part.has(key) or self._is_done(path, known)]:
+            del self._videos[path], self._keys[path]
         self._destination = folder
 
     def records(self, parts: Parts | None = None) -> list[VideoRecord]:
@@ -159,13 +154,13 @@ class _Run:
         results = [known[path] for path in self._videos if path in known]
         check_known(self._destination, results, self._recipe, self._replace)
         check_unknown(self._destination, self._keys.values(), self._replace, MANIFEST_NAME)
+        outcomes: Outcomes = self._outcomes
+        if parts is not None:  # refused before anything is changed
+            todo = [self._task(path) for path in self._videos if not self._is_done(path, known)]
+            outcomes = outcomes_of_parts(parts, todo, self._videos, self._options.timeout_seconds)
         self._forget_others(known)
         left = [path for path in self._videos if not self._is_settled(path, known)]
         if left:
-            outcomes = self._outcomes
-            if parts is not None:  # checked before anything is replaced
-                found = part_results(parts, map(self._task, left), self._videos, self._options.timeout_seconds)
-                outcomes = partial(take_frames, parts, found)
             try:
                 self._extract(left, known, outcomes)
             finally:
@@ -215,7 +210,7 @@ class _Run:
         video, key, result = self._videos[path], self._keys[path], known.get(path)
         if video.problem:
             self._records[path] = rejected(key, path, video.problem).record
-        elif result is not None and is_current(result, self._task(path), video.stamp, self._options.timeout_seconds):
+        elif result is not None and self._is_done(path, known):
             self._records[path] = result.record
             return True
         if result is not None:
@@ -224,6 +219,11 @@ class _Run:
             self._void.append(path)
             del known[path]
         return bool(video.problem)
+
+    def _is_done(self, path: str, known: dict[str, Result]) -> bool:
+        """Whether the journal has what would be made now."""
+        result, limit = known.get(path), self._options.timeout_seconds
+        return result is not None and is_current(result, self._task(path), self._videos[path].stamp, limit)
 
     def _remove(self, key: str) -> None:
         remove_output(self._destination, key)

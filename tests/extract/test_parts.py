@@ -113,6 +113,24 @@ def test_parts_do_only_what_is_new(videos: Path, tmp_path: Path) -> None:
     assert everything(out) == everything(tmp_path / "whole")
 
 
+def test_a_merge_that_is_refused_changes_nothing(videos: Path, tmp_path: Path) -> None:
+    source, out = tmp_path / "videos", tmp_path / "out"
+    for name in ("0.mp4", "1.mp4"):
+        make_video(source / name, 3)
+    extract_videos(source, out, jobs=1)
+    make_video(source / "1.mp4", 4)  # its frames are old now
+    before = everything(out)
+    with pytest.raises(BikeError, match="no part was begun here"):
+        extract_videos(source, out, split=MERGE)
+    assert everything(out) == before
+    (out / ".bike-parts").mkdir()
+    (source / "1.mp4").unlink()  # can't be read: there is nothing to take from a part
+    (source / "1.mp4").symlink_to(tmp_path / "nowhere.mp4")
+    kept, rejected = extract_videos(source, out, split=MERGE)
+    assert (kept.status, rejected.status) == ("ok", "rejected")
+    assert not (out / "1.mjpg").exists()
+
+
 def test_frames_of_other_options_are_thrown_away_on_request_only(videos: Path, tmp_path: Path) -> None:
     out, other = tmp_path / "out", Extract(quality=9)
     extract_videos(videos, out, jobs=1)
