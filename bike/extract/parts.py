@@ -67,5 +67,6 @@ def _take_frames(
         for name in (f"{task.key}{PACK_SUFFIX}", task.key):
             if (parts.folder_of(task.key) / name).exists():
                 remove_output(Path(task.destination), task.key)
-                rename(parts.folder_of(task.key) / name, Path(task.destination, name))
+                # The manifest, which is written last, syncs the folder: a move that a power cut undoes is made again.
+                rename(parts.folder_of(task.key) / name, Path(task.destination, name), sync=False)
         yield Outcome(task, found[task.path])
