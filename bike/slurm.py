@@ -28,8 +28,8 @@ exec {command} --merge
 # The batch script runs on the first machine, so its name is where all meet.
 _NODES = """\
 #!/bin/sh
-exec srun {launcher} --nnodes {nodes} --nproc-per-node {processes} --rdzv-backend c10d --rdzv-id "$SLURM_JOB_ID" \\
-    --rdzv-endpoint "$(hostname):$((29000 + SLURM_JOB_ID % 1000))" {command}
+exec srun {python} -m torch.distributed.run --nnodes {nodes} --nproc-per-node {processes} --rdzv-backend c10d \\
+    --rdzv-id "$SLURM_JOB_ID" --rdzv-endpoint "$(hostname):$((29000 + SLURM_JOB_ID % 1000))" {command}
 """
 
 
@@ -85,15 +85,9 @@ def run_nodes(words: Sequence[str], folder: Path, *, nodes: int, processes: str,
         BikeError: there is no ``sbatch``, or the job failed.
     """
     _find_sbatch()
-    launcher = shlex.join([sys.executable, "-m", "torch.distributed.run"])
-    script = _write(
-        ensure_dir(folder) / "nodes.sh",
-        _NODES,
-        launcher=launcher,
-        nodes=nodes,
-        processes=processes,
-        command=shlex.join([*_BIKE, *words]),
-    )
+    python, command = shlex.quote(sys.executable), shlex.join([*_BIKE, *words])
+    path = ensure_dir(folder) / "nodes.sh"
+    script = _write(path, _NODES, python=python, nodes=nodes, processes=shlex.quote(processes), command=command)
     place = [f"--nodes={nodes}", "--ntasks-per-node=1", f"--output={folder}/%j.log"]
     if any(_submit([[*place, *options, str(script)]])):
         raise BikeError(f"{folder}: the job failed. Look at its log there; the same command goes on where it was.")

@@ -88,7 +88,7 @@ def test_mistakes_end_before_anything_is_submitted(tmp_path: Path, variables: di
     for words, expected in (
         (("extract", "a", "b"), "--parts, --nodes: one of them is needed"),
         (("extract", "a", "b", "--parts", "2", "--nodes", "2"), "one of them is needed"),
-        (("extract", "a", "b", "--nodes", "2"), "extract: does not run on several machines; attributes, eval"),
+        (("extract", "a", "b", "--nodes", "2"), "extract: does not run on several machines; train, attributes"),
         (("train", "--parts", "2"), "train: does not run in parts; extract, shard"),
         (("extract", "a", "b", "--shrt-side", "8", "--parts", "2"), "--shrt-side"),
         (("extract", "a", "--parts", "2"), "DST"),

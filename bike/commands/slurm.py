@@ -9,14 +9,9 @@ from typing import Annotated
 import typer
 
 # Command -> module of its function, of the same name.
-IN_PARTS = {
-    "extract": "extract",
-    "shard": "shard",
-    "attributes": "attributes",
-    "eval": "evaluate",
-    "zeroshot": "zeroshot",
-}
-ON_NODES = {**{name: IN_PARTS[name] for name in ("attributes", "eval", "zeroshot")}, "train": "train"}
+SCORING = {"attributes": "attributes", "eval": "evaluate", "zeroshot": "zeroshot"}
+IN_PARTS = {"extract": "extract", "shard": "shard", **SCORING}
+ON_NODES = {"train": "train", **SCORING}
 
 
 def slurm(

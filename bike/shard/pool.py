@@ -12,6 +12,7 @@ from pathlib import Path
 from bike.errors import BikeError, DataError, first_few
 from bike.files import ensure_dir, locked, sweep
 from bike.progress import progress
+from bike.shard.payload import PayloadSource
 from bike.shard.write import WORK, ShardJob, is_whole, write_shard
 from bike.video.file import VideoFile
 from bike.workers.pool import Outcome, run_tasks
@@ -60,13 +61,11 @@ def write_all(todo: Sequence[ShardJob], jobs: int | None, scheduler: str | None)
 
 def _absolute(job: ShardJob) -> ShardJob:
     """The same job with absolute paths: a Dask worker has a working folder of its own."""
-    videos = []
-    for video in job.shard.videos:
-        source = video.source
+
+    def absolute(source: PayloadSource) -> PayloadSource:
         if isinstance(source, VideoFile):
-            source = replace(source, path=os.path.abspath(source.path))  # noqa: PTH100
-        else:
-            source = os.path.abspath(source)  # noqa: PTH100
-        videos.append(replace(video, source=source))
-    shard = replace(job.shard, videos=tuple(videos))
-    return replace(job, shard=shard, folder=os.path.abspath(job.folder))  # noqa: PTH100
+            return replace(source, path=os.path.abspath(source.path))  # noqa: PTH100
+        return os.path.abspath(source)  # noqa: PTH100
+
+    videos = tuple(replace(video, source=absolute(video.source)) for video in job.shard.videos)
+    return replace(job, shard=replace(job.shard, videos=videos), folder=os.path.abspath(job.folder))  # noqa: PTH100
