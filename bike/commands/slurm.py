@@ -55,7 +55,9 @@ def slurm(
         raise ParamsError(f"{command}: does not run {kind}; {', '.join(known)} do.")
     words = [command, *context.args]
     _check(known[command], context.args)
-    folder = logs or Path("slurm") / f"{command}-{hashlib.sha256(shlex.join(words).encode()).hexdigest()[:8]}"
+    folder = (
+        logs or Path("slurm") / f"{command}-{hashlib.sha256(shlex.join([*words, str(parts)]).encode()).hexdigest()[:8]}"
+    )
     options = shlex.split(sbatch)
     if parts is not None:
         run_parts(words, folder, parts=parts, retry=retry, options=options)
