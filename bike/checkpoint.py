@@ -30,6 +30,7 @@ from bike.files import (
     remove_folder,
     sweep,
 )
+from bike.files.parts import Split, discard_parts
 
 STATE_NAME = "state.pt"
 STATE_FILE = re.compile(r"state\.pt|rows-\d+-\d{6,}\.pt")
@@ -57,6 +58,7 @@ class Place:
         apart: of training: a state of its own for each choice of settings, in a folder with their fingerprint's first
             digits (``.x.pt.state-0f3a…``). For pipelines, where changed settings are a new run and not a mistake.
         live_dir: folder of the training curves; None writes none.
+        split: of attributes and evaluations: a part of the samples, or the merge of all parts.
         save_every_seconds: between two saves; None: what the run's own docstring says.
     """
 
@@ -66,6 +68,7 @@ class Place:
     fresh: bool = False
     apart: bool = False
     live_dir: Path | str | None = None
+    split: Split | None = None
     save_every_seconds: float | None = None
 
 
@@ -138,6 +141,7 @@ def discard_state(folder: Path | str) -> None:
     folder = Path(folder)
     for part in [*(path for path in folder.glob("[0-9]*") if path.is_dir()), folder]:
         # The state of a training alone says that its work is unfinished, so each removal leaves a sound folder.
+        discard_parts(part)
         for path in sorted(part.iterdir()) if part.is_dir() else []:
             if STATE_FILE.fullmatch(path.name):
                 remove(path)

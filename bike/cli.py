@@ -39,11 +39,15 @@ COMMANDS = {
     "fuse": "fuse",
     "predict": "predict",
     "report": "report",
+    "slurm": "slurm",
     "weights": "weights",
     "zoo": "zoo",
     "bench": "bench",
     "doctor": "doctor",
 }
+
+# What follows `bike slurm` is another command, with options of its own.
+CONTEXTS = {"slurm": {"ignore_unknown_options": True, "allow_extra_args": True}}
 
 
 def find_command(name: str) -> Any:
@@ -66,7 +70,7 @@ def build_app() -> typer.Typer:
         if isinstance(command, typer.Typer):
             app.add_typer(command, name=name)
         else:
-            app.command(name)(command)
+            app.command(name, context_settings=CONTEXTS.get(name))(command)
     return app
 
 

@@ -28,7 +28,7 @@ ROWS = [
     "attributes",
     "evaluate",
     "train report predict",
-    "pretrain bench doctor zoo",
+    "pretrain bench doctor zoo slurm",
     "project",
     "commands",
     "cli",

@@ -17,6 +17,7 @@ from bike.data.map import map_samples
 from bike.distributed import join_world, wait_for_all
 from bike.errors import BikeError, DataError
 from bike.files import claim_file, existing_file, sha256
+from bike.files.parts import Part, held_place
 from bike.formats.lists import load_samples
 from bike.frames.open import open_source
 from bike.frames.remote import existing_place
@@ -57,7 +58,7 @@ def make_attributes(
         replace: whether a finished corpus at ``out`` may be thrown away.
 
     Returns:
-        The corpus, on rank 0; empty on other ranks.
+        The corpus, on rank 0; empty on other ranks, and for a part.
 
     Raises:
         BikeError: anything in the inputs that can't be used.
@@ -73,7 +74,10 @@ def make_attributes(
     state = state_folder(place, out)
     corpora = []
     with join_world(device=place.device, threads=settings.threads) as world, ExitStack() as held:
-        if world.is_main:
+        if world.is_main and isinstance(place.split, Part):
+            for number in range(len(lists)):
+                held.enter_context(held_place(state / str(number), place.split, "working"))
+        elif world.is_main:
             sources = [lexicon, weights, *(place for pair in lists for place in pair)]
             tidy_state(state)
             held.enter_context(claim_file(out, state, inputs=sources, replace=replace or has_state(state)))
@@ -101,7 +105,7 @@ def make_attributes(
                 best = rank_phrases(means, classes, settings.top_k)
                 corpora.append({s.key: [phrases[i] for i in row] for s, row in zip(read.samples, best, strict=True)})
         corpus = merge_corpora(corpora)
-        if world.is_main:
+        if world.is_main and not isinstance(place.split, Part):
             write_corpus(out, corpus)
             discard_state(state)
         wait_for_all(world)

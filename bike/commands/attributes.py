@@ -24,6 +24,8 @@ def attributes(
     decoder: options.DecoderOption = "pyav",
     device: options.DeviceOption = None,
     workers: options.WorkersOption = 2,
+    part: options.PartOption = None,
+    merge: options.MergeOption = False,
     replace: options.ReplaceOption = False,
 ) -> None:
     """Make the attribute corpus: CLIP ranks the phrases of a lexicon for every video.
@@ -44,7 +46,7 @@ def attributes(
         lists=pair_lists(lists, frames),
         out=out,
         decoder=decoder,
-        place=Place(device=device, workers=workers, state_dir=state),
+        place=Place(device=device, workers=workers, state_dir=state, split=options.split_of(part, merge)),
         replace=replace,
     )
     if corpus:

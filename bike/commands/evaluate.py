@@ -30,6 +30,8 @@ def evaluate(
     decoder: options.DecoderOption = "pyav",
     device: options.DeviceOption = None,
     workers: options.WorkersOption = 2,
+    part: options.PartOption = None,
+    merge: options.MergeOption = False,
     replace: options.ReplaceOption = False,
 ) -> None:
     """Score a list of videos: accuracy, mAP, per-class results, confusions, predictions and scores.
@@ -51,8 +53,9 @@ def evaluate(
     from bike.records import labels_of
 
     settings = options.read_params(params, setting, allow_mismatch)
+    place = Place(device=device, workers=workers, state_dir=state, split=options.split_of(part, merge))
     shared: dict[str, Any] = {"checkpoint": checkpoint, "samples": samples, "labels": labels_of(samples, labels)}
-    shared |= {"out": out, "replace": replace, "place": Place(device=device, workers=workers, state_dir=state)}
+    shared |= {"out": out, "replace": replace, "place": place}
     for_frames: dict[str, object] = {
         "--temporal": temporal,
         "--interaction": interaction,
@@ -62,6 +65,8 @@ def evaluate(
     given = [name for name, value in for_frames.items() if value is not None]
     if attributes is not None and given:
         raise BikeError(f"--attributes, {', '.join(given)}: the attribute branch sees no frames. Leave one out.")
+    if attributes is not None and place.split is not None:
+        raise BikeError("--part, --merge: scores from attributes take seconds. Leave both out.")
     if attributes is not None:
         metrics = evaluate_attributes(settings, corpus=attributes, **shared)
     elif frames is None:

@@ -7,7 +7,16 @@ from typing import Annotated, Literal
 
 import typer
 
-from bike.commands.options import FollowLinksOption, JobsOption, ReplaceOption, TimeoutOption
+from bike.commands.options import (
+    FollowLinksOption,
+    JobsOption,
+    MergeOption,
+    PartOption,
+    ReplaceOption,
+    SchedulerOption,
+    TimeoutOption,
+    split_of,
+)
 
 
 def extract(
@@ -33,10 +42,7 @@ def extract(
     layout: Annotated[
         Literal["packs", "folders"], typer.Option(help="packs: KEY.mjpg; folders: KEY/img_00001.jpg and so on.")
     ] = "packs",
-    scheduler: Annotated[
-        str | None,
-        typer.Option(metavar="tcp://…", help="Work on a Dask cluster (extra bike-video\\[dask]).", show_default=False),
-    ] = None,
+    scheduler: SchedulerOption = None,
     timeout: TimeoutOption = 60.0,
     backend: Annotated[
         Literal["pyav", "ffmpeg"],
@@ -50,6 +56,8 @@ def extract(
         bool, typer.Option("--verify", help="Extract nothing: read all of SRC and DST and compare with the manifest.")
     ] = False,
     follow_links: FollowLinksOption = False,
+    part: PartOption = None,
+    merge: MergeOption = False,
     replace: ReplaceOption = False,
 ) -> None:
     """Turn videos into frame packs, in parallel; rejects carry a reason.
@@ -68,6 +76,10 @@ def extract(
     bike extract videos/ frames/ --list train.csv --short-side 320 --strict
 
     bike extract shards/ frames/ --fps 8 --keep-partial
+
+    bike extract videos/ frames/ --part 3/64
+
+    bike extract videos/ frames/ --merge
 
     bike extract videos/ frames/ --verify
     """
@@ -97,6 +109,7 @@ def extract(
         strict=strict,
         follow_links=follow_links,
         replace=replace,
+        split=split_of(part, merge),
     )
     bad = [record for record in records if record.status != "ok"]
     good = [record for record in records if record.status == "ok"]

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from bike.files.parts import Split
     from bike.params import Params
 
 ParamsOption = Annotated[
@@ -106,9 +107,41 @@ JobsOption = Annotated[
         "--jobs", envvar="BIKE_JOBS", min=1, help="Videos at a time; left out: one per core.", show_default=False
     ),
 ]
+SchedulerOption = Annotated[
+    str | None,
+    typer.Option(metavar="tcp://…", help="Work on a Dask cluster (extra bike-video\\[dask]).", show_default=False),
+]
+PartOption = Annotated[
+    str | None,
+    typer.Option(
+        "--part",
+        metavar="i/n|slurm",
+        help="Do the i-th of n parts, on any machine and in any order; slurm: the one of this array task.",
+        show_default=False,
+    ),
+]
+MergeOption = Annotated[bool, typer.Option("--merge", help="Make the result of the parts; all must be there.")]
 DecoderOption = Annotated[
     str, typer.Option("--decoder", help="Of video files, also of those in shards: pyav or decord.")
 ]
+
+
+def split_of(part: str | None, merge: bool) -> Split | None:
+    """What ``--part`` and ``--merge`` ask for: a part, the merge, or all in one run.
+
+    Raises:
+        ParamsError: both are given, or there is no such part.
+    """
+    import os
+
+    from bike.errors import ParamsError
+    from bike.files.parts import MERGE, parse_part
+
+    if part is not None and merge:
+        raise ParamsError("--part, --merge: both are given; give one.")
+    if part is not None:
+        return parse_part(part, os.environ)
+    return MERGE if merge else None
 
 
 def read_params(file: Path | None, settings: list[str] | None, allow_mismatch: str | None = None) -> Params:

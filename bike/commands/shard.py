@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 import typer
 
-from bike.commands.options import JobsOption, ReplaceOption
+from bike.commands.options import JobsOption, MergeOption, PartOption, ReplaceOption, SchedulerOption, split_of
 
 
 def shard(
@@ -47,6 +47,9 @@ def shard(
         typer.Option(min=0.001, help="Rate of published-style frame folders, which do not say it.", show_default=False),
     ] = None,
     jobs: JobsOption = None,
+    scheduler: SchedulerOption = None,
+    part: PartOption = None,
+    merge: MergeOption = False,
     replace: ReplaceOption = False,
     verify: Annotated[bool, typer.Option("--verify", help="Check every byte of the shards in SRC.")] = False,
 ) -> None:
@@ -58,6 +61,7 @@ def shard(
     \b
     bike shard lists/ucf101/train.csv shards/ucf101/train --frames frames/ucf101
     bike shard frames/manifest.csv shards/all --max-size 1GB --frames-per-video 32
+    bike shard lists/ucf101/train.csv shards/ucf101/train --frames frames/ucf101 --part 3/64
     bike shard shards/ucf101/train --verify
     """
     from bike.errors import ParamsError
@@ -97,6 +101,8 @@ def shard(
         fps=fps,
         jobs=jobs,
         replace=replace,
+        scheduler=scheduler,
+        split=split_of(part, merge),
     )
     typer.echo(
         f"{destination}: {summary.shards} shards ({summary.written} written), {summary.videos} videos, "

@@ -28,6 +28,8 @@ def zeroshot(
     decoder: options.DecoderOption = "pyav",
     device: options.DeviceOption = None,
     workers: options.WorkersOption = 2,
+    part: options.PartOption = None,
+    merge: options.MergeOption = False,
     replace: options.ReplaceOption = False,
 ) -> None:
     """Score videos of classes that were not trained on: all classes, random halves, given splits.
@@ -59,7 +61,7 @@ def zeroshot(
         checkpoint=checkpoint,
         class_splits=split or [],
         decoder=decoder,
-        place=Place(device=device, workers=workers, state_dir=state),
+        place=Place(device=device, workers=workers, state_dir=state, split=options.split_of(part, merge)),
         replace=replace,
     )
     if metrics:

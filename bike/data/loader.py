@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from bike.data.order import epoch_order
+from bike.data.order import epoch_order, reading_order
 from bike.data.reader import Batch, BatchReader
 from bike.data.views import EvaluationViews, TrainingViews
 from bike.distributed import rank_part
@@ -83,10 +83,7 @@ class EvaluationBatches:
 
     def __init__(self, reader: BatchReader, *, batch_size: int, rank: int, world_size: int) -> None:
         # No padding to equal numbers, as DistributedSampler does it: a repeated sample would count in the metrics.
-        rows = np.arange(rank, len(reader.samples), world_size)
-        if reader.source.window is not None:  # a shard after the other, so that each is fetched once
-            shards = [reader.source.shard_of(reader.samples[row].video) for row in rows.tolist()]
-            rows = rows[np.argsort(np.array(shards, dtype=np.int64), kind="stable")]
+        rows = reading_order(reader.samples, reader.source, np.arange(rank, len(reader.samples), world_size))
         self._reader = reader
         self._plans = [(0, rows[start : start + batch_size]) for start in range(0, len(rows), batch_size)]
 

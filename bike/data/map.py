@@ -12,8 +12,11 @@ from torch import Tensor
 from bike.checkpoint import PartialRows, Place, StopRequest, fingerprint
 from bike.data.inputs import Inputs
 from bike.data.loader import evaluation_batches
+from bike.data.order import batch_keys
 from bike.distributed import World, collect_rows, is_same_everywhere, main_progress
 from bike.errors import BikeError
+from bike.files.parts import MERGE, Part, Parts
+from bike.progress import log
 
 
 def map_samples(
@@ -36,29 +39,43 @@ def map_samples(
         job: what decides the rows beside ``inputs`` and ``views``; see :func:`bike.checkpoint.fingerprint`.
         title: for progress.
         world: this process.
-        place: loader processes, and seconds between saves (None: 60).
-        state: folder of rows finished by an earlier run; takes the new ones.
+        place: loader processes, seconds between saves (None: 60), and which part of the samples is done.
+        state: folder of rows finished by an earlier run; takes the new ones. Those of a part stay there for the merge.
         batch_size: samples at a time, at least 1.
         **views: of :func:`bike.data.loader.evaluation_batches`: ``num_segments``, ``input_size``, ``clips`` and so on.
 
     Returns:
-        (N, …) on the CPU in the order of ``samples`` on rank 0; None on other ranks.
+        (N, …) on the CPU in the order of ``samples`` on rank 0; None on other ranks, and for a part.
 
     Raises:
+        BikeError: rows are missing from a merge.
         DataError: a sample can't be read.
         KeyboardInterrupt: a stop was asked for; finished rows are kept.
     """
     seconds = 60.0 if place.save_every_seconds is None else place.save_every_seconds
-    same = fingerprint(job=job, views=views, inputs=inputs.checksums)
-    partial = PartialRows(state, same, rank=world.rank, every_seconds=seconds)
-    before = partial.load()
+    split, samples = place.split, inputs.samples
+    composed = {} if split is None else {"batch_size": batch_size}  # decides which rows a part has
+    same = fingerprint(job=job, views=views, inputs=inputs.checksums, **composed)
+    folder = split.folder(state) if isinstance(split, Part) else state
+    partial = PartialRows(folder, same, rank=world.rank, every_seconds=seconds)
+    if split == MERGE:
+        before = [rows for part in Parts(state).folders() for rows in PartialRows(part, same).load()]
+    else:
+        before = partial.load()
     done = {item for index, _ in before for item in index.tolist()}
     # Asking also makes sure that all have read the files before one writes another.
     if not is_same_everywhere(world, len(done), sum(done)):
         raise BikeError(f"{title}: processes see different saved states. Put --state where all machines read it.")
-    todo = torch.tensor([row for row in range(len(inputs.samples)) if row not in done], dtype=torch.int64)
+    left = [row for row in range(len(samples)) if row not in done]
+    if split is not None:
+        keys = batch_keys(samples, inputs.source, batch_size)
+        if isinstance(split, Part):
+            left = [row for row in left if split.has(keys[row])]
+        else:
+            Parts(state).check(keys[row] for row in left)
+    todo = torch.tensor(left, dtype=torch.int64)
     batches = evaluation_batches(
-        [inputs.samples[row] for row in todo.tolist()],
+        [samples[row] for row in left],
         inputs.source,
         rank=world.rank,
         world_size=world.size,
@@ -82,12 +99,17 @@ def map_samples(
             raise
         finally:
             batches.close()
+    if isinstance(split, Part):
+        partial.save()
+        if world.is_main:
+            log.info("%s: part %d of %d is done", title, split.number, split.count)
+        return None
     index = collect_rows(world, torch.cat([part for part, _ in mine]) if mine else None, torch.int64)
     found = collect_rows(world, torch.cat([part for _, part in mine]) if mine else None)
     if not world.is_main:
         return None
     parts = [*before, *([(index, found)] if index is not None and found is not None else [])]
-    return _in_order(parts, len(inputs.samples))
+    return _in_order(parts, len(samples))
 
 
 def _in_order(parts: Sequence[tuple[Tensor, Tensor]], count: int) -> Tensor:

@@ -23,6 +23,26 @@ def sample_generator(seed: int, epoch: int, row: int) -> np.random.Generator:
     return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(epoch, row + 1)))
 
 
+def reading_order(samples: Sequence[Sample], source: FrameSource, rows: Rows) -> Rows:
+    """Rows in the order in which they are evaluated: a remote shard after the other, so that each is fetched once."""
+    if source.window is None:
+        return rows
+    shards = [source.shard_of(samples[row].video) for row in rows.tolist()]
+    return rows[np.argsort(np.array(shards, dtype=np.int64), kind="stable")]
+
+
+def batch_keys(samples: Sequence[Sample], source: FrameSource, batch_size: int) -> list[str]:
+    """For each row the key that decides its part: that of the first sample in its batch.
+
+    A part has whole batches of those that one process would make, since rounding depends on what is computed together.
+    """
+    order = reading_order(samples, source, np.arange(len(samples))).tolist()
+    keys = [""] * len(samples)
+    for place, row in enumerate(order):
+        keys[row] = samples[order[place - place % batch_size]].key
+    return keys
+
+
 def epoch_order(
     samples: Sequence[Sample], source: FrameSource, *, seed: int, epoch: int, window: int | None = None
 ) -> Rows:

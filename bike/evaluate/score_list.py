@@ -18,6 +18,7 @@ from bike.distributed import join_world, wait_for_all, working_type
 from bike.evaluate.results import claim_results, write_results
 from bike.evaluate.scores import Scores, other_order
 from bike.files import ensure_dir, locked, sweep
+from bike.files.parts import Part, held_place
 from bike.model.choose import VideoModel, agree, check_input_size
 from bike.model.formats.read import weights_sha256
 from bike.model.scorer import Scorer
@@ -58,7 +59,7 @@ def score_list(
         model, inputs, views, out, place: as the run has them.
 
     Returns:
-        The content of ``metrics.json``; empty on ranks other than 0.
+        The content of ``metrics.json``; empty on ranks other than 0, and for a part.
     """
     chosen, agreement = agree(params.model, model)
     if trained_names is not None:
@@ -75,7 +76,9 @@ def score_list(
         "precision": settings.precision,
     }
     with join_world(device=place.device, threads=settings.threads) as world, ExitStack() as held:
-        if world.is_main:
+        if world.is_main and isinstance(place.split, Part):
+            held.enter_context(held_place(state, place.split, "evaluating"))
+        elif world.is_main:
             used = {**job, "views": views.model_dump(), "list": inputs.checksums.get("list")}
             output = held.enter_context(claim_results(out, inputs=read, settings=used, replace=replace))
             held.enter_context(locked(ensure_dir(state), "evaluating"))

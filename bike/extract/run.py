@@ -21,10 +21,12 @@ from bike.extract.journal import (
     rewrite_journal,
 )
 from bike.extract.output import output_exists, remove_output
+from bike.extract.parts import Outcomes, outcomes_of_parts
 from bike.extract.task import Layout, Recipe, Result, Task, recipe_text, rejected
 from bike.extract.video import extract_video
-from bike.files import check_not_read, ensure_dir, locked, remove, sweep
+from bike.files import check_not_read, ensure_dir, remove, sweep
 from bike.files.names import shown, video_keys
+from bike.files.parts import MERGE, Part, Parts, Split, discard_parts, held_place
 from bike.params import Extract
 from bike.progress import progress
 from bike.records import VideoRecord, read_manifest, write_manifest
@@ -51,6 +53,7 @@ def extract_videos(
     strict: bool = False,
     follow_links: bool = False,
     replace: bool = False,
+    split: Split | None = None,
 ) -> list[VideoRecord]:
     """Turn every video of a source into JPEG frames, and write ``manifest.csv`` last.
 
@@ -69,9 +72,10 @@ def extract_videos(
         follow_links: see :func:`bike.video.find.find_videos`.
         strict: raise when any video was rejected (after the manifest is written).
         replace: whether frames that were made with other options may be thrown away.
+        split: a part of the videos that are not done yet, or the merge of all; see :mod:`bike.files.parts`.
 
     Returns:
-        One record per video, sorted by path; also the rows of the manifest.
+        One record per video (of the part), sorted by path; also the rows of the manifest.
 
     Raises:
         DataError: no videos, a bad list, or rejected videos with ``strict``.
@@ -91,8 +95,11 @@ def extract_videos(
     check_not_read([destination], [source])
     _check_manifest(destination / MANIFEST_NAME, source, listing)
     videos = find_videos(source, listing=listing, exclude=destination, follow_links=follow_links)
-    with locked(ensure_dir(destination), "extracting"):
-        records = _Run(videos, destination.resolve(), recipe, options, jobs, scheduler, replace).records()
+    run = _Run(videos, ensure_dir(destination).resolve(), recipe, options, jobs, scheduler, replace)
+    with held_place(destination, split, "extracting") as folder:
+        if isinstance(split, Part):
+            run.become_part(split, folder.resolve())
+        records = run.records(Parts(destination) if split == MERGE else None)
     problems = [f"{shown(r.path)} ({r.error})" for r in records if r.status != "ok"]
     if strict and problems:
         raise DataError(f"{source}: {len(problems)} of {len(records)} videos rejected: {first_few(problems)}.")
@@ -135,24 +142,37 @@ class _Run:
         self._void: list[str] = []
         self._stale: dict[str, str] = {}  # path -> key of frames that are thrown away when its turn comes
 
-    def records(self) -> list[VideoRecord]:
-        """Do what is left and write the manifest."""
+    def become_part(self, part: Part, folder: Path) -> None:
+        """Do the videos of a part that are not done yet, in its folder."""
+        known = read_journal(self._destination)
+        for path in [path for path, key in self._keys.items() if not part.has(key) or self._is_done(path, known)]:
+            del self._videos[path], self._keys[path]
+        self._destination = folder
+
+    def records(self, parts: Parts | None = None) -> list[VideoRecord]:
+        """Do what is left, or take it from the parts, and write the manifest."""
         sweep(self._destination)
         known = read_journal(self._destination)
         results = [known[path] for path in self._videos if path in known]
         check_known(self._destination, results, self._recipe, self._replace)
         check_unknown(self._destination, self._keys.values(), self._replace, MANIFEST_NAME)
+        outcomes: Outcomes = self._outcomes
+        if parts is not None:  # refused before anything is changed
+            todo = [self._task(path) for path in self._videos if not self._is_done(path, known)]
+            outcomes = outcomes_of_parts(parts, todo, self._videos, self._options.timeout_seconds)
         self._forget_others(known)
         left = [path for path in self._videos if not self._is_settled(path, known)]
         if left:
             try:
-                self._extract(left, known)
+                self._extract(left, known, outcomes)
             finally:
                 sweep(self._destination)
             # Without the voids, and one line a video; written whole, so a kill here loses nothing.
             rewrite_journal(self._destination, [known[path] for path in sorted(known)])
         records = [self._records[path] for path in self._videos]
         self._write_manifest(records)
+        if parts is not None:
+            discard_parts(self._destination)
         return records
 
     def _forget_others(self, known: dict[str, Result]) -> None:
@@ -195,7 +215,7 @@ class _Run:
         if video.problem:
             self._records[path] = rejected(key, path, video.problem).record
             self._remove(key)
-        elif result is not None and is_current(result, self._task(path), video.stamp, self._options.timeout_seconds):
+        elif result is not None and self._is_done(path, known):
             self._records[path] = result.record
             return True
         if result is not None:
@@ -207,10 +227,15 @@ class _Run:
                 self._stale[path] = result.record.key
         return bool(video.problem)
 
+    def _is_done(self, path: str, known: dict[str, Result]) -> bool:
+        """Whether the journal has what would be made now."""
+        result, limit = known.get(path), self._options.timeout_seconds
+        return result is not None and is_current(result, self._task(path), self._videos[path].stamp, limit)
+
     def _remove(self, key: str) -> None:
         remove_output(self._destination, key)
 
-    def _extract(self, left: list[str], known: dict[str, Result]) -> None:
+    def _extract(self, left: list[str], known: dict[str, Result], outcomes: Outcomes) -> None:
         if self._records:
             log.info("extract: %d of %d videos are done already", len(self._records), len(self._videos))
         remove(self._destination / MANIFEST_NAME)  # it is there only when everything is
@@ -219,10 +244,10 @@ class _Run:
             open_journal(self._destination) as journal,
             progress("extract", len(left), unit="videos") as job,
             # Closed however this ends: helpers must not go on writing.
-            closing(self._outcomes(self._tasks(left, journal))) as outcomes,
+            closing(outcomes(self._tasks(left, journal))) as done,
         ):
             journal.void(self._void)
-            for outcome in outcomes:
+            for outcome in done:
                 result = self._judge(outcome)
                 path = result.record.path
                 if not result.transient:  # otherwise the next run tries again

@@ -144,12 +144,18 @@ def sync_file(path: Path) -> None:
         os.close(descriptor)
 
 
-def rename(old: Path | str, new: Path | str) -> None:
-    """Put ``old`` in the place of ``new``, at once and for good: the folder is synced as well."""
+def rename(old: Path | str, new: Path | str, *, sync: bool = True) -> None:
+    """Put ``old`` in the place of ``new``, at once and for good: the folder is synced as well.
+
+    Args:
+        old, new: on one file system.
+        sync: False where many names are changed in a folder, and the last change there syncs it for all.
+    """
     try:
         _change_or_end(new)
         os.replace(old, new)
-        sync_file(Path(new).parent)
+        if sync:
+            sync_file(Path(new).parent)
     except OSError as error:
         raise unwritable(new, error) from error
 

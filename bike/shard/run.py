@@ -5,18 +5,16 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
 from typing import Any
 
-from bike.errors import BikeError, DataError, first_few
+from bike.errors import BikeError, DataError
 from bike.files import (
     check_not_read,
-    ensure_dir,
-    locked,
     open_write,
     read_json,
     remove,
@@ -25,15 +23,16 @@ from bike.files import (
     sweep,
     write_json,
 )
+from bike.files.parts import MERGE, Part, Parts, Split, discard_parts, held_place
 from bike.files.tables import write_table
 from bike.formats.shards import FORMAT, INDEX_COLUMNS, INDEX_NAME, MANIFEST_NAME, read_index_rows, read_shard_manifest
-from bike.progress import progress
 from bike.records import MANIFEST_COLUMNS, Sample
 from bike.shard.owned import check_finished, check_names, owned_shards
+from bike.shard.parts import check_parts, take_shards, unfinished, write_part
 from bike.shard.plan import PlannedShard, plan_shards
+from bike.shard.pool import wait_for_helpers, write_all
 from bike.shard.wanted import wanted_videos
-from bike.shard.write import WORK, ShardJob, work_file, write_shard
-from bike.workers.pool import run_tasks
+from bike.shard.write import WORK, ShardJob, is_whole, size_of, work_file
 
 # Hashes are no part of a shard: manifests with and without them make the same ones.
 _RECORD_FIELDS = tuple(name for name in MANIFEST_COLUMNS if not name.endswith("_sha256"))
@@ -72,6 +71,8 @@ def write_shards(
     fps: float | None = None,
     jobs: int | None = None,
     replace: bool = False,
+    scheduler: str | None = None,
+    split: Split | None = None,
 ) -> ShardSummary:
     """Write the videos of a list into WebDataset tars of at most ``max_size_mb``.
 
@@ -92,6 +93,10 @@ def write_shards(
         fps: frames per second of published-style frame folders, which do not say it.
         jobs: processes; None for one per core.
         replace: whether finished shards of other settings, or of videos that the list lacks, may be thrown away.
+        scheduler: address of a Dask scheduler to work on instead of this machine, as for
+            :func:`bike.extract.run.extract_videos`.
+        split: a part, which writes its shards that are not there yet and has its own summary; or the merge of all
+            parts. See :mod:`bike.files.parts`.
 
     Raises:
         DataError: videos that the manifest lacks or rejects, missing or damaged packs; all are counted, ten named.
@@ -125,27 +130,39 @@ def write_shards(
     written = [destination, destination / INDEX_NAME, destination / MANIFEST_NAME]
     check_not_read(written, [frames, media, manifest, samples if isinstance(samples, (str, Path)) else None])
     # Planned before the lock: mistakes in the list end the run without a folder being made.
-    with locked(ensure_dir(destination), "writing shards"):
+    with held_place(destination, split, "writing shards") as folder:
         _check_ours(destination)
-        planned = {shard.name: _inputs_checksum(shard, options, class_names) for shard in shards}
+        every = [
+            ShardJob(shard, str(folder), _inputs_checksum(shard, options, class_names), class_names, frames_per_video)
+            for shard in shards
+        ]
+        planned = {job.shard.name: job.inputs_checksum for job in every}
+        if isinstance(split, Part):
+            check_finished(destination, {video.key for video in videos}, options, replace)
+            mine = [job for job in unfinished(every, destination) if split.has(job.shard.name)]
+            return _part_summary(mine, folder, write_part(mine, folder, jobs, scheduler))
         if _up_to_date(destination, planned, options):
-            todo: list[PlannedShard] = []
+            todo = []
         else:
             owned = owned_shards(destination)
             check_names(destination, planned.keys() - owned)
             check_finished(destination, {video.key for video in videos}, options, replace)
+            if split == MERGE:  # before anything is replaced
+                check_parts(Parts(destination), unfinished(every, destination))
             _prepare_work(destination, owned)
-            todo = [shard for shard in shards if not _finished(destination, shard.name, planned[shard.name])]
-            packed = [
-                ShardJob(shard, str(destination), planned[shard.name], class_names, frames_per_video) for shard in todo
-            ]
+            todo = [job for job in every if not is_whole(job, destination)]
             # The notes of shards that were written stay when one fails, so the next run goes on from there.
             try:
-                _write_all(packed, jobs)
+                if split == MERGE:
+                    take_shards(Parts(destination), todo)
+                else:
+                    write_all(todo, jobs, scheduler)
             finally:
                 sweep(destination)
             _complete(destination, shards, options, stale=owned - planned.keys())
         remove_folder(destination / WORK, with_content=True)
+        if split == MERGE:
+            discard_parts(destination)
         content = read_shard_manifest(destination)
     return ShardSummary(content["videos"], content["samples"], len(shards), len(todo), content["bytes"])
 
@@ -159,6 +176,12 @@ def missing_packs(samples: Sequence[Sample], frames: Path | str) -> list[str]:
         for key, path in videos
         if not ((folder / f"{key}.mjpg").is_file() or (folder / key).is_dir() or (folder / path).is_dir())
     ]
+
+
+def _part_summary(jobs: Sequence[ShardJob], folder: Path, written: int) -> ShardSummary:
+    videos = [video for job in jobs for video in job.shard.videos]
+    num_bytes = sum((folder / job.shard.name).stat().st_size for job in jobs)
+    return ShardSummary(len(videos), sum(len(video.samples) for video in videos), len(jobs), written, num_bytes)
 
 
 def _inputs_checksum(shard: PlannedShard, options: dict[str, Any], names: tuple[str, ...] | None) -> str:
@@ -192,16 +215,9 @@ def _up_to_date(folder: Path, planned: dict[str, str], options: dict[str, Any]) 
         return False
     # By sizes and not by checksums, which would read every byte; that is what --verify does.
     there = {shard["name"]: shard["recipe"] for shard in content["shards"]}
-    sizes_right = all(_size(folder / shard["name"]) == shard["bytes"] for shard in content["shards"])
+    sizes_right = all(size_of(folder / shard["name"]) == shard["bytes"] for shard in content["shards"])
     same = there == planned and sizes_right and all(content.get(name) == value for name, value in options.items())
     return same and (folder / INDEX_NAME).is_file() and sha256(folder / INDEX_NAME) == content["index"]["sha256"]
-
-
-def _size(path: Path) -> int | None:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return None
 
 
 def _prepare_work(folder: Path, owned: Iterable[str]) -> None:
@@ -219,12 +235,7 @@ def _prepare_work(folder: Path, owned: Iterable[str]) -> None:
     In the last two cases earlier notes are removed, and the manifest goes last: a run that is killed in here leaves
     it, and the next one begins again.
     """
-    # Helpers may outlive a run that was killed, until their shard is done. Each holds the lock of its own shard; once
-    # every lock was free, nobody writes here any more: this run holds the folder, so no new helper can begin.
-    for lock in ensure_dir(folder / WORK).glob("*.lock"):
-        with locked(lock, "writing a shard", wait=True):
-            pass
-    sweep(folder)
+    wait_for_helpers(folder)
     if not (folder / MANIFEST_NAME).is_file():
         return
     for note in (folder / WORK).iterdir():
@@ -244,31 +255,6 @@ def _prepare_work(folder: Path, owned: Iterable[str]) -> None:
     remove(folder / MANIFEST_NAME)
 
 
-def _finished(folder: Path, name: str, checksum: str) -> bool:
-    """Whether an earlier run wrote this shard whole, from inputs of this checksum."""
-    try:
-        work = read_json(work_file(folder, name))
-        return bool(work["recipe"] == checksum and work["bytes"] == _size(folder / name))
-    except (BikeError, KeyError, TypeError):
-        return False
-
-
-def _write_all(jobs_todo: list[ShardJob], jobs: int | None) -> None:
-    problems: list[str] = []
-    if not jobs_todo:
-        return
-    count = sum(len(job.shard.videos) for job in jobs_todo)
-    with (
-        progress("shard", count, unit="videos") as shown,
-        closing(run_tasks(write_shard, jobs_todo, jobs=jobs)) as done,
-    ):
-        for outcome in done:
-            problems.extend(outcome.get())
-            shown.advance(len(outcome.task.shard.videos), f"{len(problems)} unusable" if problems else "")
-    if problems:
-        raise DataError(f"{len(problems)} videos can't be stored: {first_few(problems)}")
-
-
 def _complete(folder: Path, shards: Sequence[PlannedShard], options: dict[str, Any], *, stale: set[str]) -> None:
     """Write the index, remove what belongs to no shard of the list, and write the manifest."""
     listed: list[dict[str, Any]] = []
@@ -284,5 +270,5 @@ def _complete(folder: Path, shards: Sequence[PlannedShard], options: dict[str, A
     for name in sorted(stale):
         remove(folder / name)
     totals = {name: sum(shard[name] for shard in listed) for name in ("videos", "samples", "bytes")}
-    index = {"name": INDEX_NAME, "bytes": _size(folder / INDEX_NAME), "sha256": sha256(folder / INDEX_NAME)}
+    index = {"name": INDEX_NAME, "bytes": size_of(folder / INDEX_NAME), "sha256": sha256(folder / INDEX_NAME)}
     write_json(folder / MANIFEST_NAME, {"format": FORMAT, **options, **totals, "index": index, "shards": listed})

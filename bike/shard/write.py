@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bike.errors import DataError
-from bike.files import atomic_write, ensure_dir, locked, remove, write_json
+from bike.errors import BikeError, DataError
+from bike.files import atomic_write, ensure_dir, locked, read_json, remove, write_json
 from bike.formats.tar import TarWriter
 from bike.shard.payload import store_video
 from bike.shard.plan import PlannedShard
@@ -32,9 +32,26 @@ def work_file(folder: Path, name: str) -> Path:
     return folder / WORK / f"{name}.json"
 
 
+def size_of(path: Path) -> int | None:
+    """Bytes of a file; None where there is none."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return None
+
+
+def is_whole(job: ShardJob, folder: Path) -> bool:
+    """Whether a run wrote the job's shard into ``folder`` whole, from the same input."""
+    try:
+        note = read_json(work_file(folder, job.shard.name))
+        return bool(note["recipe"] == job.inputs_checksum and note["bytes"] == size_of(folder / job.shard.name))
+    except (BikeError, KeyError, TypeError):
+        return False
+
+
 def write_shard(job: ShardJob) -> list[str]:
     """Write one shard and note that it is whole; returns what is wrong with its videos (then nothing is written)."""
-    # For a later run to wait for, in case this process outlives its own run (see _prepare_work of bike.shard.run).
+    # For a later run to wait for, in case this process outlives its own run (see bike.shard.pool).
     with locked(ensure_dir(Path(job.folder, WORK)) / f"{job.shard.name}.lock", "writing a shard", wait=True):
         return _write_shard(job)
 

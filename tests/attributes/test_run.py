@@ -24,6 +24,7 @@ from bike.data.temporal import validation_indices
 from bike.errors import BikeError, DataError, ParamsError
 from bike.evaluate.run_attributes import evaluate_attributes
 from bike.evaluate.scores import read_scores
+from bike.files.parts import MERGE, Part
 from bike.frames.open import PackSource
 from bike.model.heads import AttributeHead
 from bike.model.weights import load_clip, load_released, save_released
@@ -98,6 +99,22 @@ def test_an_interrupted_run_ends_with_equal_bytes(data: DataSet, tmp_path: Path)
     assert count - before == 4  # of 18 videos, 14 were done
     assert (tmp_path / "cut.json").read_bytes() == (tmp_path / "whole.json").read_bytes()
     assert not state.exists()
+
+
+def test_parts_give_the_bytes_of_one_process(data: DataSet, tmp_path: Path) -> None:
+    whole = make(data, tmp_path / "whole.json")
+    out = tmp_path / "out.json"
+    for number in (3, 1):
+        assert make(data, out, split=Part(number, 3)) == {}
+    with pytest.raises(BikeError, match="1 of 3 parts are missing.*: 2. Run"):
+        make(data, out, split=MERGE)
+    with pytest.raises(BikeError, match="was begun in 3 parts"):
+        make(data, out, split=Part(2, 4))
+    make(data, out, split=Part(2, 3))
+    assert not out.exists()
+    assert make(data, out, split=MERGE) == whole
+    assert out.read_bytes() == (tmp_path / "whole.json").read_bytes()
+    assert not (tmp_path / ".out.json.state").exists()
 
 
 def test_equal_cosines_keep_the_order_of_the_lexicon() -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
-from bike.data.order import epoch_order
+from bike.data.order import batch_keys, epoch_order, reading_order
 from bike.frames.files import FolderSource
 from bike.records import Sample
 
@@ -41,6 +42,17 @@ def test_a_window_of_shards_keeps_reading_in_order(window: int) -> None:
     assert sorted(runs) == list(range(12))  # none comes back once the window has gone on
     orders = {tuple(epoch_order(samples(23), Sharded(), seed=1, epoch=epoch, window=window)) for epoch in range(5)}
     assert len(orders) == 5
+
+
+def test_a_part_has_whole_batches_of_those_that_one_process_makes() -> None:
+    near = Sharded()
+    near.window = None
+    assert batch_keys(samples(7), near, 3) == ["0", "0", "0", "3", "3", "3", "6"]
+    far = Sharded()  # shards one after the other: rows 1 2 | 0 3 | 4
+    far.window = 1
+    rows = [Sample(video, video, video, (0,), 1) for video in ("2", "0", "1", "3", "4")]
+    assert reading_order(rows, far, np.arange(5)).tolist() == [1, 2, 0, 3, 4]
+    assert batch_keys(rows, far, 2) == ["2", "0", "0", "2", "4"]
 
 
 def test_without_shards_a_window_is_the_whole_list(tmp_path: Path) -> None:

@@ -14,13 +14,14 @@ from pathlib import Path
 import pytest
 from helpers.fit import run_processes
 from helpers.places import ROOT
-from helpers.tiny_commands import COMMANDS
+from helpers.tiny_commands import COMMANDS, MERGES
 
 from bike.checkpoint import Place
 from bike.cli import build_app, guarded
 from bike.files.disk import FAULT
 
 ERRORS = ("ENOSPC", "EIO", "EROFS")
+MAKERS = COMMANDS | MERGES
 ALL = os.environ.get("BIKE_FAULTS") == "all"  # `make faults`
 TIMES = re.compile(r"timing\.json|\.extract\.jsonl|\.bike-.*")  # seconds, times of files and records of ours
 
@@ -65,8 +66,8 @@ class Case:
 
 
 def make_case(name: str, folder: Path) -> Case:
-    words = COMMANDS[name](folder / "inputs")
-    (folder / "inputs/out").mkdir()
+    words = MAKERS[name](folder / "inputs")
+    (folder / "inputs/out").mkdir(exist_ok=True)
     (folder / "inputs/out/keep.txt").write_text("somebody else's")
     shutil.copytree(folder / "inputs", folder / "whole")
     status, said = run(words, folder / "whole")
@@ -76,7 +77,7 @@ def make_case(name: str, folder: Path) -> Case:
 
 def faults(name: str, total: int) -> list[tuple[int, str]]:
     """Changes and what happens at each: two ends and an error at all of them, or a few in the suite."""
-    turn = list(COMMANDS).index(name)
+    turn = list(MAKERS).index(name)
     if ALL:
         return [(n, kind) for n in range(1, total + 1) for kind in ("kill", "crash", ERRORS[(n + turn) % 3])]
     some = [(total - 2, "kill") if turn % 2 else (total // 2, ERRORS[turn // 2 % 3])]
@@ -84,10 +85,12 @@ def faults(name: str, total: int) -> list[tuple[int, str]]:
 
 
 @pytest.mark.timeout(3600 if ALL else 300)
-@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("name", MAKERS)
 def test_a_fault_at_a_change_costs_nothing(tmp_path: Path, name: str) -> None:
     case = make_case(name, tmp_path)
-    inputs, total = files_of(case.inputs), case.changes
+    # What parts wrote is taken into the merged result.
+    inputs = {file: content for file, content in files_of(case.inputs).items() if "/.bike-parts" not in file}
+    total = case.changes
     assert inputs.items() <= case.whole.items()
     assert len(case.whole) > len(inputs)
     for number, kind in faults(name, total):

@@ -11,7 +11,7 @@ from typing import Any
 
 import typer
 
-from bike.cli import COMMANDS, find_command
+from bike.cli import COMMANDS, CONTEXTS, find_command
 
 
 def commands_of(name: str) -> dict[str, Any]:
@@ -19,7 +19,7 @@ def commands_of(name: str) -> dict[str, Any]:
     app = target = find_command(name)
     if not isinstance(target, typer.Typer):
         app = typer.Typer()
-        app.command()(target)
+        app.command(context_settings=CONTEXTS.get(name))(target)
     command = typer.main.get_command(app)
     return dict(getattr(command, "commands", {"": command}))
 
@@ -34,6 +34,10 @@ def check_command(words: list[str], where: str) -> None:
     name, rest = words[0], words[1:]
     assert name in COMMANDS, f"{where}: bike {name}"
     group = commands_of(name)
+    if name == "slurm":  # another command follows, with options of its own
+        context = group[""].make_context(name, list(rest))
+        check_command([context.params["command"], *context.args], where)
+        return
     word = rest[0] if rest and "" not in group else ""
     assert word in group, f"{where}: bike {name} {word}"
     command, rest = group[word], rest[1:] if word else rest

@@ -12,6 +12,7 @@ import torch
 from bike.checkpoint import Place
 from bike.cli import guarded
 from bike.evaluate.run_video import evaluate_video
+from bike.files.parts import parse_part
 from bike.frames import open as sources
 from bike.params import Views, load_params
 from bike.train.run_attributes import train_attributes
@@ -75,8 +76,12 @@ def train(kind: str, root: str, name: str, die_at: str = "0", number: str = "SIG
     return guarded(lambda: train_attributes(params, corpus=folder / "attributes.json", **options))
 
 
-def evaluate(root: str, name: str, die_at: str = "0", number: str = "SIGKILL") -> int:
+def evaluate(root: str, name: str, die_at: str = "0", number: str = "SIGKILL", part: str = "1/1") -> int:
     """Evaluate ``model.pt`` on the training list in 2 x 3 views into the folder ``name``, and maybe die on the way.
+
+    Args:
+        root, name, die_at, number: as for :func:`train`.
+        part: other than ``1/1``: does a part only.
 
     Returns:
         The exit status.
@@ -93,6 +98,11 @@ def evaluate(root: str, name: str, die_at: str = "0", number: str = "SIGKILL") -
             labels=folder / "labels.csv",
             out=folder / name,
             views=Views(clips=2, crops=3),
-            place=Place(device="cpu", workers=0, save_every_seconds=0.0),
+            place=Place(
+                device="cpu",
+                workers=0,
+                save_every_seconds=0.0,
+                split=None if part == "1/1" else parse_part(part, {}),
+            ),
         )
     )

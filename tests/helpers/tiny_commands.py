@@ -16,8 +16,11 @@ from helpers.videos import make_video
 
 from bike.attributes.corpus import write_corpus
 from bike.evaluate.scores import write_scores
+from bike.extract.run import extract_videos
+from bike.files.parts import Part
 from bike.model.weights import save_safetensors
 from bike.records import read_list
+from bike.shard.run import write_shards
 
 Words = list[str]
 TRAINING: dict[str, object] = {"epochs": 2, "batch_size": 4}
@@ -53,6 +56,21 @@ def few_shot(folder: Path) -> Words:
 def shard(folder: Path) -> Words:
     shards.make_data(folder, [3] * 4)
     return ["shard", "train.csv", "out", "--frames", "frames", "--max-size", "20kB", "--jobs", "1"]
+
+
+def merged_frames(folder: Path) -> Words:
+    words = extract(folder)
+    for number in (1, 2):
+        extract_videos(folder / "videos", folder / "out", jobs=1, split=Part(number, 2))
+    return [*words, "--merge"]
+
+
+def merged_shards(folder: Path) -> Words:
+    words = shard(folder)
+    for number in (1, 2):
+        place = folder / "train.csv", folder / "frames", folder / "out"
+        write_shards(*place, max_size_mb=0.02, jobs=1, split=Part(number, 2))
+    return [*words, "--merge"]
 
 
 def _data(folder: Path) -> None:
@@ -132,3 +150,4 @@ COMMANDS: dict[str, Callable[[Path], Words]] = {
         evaluate, zeroshot, fuse, predict, report, manifest, convert,
     )
 }  # fmt: skip
+MERGES: dict[str, Callable[[Path], Words]] = {make.__name__: make for make in (merged_frames, merged_shards)}

@@ -16,12 +16,14 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from helpers.shards import contents, make_data
 from helpers.videos import digests, make_video, overwrite
 
 from bike.errors import BikeError
 from bike.extract.journal import JOURNAL_NAME
 from bike.extract.run import extract_videos
 from bike.files import existing_file
+from bike.shard.run import write_shards
 from bike.workers.dask import run_on_dask
 from bike.workers.worker import DiedError, TimedOutError
 
@@ -110,6 +112,32 @@ def test_one_of_two_workers_is_killed(scheduler: str, videos: Path, tmp_path: Pa
     assert len(records) == NUM_VIDEOS + 2
     extract_videos(videos, tmp_path / "here", jobs=2)
     assert digests(out) == digests(tmp_path / "here")
+
+
+def test_shards_on_two_workers_one_of_which_is_killed(
+    scheduler: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_data(tmp_path, [10] * 60)
+    with worker(scheduler, tmp_path / "one"), worker(scheduler, tmp_path / "two") as victim:
+        wait_for_workers(scheduler, 2)
+        notes_at: list[int] = []
+
+        def kill_when_under_way() -> None:
+            while not (notes := list((tmp_path / "out/.bike-work").glob("*.tar.json"))):
+                time.sleep(0.002)
+            notes_at.append(len(notes))
+            victim.kill()
+
+        killer = threading.Thread(target=kill_when_under_way)
+        killer.start()
+        monkeypatch.chdir(tmp_path)  # the workers are elsewhere
+        done = write_shards("train.csv", "frames", "out", max_size_mb=0.02, scheduler=scheduler)
+        killer.join()
+        assert victim.wait() == -9
+    here = write_shards("train.csv", "frames", "here", max_size_mb=0.02, jobs=1)
+    assert here == done
+    assert notes_at[0] < done.shards
+    assert contents(tmp_path / "out") == contents(tmp_path / "here")
 
 
 def test_a_crash_costs_one_task_and_a_fault_of_all_stops(scheduler: str, tmp_path: Path) -> None:
