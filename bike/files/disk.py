@@ -32,8 +32,9 @@ def _change(path: Path | str | int) -> bool:
     """Called before each change; whether this is the one at which a test lets the power fail."""
     if not (fault := os.environ.get(FAULT)):
         return False
-    os.environ.setdefault(_GROUP, str(os.getpgrp()))  # helpers have groups of their own, and inherit this
     number, kind, count = fault.split(":", 2)
+    if kind == "kill":
+        os.environ.setdefault(_GROUP, str(os.getpgrp()))  # helpers have groups of their own, and inherit this
     descriptor = os.open(count, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.write(descriptor, b".")
     reached = os.fstat(descriptor).st_size == int(number)

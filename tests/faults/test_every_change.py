@@ -12,12 +12,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+import torch
 from helpers.fit import run_processes
 from helpers.places import ROOT
 from helpers.tiny_commands import COMMANDS, MERGES
 
-from bike.checkpoint import Place
+from bike.checkpoint import Place, save_state
 from bike.cli import build_app, guarded
+from bike.errors import BikeError
 from bike.files.disk import FAULT
 
 ERRORS = ("ENOSPC", "EIO", "EROFS")
@@ -110,6 +112,14 @@ def test_a_fault_at_a_change_costs_nothing(tmp_path: Path, name: str) -> None:
         assert files_of(folder) == case.whole, where
         shutil.rmtree(folder)
     print(f"{name}: {total} changes")  # noqa: T201 (`make faults` shows it)
+
+
+def test_a_full_disk_within_torch_save_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """torch.save hides the reason behind one of its own."""
+    monkeypatch.setenv(FAULT, f"2:ENOSPC:{tmp_path / 'count'}")
+    with pytest.raises(BikeError, match=r"a\.pt: can't be written \(No space left on device\)"):
+        save_state(tmp_path / "a.pt", {"large": torch.zeros(1 << 19)})
+    assert [path.name for path in tmp_path.iterdir()] == ["count"]
 
 
 # Files of these change the disk by themselves.

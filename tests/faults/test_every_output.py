@@ -14,12 +14,13 @@ from bike.cli import build_app, guarded
 from bike.files.disk import FAULT
 
 # What else changes nothing but its own cache or scratch folder, or prints.
-NO_OUTPUT = {"check", "params", "weights", "zoo", "bench", "doctor"}
+NO_OUTPUT = {"check", "params", "weights", "zoo", "bench", "doctor", "slurm"}
 OTHER = {  # words that make another result
     "extract": ["--short-side", "32"],
     "annotate": ["--params", "one_shot.yaml"],
     "few_shot": ["--repeat"],
     "shard": ["--max-size", "1MB"],
+    "preview": ["--frames", "1"],
     "attributes": ["--params", "other.yaml"],
     "train": ["--params", "other.yaml"],
     "train_attributes": ["--params", "other.yaml"],
@@ -47,6 +48,7 @@ READ = {  # inputs named as the output
     "annotate": [".", "train.csv"],
     "few_shot": ["train.csv"],
     "shard": ["frames"],
+    "preview": ["shards"],
     "attributes": ["lexicon.txt", "val.csv", "clip.safetensors"],
     "train": ["clip.safetensors", "val.csv", "labels.csv"],
     "train_attributes": ["attributes.json", "clip.safetensors"],
@@ -88,7 +90,13 @@ def out_of(words: list[str]) -> int:
 
 
 def test_every_command_that_writes_is_here() -> None:
-    named = {"few_shot": "annotate", "train_attributes": "train", "evaluate": "eval", "convert": "weights"}
+    named = {
+        "few_shot": "annotate",
+        "train_attributes": "train",
+        "evaluate": "eval",
+        "convert": "weights",
+        "preview": "shards",
+    }
     assert {named.get(name, name) for name in COMMANDS} | NO_OUTPUT | {"init", "demo-data", "pretrain"} == set(
         cli.COMMANDS
     )

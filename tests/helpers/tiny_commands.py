@@ -58,6 +58,12 @@ def shard(folder: Path) -> Words:
     return ["shard", "train.csv", "out", "--frames", "frames", "--max-size", "20kB", "--jobs", "1"]
 
 
+def preview(folder: Path) -> Words:
+    data = shards.make_data(folder, [3] * 4)
+    write_shards(data.list, data.frames, folder / "shards", jobs=1)
+    return ["shards", "preview", "shards", "out/page.html"]
+
+
 def merged_frames(folder: Path) -> Words:
     words = extract(folder)
     for number in (1, 2):
@@ -146,7 +152,7 @@ def convert(folder: Path) -> Words:
 COMMANDS: dict[str, Callable[[Path], Words]] = {
     make.__name__: make
     for make in (
-        extract, annotate, few_shot, shard, attributes, train, train_attributes,
+        extract, annotate, few_shot, shard, preview, attributes, train, train_attributes,
         evaluate, zeroshot, fuse, predict, report, manifest, convert,
     )
 }  # fmt: skip
