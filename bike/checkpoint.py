@@ -35,14 +35,8 @@ from bike.files.parts import Split, discard_parts
 STATE_NAME = "state.pt"
 STATE_FILE = re.compile(r"state\.pt|rows-\d+-\d{6,}\.pt")
 # What DVCLive removes when it starts.
-CURVE_NAMES = (
-    "params.yaml",
-    "dvc.yaml",
-    "metrics.json",
-    "plots",
-    "artifacts",
-    *(f"report.{x}" for x in ("html", "md", "ipynb")),
-)
+CURVE_NAMES = ("params.yaml", "dvc.yaml", "metrics.json", "plots", "artifacts")
+CURVE_NAMES += ("report.html", "report.md", "report.ipynb")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,10 +175,9 @@ def check_places(out: Path, place: Place, *, inputs: Iterable[Path | str | None]
 
 
 def fingerprint(**settings: Any) -> str:
-    """Hash of everything that decides a job's result. Rows are taken up only by a job with the same fingerprint.
+    """Hash of everything that decides a job's result; what JSON can't write counts as its text.
 
-    Args:
-        **settings: what JSON can write; anything else counts as its text.
+    Rows are taken up only by a job with the same fingerprint.
     """
     return hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()
 

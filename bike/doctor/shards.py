@@ -10,7 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from bike.errors import one_line
 from bike.files import atomic_write, check_file
-from bike.formats.shards import read_shard_manifest
+from bike.formats.shards import INDEX_NAME, MANIFEST_NAME, read_shard_manifest
 from bike.frames.shards import ShardSource
 
 
@@ -98,7 +98,8 @@ def write_preview(
     from bike.report.saliency import frame_image
 
     source, rows = ShardSource(folder), []
-    check_file(out, inputs=[folder], replace=replace)
+    read = (MANIFEST_NAME, INDEX_NAME, *source.index.shards)
+    check_file(out, inputs=[Path(folder) / name for name in read], replace=replace)
     for key in _spread_over_classes(source, videos):
         video = source.stored(key)
         # Frame int(n / N · i), as `bike shard --frames-per-video` chooses.

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
 from bike.errors import BikeError
-from bike.extract.journal import noted_keys
+from bike.extract.journal import JOURNAL_NAME, noted_keys
 from bike.extract.output import output_there
 from bike.extract.task import Recipe, Result, recipe_text
 from bike.files import refuse_finished, size_text
@@ -43,3 +44,18 @@ def check_unknown(destination: Path, keys: Iterable[str], replace: bool, manifes
         )
     if there:
         refuse_finished(destination, f"{len(there):,} videos' frames without their journal", replace)
+
+
+def check_manifest(path: Path, *read: Path | str | None) -> None:
+    """Refuse to replace a ``manifest.csv`` that is read here, or that no extraction wrote."""
+    if not path.is_file():
+        return
+    if any(place is not None and os.path.realpath(place) == os.path.realpath(path) for place in read):
+        raise BikeError(f"{path}: is read here, and would be replaced. Choose another folder for the frames.")
+    if not (path.parent / JOURNAL_NAME).is_file():  # beside our journal it is ours, however damaged
+        try:
+            read_manifest(path)
+        except BikeError:
+            raise BikeError(
+                f"{path}: was not written by `bike extract`. Choose another folder for the frames."
+            ) from None

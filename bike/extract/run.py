@@ -11,9 +11,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from bike.errors import BikeError, DataError, first_few, one_line
-from bike.extract.guard import check_known, check_unknown
+from bike.extract.guard import check_known, check_manifest, check_unknown
 from bike.extract.journal import (
-    JOURNAL_NAME,
     Journal,
     is_current,
     open_journal,
@@ -93,7 +92,7 @@ def extract_videos(
         layout=layout,
     )
     check_not_read([destination], [source])
-    _check_manifest(destination / MANIFEST_NAME, source, listing)
+    check_manifest(destination / MANIFEST_NAME, source, listing)
     videos = find_videos(source, listing=listing, exclude=destination, follow_links=follow_links)
     run = _Run(videos, ensure_dir(destination).resolve(), recipe, options, jobs, scheduler, replace)
     with held_place(destination, split, "extracting") as folder:
@@ -104,21 +103,6 @@ def extract_videos(
     if strict and problems:
         raise DataError(f"{source}: {len(problems)} of {len(records)} videos rejected: {first_few(problems)}.")
     return records
-
-
-def _check_manifest(path: Path, *read: Path | str | None) -> None:
-    """Refuse to replace a ``manifest.csv`` that is read here, or that no extraction wrote."""
-    if not path.is_file():
-        return
-    if any(place is not None and os.path.realpath(place) == os.path.realpath(path) for place in read):
-        raise BikeError(f"{path}: is read here, and would be replaced. Choose another folder for the frames.")
-    if not (path.parent / JOURNAL_NAME).is_file():  # beside our journal it is ours, however damaged
-        try:
-            read_manifest(path)
-        except BikeError:
-            raise BikeError(
-                f"{path}: was not written by `bike extract`. Choose another folder for the frames."
-            ) from None
 
 
 class _Run:

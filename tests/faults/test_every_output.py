@@ -48,7 +48,7 @@ READ = {  # inputs named as the output
     "annotate": [".", "train.csv"],
     "few_shot": ["train.csv"],
     "shard": ["frames"],
-    "preview": ["shards"],
+    "preview": ["shards/manifest.json"],
     "attributes": ["lexicon.txt", "val.csv", "clip.safetensors"],
     "train": ["clip.safetensors", "val.csv", "labels.csv"],
     "train_attributes": ["attributes.json", "clip.safetensors"],
