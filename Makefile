@@ -8,7 +8,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DVC_NO_ANALYTICS = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test faults fuzz rehearsal check format constraints clean
+.PHONY: help install demo test faults fuzz rehearsal pages push check format constraints clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -40,6 +40,12 @@ fuzz: install  ## every reader on 1000 spoiled inputs each (BIKE_FUZZ=N for anot
 
 rehearsal: install  ## every kind of published row on tiny videos, from `bike init` to its summary
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m 'rehearsal or not rehearsal' tests/project
+
+pages: install  ## docs/benchmarks/ anew from the presets and the measured speeds
+	$(BIN)/python -m bike.project.page docs
+
+push: install  ## results to the DVC remote, and proof in a scratch clone that a pull restores them
+	$(BIN)/bike push
 
 check: install  ## format, lint, types, tests
 	$(BIN)/ruff format --check .

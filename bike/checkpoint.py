@@ -35,8 +35,8 @@ from bike.files.parts import Split, discard_parts
 STATE_NAME = "state.pt"
 STATE_FILE = re.compile(r"state\.pt|rows-\d+-\d{6,}\.pt")
 # What DVCLive removes when it starts.
-CURVE_NAMES = ("params.yaml", "dvc.yaml", "metrics.json", "plots", "artifacts")
-CURVE_NAMES += ("report.html", "report.md", "report.ipynb")
+CURVE_NAMES = ["params.yaml", "dvc.yaml", "metrics.json", "plots", "artifacts"]
+CURVE_NAMES += ["report.html", "report.md", "report.ipynb"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,6 +25,7 @@ COMMANDS = {
     "init": "project.init",
     "check": "project.check",
     "manifest": "project.manifest",
+    "push": "project.push",
     "params": "project.params",
     "demo-data": "demo_data",
     "extract": "extract",

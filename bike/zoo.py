@@ -11,16 +11,6 @@ from bike.params import Params, parse_params, read_tree
 from bike.trees.overrides import merge
 from bike.trees.sections import Section, validated
 
-# Videos in the training and evaluation split, as the data sets' authors count them; used for expected times only.
-NUM_VIDEOS = {
-    "kinetics400": (240_436, 19_796),
-    "activitynet": (15_410, 4_926),
-    "charades": (66_500, 1_863),
-    "ucf101": (9_537, 3_783),
-    "hmdb51": (3_570, 1_530),
-}
-
-
 Task = Literal["train", "fused", "few-shot", "zeroshot", "splits", "base-to-novel"]
 
 
@@ -149,32 +139,6 @@ def commands(preset: Preset) -> list[str]:
     """What to run for a preset, in this order, from videos and the official annotation on."""
     start = f"bike init {preset.name} {preset.name} --videos VIDEOS --annotation ANNOTATION"
     return [start, f"cd {preset.name}", "bike check", "dvc repro"]
-
-
-def expected_hours(preset: Preset, *, gpus: int = 8, tflops: float = 60.0) -> float | None:
-    """Expected hours of training (of evaluation, for zero-shot) from the arithmetic alone.
-
-    Args:
-        preset: the preset.
-        gpus: how many.
-        tflops: what one GPU sustains on this model, in TFLOP/s; 60 is about half of a V100's fp16 peak.
-
-    Returns:
-        Hours, or None where the number of videos is not known (few-shot lists, parts of Kinetics-600).
-    """
-    from bike.model.count import count_image_flops
-    from bike.model.layers.architecture import OFFICIAL
-
-    if preset.task == "few-shot" or preset.dataset not in NUM_VIDEOS:
-        return None
-    params = preset.params
-    flops = count_image_flops(OFFICIAL[params.model.weights]) * params.model.frames
-    num_train, num_test = NUM_VIDEOS[preset.dataset]
-    protocol = next(iter(params.evaluate.views.values()))
-    total = num_test * protocol.clips * protocol.crops * flops
-    if preset.task != "zeroshot":  # a backward pass costs about two forward ones
-        total += 3 * params.train.epochs * num_train * flops
-    return total / (gpus * tflops * 1e12) / 3600
 
 
 def params_text(preset: Preset) -> str:

@@ -15,7 +15,8 @@ from bike.model.encoders import build
 from bike.model.heads import AttributeHead, VideoHead
 from bike.model.layers.architecture import OFFICIAL
 from bike.params import load_params
-from bike.zoo import commands, expected_hours, find_preset, load_zoo, measured, params_text
+from bike.project.hours import expected_hours
+from bike.zoo import commands, find_preset, load_zoo, measured, params_text
 
 ZOO = load_zoo(ROOT / "configs" / "zoo.yaml")
 
@@ -59,10 +60,13 @@ def test_commands_name_options_that_exist(name: str) -> None:
 
 def test_expected_hours_grow_with_the_model() -> None:
     small, large = expected_hours(ZOO["k400-vitb16-8f"]), expected_hours(ZOO["k400-vitl14-336-16f"])
-    assert small is not None
-    assert large is not None
     assert 15 < large / small < 30
-    assert expected_hours(ZOO["few-shot-ucf101-2"]) is None
+    # Few-shot lists are repeated to the full length; all videos are scored without training, three splits take thrice.
+    assert expected_hours(ZOO["few-shot-ucf101-2"]) == expected_hours(ZOO["few-shot-ucf101-16"])
+    ratio = expected_hours(ZOO["zeroshot-ucf101"]) / expected_hours(ZOO["zeroshot-hmdb51"])
+    assert ratio == pytest.approx(13320 / 6766)
+    ratio = expected_hours(ZOO["hmdb51-vitl14-16f-splits"]) / expected_hours(ZOO["hmdb51-vitl14-16f"])
+    assert ratio == pytest.approx(3)
 
 
 def test_measured_comes_from_a_projects_metrics_and_a_rehearsal_shows_no_figure(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ def report(
     results: Annotated[Path, typer.Argument(help="Folder with <name>/<views>/metrics.json and train/.")] = Path(
         "results"
     ),
-    out: Annotated[Path, typer.Option(help="Gets index.html and table.md.")] = Path("report"),
+    out: Annotated[Path, typer.Option(help="Gets index.html, table.md and summary.json.")] = Path("report"),
     lists: Annotated[
         Path | None, typer.Option(help="Folder of `bike annotate`: labels.csv, test.csv, audit.csv.")
     ] = None,

@@ -38,13 +38,14 @@ def list_presets(
     from rich.console import Console
     from rich.table import Table
 
-    from bike.zoo import expected_hours, load_zoo, measured, show_metrics
+    from bike.project.hours import expected_hours
+    from bike.zoo import load_zoo, measured, show_metrics
 
     table = Table(
         "preset", "encoder", "input", "views", "published", "measured here", "GB/GPU", "8-GPU hours", "command"
     )
     for name, preset in load_zoo(zoo).items():
-        params, hours = preset.params, expected_hours(preset)
+        params = preset.params
         size = "336" if params.model.weights.endswith("336px") else "224"
         table.add_row(
             name,
@@ -54,7 +55,7 @@ def list_presets(
             show_metrics(dict(preset.published), tuple(preset.published)),
             measured(preset, results),
             "–" if preset.memory_gb is None else f"{preset.memory_gb:g}",
-            "–" if hours is None else f"{hours:.2g}",
+            f"{expected_hours(preset):.2g}",
             f"bike zoo show {name}",
         )
     Console(width=None if Console().is_terminal else 200).print(table)

@@ -15,12 +15,13 @@ from bike.formats.lists import load_samples
 from bike.model.formats.official import OFFICIAL_FILES, weights_folder
 from bike.params import Params, load_machine, load_params, read_tree
 from bike.project.code import CODE, check_code
+from bike.project.hours import expected_hours
 from bike.project.media import NAME as MEDIA
 from bike.project.media import check_media, read_media_file
 from bike.project.protocol import Protocol, load_protocol
 from bike.project.render import stages_of
 from bike.shard.run import missing_packs
-from bike.zoo import expected_hours, load_zoo
+from bike.zoo import load_zoo
 
 
 def check_project(folder: Path, *, contents: bool = False) -> list[Check]:
@@ -154,10 +155,11 @@ def _disk(folder: Path) -> str:
 
 
 def _hours(protocol: Protocol) -> Iterator[Check]:
-    zoo = load_zoo()
-    hours = expected_hours(zoo[protocol.name]) if protocol.name in zoo else None
-    if hours is not None:
-        yield Check("hours", "ok", f"about {hours:.2g} on 8 GPUs of 60 TFLOP/s each, from the arithmetic alone")
+    row = load_zoo().get(protocol.name)
+    if row is not None:
+        yield Check(
+            "hours", "ok", f"about {expected_hours(row):.2g} on 8 GPUs of 60 TFLOP/s each, from the arithmetic alone"
+        )
 
 
 def renewed(stages: list[str]) -> str:

@@ -42,6 +42,8 @@ NO_RESULT = {
     "bike/progress.py",
     "bike/project/code.py",
     "bike/project/media.py",
+    "bike/project/push.py",
+    "bike/project/tools.py",
     "bike/provenance.py",
     "bike/trees/overrides.py",
     "bike/trees/parse.py",

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from bike.errors import ParamsError
 from bike.params import read_tree
 from bike.project.code import PACKAGE
 from bike.trees.sections import Section
@@ -21,7 +22,7 @@ class Lists(Section):
         train: list to train on; None where nothing is trained.
         evaluate: list that is scored.
         expected: videos that the published number scores; those of each split, or of each list of classes.
-        expected_train: entries of the train list.
+        expected_train: entries of the train list, or of those of all splits; before shots are chosen.
     """
 
     fold: int | None = None
@@ -33,6 +34,26 @@ class Lists(Section):
     expected_train: int | None = None
 
 
+class Source(Section):
+    """Where a data set comes from, and how much it is: as its authors say, means rounded.
+
+    Attributes:
+        download: from whom, and what.
+        licence: of annotation and videos.
+        videos: that are extracted.
+        seconds: mean length.
+        fps: mean frame rate of the files.
+        size: the measured picture size that is nearest to the files'.
+    """
+
+    download: str
+    licence: str
+    videos: int
+    seconds: float
+    fps: float
+    size: Literal["340×256", "1280×720"]
+
+
 class Dataset(Section):
     """A data set as its authors publish it, and as the published models were measured on it.
 
@@ -40,6 +61,7 @@ class Dataset(Section):
         title: its name for people.
         reader: of its annotation.
         needs: what to bring.
+        source: where it comes from, for its page in docs/benchmarks.
         labels: class names under ``lists/``; None for those that the annotation has.
         alphabetical: the classes are numbered by the alphabet, whatever the order of ``labels``.
         classes: lists of class names beside ``labels``: videos of each are scored against its classes.
@@ -51,6 +73,7 @@ class Dataset(Section):
     title: str
     reader: str
     needs: str
+    source: Source
     num_classes: int
     labels: str | None = None
     alphabetical: bool = False
@@ -61,10 +84,16 @@ class Dataset(Section):
     base_to_novel: Lists | None = None
     zeroshot: Lists | None = None
 
-    def lists_for(self, task: str) -> Lists | None:
-        """The lists of a row's task."""
+    def lists_for(self, task: str) -> Lists:
+        """The lists of a row's task.
+
+        Raises:
+            ParamsError: there are none.
+        """
         found = getattr(self, task.replace("-", "_"), self.train)
-        return found if isinstance(found, Lists) else None
+        if not isinstance(found, Lists):
+            raise ParamsError(f"{self.title}: no lists for the task {task} in bike/project/datasets. Correct the row.")
+        return found
 
 
 def load_datasets() -> dict[str, Dataset]:

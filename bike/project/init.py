@@ -6,13 +6,12 @@ import difflib
 import hashlib
 import shutil
 import subprocess
-import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bike.errors import BikeError, ParamsError, one_line
+from bike.errors import BikeError, ParamsError
 from bike.files import OutputFolder, atomic_write, ensure_dir, read_json, read_text, write_json
 from bike.params import parse_params, read_tree
 from bike.project.code import write_code
@@ -20,6 +19,7 @@ from bike.project.media import NAME as MEDIA
 from bike.project.media import write_media
 from bike.project.protocol import KINDS, NAME, load_protocol, plan, with_lists
 from bike.project.render import params_tree, render, stages_of
+from bike.project.tools import DVC, call
 from bike.trees.overrides import merge, overrides
 
 RECORD = ".bike.json"  # generated file -> SHA-256 of what was generated, so that an edit is known for one
@@ -186,26 +186,19 @@ def _init_tools(folder: Path, *, with_annotation: bool) -> None:
     git = next((place for place in above if (place / ".git").exists()), None)
     new = git is None and shutil.which("git") is not None
     if new:
-        _call(folder, "git", "init", "--quiet")
+        call(folder, "git", "init", "--quiet")
         git = folder.resolve()
     if not any((place / ".dvc").is_dir() for place in above):
         # A folder's files, such as .dvcignore, are ours already.
         how = [] if git == folder.resolve() else ["--subdir"] if git else ["--no-scm"]
-        _call(folder, sys.executable, "-m", "dvc", "init", "--quiet", *how)
+        call(folder, *DVC, "init", "--quiet", *how)
     if with_annotation:
-        _call(folder, sys.executable, "-m", "dvc", "add", "--quiet", ANNOTATION)
+        call(folder, *DVC, "add", "--quiet", ANNOTATION)
     if new:  # DVC's experiments and training curves need a first commit, also of people who never told git their name
         named = subprocess.run(("git", "config", "user.email"), cwd=folder, capture_output=True, check=False).stdout
         identity = [] if named else ["-c", "user.name=bike init", "-c", "user.email=bike@localhost"]
-        _call(folder, "git", "add", "--all")
-        _call(folder, "git", *identity, "commit", "--quiet", "--message", "Made by bike init")
-
-
-def _call(folder: Path, *words: str) -> None:
-    done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)
-    if done.returncode:
-        said = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()]
-        raise BikeError(f"{' '.join(words)}: failed in {folder} ({one_line(said[-1] if said else 'no message')}).")
+        call(folder, "git", "add", "--all")
+        call(folder, "git", *identity, "commit", "--quiet", "--message", "Made by bike init")
 
 
 def check_name(name: str) -> bool:

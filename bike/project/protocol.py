@@ -113,8 +113,6 @@ def plan(name: str) -> tuple[Protocol, dict[str, Any], dict[str, str]]:
 
 def _plan_row(row: Preset, dataset: Dataset) -> tuple[Protocol, dict[str, Any], dict[str, str]]:
     lists = dataset.lists_for(row.task)
-    if lists is None:
-        raise ParamsError(f"{row.name}: {dataset.title} has no lists for the task {row.task}.")
     params = merge(dataset.params, row.tree)
     if row.checkpoint is not None:
         params = merge(params, {"model": {"start_from": f"models/{row.checkpoint}.pt"}})

@@ -1,4 +1,4 @@
-"""The report: ``index.html``, ``table.md``, and the result table in the README, all from files on disk."""
+"""The report: ``index.html``, ``table.md``, ``summary.json``, and the table in the README, all from files on disk."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bike.errors import BikeError
-from bike.files import atomic_write, check_not_read, claim_folder, read_between, write_between
+from bike.files import atomic_write, check_not_read, claim_folder, read_between, write_between, write_json
 from bike.params import Params
 from bike.report.curves import read_curves
 from bike.report.data import summarise_data
@@ -28,7 +28,7 @@ def build_report(
     readme: Path | None = None,
     expected: Sequence[str] = (),
 ) -> list[Row]:
-    """Write ``<out>/index.html`` and ``<out>/table.md``, and renew the table in ``readme``.
+    """Write page, table and ``summary.json`` (for `dvc exp show`) into ``out``, and renew the table in ``readme``.
 
     Everything comes from files; an optional file that is absent is shown as "not run". Equal input gives equal bytes
     (the seconds are part of the input).
@@ -62,15 +62,26 @@ def build_report(
     html = render_page(rows, data, params, curves=curves, strips=strips, strips_absent=why_not)
     table = markdown_table(rows)
     check_not_read([out], [results, lists, frames])
-    names = ("table.md", "index.html")
+    names = ("table.md", "summary.json", "index.html")
     with claim_folder(out, "report", names=names, inputs=[manifest, checkpoint, readme]) as output:
         with output.writing("index.html") as folder:
-            for name, text in zip(names, (table, html), strict=True):
+            for name, text in (("table.md", table), ("index.html", html)):
                 with atomic_write(folder / name, "w") as file:
                     file.write(text)
+            write_json(folder / "summary.json", _few_numbers(rows, params))
         if readme is not None:
             write_between(readme, START, END, table)
     return rows
+
+
+def _few_numbers(rows: Sequence[Row], params: Params) -> dict[str, float]:
+    """Five columns for `dvc exp show`: top-1 accuracy in the table's last views, and the mAP of the last method."""
+    last = {row.name.partition("/")[0]: row for row in rows if row.folder}
+    columns = {"video": f"video-{params.model.temporal}-{params.model.interaction}"}
+    wanted = {name: last.get(columns.get(name, name)) for name in ("zeroshot", "video", "attributes", "fuse")}
+    found = [(name, row) for name, row in wanted.items() if row is not None]
+    numbers = [(name, row.top1) for name, row in found] + [("map", row.map) for _, row in found[-1:]]
+    return {name: round(number, 2) for name, number in numbers if number is not None}
 
 
 def _read_strips(

@@ -36,8 +36,8 @@ def test_a_machine_states_device_and_workers_once_and_the_command_line_wins(monk
 def test_what_the_command_line_chooses_goes_over_the_file(tmp_path: Path) -> None:
     file = tmp_path / "params.yaml"
     file.write_text("fuse: {video_weight: 0.25}\npretrain: {steps: 3, seed: 4}\n")
-    settings = params_with(file, "pretrain", steps=5, seed=None)
+    settings = params_with(file, None, "pretrain", steps=5, seed=None)
     assert (settings.pretrain.steps, settings.pretrain.seed, settings.fuse.video_weight) == (5, 4, 0.25)
-    assert params_with(None, "pretrain") == Params()
+    assert params_with(None, None, "pretrain") == Params()
     with pytest.raises(ParamsError, match=r"options: pretrain\.steps"):
-        params_with(file, "pretrain", steps=0)
+        params_with(file, None, "pretrain", steps=0)

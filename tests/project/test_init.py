@@ -100,6 +100,10 @@ def test_splits_and_halves_have_as_many_videos_as_the_official_lists(shared: Pat
         samples = read_list(tmp_path / name / "split1/test.csv")
         base = sum(sample.labels[0] < num_base(data.num_classes) for sample in samples)
         assert (base, len(samples) - base) == data.base_to_novel.expected
+        train = [read_list(tmp_path / name / f"split{number}/train.csv") for number in (1, 2, 3)]
+        assert sum(map(len, train)) == data.splits.expected_train
+        base = sum(sample.labels[0] < num_base(data.num_classes) for sample in train[0])
+        assert base == data.base_to_novel.expected_train
 
 
 def test_mistakes_are_one_line_and_leave_no_project(tmp_path: Path) -> None:
@@ -285,16 +289,30 @@ def test_a_project_from_init_to_a_fresh_clone(tmp_path: Path) -> None:
 @pytest.mark.rehearsal
 @pytest.mark.timeout(1800)
 def test_ut_interaction_from_its_csv(shared: Path, tmp_path: Path) -> None:
-    """120 real videos with a CSV of their own, twice: the same numbers, and nothing runs the third time."""
+    """120 real videos with a CSV of their own; the second time from the first one's remote, and nothing is computed."""
     clip, _ = make_weights(tmp_path)
     source = shared / "ut_interaction"
-    seen = []
-    for name in ("one", "two"):
-        options = {"videos": source / "videos", "annotation": source / "labels.csv"}
-        settings = [*SMALL, f"model.weights={clip}", "train.batch_size=20"]
-        init_project("csv", tmp_path / name, settings=settings, **options)
-        run_in(tmp_path / name, "dvc", "repro")
-        seen.append(read_json(tmp_path / name / "metrics.json"))
-    assert seen[0] == seen[1]
-    assert seen[0]["videos"] == seen[0]["expected"] == 60
-    assert "Running stage" not in run_in(tmp_path / "two", "dvc", "repro")
+    options = {"videos": source / "videos", "annotation": source / "labels.csv"}
+    settings = [*SMALL, f"model.weights={clip}", "train.batch_size=20"]
+    one, two = tmp_path / "one", tmp_path / "two"
+    init_project("csv", one, settings=settings, **options)
+    run_in(one, "dvc", "repro")
+    numbers = read_json(one / "metrics.json")
+    assert numbers["videos"] == numbers["expected"] == 60
+    run_in(one, "dvc", "remote", "add", "--default", "store", str(tmp_path / "store"))
+    git(one, "add", "--all")
+    git(one, "commit", "--quiet", "--message", "results")
+    assert "a clone gets all" in run_in(one, "bike.cli", "push")
+
+    # A clone of it: the numbers are there at once, and no stage runs.
+    git(tmp_path, "clone", "--quiet", str(one), "clone")
+    run_in(tmp_path / "clone", "dvc", "pull", "--quiet", "--run-cache")
+    assert "Running stage" not in run_in(tmp_path / "clone", "dvc", "repro")
+
+    # A project of one's own from the same videos: all but the cheap last stage, whose files git holds, is fetched.
+    init_project("csv", two, settings=settings, **options)
+    run_in(two, "dvc", "remote", "add", "--default", "store", str(tmp_path / "store"))
+    run_in(two, "dvc", "fetch", "--quiet", "--run-cache")
+    assert re.findall("Running stage '(.*)'", run_in(two, "dvc", "repro", "--pull")) == ["summary"]
+    assert (two / "metrics.json").read_bytes() == (one / "metrics.json").read_bytes()
+    assert (two / "summary.md").read_bytes() == (one / "summary.md").read_bytes()

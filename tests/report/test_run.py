@@ -15,6 +15,7 @@ from typer.testing import CliRunner
 from bike.cli import guarded
 from bike.commands.report import report
 from bike.errors import BikeError, ParamsError
+from bike.files import read_json
 from bike.params import Params, parse_params
 from bike.records import VideoRecord, write_manifest
 from bike.report.data import AUDIT_COLUMNS, summarise_data
@@ -140,9 +141,36 @@ def test_equal_input_gives_equal_bytes(tmp_path: Path) -> None:
     lists, manifest = write_data(tmp_path)
     for name in ("a", "b"):
         build_report(tmp_path / "results", tmp_path / name, params=PARAMS, lists=lists, manifest=manifest)
-    for name in ("index.html", "table.md"):
+    for name in ("index.html", "table.md", "summary.json"):
         assert (tmp_path / "a" / name).read_bytes() == (tmp_path / "b" / name).read_bytes()
-    assert sorted(path.name for path in (tmp_path / "a").iterdir()) == [".bike-report.json", "index.html", "table.md"]
+    assert sorted(path.name for path in (tmp_path / "a").iterdir()) == [
+        ".bike-report.json",
+        "index.html",
+        "summary.json",
+        "table.md",
+    ]
+
+
+def test_a_few_numbers_are_enough_for_experiments(tmp_path: Path) -> None:
+    """Top-1 of the last views, for the head that the params name, and the mAP of the fusion."""
+    write_results(tmp_path / "results")
+    for head in ("transf-vcs", "none-dp"):
+        temporal, interaction = head.split("-")
+        params = parse_params({"model": {"temporal": temporal, "interaction": interaction}}, "test")
+        build_report(tmp_path / "results", tmp_path / head, params=params)
+        names = {
+            "zeroshot": "zeroshot/4x3",
+            "video": f"video-{head}/4x3",
+            "attributes": "attributes",
+            "fuse": "fuse/4x3",
+        }
+        found = {name: read_json(tmp_path / "results" / place / "metrics.json") for name, place in names.items()}
+        top1 = {name: round(numbers["top1"], 2) for name, numbers in found.items()}
+        expected = {**top1, "map": round(found["fuse"]["map"], 2)}
+        assert read_json(tmp_path / head / "summary.json") == expected
+    shutil.rmtree(tmp_path / "results/fuse")
+    build_report(tmp_path / "results", tmp_path / "fewer", params=params)
+    assert list(read_json(tmp_path / "fewer/summary.json")) == ["zeroshot", "video", "attributes", "map"]
 
 
 def test_what_is_missing_is_said(tmp_path: Path) -> None:

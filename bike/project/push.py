@@ -1,0 +1,96 @@
+"""``bike push``: results to the remote, and the proof in a scratch clone that a pull restores all of them.
+
+`dvc push` takes a folder for complete where the remote has its listing, so after a push that was killed, or where an
+object was lost, it calls the two "in sync"; and `dvc pull` takes what it gets for what it should be.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from bike.errors import BikeError, ParamsError, first_few, one_line
+from bike.files import ensure_dir
+from bike.project.tools import DVC, call
+
+
+def push_project(folder: Path, remote: str | None = None) -> tuple[int, int]:
+    """Push what is committed, and the run cache; then see to it that a clone of the commit gets all of it back.
+
+    Args:
+        folder: the project's, or any other with a DVC repository around it.
+        remote: its name; None for the default.
+
+    Returns:
+        How many objects the clone has, and how many of them `dvc push` had left out or were damaged in the remote;
+        these are mended.
+
+    Raises:
+        BikeError: no git or DVC repository, no remote, results that are not committed, or objects that neither the
+            remote nor this machine's cache has.
+    """
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    try:
+        with Repo(str(folder)) as repo, tempfile.TemporaryDirectory(prefix="bike-push-") as scratch:
+            return _push(repo, remote or repo.config["core"].get("remote"), Path(scratch))
+    except DvcException as error:
+        raise BikeError(f"{folder}: {one_line(error)}.") from error
+
+
+def _push(repo: Any, remote: str | None, scratch: Path) -> tuple[int, int]:
+    root = Path(repo.root_dir)
+    if remote is None or remote not in repo.config["remote"]:
+        raise ParamsError(f"{root}: no such DVC remote (got {remote!r}). Add one: `dvc remote add --default NAME URL`.")
+    status = call(root, "git", "status", "--porcelain", "--", "*dvc.lock", "*dvc.yaml", "*.dvc")
+    if changed := [line.strip() for line in status.splitlines()]:
+        raise BikeError(f"{root}: a clone has what is committed, and this is not: {first_few(changed, 3)}. Commit it.")
+    call(root, *DVC, "push", "--quiet", "--run-cache", "--remote", remote)
+    clone = _clone(root, remote, repo.config["remote"][remote]["url"], scratch)
+    wanted = {info.value for hashes in repo.used_objs().values() for info in hashes}
+    lacking = wanted - _pull(clone, remote, scratch)
+    if lacking:
+        _mend(repo, remote, lacking)
+    if absent := sorted(lacking - _pull(clone, remote, scratch) if lacking else ()):
+        raise BikeError(
+            f"{remote}: {len(absent)} of {len(wanted)} objects can't be restored, nor sent from here: "
+            f"{first_few(absent, 3)}. Run `dvc repro`, or `bike push` on the machine that made them."
+        )
+    return len(wanted), len(lacking)
+
+
+def _clone(root: Path, remote: str, url: str, scratch: Path) -> Path:
+    """A clone of the last commit, with a cache of its own and the same remote, whose objects are checked."""
+    top = Path(call(root, "git", "rev-parse", "--show-toplevel").strip())
+    call(scratch, "git", "clone", "--quiet", str(top), "clone")
+    clone = scratch / "clone" / root.resolve().relative_to(top.resolve())
+    if (root / ".dvc/config.local").is_file():  # credentials
+        shutil.copy(root / ".dvc/config.local", clone / ".dvc/config.local")
+    call(clone, *DVC, "config", "--local", "cache.dir", str(ensure_dir(scratch / "cache")))
+    # The commit need not name the remote, and a folder's path is relative to the configuration.
+    call(clone, *DVC, "remote", "add", "--local", "--force", remote, url)
+    call(clone, *DVC, "remote", "modify", "--local", remote, "verify", "true")
+    return clone
+
+
+def _pull(clone: Path, remote: str, scratch: Path) -> set[str]:
+    """Pull in the clone; the checksums of all objects that it has then. What it does not get is no error here."""
+    # Of its own as well: what DVC remembers of a remote's content between its runs.
+    place = {**os.environ, "DVC_SITE_CACHE_DIR": str(scratch / "site")}
+    words = (*DVC, "pull", "--quiet", "--run-cache", "--force", "--remote", remote)
+    subprocess.run(words, cwd=clone, capture_output=True, check=False, env=place)
+    return {f"{path.parent.name}{path.name}" for path in (scratch / "cache/files/md5").glob("??/*")}
+
+
+def _mend(repo: Any, remote: str, checksums: set[str]) -> None:
+    """Send objects of this machine's cache in the place of the remote's."""
+    local, there = repo.cache.local, repo.cloud.get_remote_odb(remote)
+    for checksum in sorted(checksums, key=lambda name: name.endswith(".dir")):  # listings last: they vouch for the rest
+        path = Path(local.oid_to_path(checksum))
+        if path.is_file():
+            there.add(str(path), local.fs, checksum, check_exists=False)

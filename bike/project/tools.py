@@ -1,0 +1,24 @@
+"""git and DVC as programs, whose failures are one line."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from bike.errors import BikeError, one_line
+
+DVC = (sys.executable, "-m", "dvc")
+
+
+def call(folder: Path, *words: str) -> str:
+    """Run a program in a folder; what it printed.
+
+    Raises:
+        BikeError: it failed; its last line is quoted.
+    """
+    done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)
+    if done.returncode:
+        said = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()]
+        raise BikeError(f"{' '.join(words)}: failed in {folder} ({one_line(said[-1] if said else 'no message')}).")
+    return done.stdout
