@@ -48,7 +48,7 @@ class Place:
         workers: processes of the loader.
         state_dir: where what is finished is kept until the end, to go on from; None: ``.<name>.state`` beside the
             result.
-        fresh: of training: begin anew, whatever state is there.
+        fresh: of training: start over, whatever state is there.
         apart: of training: a state of its own for each choice of settings, in a folder with their fingerprint's first
             digits (``.x.pt.state-0f3a…``). For pipelines, where changed settings are a new run and not a mistake.
         live_dir: folder of the training curves; None writes none.

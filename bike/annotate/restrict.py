@@ -20,7 +20,7 @@ def restrict_classes(
     """Leave out the classes without a video, and those that are not trained on, as the policies say.
 
     Args:
-        lists: changed in place. With ``classes: present`` the classes that some list shows are numbered anew, in their
+        lists: changed in place. With ``classes: present`` the classes that some list shows are renumbered, in their
             order; with ``train_classes: first_half`` novel classes are left in ``test`` only.
         names, published: both spellings of the class names.
         policies: section ``annotate``.

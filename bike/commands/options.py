@@ -67,9 +67,7 @@ TrainStateOption = Annotated[
     Path | None,
     typer.Option("--state", help="Folder of the state to go on from; left out: beside the model.", show_default=False),
 ]
-FreshOption = Annotated[
-    bool, typer.Option("--fresh", help="Begin anew, in the place of a state that an earlier run left.")
-]
+FreshOption = Annotated[bool, typer.Option("--fresh", help="Start over, whatever state an earlier run left.")]
 LiveOption = Annotated[
     Path | None, typer.Option("--live", help="Folder of the training curves (DVCLive).", show_default=False)
 ]

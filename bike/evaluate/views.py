@@ -62,7 +62,7 @@ def score_views(
     ]
     if bad:
         raise DataError(
-            f"{len(bad)} of {len(samples)} videos have scores that are no numbers (NaN or infinity): {first_few(bad)}. "
+            f"{len(bad)} of {len(samples)} videos have scores of NaN or infinity: {first_few(bad)}. "
             "Look at the weights with `bike weights inspect`."
         )
     targets = targets_of(samples, len(names))

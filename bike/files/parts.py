@@ -100,7 +100,7 @@ def _begin(part: Part, place: Path) -> Path:
         if count not in (None, part.count):
             raise BikeError(
                 f"{parts}: was begun in {count} parts (got --part {part.number}/{part.count}). Give --part i/{count}, "
-                "or remove that folder to begin anew."
+                "or remove that folder to start over."
             )
         if count is None:
             write_json(parts / "parts.json", {"count": part.count})
@@ -114,7 +114,7 @@ def _count(parts: Path) -> int | None:
     content = read_json(path)
     count = content.get("count") if isinstance(content, dict) else None
     if type(count) is not int or count < 1:
-        raise DataError(f"{path}: says no number of parts. Remove {parts} to begin anew.")
+        raise DataError(f"{path}: does not say how many parts there are. Remove {parts} to start over.")
     return count
 
 

@@ -200,7 +200,7 @@ def _read_table(path: Path, columns: Sequence[str]) -> list[PublishedRow]:
             rows.append(PublishedRow(tidy_path(name), labels, *(number or (0,))))
     if bad:
         raise DataError(
-            f"{path}: labels or frames that are no numbers: {first_few(bad)}. "
+            f"{path}: labels or frames that are not numbers: {first_few(bad)}. "
             "Make lists of it with `bike annotate csv`, which numbers class names."
         )
     return rows

@@ -106,7 +106,7 @@ def _walk(descriptor: int, path: Path) -> Iterator[Member]:
         except tarfile.HeaderError as error:
             raise DataError(f"{path}: not a tar header at byte {position} ({error}). {_REMEDY}") from error
         start = position + tarfile.BLOCKSIZE
-        # Sizes may be negative (in octal as well as in binary) and lead back for ever; not every tarfile minds.
+        # Sizes may be negative (in octal as well as in binary) and lead back forever; not every tarfile minds.
         if not 0 <= header.size <= total - start:
             raise DataError(
                 f"{path}: a member at byte {position} claims {header.size} bytes of a file of {total}. {_REMEDY}"

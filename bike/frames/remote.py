@@ -163,7 +163,7 @@ class RemoteFolder:
         ===============================================  ============================================================
         the file, with its full size                     None: somebody has fetched it
         its ``.part``, locked by another process         None: somebody is fetching it
-        its ``.part``, without a holder                  taken over: cut to nothing or to full size, downloaded anew
+        its ``.part``, without a holder                  taken over: cut to nothing or to full size, downloaded again
         room, perhaps after older files were removed     the ``.part`` gets its full size, which reserves the room
         no room: downloads of others fill the cache      None, and the ``.part`` is empty: it takes no room meanwhile
         the block then ends with an error                the ``.part`` is removed

@@ -16,7 +16,7 @@ Value = TypeVar("Value")
 
 
 class Prefetch:
-    """What is fetched ahead of an epoch: nothing, where frames lie near at hand. Use as a context around the epoch."""
+    """What is fetched ahead of an epoch: nothing, where frames are local. Use as a context around the epoch."""
 
     def __enter__(self) -> Self:
         return self

@@ -31,7 +31,7 @@ class Scorer:
         names: K class names.
         prompt: sentence with ``{}`` for the class name.
         working_type: for ``autocast``; None for fp32.
-        captions: class embeddings (K, D) and token features (K, L, D) where they are at hand already.
+        captions: class embeddings (K, D) and token features (K, L, D) where they are already computed.
     """
 
     def __init__(

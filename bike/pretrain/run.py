@@ -101,7 +101,7 @@ def pretrain_clip(
             restore_vocabulary(encoder.cpu(), whole, data.used)
             set_feature_norm(encoder, data, params.feature_norm)
             if not is_finite(list(encoder.parameters())):
-                raise BikeError("The scaled weights are no numbers. Lower pretrain.feature_norm or pretrain.lr.")
+                raise BikeError("The scaled weights are not numbers. Lower pretrain.feature_norm or pretrain.lr.")
             save_safetensors(destination, encoder)
 
         points = fit(branch, StillBatches(data, params, world), ClipUpdater(branch, params), world, job, write)

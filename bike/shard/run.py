@@ -81,7 +81,7 @@ def write_shards(
 
     Args:
         samples: list CSV, extraction manifest (every accepted video, without labels) or published-style list
-            (``<dir> <frames> <label>``); or samples at hand.
+            (``<dir> <frames> <label>``); or samples already read.
         frames: folder of frame packs, or of published-style frame folders.
         destination: folder to write to; shards of an earlier run that are not needed are removed, other files stay.
         manifest: extraction manifest; None: ``manifest.csv`` in ``frames`` where there is one.

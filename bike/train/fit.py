@@ -64,7 +64,7 @@ class Updater(Protocol):
         """Set the learning rates of a step, both numbers from 0."""
 
     def update(self) -> None:
-        """Move the weights by the gradients at hand."""
+        """Move the weights by the current gradients."""
 
     def values(self, step: int) -> dict[str, float]:
         """What a point of the curves shows beside the loss, by its full name, after ``step`` (from 1) of the epoch."""
@@ -175,7 +175,7 @@ class _Fit:
         self.checked = self.parameters if updater.options.scaler is None else []
         self.bad_step = torch.zeros((), dtype=torch.int64, device=world.device)
         points = self._restore()
-        # With another state a process would wait for ever for peers.
+        # With another state a process would wait forever for its peers.
         if not is_same_everywhere(world, self.now.epoch, self.now.step):
             raise BikeError(f"{folder}: some processes see another state. Put it where all machines read it.")
         self.curves = Curves(job.place.live_dir if world.is_main else None, points)
@@ -217,18 +217,18 @@ class _Fit:
                 self._save()
 
     def _note_finite(self, values: Sequence[Tensor]) -> None:
-        """Remember the first step (from 1; 0 for none) that left no numbers; a tensor, so that no step waits for it."""
+        """Remember the first step (from 1; 0 for none) that gave NaN or infinity; a tensor, so no step waits."""
         step = self.now.epoch * len(self.batches) + self.now.step
         self.bad_step = torch.where((self.bad_step == 0) & ~is_finite(values), step, self.bad_step)
 
     def _check_finite(self) -> None:
-        """End the run before anything is written from numbers that are none; waits for the device."""
+        """End the run before anything is written from NaN or infinity; waits for the device."""
         epoch, step = divmod(int(self.bad_step) - 1, len(self.batches))
         if epoch < 0:
             return
         raise BikeError(
             f"The loss, a gradient or a weight is no longer a number (epoch {epoch + 1}, step {step + 1}). "
-            f"The last good state stays. Lower {self.job.section}.lr, or lengthen the warm-up, and begin anew: --fresh."
+            f"The last good state stays. Lower {self.job.section}.lr, or lengthen the warm-up; --fresh starts over."
         )
 
     def _add_point(self) -> None:
@@ -252,7 +252,7 @@ class _Fit:
 
     def _save(self) -> None:
         """Write the state, on one process; all hold the same. The last one comes right before the result."""
-        # Here alone, since it would make each step longer: a weight that is none shows in the next loss anyway.
+        # Here alone, since it would make each step longer: a NaN in a weight shows in the next loss anyway.
         self._note_finite(self.parameters)
         self._check_finite()
         self.saved_at = time.monotonic()
@@ -281,7 +281,7 @@ class _Fit:
             return []
         if difference := different_settings(state.get("settings"), self.job.settings):
             raise BikeError(
-                f"{path}: the state of a run with other settings ({difference}). Put them back to go on, or begin anew "
+                f"{path}: the state of a run with other settings ({difference}). Put them back to go on, or start over "
                 "in its place with --fresh."
             )
         try:
@@ -294,7 +294,7 @@ class _Fit:
             points = [(step, values) for step, values in state["points"]]
         except (KeyError, TypeError, ValueError, AttributeError, RuntimeError) as error:  # a file of someone else's
             raise BikeError(
-                f"{path}: not a state of this run ({one_line(error)[:160]}). Begin anew: --fresh."
+                f"{path}: not a state of this run ({one_line(error)[:160]}). Start over with --fresh."
             ) from error
         log.info("going on after epoch %d, step %d", self.now.epoch, self.now.step)
         return points

@@ -53,7 +53,7 @@ def tar_videos(path: Path | str) -> list[FoundVideo]:
 
 
 class _Header(tarfile.TarInfo):
-    """A header whose size is never negative: some releases of tarfile follow such sizes backwards, for ever."""
+    """A header whose size is never negative: some releases of tarfile follow such sizes backwards, forever."""
 
     @classmethod
     def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> _Header:

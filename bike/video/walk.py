@@ -28,7 +28,7 @@ def walk_files(
     """
     root = os.path.realpath(folder)
     skipped = None if exclude is None else os.path.realpath(exclude)
-    seen: set[tuple[int, int]] = set()  # by number: a link to a folder above would be walked for ever
+    seen: set[tuple[int, int]] = set()  # by number: a link to a folder above would be walked forever
 
     def fail(error: OSError) -> None:
         raise unreadable(error.filename, error) from error

@@ -66,7 +66,7 @@ def run_on_dask(
         cluster = _Cluster(client, scheduler)
         waiting = iter(tasks)
         while True:
-            # Twice the threads: each has its next task at hand, yet memory does not grow with the number of tasks.
+            # Twice the threads: each has its next task waiting, yet memory does not grow with the number of tasks.
             while len(running) < 2 * cluster.threads() and (task := next(waiting, None)) is not None:
                 running[executor.submit(_limited, function, task, timeout_seconds)] = task
             if not running:

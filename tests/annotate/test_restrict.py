@@ -1,4 +1,4 @@
-"""Fewer classes: those that have videos, numbered anew, and the first half of them for training."""
+"""Fewer classes: those that have videos, renumbered, and the first half of them for training."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def classes_of(path: Path) -> dict[str, int]:
     return {sample.path.split("/")[0]: sample.labels[0] for sample in read_list(path)}
 
 
-def test_present_classes_are_numbered_anew_in_their_order(tmp_path: Path) -> None:
+def test_present_classes_are_renumbered_in_their_order(tmp_path: Path) -> None:
     audit = annotated(tmp_path, (UCF_CLASSES[0], UCF_CLASSES[2]), classes="present", shots=2)
     assert read_labels(tmp_path / "lists/labels.csv") == [UCF_CLASSES[0], UCF_CLASSES[2]]
     assert audit.classes == 2

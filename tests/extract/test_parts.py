@@ -78,7 +78,7 @@ def test_a_part_that_was_killed_is_run_again(videos: Path, tmp_path: Path) -> No
         extract_videos(videos, tmp_path / "out", split=MERGE)
     times = [path.stat().st_mtime_ns for path in begun]
     parts_of(videos, tmp_path / "out", 1, count=2)
-    assert [path.stat().st_mtime_ns for path in begun] == times  # went on, did not begin anew
+    assert [path.stat().st_mtime_ns for path in begun] == times  # went on, did not start over
     extract_videos(videos, tmp_path / "out", split=MERGE)
     assert everything(tmp_path / "out") == everything(tmp_path / "whole")
 

@@ -72,7 +72,7 @@ def test_a_helper_that_dies_costs_its_video_only(tmp_path: Path, monkeypatch: py
     for name in ("a.mp4", "b.mp4"):
         make_video(tmp_path / "videos" / name, 2)
     whole = extract_videos(tmp_path / "videos", tmp_path / "whole", jobs=1)
-    monkeypatch.setattr("bike.files.disk._change", lambda _: False)  # here; helpers import it anew
+    monkeypatch.setattr("bike.files.disk._change", lambda _: False)  # here; helpers import it again
     there = []
 
     def remove(destination: Path, key: str) -> None:

@@ -98,7 +98,7 @@ def test_a_lock_dies_with_its_holder(tmp_path: Path) -> None:
 
 
 def test_a_lock_ends_although_a_fork_has_a_copy(tmp_path: Path) -> None:
-    """A loader may fork its workers while another one's thread fetches; they would keep its lock for ever."""
+    """A loader may fork its workers while another one's thread fetches; they would keep its lock forever."""
     with locked(tmp_path, "writing"):
         child = os.fork()
         if child == 0:

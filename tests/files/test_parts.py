@@ -56,7 +56,7 @@ def test_the_first_part_decides_how_many_there_are(tmp_path: Path) -> None:
     with held_place(tmp_path, Part(2, 4), "working"):
         pass
     (tmp_path / ".bike-parts/parts.json").write_text('{"count": true}')
-    with pytest.raises(DataError, match="says no number of parts"):
+    with pytest.raises(DataError, match="does not say how many parts there are"):
         Parts(tmp_path)
 
 

@@ -1,4 +1,4 @@
-"""Modules without values: shapes and names only, to be filled with tensors that are at hand already."""
+"""Modules without values: shapes and names only, to be filled with tensors that are already loaded."""
 
 from __future__ import annotations
 
