@@ -30,7 +30,7 @@ from bike.files import (
     remove_folder,
     sweep,
 )
-from bike.files.parts import Split, discard_parts
+from bike.files.parts import Split, discard_parts, has_parts
 
 STATE_NAME = "state.pt"
 STATE_FILE = re.compile(r"state\.pt|rows-\d+-\d{6,}\.pt")
@@ -145,7 +145,7 @@ def discard_state(folder: Path | str) -> None:
 
 def tidy_state(folder: Path) -> None:
     """Remove what a run left that was killed at its very end: folders without a state, which no other run holds."""
-    if folder.is_dir() and not has_state(folder):
+    if folder.is_dir() and not has_state(folder) and not has_parts(folder):
         with suppress(BusyError), locked(folder, "working"):
             discard_state(folder)
 

@@ -149,6 +149,11 @@ class Parts:
             )
 
 
+def has_parts(folder: Path) -> bool:
+    """Whether parts were begun in a folder, or in a numbered one in it."""
+    return any((place / PARTS).is_dir() for place in (folder, *folder.glob("[0-9]*")))
+
+
 def discard_parts(place: Path) -> None:
     """Remove what the parts left, once the result is written."""
     if (place / PARTS).is_dir():

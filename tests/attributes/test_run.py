@@ -210,7 +210,7 @@ def test_the_branch_learns_trains_its_head_only_and_is_evaluated(
         evaluate_attributes(load_params(data.params), out=tmp_path / "no", **other)
     assert not (tmp_path / "no").exists()
     caplog.clear()
-    write_corpus(tmp_path / "other.json", {key: ["red"] for key in read_corpus(options["corpus"])})
+    write_corpus(tmp_path / "other.json", {key: ["red", "noise", "square"] for key in read_corpus(options["corpus"])})
     with pytest.raises(BikeError, match=r"would be thrown away \(.*; other corpus\)"):
         evaluate_attributes(
             load_params(data.params), out=tmp_path / "out", **{**options, "corpus": tmp_path / "other.json"}
