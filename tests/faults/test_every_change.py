@@ -130,6 +130,7 @@ OWN = {
     "bike/cli.py": "a scratch folder of one launch, and /dev/null",
     "stages/__init__.py": "the same folder",
     "bike/project/init.py": "a new project, which is made beside its place and renamed when it is whole",
+    "bike/project/push.py": "a scratch clone",
     "bike/demo/run.py": "a temporary folder of the system",
     "bike/files/download.py": "a cache, whose files are checked whenever they are read",
     "bike/frames/remote.py": "the same cache",

@@ -14,7 +14,7 @@ from bike.cli import build_app, guarded
 from bike.files.disk import FAULT
 
 # What else changes nothing but its own cache or scratch folder, or prints.
-NO_OUTPUT = {"check", "params", "weights", "zoo", "bench", "doctor", "slurm"}
+NO_OUTPUT = {"check", "params", "weights", "zoo", "bench", "doctor", "slurm", "push"}
 OTHER = {  # words that make another result
     "extract": ["--short-side", "32"],
     "annotate": ["--params", "one_shot.yaml"],
