@@ -99,7 +99,7 @@ def train(folder: Path) -> Words:
 def _corpus(folder: Path) -> list[str]:
     _data(folder)
     keys = [sample.key for name in ("train.csv", "val.csv") for sample in read_list(folder / name)]
-    write_corpus(folder / "attributes.json", {key: ["red" if len(key) % 2 else "green"] for key in keys})
+    write_corpus(folder / "attributes.json", {key: ["red", "green"][:: 1 if len(key) % 2 else -1] for key in keys})
     return ["--attributes", "attributes.json", *LABELS]
 
 
