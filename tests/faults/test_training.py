@@ -143,7 +143,7 @@ def test_an_output_that_is_an_input_is_refused(
     data: DataSet, run: Callable[[DataSet, Path], None], names: list[str]
 ) -> None:
     samples = [sample for path in (data.train, data.val) for sample in read_list(path)]
-    write_corpus(data.root / "corpus.json", {sample.key: ["red"] for sample in samples})
+    write_corpus(data.root / "corpus.json", {sample.key: list("abcde") for sample in samples})
     (data.root / "lexicon.txt").write_text("red\ngreen\nblue\nsquare\nnoise\n")
     for name in ("video", "attributes"):
         write_results(data.root / name, fake_scores(["a", "b", "c", "d"], 0), seconds=1.0)
