@@ -159,23 +159,25 @@ def convert(
     source, target = find_file(source), Path(target)
     if target.suffix != ".safetensors":
         raise WeightsError(f"{target}: the new file's name must end in .safetensors.")
-    raw, head_state, _ = _read_parts(source)
-    state = openai_keys(raw)
-    encoder = empty_encoder(state, source)
-    if part == "encoder":
-        check_fit(encoder, state, source)
-        check_config(source, encoder.architecture, hugging_face=is_hugging_face(raw))
-    elif head_state:
-        state = head_state
-        check_fit(empty_head(state, encoder, source), state, source)
-    else:
-        raise WeightsError(f"{source}: holds no head's weights. Convert its encoder.")
-    # Cloned: safetensors refuses tensors that share memory, as those of one torch.save file may.
-    written = {
-        key: value.to(dtype if value.is_floating_point() else None).clone().contiguous() for key, value in state.items()
-    }
-    with claim_file(target, inputs=files_of(source), replace=replace), atomic_write(target) as file:
-        file.write(to_safetensors(written))
+    with claim_file(target, inputs=files_of(source), replace=replace):
+        raw, head_state, _ = _read_parts(source)
+        state = openai_keys(raw)
+        encoder = empty_encoder(state, source)
+        if part == "encoder":
+            check_fit(encoder, state, source)
+            check_config(source, encoder.architecture, hugging_face=is_hugging_face(raw))
+        elif head_state:
+            state = head_state
+            check_fit(empty_head(state, encoder, source), state, source)
+        else:
+            raise WeightsError(f"{source}: holds no head's weights. Convert its encoder.")
+        # Cloned: safetensors refuses tensors that share memory, as those of one torch.save file may.
+        written = {
+            key: value.to(dtype if value.is_floating_point() else None).clone().contiguous()
+            for key, value in state.items()
+        }
+        with atomic_write(target) as file:
+            file.write(to_safetensors(written))
     return len(written)
 
 
