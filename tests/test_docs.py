@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from helpers.commands import check_command
 from helpers.places import ROOT
-from helpers.tiny_commands import COMMANDS
+from helpers.tiny_commands import COMMANDS, MERGES
 from ruamel.yaml import YAML
 
 from bike.params import load_params
@@ -134,6 +134,6 @@ def test_the_tests_that_the_docs_name_exist() -> None:
 def test_the_docs_name_every_command_that_has_faults() -> None:
     text = (ROOT / "docs/reliability.md").read_text(encoding="utf-8").partition("## Faults")[0]
     words = [line.split("`")[1] for line in text.splitlines() if line.startswith("| `")]
-    assert len(words) == len(COMMANDS)
+    assert len(words) == len(COMMANDS | MERGES)
     for line in words:
         check_command([*line.removeprefix("bike ").split(), "--help"], "reliability.md")
