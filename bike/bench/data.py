@@ -61,13 +61,8 @@ QUICK = Scope(
 def bench_data(scope: Scope, *, csv_path: Path, page: Path, plot: Path) -> list[Verdict]:
     """Measure extraction, loading, memory, cost for each video and files for DVC.
 
-    Videos are rendered into a temporary folder, which is removed at the end. Whatever is compared takes turns.
-
-    Args:
-        scope: how much is measured.
-        csv_path: gets all measurements.
-        page: Markdown page whose section ``bench-data`` gets the tables.
-        plot: SVG file that gets the figure.
+    Videos are rendered into a temporary folder, which is removed at the end. Whatever is compared takes turns. The CSV
+    gets all measurements, the page's section ``bench-data`` the tables, ``plot`` the figure as SVG.
 
     Returns:
         The promises, each with its numbers.

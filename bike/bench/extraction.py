@@ -34,14 +34,9 @@ Decode = Callable[[str, Size], Iterator[Any]]  # the frames of a video as PIL im
 def measure_extraction(
     paths: Sequence[Path], clips: ClipSet, scratch: Path, *, rounds: int, jobs: int
 ) -> list[Measurement]:
-    """Frames per second of each way to extract, in turns, and the bytes of its frames.
+    """Frames per second of each way to extract videos of one folder, in turns, and the bytes of its frames.
 
-    Args:
-        paths: the videos, all in one folder.
-        clips: what they are.
-        scratch: folder for the frames, which are removed at once.
-        rounds: how many times each.
-        jobs: videos at a time.
+    The frames go below ``scratch``, and are removed at once; ``jobs`` videos are worked on at a time.
     """
     size = scaled_size(clips.width, clips.height, None, SHORT_SIDE)
     ways: dict[str, Callable[[Sequence[Path], int, Path], None]] = {

@@ -34,12 +34,8 @@ class PlainFolder:
     """Samples from folders of JPEG files as published repositories load them: a picture at a time, with PIL.
 
     Whole frames are scaled (bicubic) before anything is cut out, and normalised floats are handed over. Frames and
-    windows are drawn from the same numbers as ours.
-
-    Args:
-        folder: has a folder of ``img_00001.jpg`` … for each video key.
-        samples: rows of the list.
-        seed, grayscale: as of :func:`bike.data.loader.training_batches`.
+    windows are drawn from the same numbers as by :func:`bike.data.loader.training_batches`. ``folder`` has a folder of
+    ``img_00001.jpg`` … for each video key.
     """
 
     def __init__(self, folder: Path, samples: Sequence[Sample], *, seed: int = 0, grayscale: float = 0.2) -> None:
@@ -102,18 +98,12 @@ def repeat_samples(samples: Sequence[Sample], count: int) -> list[Sample]:
 def measure_loading(
     shards: Path, folders: Path, samples: Sequence[Sample], *, kind: str, counts: tuple[int, int], rounds: int
 ) -> list[Measurement]:
-    """Samples per second of one core, in turns.
+    """Samples per second of one core, in turns, from shards and from the same frames as folders of JPEG files.
 
     Our training batches count twice: as they are handed over (bytes, which the training process normalises where the
     model is), and normalised on the same core. The plain loader hands over normalised floats; evaluation is normalised.
-
-    Args:
-        shards: folder of shards.
-        folders: the same frames as folders of JPEG files.
-        samples: one row for each video.
-        kind: of the frames, for the table.
-        counts: samples in a round of training, and of evaluation.
-        rounds: measured rounds, after a short one to warm up (files are then in the system's cache for all).
+    A short round comes first to warm up: files are then in the system's cache for all. ``counts`` are the samples in a
+    round of training, and of evaluation.
     """
     train, test = (repeat_samples(samples, count) for count in counts)
     source = ShardSource(shards)

@@ -139,15 +139,10 @@ class Runner:
 
 
 def bench_model(work: Workload, *, rounds: int, csv_path: Path, page: Path) -> list[str]:
-    """Measure training step, evaluation and peak memory of every variant.
+    """Measure training step, evaluation and peak memory of every variant, into a CSV and the page's ``bench-model``.
 
-    All variants live in one process and take turns; peak memory is measured in a process of its own for each.
-
-    Args:
-        work: what is computed.
-        rounds: measured rounds, after one to warm up.
-        csv_path: gets all measurements.
-        page: Markdown page whose section ``bench-model`` gets the table.
+    All variants live in one process and take turns, ``rounds`` times after one to warm up; peak memory is measured in a
+    process of its own for each.
 
     Returns:
         The table in Markdown.

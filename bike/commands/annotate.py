@@ -94,17 +94,9 @@ def _register(dataset: str, text: str) -> None:
             raise ParamsError(
                 f"--split: {dataset} has no numbered splits (only {', '.join(OFFICIAL_SPLITS)}). Omit it."
             )
-        _run(
-            dataset,
-            source,
-            media,
-            out,
-            _policies(policy, params, setting, min_frames, names),
-            labels=labels,
-            fold=split,
-            follow_links=follow_links,
-            replace=replace,
-        )
+        policies = _policies(policy, params, setting, min_frames, names)
+        options = {"labels": labels, "fold": split, "follow_links": follow_links}
+        _run(dataset, source, media, out, policies, options, replace)
 
 
 # Not from the readers' table in bike.annotate.run: that would import all readers for `bike --help`.
@@ -142,23 +134,19 @@ def annotate_csv(
     bike annotate csv --source clips.csv --media videos --out lists/mine
     bike annotate csv --source clips.csv --media videos --out lists/mine --split a=train --split b=test
     """
-    _run(
-        "csv",
-        source,
-        media,
-        out,
-        _policies(policy, params, setting, min_frames, names),
-        labels=labels,
-        path_column=path_column,
-        label_column=label_column,
-        name_column=name_column,
-        split_column=split_column,
-        splits=dict(_pairs("--split", split)),
-        default_split=default_split,
-        first_id=first_id,
-        follow_links=follow_links,
-        replace=replace,
-    )
+    policies = _policies(policy, params, setting, min_frames, names)
+    options = {
+        "labels": labels,
+        "path_column": path_column,
+        "label_column": label_column,
+        "name_column": name_column,
+        "split_column": split_column,
+        "splits": dict(_pairs("--split", split)),
+        "default_split": default_split,
+        "first_id": first_id,
+        "follow_links": follow_links,
+    }
+    _run("csv", source, media, out, policies, options, replace)
 
 
 @app.command("published")
@@ -186,18 +174,8 @@ def annotate_published(
     bike annotate published --source k400/val.txt --labels k400/labels.csv --media frames/k400 --out lists/k400
     """
     policies = _policies(policy, params, setting, min_frames, names)
-    _run(
-        "published",
-        source,
-        media,
-        out,
-        policies,
-        labels=labels,
-        layout=layout,
-        first_id=first_id,
-        follow_links=follow_links,
-        replace=replace,
-    )
+    options = {"labels": labels, "layout": layout, "first_id": first_id, "follow_links": follow_links}
+    _run("published", source, media, out, policies, options, replace)
 
 
 @app.command("few-shot")
@@ -222,7 +200,13 @@ def few_shot(
 
 
 def _run(
-    dataset: str, source: Path, media: Path | None, out: Path, policies: Annotate, *, replace: bool, **options: Any
+    dataset: str,
+    source: Path,
+    media: Path | None,
+    out: Path,
+    policies: Annotate,
+    options: dict[str, Any],
+    replace: bool,
 ) -> None:
     from bike.annotate.entries import ReadOptions
     from bike.annotate.run import annotate

@@ -30,29 +30,22 @@ class Scene:
 
 @dataclass(frozen=True, slots=True)
 class ClipPlan:
-    """Everything about a clip, before its first pixel.
+    """Everything about a clip, before its first pixel."""
 
-    Attributes:
-        pair: what happens.
-        backwards: whether the second class of the pair is meant; the frames are then played from last to first.
-        width_px, height_px, fps, num_frames: of the video.
-        start, end: the action's part of the clip, 0 to 1.
-        cut: whether the camera is elsewhere before and after the action; otherwise it shows the things at rest.
-        shape: the action's geometry and colour.
-        scenes: the action's scene, and those of the time before and after.
-    """
-
-    pair: Pair
-    backwards: bool
+    pair: Pair  # what happens
+    backwards: bool  # whether the second class of the pair is meant; the frames are then played from last to first
+    # width_px, height_px, fps, num_frames: of the video
     width_px: int
     height_px: int
     fps: int
     num_frames: int
+    # start, end: the action's part of the clip, 0 to 1
     start: float
     end: float
+    # whether the camera is elsewhere before and after the action; otherwise it shows the things at rest
     cut: tuple[bool, bool]
-    shape: Shape
-    scenes: tuple[Scene, Scene, Scene]
+    shape: Shape  # the action's geometry and colour
+    scenes: tuple[Scene, Scene, Scene]  # the action's scene, and those of the time before and after
 
 
 def draw_colour(rng: np.random.Generator, liked: str) -> str:

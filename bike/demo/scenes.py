@@ -25,39 +25,25 @@ ONE_BOX = 0.97  # from here on two boxes are one
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """Where and how one action happens: drawn once per clip, then a pure function of ``u``.
+    """Where and how one action happens: drawn once per clip, then a pure function of ``u``."""
 
-    Attributes:
-        colour: name of the paint.
-        paint: its shade in this clip.
-        x, y: the still coordinate(s) of the action.
-        size: of the things, part of the short side.
-        reach: how far things travel.
-    """
-
-    colour: str
-    paint: RGB
+    colour: str  # name of the paint
+    paint: RGB  # its shade in this clip
+    # x, y: the still coordinate(s) of the action
     x: float
     y: float
-    size: float
-    reach: float
+    size: float  # of the things, part of the short side
+    reach: float  # how far things travel
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two classes that only the order of frames tells apart.
+    """Two classes that only the order of frames tells apart."""
 
-    Attributes:
-        liked: the favourite paint of each class.
-        pose: (shape, u) to the things in the picture.
-        words: (shape, u) to a noun phrase for a still caption, without a verb.
-        size: range of the thing's size.
-    """
-
-    liked: tuple[str, str]
-    pose: Callable[[Shape, float], list[Item]]
-    words: Callable[[Shape, float], str]
-    size: tuple[float, float]
+    liked: tuple[str, str]  # the favourite paint of each class
+    pose: Callable[[Shape, float], list[Item]]  # (shape, u) to the things in the picture
+    words: Callable[[Shape, float], str]  # (shape, u) to a noun phrase for a still caption, without a verb
+    size: tuple[float, float]  # range of the thing's size
 
 
 def _ball(s: Shape, u: float) -> list[Item]:

@@ -114,11 +114,8 @@ def imported_files(path: Path, root: Path | None = None) -> set[str]:
     """Files of the project that ``path`` imports, anywhere in it, and those that they import, without itself.
 
     A package's ``__init__.py`` counts where it imports something. Imports under ``if TYPE_CHECKING`` do not run, so
-    they are left out. Nothing is run: imports are read.
-
-    Args:
-        path: the file.
-        root: folder that ``bike`` and ``stages`` lie in; None for where they are installed.
+    they are left out. Nothing is run: imports are read. ``bike`` and ``stages`` lie in ``root``, or where they are
+    installed.
 
     Returns:
         Names such as ``bike/files.py``.

@@ -12,50 +12,31 @@ from bike.trees.sections import Section
 
 
 class Lists(Section):
-    """Which lists of a data set a task uses.
+    """Which lists of a data set a task uses."""
 
-    Attributes:
-        fold: official split; None where there are none, or all are used.
-        folds: number of official splits, each of which is trained and scored; 0 where it is one or none.
-        splits: word of the annotation -> list it goes into, empty for none; other words mean what they say.
-        train: list to train on; None where nothing is trained.
-        evaluate: list that is scored.
-        expected: videos that the published number scores; those of each split, or of each list of classes.
-        expected_train: entries of the train list.
-    """
-
-    fold: int | None = None
-    folds: int = 0
+    fold: int | None = None  # official split; None where there are none, or all are used
+    folds: int = 0  # number of official splits, each of which is trained and scored; 0 where it is one or none
+    # word of the annotation -> list it goes into, empty for none; other words mean what they say
     splits: dict[str, str] = {}
-    train: str | None = None
-    evaluate: str
+    train: str | None = None  # list to train on; None where nothing is trained
+    evaluate: str  # list that is scored
+    # videos that the published number scores; those of each split, or of each list of classes
     expected: tuple[int, ...]
-    expected_train: int | None = None
+    expected_train: int | None = None  # entries of the train list
 
 
 class Dataset(Section):
-    """A data set as its authors publish it, and as the published models were measured on it.
+    """A data set as its authors publish it, and as the published models were measured on it."""
 
-    Attributes:
-        title: its name for people.
-        reader: of its annotation.
-        needs: what to bring.
-        labels: class names under ``lists/``; None for those that the annotation has.
-        alphabetical: the classes are numbered by the alphabet, whatever the order of ``labels``.
-        classes: lists of class names beside ``labels``: videos of each are scored against its classes.
-        params: parameters of the data set; a row's own go over them.
-        num_classes: of all lists.
-        train, splits, base_to_novel, zeroshot: lists by task; few-shot rows have those of ``train``.
-    """
-
-    title: str
-    reader: str
-    needs: str
-    num_classes: int
-    labels: str | None = None
-    alphabetical: bool = False
-    classes: tuple[str, ...] = ()
-    params: dict[str, Any] = {}
+    title: str  # its name for people
+    reader: str  # of its annotation
+    needs: str  # what to bring
+    num_classes: int  # of all lists
+    labels: str | None = None  # class names under `lists/`; None for those that the annotation has
+    alphabetical: bool = False  # the classes are numbered by the alphabet, whatever the order of `labels`
+    classes: tuple[str, ...] = ()  # lists of class names beside `labels`: videos of each are scored against its classes
+    params: dict[str, Any] = {}  # parameters of the data set; a row's own go over them
+    # train, splits, base_to_novel, zeroshot: lists by task; few-shot rows have those of `train`
     train: Lists | None = None
     splits: Lists | None = None
     base_to_novel: Lists | None = None
