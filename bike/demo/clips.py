@@ -48,11 +48,6 @@ class ClipPlan:
     scenes: tuple[Scene, Scene, Scene]  # the action's scene, and those of the time before and after
 
 
-def draw_colour(rng: np.random.Generator, liked: str) -> str:
-    """The favourite colour in :data:`LIKED_SHARE` of the draws, otherwise any of all colours."""
-    return liked if rng.random() < LIKED_SHARE else str(rng.choice(list(COLOURS)))
-
-
 def draw_clip(rng: np.random.Generator, label: int) -> ClipPlan:
     """Plan a clip of class ``label``. Favourite colours aside, nothing but the order of frames tells a pair apart."""
     pair, backwards = PAIRS[label // 2], bool(label % 2)
@@ -62,7 +57,8 @@ def draw_clip(rng: np.random.Generator, label: int) -> ClipPlan:
     seconds = SECONDS[0] + (SECONDS[1] - SECONDS[0]) * rng.random() ** 3  # mostly short, few long
     lasts = rng.uniform(0.45, 0.75)
     start = rng.uniform(0.0, 1.0 - lasts)
-    shape = draw_shape(rng, pair, draw_colour(rng, pair.liked[backwards]))
+    colour = pair.liked[backwards] if rng.random() < LIKED_SHARE else str(rng.choice(list(COLOURS)))
+    shape = draw_shape(rng, pair, colour)
     scenes = tuple(draw_scene(rng, width_px, height_px, others) for others in (int(rng.integers(0, 3)), 2, 2))
     cut = (bool(rng.random() < 0.6), bool(rng.random() < 0.6))
     return ClipPlan(

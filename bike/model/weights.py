@@ -103,18 +103,13 @@ def _empty_modules(source: object) -> Iterator[None]:
 
 
 class Released(NamedTuple):
-    """A loaded checkpoint.
+    """A loaded checkpoint."""
 
-    Attributes:
-        encoder, head: on the CPU, in eval mode and fp32.
-        epoch: the number of finished epochs.
-        contract: what it was trained for; None in files of the published code.
-    """
-
+    # encoder, head: on the CPU, in eval mode and fp32
     encoder: Encoder
     head: Head
-    epoch: int
-    contract: Contract | None
+    epoch: int  # the number of finished epochs
+    contract: Contract | None  # what it was trained for; None in files of the published code
 
 
 def load_released(path: Path | str) -> Released:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 from bike.params import read_tree
-from bike.project.code import PACKAGE
+from bike.project.code import PACKAGE, shipped_root
 from bike.trees.sections import Section
 
 
@@ -54,19 +53,13 @@ def load_datasets() -> dict[str, Dataset]:
     return {path.stem: Dataset.model_validate(read_tree(path)) for path in sorted(folder.glob("*.yaml"))}
 
 
-def lists_folder() -> Path:
-    """The folder of class names by data set: in an installed package inside it, otherwise the checkout's."""
-    shipped = PACKAGE / "shipped" / "lists"
-    return shipped if shipped.is_dir() else PACKAGE.parent / "lists"
-
-
 def class_files(dataset: Dataset) -> dict[str, str]:
     """Files of class names that a project gets: name -> text."""
     from bike.records import read_labels  # pandas, which `bike zoo` does without
 
     if dataset.labels is None:
         return {}
-    folder = lists_folder() / dataset.labels
+    folder = shipped_root() / "lists" / dataset.labels
     texts = {f"classes/{name}.txt": (folder / f"{name}.txt").read_text(encoding="utf-8") for name in dataset.classes}
     names = read_labels(folder / "labels.csv", "published")
     if dataset.classes:  # only the classes of some split have videos to score

@@ -158,7 +158,8 @@ def test_init_again_keeps_what_people_edited_and_says_what_differs(small: Path) 
     params.write_text(params.read_text().replace("1x1:", "4x1:"))
     (small / "README.md").write_text("mine\n")
     report = init_project(None, small)
-    assert report.written == []
+    assert report.written == [".gitignore"]  # not edited; it names the folder of the new view
+    assert "/results/video/4x1/" in (small / ".gitignore").read_text().splitlines()
     assert list(report.kept) == ["dvc.yaml"]
     assert "+    matrix: {views: [4x1]}" in report.kept["dvc.yaml"]
     assert "# mine" in params.read_text()
