@@ -15,39 +15,23 @@ Task = Literal["train", "fused", "few-shot", "zeroshot", "splits", "base-to-nove
 
 
 class Stated(Section):
-    """What the zoo file says of a preset.
+    """What the zoo file says of a preset."""
 
-    Attributes:
-        dataset: names its lists and shards, and the first of its parts.
-        task: which stages it takes.
-        parts: of the parameters, each over the ones before it.
-        published: metric -> percent; empty where the papers say nothing of this one.
-        memory_gb: of each GPU in training, as published.
-        checkpoint: preset whose model is evaluated, for ``zeroshot``.
-        splits: lists of classes to evaluate on, for ``zeroshot``.
-    """
-
-    dataset: str
-    task: Task
-    parts: tuple[str, ...]
-    published: dict[str, float] = {}
-    memory_gb: float | None = None
-    checkpoint: str | None = None
-    splits: int = 0
+    dataset: str  # names its lists and shards, and the first of its parts
+    task: Task  # which stages it takes
+    parts: tuple[str, ...]  # of the parameters, each over the ones before it
+    published: dict[str, float] = {}  # metric -> percent; empty where the papers say nothing of this one
+    memory_gb: float | None = None  # of each GPU in training, as published
+    checkpoint: str | None = None  # preset whose model is evaluated, for `zeroshot`
+    splits: int = 0  # lists of classes to evaluate on, for `zeroshot`
 
 
 class Preset(Stated):
-    """A published model with its full parameters.
+    """A published model with its full parameters."""
 
-    Attributes:
-        name: such as ``k400-vitb16-8f``.
-        params: the whole validated parameter set.
-        tree: the parameters that differ from the defaults, section by section.
-    """
-
-    name: str
-    params: Params
-    tree: dict[str, Any]
+    name: str  # such as `k400-vitb16-8f`
+    params: Params  # the whole validated parameter set
+    tree: dict[str, Any]  # the parameters that differ from the defaults, section by section
 
 
 class _FewShot(Section):
@@ -72,10 +56,7 @@ def zoo_file() -> Path:
 
 
 def load_zoo(path: Path | str | None = None) -> dict[str, Preset]:
-    """Read a zoo file; every preset is resolved and validated.
-
-    Args:
-        path: None for :func:`zoo_file`.
+    """Read a zoo file, or the one that :func:`zoo_file` finds; every preset is resolved and validated.
 
     Raises:
         ParamsError: an unknown part or key, or a bad value; the preset is named.

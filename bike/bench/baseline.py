@@ -16,21 +16,6 @@ from bike.model.heads import MAX_FRAMES, TEMPERATURE
 from bike.model.layers.architecture import Architecture
 
 
-class PlainMlp(nn.Module):
-    """Two linear layers with QuickGELU between them."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.c_fc = nn.Linear(width, 4 * width)
-        self.c_proj = nn.Linear(4 * width, width)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map each position on its own."""
-        hidden = self.c_fc(x)
-        out: Tensor = self.c_proj(hidden * torch.sigmoid(1.702 * hidden))
-        return out
-
-
 class PlainBlock(nn.Module):
     """Pre-norm residual block on (L, N, W)."""
 
@@ -38,14 +23,15 @@ class PlainBlock(nn.Module):
         super().__init__()
         self.attn = nn.MultiheadAttention(width, num_heads)
         self.ln_1 = nn.LayerNorm(width, eps=eps)
-        self.mlp = PlainMlp(width)
+        self.mlp = nn.ModuleDict({"c_fc": nn.Linear(width, 4 * width), "c_proj": nn.Linear(4 * width, width)})
         self.ln_2 = nn.LayerNorm(width, eps=eps)
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         """One step of the residual stream."""
         normed = self.ln_1(x)
         x = x + self.attn(normed, normed, normed, need_weights=False, attn_mask=mask)[0]
-        out: Tensor = x + self.mlp(self.ln_2(x))
+        hidden = self.mlp["c_fc"](self.ln_2(x))
+        out: Tensor = x + self.mlp["c_proj"](hidden * torch.sigmoid(1.702 * hidden))
         return out
 
 

@@ -23,20 +23,13 @@ _GRAIN = 1.5  # levels of noise that change with every frame
 
 @dataclass(frozen=True, slots=True)
 class ClipSet:
-    """Videos of one kind.
+    """Videos of one kind."""
 
-    Attributes:
-        width, height: px, even.
-        frames: of each video.
-        distinct: different videos; the others are the same files under other names, because rendering is slow.
-        videos: in all.
-    """
-
-    width: int
+    width: int  # px, even, as is the height
     height: int
-    frames: int
-    distinct: int
-    videos: int
+    frames: int  # of each video
+    distinct: int  # different videos; the others are the same files under other names, because rendering is slow
+    videos: int  # in all
 
     @property
     def name(self) -> str:

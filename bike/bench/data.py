@@ -7,7 +7,7 @@ import os
 import platform
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from bike.bench.clips import ClipSet, make_clips
@@ -16,16 +16,7 @@ from bike.bench.loading import NORMALIZED, measure_loading
 from bike.bench.loading import OURS as SHARDS
 from bike.bench.loading import PLAIN as FOLDERS
 from bike.bench.process import STAGES
-from bike.bench.results import (
-    Measurement,
-    Target,
-    Verdict,
-    draw,
-    target_table,
-    verdicts,
-    write_rows,
-    write_section,
-)
+from bike.bench.results import Measurement, Target, Verdict, draw, target_table, verdicts, write_report
 from bike.bench.scale import count_tracked, make_tiny_videos, measure_scale, tracked_measure
 from bike.extract.run import extract_videos
 from bike.params import Extract
@@ -39,41 +30,21 @@ log = logging.getLogger("bike")
 
 @dataclass(frozen=True, kw_only=True)
 class Scope:
-    """How much is measured.
+    """How much is measured."""
 
-    Attributes:
-        large, small: videos of 720p, and of 340×256.
-        rounds, load_rounds: of extraction and of loading.
-        load_videos: of each kind, for the loader.
-        train_samples, test_samples: in a round of loading.
-        scale_rounds: number of tiny videos -> rounds.
-        tracked: videos whose files for DVC are counted.
-        jobs: processes.
-    """
-
-    large: ClipSet
-    small: ClipSet
-    rounds: int
-    load_rounds: int
-    load_videos: int
-    train_samples: int
-    test_samples: int
-    scale_rounds: dict[int, int]
-    tracked: int
+    large: ClipSet  # of 720p
+    small: ClipSet  # of 340×256
+    rounds: int = 3  # of extraction
+    load_rounds: int = 5
+    load_videos: int = 6  # of each kind
+    train_samples: int = 48  # in a round of loading, as are the next
+    test_samples: int = 8
+    scale_rounds: dict[int, int] = field(default_factory=lambda: {100: 3, 1000: 2, 10000: 1})  # tiny videos -> rounds
+    tracked: int = 480  # videos whose files for DVC are counted
     jobs: int = 2
 
 
-FULL = Scope(
-    large=ClipSet(1280, 720, 200, 4, 18),
-    small=ClipSet(340, 256, 300, 6, 72),
-    rounds=3,
-    load_rounds=5,
-    load_videos=6,
-    train_samples=48,
-    test_samples=8,
-    scale_rounds={100: 3, 1000: 2, 10000: 1},
-    tracked=480,
-)
+FULL = Scope(large=ClipSet(1280, 720, 200, 4, 18), small=ClipSet(340, 256, 300, 6, 72))
 QUICK = Scope(
     large=ClipSet(1280, 720, 30, 2, 4),
     small=ClipSet(340, 256, 60, 2, 8),
@@ -90,13 +61,8 @@ QUICK = Scope(
 def bench_data(scope: Scope, *, csv_path: Path, page: Path, plot: Path) -> list[Verdict]:
     """Measure extraction, loading, memory, cost for each video and files for DVC.
 
-    Videos are rendered into a temporary folder, which is removed at the end. Whatever is compared takes turns.
-
-    Args:
-        scope: how much is measured.
-        csv_path: gets all measurements.
-        page: Markdown page whose section ``bench-data`` gets the tables.
-        plot: SVG file that gets the figure.
+    Videos are rendered into a temporary folder, which is removed at the end. Whatever is compared takes turns. The CSV
+    gets all measurements, the page's section ``bench-data`` the tables, ``plot`` the figure as SVG.
 
     Returns:
         The promises, each with its numbers.
@@ -121,8 +87,6 @@ def bench_data(scope: Scope, *, csv_path: Path, page: Path, plot: Path) -> list[
         rows += count_tracked(scratch, tiny, scope.tracked, jobs=scope.jobs)
     log.info("bench data: %.0f s", time.perf_counter() - begin)
     found = verdicts(rows, targets(scope))
-    write_rows(csv_path, rows)
-    draw(plot, found)
     picture = Path(os.path.relpath(plot, page.parent)).as_posix()
     lines = [
         f"{scope.jobs} jobs on {num_cores()} cores, Python {platform.python_version()}; medians of {scope.rounds} "
@@ -134,7 +98,8 @@ def bench_data(scope: Scope, *, csv_path: Path, page: Path, plot: Path) -> list[
         "",
         f"![Data engine: speeds against the wanted ones]({picture})",
     ]
-    write_section(page, "bench-data", lines)
+    write_report(csv_path, page, "bench-data", rows, lines)
+    draw(plot, found)
     return found
 
 
@@ -149,15 +114,9 @@ def _load(paths: list[Path], short_side: int, scratch: Path, scope: Scope) -> li
     records = read_manifest(scratch / "packs/manifest.csv")
     write_shards(scratch / "packs/manifest.csv", scratch / "packs", scratch / "shards", jobs=1)
     samples = [Sample(record.key, record.key, record.path, (0,), record.frames) for record in records]
-    return measure_loading(
-        scratch / "shards",
-        scratch / "folders",
-        samples,
-        kind=f"{records[0].width}×{records[0].height}",
-        num_train=scope.train_samples,
-        num_test=scope.test_samples,
-        rounds=scope.load_rounds,
-    )
+    kind, counts = f"{records[0].width}×{records[0].height}", (scope.train_samples, scope.test_samples)
+    places = scratch / "shards", scratch / "folders"
+    return measure_loading(*places, samples, kind=kind, counts=counts, rounds=scope.load_rounds)
 
 
 def targets(scope: Scope) -> list[Target]:

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -29,48 +27,34 @@ BICUBIC, BILINEAR = "decoder loop, bicubic", "decoder loop, bilinear"
 SHORT_SIDE = 256  # px
 QUALITY = 2  # as of ffmpeg's -q:v
 
-
-@dataclass(frozen=True, slots=True)
-class LoopTask:
-    """A video, the folder for its frames, and their size in px."""
-
-    path: str
-    folder: str
-    width: int
-    height: int
-
-
-Loop = Callable[[LoopTask], int]
+Size = tuple[int, int]
+Decode = Callable[[str, Size], Iterator[Any]]  # the frames of a video as PIL images; the size may be theirs or not
 
 
 def measure_extraction(
     paths: Sequence[Path], clips: ClipSet, scratch: Path, *, rounds: int, jobs: int
 ) -> list[Measurement]:
-    """Frames per second of each way to extract, in turns, and the bytes of its frames.
+    """Frames per second of each way to extract videos of one folder, in turns, and the bytes of its frames.
 
-    Args:
-        paths: the videos, all in one folder.
-        clips: what they are.
-        scratch: folder for the frames, which are removed at once.
-        rounds: how many times each.
-        jobs: videos at a time.
+    The frames go below ``scratch``, and are removed at once; ``jobs`` videos are worked on at a time.
     """
+    size = scaled_size(clips.width, clips.height, None, SHORT_SIDE)
     ways: dict[str, Callable[[Sequence[Path], int, Path], None]] = {
         OURS: _ours,
         FFMPEG: _ffmpeg,
-        **{name: partial(_plain, clips, loop) for name, loop in plain_loops().items()},
+        **{name: partial(_plain, decode, size) for name, decode in plain_loops().items()},
     }
-    speed, size = f"extraction, {clips.name} → {SHORT_SIDE}", f"size of a frame, {clips.name} → {SHORT_SIDE}"
+    kind = f"{clips.name} → {SHORT_SIDE}"
     rows: list[Measurement] = []
     for number, name in in_turns(list(ways), rounds):
         scratch.mkdir()
         start = time.perf_counter()
         ways[name](paths, jobs, scratch)
         seconds = time.perf_counter() - start
-        rows.append(Measurement(speed, name, number, clips.total_frames / seconds, "frames/s"))
+        rows.append(Measurement(f"extraction, {kind}", name, number, clips.total_frames / seconds, "frames/s"))
         if number == 0:
             total = sum(path.stat().st_size for path in scratch.rglob("*") if path.suffix in (".jpg", ".mjpg"))
-            rows.append(Measurement(size, name, 0, total / clips.total_frames, "B"))
+            rows.append(Measurement(f"size of a frame, {kind}", name, 0, total / clips.total_frames, "B"))
         shutil.rmtree(scratch)
     return rows
 
@@ -81,25 +65,33 @@ def _ours(paths: Sequence[Path], jobs: int, target: Path) -> None:
 
 
 def _ffmpeg(paths: Sequence[Path], jobs: int, target: Path) -> None:
+    options: dict[str, Any] = {"vf": f"scale=-2:{SHORT_SIDE}", "q:v": QUALITY, "loglevel": "error"}
+
+    def run(path: Path) -> int:
+        (target / path.stem).mkdir()
+        graph = ffmpeg_python().input(str(path)).output(str(target / path.stem / "img_%05d.jpg"), **options)
+        return subprocess.run([*graph.compile(cmd=ffmpeg_binary()), "-nostdin"], check=False).returncode
+
     with ThreadPoolExecutor(jobs) as pool:
-        for status in pool.map(partial(_run_ffmpeg, target), paths):
-            if status:
-                raise BikeError(f"ffmpeg: exit status {status} on a video that was made for this measurement.")
+        if status := max(pool.map(run, paths), key=abs):
+            raise BikeError(f"ffmpeg: exit status {status} on a video that was made for this measurement.")
 
 
-def _run_ffmpeg(target: Path, path: Path) -> int:
+def _plain(decode: Decode, size: Size, paths: Sequence[Path], jobs: int, target: Path) -> None:
+    for outcome in run_tasks(partial(_write_frames, decode, size, target), list(paths), jobs=jobs):
+        outcome.get()
+
+
+def _write_frames(decode: Decode, size: Size, target: Path, path: Path) -> None:
+    """One JPEG file a frame, by PIL, which also scales what the decoder has not."""
+    from PIL.Image import Resampling
+
     folder = target / path.stem
     folder.mkdir()
-    options: dict[str, Any] = {"vf": f"scale=-2:{SHORT_SIDE}", "q:v": QUALITY, "loglevel": "error"}
-    graph = ffmpeg_python().input(str(path)).output(str(folder / "img_%05d.jpg"), **options)
-    return subprocess.run([*graph.compile(cmd=ffmpeg_binary()), "-nostdin"], check=False).returncode
-
-
-def _plain(clips: ClipSet, loop: Loop, paths: Sequence[Path], jobs: int, target: Path) -> None:
-    width, height = scaled_size(clips.width, clips.height, None, SHORT_SIDE)
-    tasks = [LoopTask(str(path), str(target / path.stem), width, height) for path in paths]
-    for outcome in run_tasks(loop, tasks, jobs=jobs):
-        outcome.get()
+    for number, picture in enumerate(decode(str(path), size), start=1):
+        if picture.size != size:
+            picture = picture.resize(size, Resampling.BICUBIC)
+        picture.save(f"{folder}/img_{number:05d}.jpg", quality=jpeg_quality(QUALITY))
 
 
 def plain_decoder() -> str:
@@ -107,53 +99,31 @@ def plain_decoder() -> str:
     return "decord" if has_module("decord") else "PyAV"
 
 
-def plain_loops() -> dict[str, Loop]:
-    """The loops by name; each returns how many frames it wrote.
+def plain_loops() -> dict[str, Decode]:
+    """The loops by name.
 
     Both of decord's are there because its own scaling is bilinear, which takes half the time of the bicubic scaling
     that ffmpeg's command line and we do; in a loop that is bicubic as well, PIL scales what the decoder gives.
     """
     if plain_decoder() == "decord":
-        return {BICUBIC: decord_loop, BILINEAR: decord_scaled_loop}
-    return {BICUBIC: pyav_loop}
+        return {BICUBIC: partial(_decord, scaled=False), BILINEAR: partial(_decord, scaled=True)}
+    return {BICUBIC: _pyav}
 
 
-def decord_loop(task: LoopTask) -> int:
-    """Decord decodes, PIL scales and writes one JPEG file a frame."""
-    return _write(task, _decord_pictures(task.path))
-
-
-def decord_scaled_loop(task: LoopTask) -> int:
-    """Decord decodes and scales, PIL writes one JPEG file a frame."""
-    return _write(task, _decord_pictures(task.path, width=task.width, height=task.height))
-
-
-def pyav_loop(task: LoopTask) -> int:
-    """PyAV decodes, PIL scales and writes one JPEG file a frame."""
+def _pyav(path: str, _size: Size) -> Iterator[Any]:
     import av
 
-    with av.open(task.path) as container:
+    with av.open(path) as container:
         frames: Iterator[Any] = container.decode(video=0)
-        return _write(task, (frame.to_image() for frame in frames))
+        yield from (frame.to_image() for frame in frames)
 
 
-def _decord_pictures(path: str, **size: int) -> Iterator[Any]:
+def _decord(path: str, size: Size, *, scaled: bool) -> Iterator[Any]:
     import decord
     from PIL import Image
 
     decord.logging.set_level(decord.logging.QUIET)
-    reader = decord.VideoReader(path, ctx=decord.cpu(0), num_threads=1, **size)
+    sides = {"width": size[0], "height": size[1]} if scaled else {}
+    reader = decord.VideoReader(path, ctx=decord.cpu(0), num_threads=1, **sides)
     for _ in range(len(reader)):
         yield Image.fromarray(reader.next().asnumpy())
-
-
-def _write(task: LoopTask, pictures: Iterator[Any]) -> int:
-    from PIL.Image import Resampling
-
-    os.mkdir(task.folder)  # noqa: PTH102
-    number = 0
-    for number, picture in enumerate(pictures, start=1):
-        if picture.size != (task.width, task.height):
-            picture = picture.resize((task.width, task.height), Resampling.BICUBIC)
-        picture.save(f"{task.folder}/img_{number:05d}.jpg", quality=jpeg_quality(QUALITY))
-    return number

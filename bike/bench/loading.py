@@ -17,14 +17,7 @@ from torch import Tensor
 from bike.bench.results import Measurement, in_turns
 from bike.data.loader import evaluation_batches, training_batches
 from bike.data.order import epoch_order, sample_generator
-from bike.data.spatial import (
-    CLIP_MEAN,
-    CLIP_STD,
-    TrainCrop,
-    draw_gray,
-    draw_train_crop,
-    normalize,
-)
+from bike.data.spatial import CLIP_MEAN, CLIP_STD, TrainCrop, draw_gray, draw_train_crop, normalize
 from bike.data.temporal import test_indices, training_indices
 from bike.frames.open import ShardSource
 from bike.records import Sample
@@ -41,12 +34,8 @@ class PlainFolder:
     """Samples from folders of JPEG files as published repositories load them: a picture at a time, with PIL.
 
     Whole frames are scaled (bicubic) before anything is cut out, and normalised floats are handed over. Frames and
-    windows are drawn from the same numbers as ours.
-
-    Args:
-        folder: has a folder of ``img_00001.jpg`` … for each video key.
-        samples: rows of the list.
-        seed, grayscale: as of :func:`bike.data.loader.training_batches`.
+    windows are drawn from the same numbers as by :func:`bike.data.loader.training_batches`. ``folder`` has a folder of
+    ``img_00001.jpg`` … for each video key.
     """
 
     def __init__(self, folder: Path, samples: Sequence[Sample], *, seed: int = 0, grayscale: float = 0.2) -> None:
@@ -58,7 +47,7 @@ class PlainFolder:
         place = self.folder / self.samples[row].video
         indices = training_indices(len(os.listdir(place)), SEGMENTS, generator)
         gray = draw_gray(generator, self._grayscale)
-        images = [_scale(image) for image in self._read(place, indices)]
+        images = _read_scaled(place, indices)
         width, height = images[0].size
         crop = draw_train_crop(generator, height, width, grayscale=gray)
         return _to_tensor([_augment(image, crop) for image in images])
@@ -66,26 +55,22 @@ class PlainFolder:
     def evaluation(self, row: int) -> Tensor:
         """All views of a sample, crop-major, float32 (crops · clips · T, 3, S, S), normalised."""
         place = self.folder / self.samples[row].video
-        images = self._read(place, test_indices(len(os.listdir(place)), SEGMENTS, CLIPS))
-        images = [_scale(image) for image in images]
+        images = _read_scaled(place, test_indices(len(os.listdir(place)), SEGMENTS, CLIPS))
         width, height = images[0].size
         step, top = (width - INPUT_SIZE) // 4, (height - INPUT_SIZE) // 4 * 2
         boxes = [(left, top, left + INPUT_SIZE, top + INPUT_SIZE) for left in (0, 4 * step, 2 * step)]
         return _to_tensor([image.crop(box) for box in boxes for image in images])
 
-    def _read(self, place: Path, indices: Sequence[int]) -> list[Image.Image]:
-        images = []
-        for index in indices:
-            with Image.open(place / f"img_{index + 1:05d}.jpg") as image:
-                images.append(image.convert("RGB"))
-        return images
 
-
-def _scale(image: Image.Image) -> Image.Image:
-    width, height = image.size
-    shortest = min(width, height)
-    size = (SHORT_SIDE * width // shortest, SHORT_SIDE * height // shortest)
-    return image if size == image.size else image.resize(size, Image.Resampling.BICUBIC)
+def _read_scaled(place: Path, indices: Sequence[int]) -> list[Image.Image]:
+    images = []
+    for index in indices:
+        with Image.open(place / f"img_{index + 1:05d}.jpg") as file:
+            image = file.convert("RGB")
+        shortest = min(image.size)
+        size = SHORT_SIDE * image.width // shortest, SHORT_SIDE * image.height // shortest
+        images.append(image if size == image.size else image.resize(size, Image.Resampling.BICUBIC))
+    return images
 
 
 def _augment(image: Image.Image, crop: TrainCrop) -> Image.Image:
@@ -111,25 +96,19 @@ def repeat_samples(samples: Sequence[Sample], count: int) -> list[Sample]:
 
 
 def measure_loading(
-    shards: Path, folders: Path, samples: Sequence[Sample], *, kind: str, num_train: int, num_test: int, rounds: int
+    shards: Path, folders: Path, samples: Sequence[Sample], *, kind: str, counts: tuple[int, int], rounds: int
 ) -> list[Measurement]:
-    """Samples per second of one core, in turns.
+    """Samples per second of one core, in turns, from shards and from the same frames as folders of JPEG files.
 
     Our training batches count twice: as they are handed over (bytes, which the training process normalises where the
     model is), and normalised on the same core. The plain loader hands over normalised floats; evaluation is normalised.
-
-    Args:
-        shards: folder of shards.
-        folders: the same frames as folders of JPEG files.
-        samples: one row for each video.
-        kind: of the frames, for the table.
-        num_train, num_test: samples in a round of training and of evaluation.
-        rounds: measured rounds, after a short one to warm up (files are then in the system's cache for all).
+    A short round comes first to warm up: files are then in the system's cache for all. ``counts`` are the samples in a
+    round of training, and of evaluation.
     """
-    train, test = repeat_samples(samples, num_train), repeat_samples(samples, num_test)
+    train, test = (repeat_samples(samples, count) for count in counts)
     source = ShardSource(shards)
     training, evaluation = f"training, {kind}", f"4×3 evaluation, {kind}"
-    ways: dict[tuple[str, str], Callable[[int, int], int]] = {
+    ways: dict[tuple[str, str], Callable[[int, int], None]] = {
         (training, OURS): partial(_train_ours, train, source, len),
         (training, NORMALIZED): partial(_train_ours, train, source, normalize),
         (training, PLAIN): partial(_train_plain, PlainFolder(folders, train), source),
@@ -140,52 +119,43 @@ def measure_loading(
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     for number, (measure, name) in in_turns(list(ways), rounds, warm_up=True):
-        most = num_train if measure == training else num_test
+        most = len(train if measure == training else test)
         if number < 0:
             most = min(most, 2 * BATCH_SIZE)
         start = time.perf_counter()
-        done = ways[measure, name](max(0, number), most)
+        ways[measure, name](max(0, number), most)
         if number >= 0:
-            rows.append(Measurement(measure, name, number, done / (time.perf_counter() - start), "samples/s"))
+            rows.append(Measurement(measure, name, number, most / (time.perf_counter() - start), "samples/s"))
     torch.set_num_threads(threads)
     return rows
 
 
 def _train_ours(
     samples: list[Sample], source: ShardSource, use: Callable[[Tensor], object], epoch: int, most: int
-) -> int:
+) -> None:
+    size = min(BATCH_SIZE, most)
     batches = training_batches(
-        samples[:most],
-        source,
-        num_segments=SEGMENTS,
-        batch_size=min(BATCH_SIZE, most),
-        input_size=INPUT_SIZE,
-        drop_last=False,
+        samples[:most], source, num_segments=SEGMENTS, batch_size=size, input_size=INPUT_SIZE, drop_last=False
     )
-    done = 0
     for batch in batches.epoch(epoch):
         use(batch.frames)
-        done += len(batch)
-    return done
 
 
-def _train_plain(plain: PlainFolder, source: ShardSource, epoch: int, most: int) -> int:
+def _train_plain(plain: PlainFolder, source: ShardSource, epoch: int, most: int) -> None:
     order = epoch_order(plain.samples[:most], source, seed=0, epoch=epoch)
-    batches = (order[start : start + BATCH_SIZE] for start in range(0, most, BATCH_SIZE))
-    return sum(len(torch.stack([plain.training(epoch, int(row)) for row in rows])) for rows in batches)
+    for start in range(0, most, BATCH_SIZE):
+        torch.stack([plain.training(epoch, int(row)) for row in order[start : start + BATCH_SIZE]])
 
 
-def _test_ours(samples: list[Sample], source: ShardSource, _epoch: int, most: int) -> int:
+def _test_ours(samples: list[Sample], source: ShardSource, _epoch: int, most: int) -> None:
     batches = evaluation_batches(
         samples[:most], source, num_segments=SEGMENTS, input_size=INPUT_SIZE, clips=CLIPS, crops=CROPS, batch_size=1
     )
-    done = 0
     for batch in batches:
         for frames in torch.split(batch.frames.flatten(0, 2), PIECE_FRAMES):
             normalize(frames)
-        done += len(batch)
-    return done
 
 
-def _test_plain(plain: PlainFolder, _epoch: int, most: int) -> int:
-    return sum(len(plain.evaluation(row)[None]) for row in range(most))
+def _test_plain(plain: PlainFolder, _epoch: int, most: int) -> None:
+    for row in range(most):
+        plain.evaluation(row)

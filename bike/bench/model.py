@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import platform
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from torch import Tensor
 
 from bike.bench.baseline import PlainEncoder, PlainHead
 from bike.bench.process import process_mib
-from bike.bench.results import Measurement, in_turns, ratio_table, write_rows, write_section
+from bike.bench.results import Measurement, in_turns, ratio_table, write_report
 from bike.errors import BikeError, nearest
 from bike.model.encoders import Encoder, build, encode_prompts
 from bike.model.heads import VideoHead
@@ -26,67 +26,39 @@ from bike.train.optim import build_optimizer
 from bike.workers.worker import DiedError, Worker
 
 BASELINE = "baseline"
-TINY = Architecture(
-    embed_dim=64,
-    input_size=32,
-    vision_layers=2,
-    vision_width=64,
-    patch_size=8,
-    text_width=64,
-    text_layers=2,
-    vocab_size=512,
-)
+_TINY = {"embed_dim": 64, "vision_width": 64, "text_width": 64, "vision_layers": 2, "text_layers": 2}
+TINY = Architecture(**_TINY, input_size=32, patch_size=8, vocab_size=512)
 SIZES = {"tiny": TINY, **{name: shape for name, shape in OFFICIAL.items() if shape.patch_size}}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Workload:
-    """What is computed.
+    """What is computed."""
 
-    Attributes:
-        size: an official vision transformer, or ``tiny``.
-        device: ``cpu`` or ``cuda``.
-        videos: clips in a batch.
-        frames: frames in a clip.
-        classes: classes in evaluation; training compares with the batch's own captions.
-        threads: CPU threads; None leaves torch's choice.
-    """
-
-    size: str = "ViT-B/32"
-    device: str = "cpu"
-    videos: int = 2
-    frames: int = 8
-    classes: int = 400
-    threads: int | None = None
+    size: str = "ViT-B/32"  # an official vision transformer, or `tiny`
+    device: str = "cpu"  # or `cuda`
+    videos: int = 2  # clips in a batch
+    frames: int = 8  # in a clip
+    classes: int = 400  # in evaluation; training compares with the batch's own captions
+    threads: int | None = None  # CPU threads; None leaves torch's choice
 
 
 @dataclass(frozen=True)
 class Variant:
-    """A way to compute the same numbers.
+    """A way to compute the same numbers."""
 
-    Attributes:
-        name: in the table.
-        ours: our model, or the plain one.
-        checkpointing: recompute activations (the plain one always does).
-        dtype: for ``autocast``; None for fp32.
-        compiled: ``torch.compile`` of the vision tower.
-    """
-
-    name: str
-    ours: bool = True
-    checkpointing: bool = False
-    dtype: torch.dtype | None = None
-    compiled: bool = False
+    name: str  # in the table
+    ours: bool = True  # our model, or the plain one
+    checkpointing: bool = False  # recompute activations (the plain one always does)
+    dtype: torch.dtype | None = None  # for `autocast`; None for fp32
+    compiled: bool = False  # `torch.compile` of the vision tower
 
 
 def variants(device: str) -> list[Variant]:
     """What is compared on a device: the plain model first."""
     if device == "cpu":
-        return [
-            Variant(BASELINE, ours=False, checkpointing=True),
-            Variant("ours"),
-            Variant("ours, checkpointing", checkpointing=True),
-        ]
+        plain = Variant(BASELINE, ours=False, checkpointing=True)
+        return [plain, Variant("ours"), Variant("ours, checkpointing", checkpointing=True)]
     half = torch.bfloat16
     return [
         Variant(BASELINE, ours=False, checkpointing=True, dtype=torch.float16),
@@ -140,7 +112,8 @@ class Runner:
 
     def train_step(self) -> Tensor:
         """One whole step: forward, loss, backward, optimiser. Returns the loss."""
-        self._set_mode(training=True)
+        self.encoder.train()
+        self.head.train()
         with autocast(self.device, self.variant.dtype):
             classes, tokens = self.captions if self.variant.ours else self.encoder.encode_text(self.ids)
             logits = self.encoder.logit_scale.exp() * self._logits(tokens, classes)
@@ -154,7 +127,8 @@ class Runner:
     @torch.no_grad()
     def evaluate(self) -> Tensor:
         """Frames to logits with all classes, whose texts were encoded before."""
-        self._set_mode(training=False)
+        self.encoder.eval()
+        self.head.eval()
         with autocast(self.device, self.variant.dtype):
             return self._logits(self.tokens, self.classes).float()
 
@@ -163,21 +137,12 @@ class Runner:
         logits: Tensor = self.head(features.view(*self.frames.shape[:2], -1), tokens, classes)
         return logits
 
-    def _set_mode(self, *, training: bool) -> None:
-        self.encoder.train(training)
-        self.head.train(training)
-
 
 def bench_model(work: Workload, *, rounds: int, csv_path: Path, page: Path) -> list[str]:
-    """Measure training step, evaluation and peak memory of every variant.
+    """Measure training step, evaluation and peak memory of every variant, into a CSV and the page's ``bench-model``.
 
-    All variants live in one process and take turns; peak memory is measured in a process of its own for each.
-
-    Args:
-        work: what is computed.
-        rounds: measured rounds, after one to warm up.
-        csv_path: gets all measurements.
-        page: Markdown page whose section ``bench-model`` gets the table.
+    All variants live in one process and take turns, ``rounds`` times after one to warm up; peak memory is measured in a
+    process of its own for each.
 
     Returns:
         The table in Markdown.
@@ -197,8 +162,7 @@ def bench_model(work: Workload, *, rounds: int, csv_path: Path, page: Path) -> l
     rows = [Measurement("peak memory", each.name, 0, peak_mib(each, work), "MiB") for each in found]
     rows = _time(found, work, rounds) + rows
     lines = ratio_table(rows, BASELINE)
-    write_rows(csv_path, rows)
-    write_section(page, "bench-model", [describe(work, rounds), "", *lines])
+    write_report(csv_path, page, "bench-model", rows, [describe(work, rounds), "", *lines])
     return lines
 
 
@@ -210,25 +174,18 @@ def _time(found: Sequence[Variant], work: Workload, rounds: int) -> list[Measure
             key = replace(variant, name="", checkpointing=False)  # such variants share their weights, to save memory
             runner = runners.get(key) or runners.setdefault(key, Runner(variant, work))
             runner.use(variant)
+            # Calls only queue work on a GPU.
+            wait = torch.cuda.synchronize if work.device == "cuda" else torch.cpu.synchronize
             for measure, run in (("training step", runner.train_step), ("evaluation", runner.evaluate)):
-                seconds = _seconds(run, runner.device)
+                wait()
+                start = time.perf_counter()
+                run()
+                wait()
+                seconds = time.perf_counter() - start
                 job.advance()
                 if number >= 0:
                     rows.append(Measurement(measure, variant.name, number, seconds, "s"))
     return rows
-
-
-def _seconds(run: Callable[[], object], device: torch.device) -> float:
-    _wait(device)
-    start = time.perf_counter()
-    run()
-    _wait(device)
-    return time.perf_counter() - start
-
-
-def _wait(device: torch.device) -> None:
-    if device.type == "cuda":  # calls only queue work on a GPU
-        torch.cuda.synchronize(device)
 
 
 def peak_mib(variant: Variant, work: Workload) -> float:

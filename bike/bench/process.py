@@ -32,10 +32,8 @@ def run_stage(stage: str, root: Path, *, jobs: int, repeats: int = 1) -> tuple[f
     """
     # A fresh process: the kernel's peak never falls, so what an earlier stage took would count for this one.
     with Worker() as worker:
-        result: tuple[float, float] = worker.call(
-            _measure_stage, stage, root, jobs, repeats, timeout_seconds=_LIMIT_SECONDS
-        )
-    return result
+        seconds, peak_mib = worker.call(_measure_stage, stage, root, jobs, repeats, timeout_seconds=_LIMIT_SECONDS)
+    return seconds, peak_mib
 
 
 def _measure_stage(stage: str, root: Path, jobs: int, repeats: int) -> tuple[float, float]:

@@ -16,52 +16,40 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True, slots=True)
 class Measurement:
-    """One measured value.
+    """One measured value."""
 
-    Attributes:
-        measure: what was measured, such as ``training step``.
-        variant: which program did it, such as ``ours``.
-        round: from 0.
-        value: in ``unit``.
-        unit: such as ``frames/s``.
-    """
-
-    measure: str
-    variant: str
-    round: int
+    measure: str  # such as `training step`
+    variant: str  # which program did it, such as `ours`
+    round: int  # from 0
     value: float
-    unit: str
+    unit: str  # such as `frames/s`
 
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A promise about one measure.
+    """A promise about the medians of one measure."""
 
-    Attributes:
-        what: the promise in words.
-        measure: whose medians are compared.
-        ours, theirs: variants; the ratio is ours ÷ theirs.
-        wanted: the ratio, or our median itself where ``theirs`` is empty.
-        at_most: ``wanted`` is an upper bound (time, memory), not a lower one (speed).
-    """
-
-    what: str
+    what: str  # in words
     measure: str
-    ours: str
+    ours: str  # variants; the ratio is ours ÷ theirs
     theirs: str
-    wanted: float
-    at_most: bool = False
+    wanted: float  # the ratio, or our median itself where `theirs` is empty
+    at_most: bool = False  # an upper bound (time, memory), not a lower one (speed)
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A promise with its numbers; ``value`` is the ratio, or our median where there is no other."""
+    """A promise with its medians."""
 
     target: Target
-    value: float
     ours: float
     theirs: float | None
     unit: str
+
+    @property
+    def value(self) -> float:
+        """The ratio, or our median where there is no other."""
+        return self.ours if self.theirs is None else self.ours / self.theirs
 
     @property
     def kept(self) -> bool:
@@ -94,17 +82,10 @@ def verdicts(rows: Sequence[Measurement], targets: Sequence[Target]) -> list[Ver
     result = []
     for target in targets:
         variants = found.get(target.measure, {})
-        if target.ours not in variants or (target.theirs and target.theirs not in variants):
-            continue
-        ours, theirs = variants[target.ours], variants[target.theirs] if target.theirs else None
-        value = ours if theirs is None else ours / theirs
-        result.append(Verdict(target, value, ours, theirs, units[target.measure]))
+        if {target.ours, target.theirs} - {""} <= variants.keys():
+            ours, theirs = variants[target.ours], variants.get(target.theirs)
+            result.append(Verdict(target, ours, theirs, units[target.measure]))
     return result
-
-
-def write_rows(path: Path, rows: Sequence[Measurement]) -> None:
-    """Write all measurements as CSV, atomically."""
-    write_table(path, [field.name for field in fields(Measurement)], map(astuple, rows))
 
 
 def target_table(found: Sequence[Verdict]) -> list[str]:
@@ -149,15 +130,20 @@ def draw(path: Path, found: Sequence[Verdict]) -> None:
         axes = figure.subplots()
         bars = axes.barh(places, [verdict.value for verdict in speeds], color="#4878a8", height=0.6)
         axes.bar_label(bars, fmt="%.2f", padding=3)
-        axes.scatter(
-            [verdict.target.wanted for verdict in speeds], places, marker="|", s=200, color="#c44e52", zorder=2
-        )
+        wanted = [verdict.target.wanted for verdict in speeds]
+        axes.scatter(wanted, places, marker="|", s=200, color="#c44e52", zorder=2)
         axes.axvline(1, color="#888888", linewidth=0.8)
         axes.set_yticks(places, [f"{verdict.target.what}\nagainst {verdict.target.theirs}" for verdict in speeds])
         axes.invert_yaxis()
         axes.set_title("times as fast as the baseline (red: at least wanted)")
         with atomic_write(path) as file:
             figure.savefig(file, format="svg", metadata={"Date": None})
+
+
+def write_report(csv_path: Path, page: Path, name: str, rows: Sequence[Measurement], lines: Sequence[str]) -> None:
+    """Write all measurements as CSV, and ``lines`` into the page's section ``name``."""
+    write_table(csv_path, [field.name for field in fields(Measurement)], map(astuple, rows))
+    write_section(page, name, lines)
 
 
 def write_section(path: Path, name: str, lines: Sequence[str]) -> None:

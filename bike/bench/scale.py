@@ -32,13 +32,9 @@ def lay_out(root: Path, tiny: list[Path], count: int) -> None:
 
 
 def measure_scale(scratch: Path, tiny: list[Path], rounds: dict[int, int], *, jobs: int) -> list[Measurement]:
-    """Milliseconds a video, and memory, of each stage at several numbers of videos.
+    """Milliseconds a video, and memory, of each stage at several numbers of tiny videos.
 
-    Args:
-        scratch: folder for everything, emptied on the way.
-        tiny: the videos, over and over under different names.
-        rounds: number of videos -> how many times; taken in turns.
-        jobs: processes.
+    ``rounds`` says how many times each number is measured; they take turns.
     """
     rows: list[Measurement] = []
     for number in range(max(rounds.values())):

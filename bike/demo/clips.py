@@ -30,34 +30,22 @@ class Scene:
 
 @dataclass(frozen=True, slots=True)
 class ClipPlan:
-    """Everything about a clip, before its first pixel.
+    """Everything about a clip, before its first pixel."""
 
-    Attributes:
-        pair: what happens.
-        backwards: whether the second class of the pair is meant; the frames are then played from last to first.
-        width_px, height_px, fps, num_frames: of the video.
-        start, end: the action's part of the clip, 0 to 1.
-        cut: whether the camera is elsewhere before and after the action; otherwise it shows the things at rest.
-        shape: the action's geometry and colour.
-        scenes: the action's scene, and those of the time before and after.
-    """
-
-    pair: Pair
-    backwards: bool
+    pair: Pair  # what happens
+    backwards: bool  # whether the second class of the pair is meant; the frames are then played from last to first
+    # width_px, height_px, fps, num_frames: of the video
     width_px: int
     height_px: int
     fps: int
     num_frames: int
+    # start, end: the action's part of the clip, 0 to 1
     start: float
     end: float
+    # whether the camera is elsewhere before and after the action; otherwise it shows the things at rest
     cut: tuple[bool, bool]
-    shape: Shape
-    scenes: tuple[Scene, Scene, Scene]
-
-
-def draw_colour(rng: np.random.Generator, liked: str) -> str:
-    """The favourite colour in :data:`LIKED_SHARE` of the draws, otherwise any of all colours."""
-    return liked if rng.random() < LIKED_SHARE else str(rng.choice(list(COLOURS)))
+    shape: Shape  # the action's geometry and colour
+    scenes: tuple[Scene, Scene, Scene]  # the action's scene, and those of the time before and after
 
 
 def draw_clip(rng: np.random.Generator, label: int) -> ClipPlan:
@@ -69,7 +57,8 @@ def draw_clip(rng: np.random.Generator, label: int) -> ClipPlan:
     seconds = SECONDS[0] + (SECONDS[1] - SECONDS[0]) * rng.random() ** 3  # mostly short, few long
     lasts = rng.uniform(0.45, 0.75)
     start = rng.uniform(0.0, 1.0 - lasts)
-    shape = draw_shape(rng, pair, draw_colour(rng, pair.liked[backwards]))
+    colour = pair.liked[backwards] if rng.random() < LIKED_SHARE else str(rng.choice(list(COLOURS)))
+    shape = draw_shape(rng, pair, colour)
     scenes = tuple(draw_scene(rng, width_px, height_px, others) for others in (int(rng.integers(0, 3)), 2, 2))
     cut = (bool(rng.random() < 0.6), bool(rng.random() < 0.6))
     return ClipPlan(

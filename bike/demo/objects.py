@@ -26,22 +26,15 @@ SCALE = 2  # pictures are drawn this much larger and then averaged down
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One thing in a picture.
+    """One thing in a picture."""
 
-    Attributes:
-        kind: a key of :data:`DRAW`.
-        colour: its paint, 0 to 255.
-        x, y: its middle, as parts of the picture's width and height.
-        size: its height, as a part of the picture's short side.
-        state: what else the kind shows: how open a door is, how full a glass, the turn of a ball; 0 to 1.
-    """
-
-    kind: str
-    colour: RGB
+    kind: str  # a key of `DRAW`
+    colour: RGB  # its paint, 0 to 255
+    # x, y: its middle, as parts of the picture's width and height
     x: float
     y: float
-    size: float
-    state: float = 0.0
+    size: float  # its height, as a part of the picture's short side
+    state: float = 0.0  # what else the kind shows: how open a door is, how full a glass, the turn of a ball; 0 to 1
 
 
 def draw_items(picture: Image.Image, items: list[Item]) -> None:

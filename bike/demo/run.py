@@ -75,7 +75,8 @@ def make_demo_data(
         output.writing("annotations.csv") as folder,
     ):
         _write_tar(folder / "videos.tar", clips, jobs, partial(make_file, seed=params.seed))
-        write_annotations(folder / "annotations.csv", clips)
+        rows = ((clip.path, clip.label, CLASS_NAMES[clip.label], clip.split) for clip in clips)
+        write_table(folder / "annotations.csv", COLUMNS, rows)
     return DemoDataSummary(
         videos=sum(not clip.damage for clip in clips),
         broken=sum(bool(clip.damage) for clip in clips),
@@ -110,11 +111,6 @@ def plan_clips(params: DemoData) -> list[Clip]:
             split = SPLITS[label % len(SPLITS)]
             clips.append(Clip(f"{slug}/{len(splits):04d}.mp4", label, split, len(splits), damage))
     return sorted(clips, key=lambda clip: clip.path)
-
-
-def write_annotations(path: Path, clips: list[Clip]) -> None:
-    """Write ``annotations.csv``."""
-    write_table(path, COLUMNS, ((clip.path, clip.label, CLASS_NAMES[clip.label], clip.split) for clip in clips))
 
 
 def clip_generator(seed: int, clip: Clip) -> np.random.Generator:

@@ -6,8 +6,9 @@ action has come, from 0 to 1; the first class of a pair runs it upwards, the sec
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -25,39 +26,29 @@ ONE_BOX = 0.97  # from here on two boxes are one
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """Where and how one action happens: drawn once per clip, then a pure function of ``u``.
+    """Where and how one action happens: drawn once per clip, then a pure function of ``u``."""
 
-    Attributes:
-        colour: name of the paint.
-        paint: its shade in this clip.
-        x, y: the still coordinate(s) of the action.
-        size: of the things, part of the short side.
-        reach: how far things travel.
-    """
-
-    colour: str
-    paint: RGB
+    colour: str  # name of the paint
+    paint: RGB  # its shade in this clip
+    # x, y: the still coordinate(s) of the action
     x: float
     y: float
-    size: float
-    reach: float
+    size: float  # of the things, part of the short side
+    reach: float  # how far things travel
+
+
+Pose = Callable[[Shape, float], list[Item]]  # (shape, u) to the things in the picture
+Words = Callable[[Shape, float], str]  # (shape, u) to a noun phrase for a still caption, without a verb
 
 
 @dataclass(frozen=True, slots=True)
 class Pair:
-    """Two classes that only the order of frames tells apart.
+    """Two classes that only the order of frames tells apart."""
 
-    Attributes:
-        liked: the favourite paint of each class.
-        pose: (shape, u) to the things in the picture.
-        words: (shape, u) to a noun phrase for a still caption, without a verb.
-        size: range of the thing's size.
-    """
-
-    liked: tuple[str, str]
-    pose: Callable[[Shape, float], list[Item]]
-    words: Callable[[Shape, float], str]
-    size: tuple[float, float]
+    liked: tuple[str, str]  # the favourite paint of each class
+    pose: Pose
+    words: Words
+    size: tuple[float, float]  # range of the thing's size
 
 
 def _ball(s: Shape, u: float) -> list[Item]:
@@ -93,45 +84,25 @@ def _door(s: Shape, u: float) -> list[Item]:
     return [Item("door", s.paint, s.x, s.y, s.size, state=u)]
 
 
-def _grade(u: float, *words: str) -> str:
-    """The word for ``u``: the range from 0 to 1 is cut into equal parts."""
-    return words[min(int(u * len(words)), len(words) - 1)]
-
-
-def _ball_words(s: Shape, u: float) -> str:
-    place = _grade(u, "far on the right", "on the right", "in the middle", "on the left", "far on the left")
-    return f"a {s.colour} ball {place}"
-
-
-def _kite_words(s: Shape, u: float) -> str:
-    place = _grade(u, "far at the bottom", "at the bottom", "in the middle", "at the top", "far at the top")
-    return f"a {s.colour} kite {place}"
-
-
-def _balloon_words(s: Shape, u: float) -> str:
-    return f"a {_grade(u, 'very small', 'small', '', 'big', 'very big')} {s.colour} balloon"
+def _say(phrase: str, grades: Sequence[str], s: Shape, u: float) -> str:
+    """A phrase for ``u``: the range from 0 to 1 is cut into as many equal parts as there are grades."""
+    return phrase.format(grades[min(int(u * len(grades)), len(grades) - 1)], colour=s.colour)
 
 
 def _box_words(s: Shape, u: float) -> str:
-    if u > ONE_BOX:
-        return f"one {s.colour} box"
-    return f"two {s.colour} boxes {_grade(u, 'very far apart', 'far apart', 'apart', 'close up', 'very close up')}"
-
-
-def _car_words(s: Shape, u: float) -> str:
-    return f"two {s.colour} cars {_grade(u, 'very far apart', 'far apart', 'apart', 'close up', 'very close up')}"
+    return f"one {s.colour} box" if u > ONE_BOX else _say("two {colour} boxes {}", _GAPS, s, u)
 
 
 def _glass_words(s: Shape, u: float) -> str:
-    if u < 0.04:
-        return "an empty glass"
-    level = _grade(u, "nearly empty", "less than half full", "half full", "nearly full", "full")
-    return f"a {level} glass of {s.colour} juice"
+    return "an empty glass" if u < 0.04 else _say("a {} glass of {colour} juice", _LEVELS, s, u)
 
 
-def _door_words(s: Shape, u: float) -> str:
-    return f"a {s.colour} door {_grade(u, 'closed', 'nearly closed', 'half open', 'open', 'wide open')}"
-
+_ACROSS = ("far on the right", "on the right", "in the middle", "on the left", "far on the left")
+_UPWARDS = ("far at the bottom", "at the bottom", "in the middle", "at the top", "far at the top")
+_SIZES = ("very small", "small", "", "big", "very big")
+_GAPS = ("very far apart", "far apart", "apart", "close up", "very close up")
+_LEVELS = ("nearly empty", "less than half full", "half full", "nearly full", "full")
+_ANGLES = ("closed", "nearly closed", "half open", "open", "wide open")
 
 # Name, folder and favourite paint; of each pair the first class runs ``u`` from 0 to 1, the second from 1 to 0.
 CLASSES = (
@@ -151,14 +122,14 @@ CLASSES = (
     ("a door falling closed", "door_closed", "yellow"),
 )
 CLASS_NAMES, CLASS_SLUGS, _LIKED = zip(*CLASSES, strict=True)
-_ACTIONS = (
-    (_ball, _ball_words, (0.26, 0.38)),
-    (_kite, _kite_words, (0.3, 0.4)),
-    (_balloon, _balloon_words, (0.42, 0.52)),
+_ACTIONS: tuple[tuple[Pose, Words, tuple[float, float]], ...] = (
+    (_ball, partial(_say, "a {colour} ball {}", _ACROSS), (0.26, 0.38)),
+    (_kite, partial(_say, "a {colour} kite {}", _UPWARDS), (0.3, 0.4)),
+    (_balloon, partial(_say, "a {} {colour} balloon", _SIZES), (0.42, 0.52)),
     (_box, _box_words, (0.3, 0.38)),
-    (_car, _car_words, (0.2, 0.26)),
+    (_car, partial(_say, "two {colour} cars {}", _GAPS), (0.2, 0.26)),
     (_glass, _glass_words, (0.5, 0.66)),
-    (_door, _door_words, (0.55, 0.75)),
+    (_door, partial(_say, "a {colour} door {}", _ANGLES), (0.55, 0.75)),
 )
 PAIRS = tuple(Pair(_LIKED[2 * n : 2 * n + 2], *action) for n, action in enumerate(_ACTIONS))
 

@@ -20,9 +20,7 @@ Item = TypeVar("Item")
 def check_data(path: Path | str, *, samples: int = 20) -> list[Check]:
     """A quick look at a data set: a folder of shards, of frame packs, or of videos (or a list, CSV or tar of them).
 
-    Args:
-        path: where it is.
-        samples: how many videos, evenly spread, are opened.
+    At most ``samples`` of its videos, evenly spread, are opened.
 
     Returns:
         The findings; the first says what the data set was taken for.

@@ -16,30 +16,22 @@ from bike.frames.shards import ShardSource
 
 @dataclass(frozen=True)
 class ShardsInfo:
-    """A folder of shards.
+    """A folder of shards."""
 
-    Attributes:
-        payload: ``mjpg`` (frames) or ``mp4`` (video files).
-        shards, videos, samples, frames, bytes: how many; samples are the rows of the list, frames those stored.
-        seconds: of video, over the videos whose frame rate is known.
-        no_rate: videos whose frame rate is not known.
-        sizes: (width, height) in px -> videos.
-        classes: class name (the label, where the shards hold no names) -> samples; a sample of several classes counts
-            for each. Classes of the label list without a sample count 0.
-        unlabelled: samples without a label.
-    """
-
-    payload: str
+    payload: str  # `mjpg` (frames) or `mp4` (video files)
+    # shards, videos, samples, frames, bytes: how many; samples are the rows of the list, frames those stored
     shards: int
     videos: int
     samples: int
     frames: int
     bytes: int
-    seconds: float
-    no_rate: int
-    sizes: dict[tuple[int, int], int]
+    seconds: float  # of video, over the videos whose frame rate is known
+    no_rate: int  # videos whose frame rate is not known
+    sizes: dict[tuple[int, int], int]  # (width, height) in px -> videos
+    # class name (the label, where the shards hold no names) -> samples; a sample of several classes counts for each.
+    # Classes of the label list without a sample count 0.
     classes: dict[str, int]
-    unlabelled: int
+    unlabelled: int  # samples without a label
 
 
 def shards_info(folder: Path | str) -> ShardsInfo:
@@ -83,11 +75,7 @@ def write_preview(
 ) -> int:
     """Write one HTML page with a row of frames for each of some videos, evenly spread over the classes.
 
-    Args:
-        folder: of shards.
-        out: the page; it asks for nothing outside itself.
-        videos, frames: at most so many rows, and pictures in a row.
-        replace: a page that is there already may be replaced.
+    There are at most ``videos`` rows of ``frames`` pictures; the page asks for nothing outside itself.
 
     Returns:
         How many videos are shown.

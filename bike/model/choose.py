@@ -48,20 +48,14 @@ def check_input_size(model: Model, encoder: Encoder) -> int:
 
 
 class VideoModel(NamedTuple):
-    """A video branch and where it came from.
+    """A video branch and where it came from."""
 
-    Attributes:
-        encoder, head: in evaluation mode, on the CPU.
-        file: the checkpoint, or CLIP's weights.
-        contract: what the file was trained for; None where it doesn't say.
-        is_new_head: the head is not the file's.
-    """
-
+    # encoder, head: in evaluation mode, on the CPU
     encoder: Encoder
     head: VideoHead
-    file: Path
-    contract: Contract | None = None
-    is_new_head: bool = False
+    file: Path  # the checkpoint, or CLIP's weights
+    contract: Contract | None = None  # what the file was trained for; None where it doesn't say
+    is_new_head: bool = False  # the head is not the file's
 
 
 def load_video_model(
@@ -111,11 +105,7 @@ def load_video_model(
 def agree(chosen: Model, model: VideoModel) -> tuple[Model, Agreement]:
     """A run's ``model`` section under the contract of its video model, and what of it was allowed to differ.
 
-    Values that the params file leaves out are the contract's.
-
-    Args:
-        chosen: as the run asks for it.
-        model: its head may have another interaction than the contract's.
+    Values that the params file leaves out are the contract's. The model's head may have another interaction.
 
     Raises:
         ParamsError: frames, sizes, prompt or head contradict the contract, and ``allow_mismatch`` does not name them.

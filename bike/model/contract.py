@@ -33,38 +33,27 @@ class Origin(BaseModel):
 
 
 class Contract(BaseModel):
-    """What was true when a checkpoint was trained. Equal runs give equal contracts: no dates, hosts or folders.
-
-    Attributes:
-        kind: video branch or attribute branch.
-        version: of this package.
-        classes: class names by label.
-        prompt: sentence with ``{}`` for the class name.
-        input_size: side of the pictures, px.
-        frames, short_side, temporal, interaction: as section ``model`` has them; None for the attribute branch.
-        top_k, attribute_prompt: as section ``attributes`` has them; None for the video branch.
-        weights: CLIP's, where all training began; None where a released checkpoint doesn't say.
-        start_from: the checkpoint that this training began with.
-        training: parameters of the training.
-        data: checksums of list, class names and frames (the shards' manifest); folders without one have their name.
-    """
+    """What was true when a checkpoint was trained. Equal runs give equal contracts: no dates, hosts or folders."""
 
     model_config = ConfigDict(frozen=True, strict=True)
 
-    kind: Literal["video", "attributes"]
-    version: str
-    classes: list[str] = Field(min_length=1)
-    prompt: str
-    input_size: int = Field(ge=1, le=1 << 16)
+    kind: Literal["video", "attributes"]  # video branch or attribute branch
+    version: str  # of this package
+    classes: list[str] = Field(min_length=1)  # class names by label
+    prompt: str  # sentence with `{}` for the class name
+    input_size: int = Field(ge=1, le=1 << 16)  # side of the pictures, px
+    # frames, short_side, temporal, interaction: as section `model` has them; None for the attribute branch
     frames: int | None = Field(None, ge=1, le=77)
     short_side: int | None = Field(None, ge=8, le=1 << 16)
     temporal: Literal["none", "transf"] | None = None
     interaction: Literal["dp", "vcs"] | None = None
+    # top_k, attribute_prompt: as section `attributes` has them; None for the video branch
     top_k: int | None = Field(None, ge=1)
     attribute_prompt: str | None = None
-    weights: Origin | None = None
-    start_from: Origin | None = None
-    training: dict[str, str | int | float | bool | None] = {}
+    weights: Origin | None = None  # CLIP's, where all training began; None where a released checkpoint doesn't say
+    start_from: Origin | None = None  # the checkpoint that this training began with
+    training: dict[str, str | int | float | bool | None] = {}  # parameters of the training
+    # checksums of list, class names and frames (the shards' manifest); folders without one have their name
     data: dict[str, str] = {}
 
     @field_validator("prompt", "attribute_prompt")
@@ -114,12 +103,7 @@ def _plain(text: str) -> str:
 
 
 def origin_of(weights: Path | str, file: Path) -> Origin:
-    """Name and checksum of a weight file.
-
-    Args:
-        weights: as the user named it: an official name, or a path.
-        file: where it lies.
-    """
+    """Name and checksum of the weight file ``file``, which the user named ``weights``: an official name, or a path."""
     official = str(weights) in OFFICIAL_FILES
     return Origin(name=str(weights) if official else _plain(file.name), sha256=weights_sha256(file))
 
@@ -177,12 +161,7 @@ class Agreement:
         self.mismatch: dict[str, str] = {}
 
     def settle(self, section: AnySection, place: str, theirs: Mapping[str, object]) -> AnySection:
-        """A section of the params with the contract's values where the params file states none.
-
-        Args:
-            section: ``model`` or ``attributes``.
-            place: its name.
-            theirs: the contract's values by the section's keys.
+        """A section of the params, ``model`` or ``attributes``, with the contract's values where it states none.
 
         Raises:
             ParamsError: a stated value is another one.

@@ -103,10 +103,7 @@ class Encoder(nn.Module):
         return self.visual.conv1.weight.device
 
     def encode_image(self, frames: Float[Tensor, "N 3 H W"]) -> Float[Tensor, "N D"]:
-        """Embed pictures; the result is not normalised.
-
-        Args:
-            frames: pictures of ``input_size`` squared, normalised with CLIP's mean and deviation.
+        """Embed pictures that are normalised with CLIP's mean and deviation; the result is not normalised.
 
         Raises:
             ValueError: the pictures have another size.
@@ -118,10 +115,7 @@ class Encoder(nn.Module):
         return features
 
     def encode_text(self, ids: Int[Tensor, "M L"]) -> tuple[Float[Tensor, "M D"], Float[Tensor, "M L D"]]:
-        """Embed token ids; nothing is normalised.
-
-        Args:
-            ids: as the tokenizer gives them, at most ``context_length`` positions.
+        """Embed token ids, at most ``context_length`` positions as the tokenizer gives them; nothing is normalised.
 
         Returns:
             Class embeddings (the position of the highest id, which is end-of-text) and token features of all positions,

@@ -107,11 +107,7 @@ class VideoHead(nn.Module):
 
 
 class AttributeHead(nn.Module):
-    """Two MLPs that bring class texts and attribute sentences to one space.
-
-    Args:
-        width: embedding width D.
-    """
+    """Two MLPs that bring class texts and attribute sentences to one space, both of the embedding's width D."""
 
     def __init__(self, width: int) -> None:
         super().__init__()

@@ -132,10 +132,7 @@ def encode_frames(
 ) -> Float32[Tensor, "B V T D"]:
     """Encode every frame of every view; equal frames, as views of short or square videos have, are encoded once.
 
-    Args:
-        encoder: on its device.
-        frames: bytes, anywhere.
-        working_type: for ``autocast``; None for fp32.
+    Frames are bytes, anywhere; the encoder works on its own device, under ``autocast`` where a type is given.
     """
     pictures = frames.flatten(0, 2)
     copies = distinct_pictures(pictures) if frames.shape[1] > 1 else None  # little repeats in one view

@@ -103,18 +103,13 @@ def _empty_modules(source: object) -> Iterator[None]:
 
 
 class Released(NamedTuple):
-    """A loaded checkpoint.
+    """A loaded checkpoint."""
 
-    Attributes:
-        encoder, head: on the CPU, in eval mode and fp32.
-        epoch: the number of finished epochs.
-        contract: what it was trained for; None in files of the published code.
-    """
-
+    # encoder, head: on the CPU, in eval mode and fp32
     encoder: Encoder
     head: Head
-    epoch: int
-    contract: Contract | None
+    epoch: int  # the number of finished epochs
+    contract: Contract | None  # what it was trained for; None in files of the published code
 
 
 def load_released(path: Path | str) -> Released:
@@ -180,12 +175,7 @@ def read_entry(checkpoint: Mapping[Any, Any], key: str, source: object) -> dict[
 def save_released(path: Path | str, encoder: Encoder, head: Head, epoch: int, contract: Contract | None = None) -> None:
     """Write a checkpoint in the form of the released ones, atomically; weights keep their dtype.
 
-    Args:
-        path: the ``.pt`` file.
-        encoder: its weights, under OpenAI's key names.
-        head: its weights, under the released key names.
-        epoch: the number of finished epochs.
-        contract: what it was trained for, in one more entry, which the published code's readers leave alone.
+    The contract goes into one more entry, which the published code's readers leave alone.
     """
     checkpoint: dict[str, Any] = {
         "epoch": epoch,

@@ -27,9 +27,7 @@ from bike.zoo import load_zoo
 def check_project(folder: Path, *, contents: bool = False) -> list[Check]:
     """What is there and what is missing: parameters, code, videos, annotation, weights, disk, hours.
 
-    Args:
-        folder: the project's.
-        contents: compare the videos' checksums as well, which reads them.
+    With ``contents`` the videos' checksums are compared as well, which reads them.
 
     Returns:
         The findings; ``bad`` ones would end `dvc repro`.

@@ -52,8 +52,8 @@ NO_RESULT = {
 }
 
 
-def stages_root() -> Path:
-    """The folder that holds ``stages/``: in an installed package one inside it, otherwise the checkout."""
+def shipped_root() -> Path:
+    """The folder of ``stages/`` and ``lists/``: one inside an installed package, otherwise the checkout."""
     shipped = PACKAGE / "shipped"
     return shipped if (shipped / "stages").is_dir() else PACKAGE.parent
 
@@ -92,7 +92,7 @@ def check_code(stage: str, folder: Path = Path()) -> None:
 
 def code_text(stage: str) -> str:
     """One line for each file that a stage imports, each section of defaults it reads, and each version that counts."""
-    root = stages_root()
+    root = shipped_root()
     files = {f"stages/{stage}.py", *imported_files(root / "stages" / f"{stage}.py")} - NO_RESULT
     rows = [(name, hashlib.sha256(_locate(name).read_bytes()).hexdigest()[:16]) for name in sorted(files)]
     for section in SECTIONS.get(stage, ()):
@@ -109,18 +109,15 @@ def _differences(old: str, new: str) -> list[str]:
 
 def _locate(name: str, root: Path | None = None) -> Path:
     """The file behind ``bike/…`` or ``stages/…``; both lie in ``root`` where one is given."""
-    return (root or (stages_root() if name.startswith("stages/") else PACKAGE.parent)) / name
+    return (root or (shipped_root() if name.startswith("stages/") else PACKAGE.parent)) / name
 
 
 def imported_files(path: Path, root: Path | None = None) -> set[str]:
     """Files of the project that ``path`` imports, anywhere in it, and those that they import, without itself.
 
     A package's ``__init__.py`` counts where it imports something. Imports under ``if TYPE_CHECKING`` do not run, so
-    they are left out. Nothing is run: imports are read.
-
-    Args:
-        path: the file.
-        root: folder that ``bike`` and ``stages`` lie in; None for where they are installed.
+    they are left out. Nothing is run: imports are read. ``bike`` and ``stages`` lie in ``root``, or where they are
+    installed.
 
     Returns:
         Names such as ``bike/files.py``.

@@ -29,17 +29,12 @@ GENERATED = ("dvc.yaml", "params.yaml", NAME, ".gitignore", ".dvcignore", "READM
 
 @dataclass
 class Report:
-    """What was done to a project's files.
+    """What was done to a project's files."""
 
-    Attributes:
-        written: files that are new or renewed.
-        kept: edited files that were kept -> how the generated text differs now, as a unified diff.
-        stages: stages whose code is another one.
-    """
-
-    written: list[str] = field(default_factory=list)
+    written: list[str] = field(default_factory=list)  # files that are new or renewed
+    # edited files that were kept -> how the generated text differs now, as a unified diff
     kept: dict[str, str] = field(default_factory=dict)
-    stages: list[str] = field(default_factory=list)
+    stages: list[str] = field(default_factory=list)  # stages whose code is another one
 
 
 def init_project(
@@ -77,7 +72,9 @@ def init_project(
     if not there and not (folder / RECORD).is_file():
         OutputFolder(ensure_dir(folder), "init").check([*GENERATED, ANNOTATION, *files])
         write_json(folder / RECORD, {})  # the names are ours from here on, also after a run that is killed
-    _write_new(folder, files, Report())  # class names, which the annotation may need
+    for file, text in classes.items():  # class names, which the annotation may need
+        if not (folder / file).exists():
+            _write(folder / file, text)
     if protocol.reader == "folders" and videos is not None:
         write_media(videos, ensure_dir(folder) / MEDIA)
     protocol = with_lists(protocol, source, folder)
@@ -114,13 +111,6 @@ def _source(reader: str, folder: Path, videos: Path | None, annotation: Path | N
         remedy = "Fetch it with `dvc pull`, or give it again." if there else "It is needed the first time."
         raise ParamsError(f"--annotation: the annotation's file or folder is not there. {remedy}")
     return folder / ANNOTATION
-
-
-def _write_new(folder: Path, files: Mapping[str, str], report: Report) -> None:
-    for name, text in files.items():
-        if not (folder / name).exists():
-            _write(folder / name, text)
-            report.written.append(name)
 
 
 def _write_files(folder: Path, files: Mapping[str, str], report: Report, *, forced: set[str]) -> None:

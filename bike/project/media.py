@@ -23,17 +23,11 @@ _ENDS = 1 << 16  # bytes of each end that the quick checksum covers
 
 @dataclass(frozen=True, slots=True)
 class Medium:
-    """A row of ``media.csv``.
+    """A row of ``media.csv``."""
 
-    Attributes:
-        path: below the folder of videos (or in its tars).
-        bytes: size.
-        checksum: ``quick:…`` over size, first and last 64 KiB, or ``sha256:…`` over all.
-    """
-
-    path: str
-    bytes: int
-    checksum: str
+    path: str  # below the folder of videos (or in its tars)
+    bytes: int  # size
+    checksum: str  # `quick:…` over size, first and last 64 KiB, or `sha256:…` over all
 
 
 def write_media(videos: Path | str, out: Path | str, *, full: bool = False) -> list[Medium]:

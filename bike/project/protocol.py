@@ -30,34 +30,22 @@ OWN_PARAMS: dict[str, Any] = {
 
 
 class Protocol(Section):
-    """``protocol.yaml`` of a project; nobody need edit it.
+    """``protocol.yaml`` of a project; nobody need edit it."""
 
-    Attributes:
-        name: row of the zoo, or kind of one's own data.
-        title: data set, for people.
-        task: which stages there are.
-        reader, lists: how the annotation is read, and which lists count.
-        validate_on: list to validate on while training; None for none.
-        labels: file of class names in the project; None for those of the annotation.
-        classes: files with the class names of one list of classes each, whose videos are scored against them.
-        num_classes: as published; 0 for one's own data.
-        published: metric -> percent.
-        params: the row's parameters, for comparison with what ran.
-        needs: what to bring.
-    """
-
-    name: str
-    title: str
-    task: Task | Literal["own"]
+    name: str  # row of the zoo, or kind of one's own data
+    title: str  # data set, for people
+    task: Task | Literal["own"]  # which stages there are
+    # reader, lists: how the annotation is read, and which lists count
     reader: str
     lists: Lists
-    validate_on: str | None = None
-    labels: str | None = None
+    validate_on: str | None = None  # list to validate on while training; None for none
+    labels: str | None = None  # file of class names in the project; None for those of the annotation
+    # files with the class names of one list of classes each, whose videos are scored against them
     classes: tuple[str, ...] = ()
-    num_classes: int = 0
-    published: dict[str, float] = {}
-    params: dict[str, Any] = {}
-    needs: str = ""
+    num_classes: int = 0  # as published; 0 for one's own data
+    published: dict[str, float] = {}  # metric -> percent
+    params: dict[str, Any] = {}  # the row's parameters, for comparison with what ran
+    needs: str = ""  # what to bring
 
     def read_options(self, folder: Path) -> ReadOptions:
         """How the annotation is read in a project's folder."""
@@ -132,11 +120,6 @@ def _plan_row(row: Preset, dataset: Dataset) -> tuple[Protocol, dict[str, Any], 
 
 def with_lists(protocol: Protocol, source: Path, folder: Path) -> Protocol:
     """The protocol once the annotation has been read: of one's own data, which lists there are and how long they are.
-
-    Args:
-        protocol: as :func:`plan` gives it.
-        source: the annotation.
-        folder: the project, for its class names.
 
     Raises:
         BikeError: the annotation can't be read, or has not the lists that the task needs.

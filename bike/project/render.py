@@ -55,13 +55,7 @@ def params_tree(protocol: Protocol, tree: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def render(protocol: Protocol, tree: Mapping[str, Any], params: Params) -> dict[str, str]:
-    """Name -> text of every file that is generated.
-
-    Args:
-        protocol: the project's.
-        tree: content of params.yaml.
-        params: the same, with defaults.
-    """
+    """Name -> text of every file that is generated; ``params`` are those of ``tree`` with their defaults."""
     views, fused = list(params.evaluate.views), protocol.task == "fused"
     main, further = results_of(protocol, views)
     stages, folds = stages_of(protocol), protocol.folds()

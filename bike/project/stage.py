@@ -5,12 +5,12 @@ from __future__ import annotations
 import runpy
 import sys
 
-from bike.project.code import stages_root
+from bike.project.code import shipped_root
 
 
 def main() -> None:
     """Run ``stages/<NAME>.py`` with the arguments that follow."""
-    root = stages_root()
+    root = shipped_root()
     names = sorted(path.stem for path in (root / "stages").glob("[a-z]*.py"))
     if len(sys.argv) < 2 or sys.argv[1] not in names:
         sys.stderr.write(f"Error: a stage is needed (got {sys.argv[1:2]}): {', '.join(names)}.\n")

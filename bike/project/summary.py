@@ -196,7 +196,8 @@ def _page(
     ]
     if model.start_from:
         facts.append(("model" if protocol.task == "zeroshot" else "started from", _weights(model.start_from)))
-    rows += ["", "| | |", "| --- | --- |", *(f"| {name} | {_cell(value)} |" for name, value in facts)]
+    cells = ((name, one_line(value).replace("|", "\\|")) for name, value in facts)
+    rows += ["", "| | |", "| --- | --- |", *(f"| {name} | {value} |" for name, value in cells)]
     return "\n".join([*head, *rows]) + "\n"
 
 
@@ -206,7 +207,3 @@ def _weights(name: str) -> str:
 
 def _number(value: Any) -> str:
     return "–" if value is None else f"{value:.2f}"
-
-
-def _cell(text: str) -> str:
-    return one_line(text).replace("|", "\\|")

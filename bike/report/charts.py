@@ -51,9 +51,7 @@ def _tooltip(text: str) -> str:
 def line_chart(curves: Sequence[Curve], runs: Sequence[str]) -> Markup:
     """Curves of one metric over steps; losses are noisy: faint, with a running mean over a twentieth of the points.
 
-    Args:
-        curves: at least one, each with at least one point.
-        runs: their place decides the colour of a run.
+    At least one curve is needed; the place of its run in ``runs`` decides its colour.
     """
     figure = Figure(figsize=(4.8, 2.5), layout="constrained")
     axes: Any = figure.subplots()
@@ -78,9 +76,7 @@ def line_chart(curves: Sequence[Curve], runs: Sequence[str]) -> Markup:
 def heat_map(names: Sequence[str], counts: Counter[tuple[str, str]]) -> Markup:
     """A confusion matrix: rows are actual classes, columns predicted ones, colour the share of the row.
 
-    Args:
-        names: classes in order, each once; counts of other names are left out.
-        counts: (actual, predicted) -> videos.
+    ``counts`` are videos by (actual, predicted); those of other names than ``names`` are left out.
     """
     matrix = np.array([[counts[actual, predicted] for predicted in names] for actual in names])
     labelled = len(names) <= LABELLED_CLASSES

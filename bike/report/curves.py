@@ -20,17 +20,11 @@ MAX_POINTS = 240
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Curve:
-    """One metric of one run.
+    """One metric of one run."""
 
-    Attributes:
-        run: the run's folder, such as ``video-transf-vcs``.
-        metric: path of the file below ``plots/metrics`` without its ending, such as ``train/loss``.
-        points: step -> value, by step, all finite in fp32.
-    """
-
-    run: str
-    metric: str
-    points: Series[float]
+    run: str  # the run's folder, such as `video-transf-vcs`
+    metric: str  # path of the file below `plots/metrics` without its ending, such as `train/loss`
+    points: Series[float]  # step -> value, by step, all finite in fp32
 
 
 def read_curves(results: Path) -> list[Curve]:

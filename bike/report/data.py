@@ -13,21 +13,14 @@ AUDIT_COLUMNS = ("finding", "action", "list", "path", "label", "detail")
 
 @dataclass(slots=True)
 class DataSummary:
-    """The data behind the numbers. Empty or None where a file is not there.
+    """The data behind the numbers. Empty or None where a file is not there."""
 
-    Attributes:
-        classes: number of class names, None without ``labels.csv``.
-        splits: (name, samples, classes, frames) of the list files there are; each sample counts all frames of its pack.
-        videos: rows of the manifest, None without one.
-        rejected: (path, reason) of the rejected ones among them.
-        audit: rows of ``audit.csv`` with :data:`AUDIT_COLUMNS`, None without the file.
-    """
-
-    classes: int | None = None
+    classes: int | None = None  # number of class names, None without `labels.csv`
+    # (name, samples, classes, frames) of the list files there are; each sample counts all frames of its pack
     splits: list[tuple[str, int, int, int]] = field(default_factory=list)
-    videos: int | None = None
-    rejected: list[tuple[str, str]] | None = None
-    audit: list[list[str]] | None = None
+    videos: int | None = None  # rows of the manifest, None without one
+    rejected: list[tuple[str, str]] | None = None  # (path, reason) of the rejected ones among them
+    audit: list[list[str]] | None = None  # rows of `audit.csv` with `AUDIT_COLUMNS`, None without the file
 
 
 def summarise_data(lists: Path | None, manifest: Path | None) -> DataSummary:

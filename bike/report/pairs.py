@@ -16,25 +16,17 @@ from bike.evaluate.scores import SCORES_NAME, Scores, read_scores
 
 @dataclass(frozen=True, slots=True)
 class PairResult:
-    """How well an evaluation tells two classes apart.
+    """How well an evaluation tells two classes apart."""
 
-    Attributes:
-        pair: the two class names.
-        correct: percent of their videos given the right class out of all classes; None without ``confusion.csv``.
-        forced: percent for which the right one of the two scores higher (chance: 50); None without a scores file.
-    """
-
-    pair: tuple[str, str]
+    pair: tuple[str, str]  # the two class names
+    # percent of their videos given the right class out of all classes; None without `confusion.csv`
     correct: float | None
+    # percent for which the right one of the two scores higher (chance: 50); None without a scores file
     forced: float | None
 
 
 def pair_results(folder: Path, pairs: Sequence[tuple[str, str]]) -> list[PairResult]:
     """How well the evaluation in ``folder`` tells each pair of classes apart.
-
-    Args:
-        folder: holds ``per_class.csv`` and perhaps ``confusion.csv`` and ``scores.safetensors``.
-        pairs: class names.
 
     Returns:
         One result for each pair that has videos; none at all where ``per_class.csv`` is missing.

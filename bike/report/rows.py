@@ -40,34 +40,26 @@ SPREADS = {
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row of the result table. Percentages are None where the evaluation has no such number.
+    """A row of the result table. Percentages are None where the evaluation has no such number."""
 
-    Attributes:
-        name: folder below ``results/``, empty for chance.
-        method, head, views: what a reader sees; ``views`` is clips × crops.
-        top1, top5, mean_class, map: percent.
-        videos: videos scored.
-        seconds: wall time of the evaluation, from ``timing.json``.
-        order: mean over the order pairs of how often the right one of the two scores higher, in percent (chance: 50).
-        pairs: the figures of each order pair.
-        spreads: (what, mean, standard deviation) in percent of protocols that average over draws or splits of classes.
-        folder: where the numbers are from; None for chance and for what was not run.
-    """
-
-    name: str
+    name: str  # folder below `results/`, empty for chance
+    # method, head, views: what a reader sees; `views` is clips × crops
     method: str
     head: str = ""
     views: str = ""
+    # top1, top5, mean_class, map: percent
     top1: float | None = None
     top5: float | None = None
     mean_class: float | None = None
     map: float | None = None
-    videos: int | None = None
-    seconds: float | None = None
+    videos: int | None = None  # videos scored
+    seconds: float | None = None  # wall time of the evaluation, from `timing.json`
+    # mean over the order pairs of how often the right one of the two scores higher, in percent (chance: 50)
     order: float | None = None
-    pairs: tuple[PairResult, ...] = ()
+    pairs: tuple[PairResult, ...] = ()  # the figures of each order pair
+    # (what, mean, standard deviation) in percent of protocols that average over draws or splits of classes
     spreads: tuple[tuple[str, float, float], ...] = ()
-    folder: Path | None = None
+    folder: Path | None = None  # where the numbers are from; None for chance and for what was not run
 
     @property
     def ran(self) -> bool:
@@ -112,11 +104,7 @@ def results_table(results: Path | str, *, order_pairs: Sequence[tuple[str, str]]
 
 
 def check_complete(results: Path | str, expected: Sequence[str]) -> None:
-    """Make sure that nothing is missing that the table and the curves should show.
-
-    Args:
-        results: the folder.
-        expected: folders below it, such as ``fuse/4x3`` or ``train/attributes``, each with a ``metrics.json``.
+    """Make sure that each of the folders ``expected`` below ``results``, such as ``fuse/4x3``, has a ``metrics.json``.
 
     Raises:
         DataError: some are not there; they are named.

@@ -30,21 +30,14 @@ FRAME_SIDE_PX = 120  # longer side of a frame in the page
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SaliencyStrip:
-    """One test clip.
+    """One test clip."""
 
-    Attributes:
-        key: the sample's key.
-        title: its class name.
-        frames: uint8 (T,H,W,3).
-        saliency: (T,), not negative, sums to about 1: the share of each frame in the concept spotting (SPEC: α).
-        predicted: the class name that the model gave.
-    """
-
-    key: str
-    title: str
-    frames: np.ndarray
+    key: str  # the sample's key
+    title: str  # its class name
+    frames: np.ndarray  # uint8 (T,H,W,3)
+    # (T,), not negative, sums to about 1: the share of each frame in the concept spotting (SPEC: α)
     saliency: np.ndarray
-    predicted: str
+    predicted: str  # the class name that the model gave
 
 
 def saliency_strips(checkpoint: Path, frames: Path, lists: Path, *, params: Params) -> list[SaliencyStrip]:

@@ -108,13 +108,7 @@ def rich_table(rows: Sequence[Row]) -> Table:
 def check_readme(
     readme: Path | str, results: Path | str, *, order_pairs: Sequence[tuple[str, str]] = (), timings: bool = True
 ) -> None:
-    """Compare the table in ``readme`` with the metrics files below ``results``.
-
-    Args:
-        readme: the file with the two marks.
-        results: the folder that :func:`bike.report.rows.results_table` reads.
-        order_pairs: as given to that function.
-        timings: compare the seconds, too; they differ between machines.
+    """Compare the table in ``readme`` with the metrics files below ``results``, with the seconds if ``timings``.
 
     Raises:
         BikeError: they differ; the first line that does is shown.

@@ -71,6 +71,12 @@ def read_torchscript(path: Path) -> dict[str, Tensor]:
         ) from error
 
 
+def refused(path: Path, name: str) -> WeightsError:
+    """The error for a file whose pickle would call ``name``."""
+    called = one_line(name)[:100]
+    return WeightsError(f"{path}: refused, it would call {called}; only tensors are read. Don't use the file.")
+
+
 def is_torchscript(archive: zipfile.ZipFile) -> bool:
     """Whether a zip file that torch wrote is a TorchScript archive; plain ``torch.save`` files have no code."""
     inner = [name.partition("/")[2] for name in archive.namelist()]
@@ -119,10 +125,7 @@ def _inspect(program: bytes, path: Path) -> None:
         if opcode.name == "GLOBAL":
             module, _, name = str(argument).partition(" ")
             if not _is_known(module, name):
-                called = one_line(f"{module}.{name}")[:100]
-                raise WeightsError(
-                    f"{path}: refused, it would call {called}; only tensors are read. Don't use the file."
-                )
+                raise refused(path, f"{module}.{name}")
         # The unpickler would make its memo as long as the number asks: 2^31 places, for a file of ten bytes.
         if opcode.name in ("LONG_BINPUT", "PUT") and int(argument or 0) > len(program):
             raise WeightsError(f"{path}: refused, its pickle numbers a value {argument}, more than it can hold.")

@@ -20,9 +20,9 @@ from bike.text.tokenizer import END_OF_TEXT
 
 NUM_WORDS = END_OF_TEXT + 1
 MEAN, STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)  # of CLIP's pictures
-MISSING = object()
 
 # What open_clip's code does with keys that are left out, where that is not "nothing" (open_clip/model.py).
+OPEN_CLIP = {"quick_gelu": False}
 OPEN_CLIP_VISION = {"head_width": 64, "mlp_ratio": 4.0, "pos_embed_type": "learnable", "pool_type": "tok"}
 OPEN_CLIP_TEXT = {"heads": 8, "mlp_ratio": 4.0, "proj_type": "linear", "pool_type": "argmax"}
 # Keys that change nothing in the features of a plain CLIP: training, initialisation, and parts that are switched on by
@@ -82,39 +82,34 @@ def _refuse(config: Path, differences: list[str]) -> None:
 
 
 def _compare_hugging_face(content: dict[str, Any], architecture: Architecture) -> Iterator[str]:
-    towers: dict[str, tuple[dict[str, Any], int, str]] = {
-        "text_config": (HUGGING_FACE_TEXT, architecture.text_heads, "clip_text_model"),
-        "vision_config": (HUGGING_FACE_VISION, architecture.vision_heads, "clip_vision_model"),
+    text = {
+        "num_attention_heads": architecture.text_heads,
+        "hidden_size": architecture.text_width,
+        "num_hidden_layers": architecture.text_layers,
+        "max_position_embeddings": architecture.context_length,
+        "vocab_size": architecture.vocab_size,
     }
-    sizes: dict[str, dict[str, Any]] = {
-        "text_config": {
-            "hidden_size": architecture.text_width,
-            "num_hidden_layers": architecture.text_layers,
-            "max_position_embeddings": architecture.context_length,
-            "vocab_size": architecture.vocab_size,
-        },
-        "vision_config": {
-            "hidden_size": architecture.vision_width,
-            "num_hidden_layers": architecture.vision_layers,
-            "image_size": architecture.input_size,
-            "patch_size": architecture.patch_size,
-        },
+    vision = {
+        "num_attention_heads": architecture.vision_heads,
+        "hidden_size": architecture.vision_width,
+        "num_hidden_layers": architecture.vision_layers,
+        "image_size": architecture.input_size,
+        "patch_size": architecture.patch_size,
     }
-    yield from _differences("config", content, {}, {"model_type": ("clip", MISSING)})
-    for tower, (defaults, heads, kind) in towers.items():
-        section = _object(content.get(tower, {}))
+    yield from _differences("config", content, {}, {"model_type": ("clip",)})
+    for tower, defaults, sizes in (("text", HUGGING_FACE_TEXT, text), ("vision", HUGGING_FACE_VISION, vision)):
+        name = f"{tower}_config"
+        section = _object(content.get(name, {}))
         # Files of old have a second section, whose values hold where both have the key.
-        over = _object(content.get(f"{tower}_dict") or {})
+        over = _object(content.get(f"{name}_dict") or {})
         if section is None or over is None:
-            yield f"{tower} is not a section"
+            yield f"{name} is not a section"
             continue
-        wanted: dict[str, tuple[Any, ...]] = {key: (value,) for key, value in defaults.items()}
-        wanted |= {"num_attention_heads": (heads,)}
-        wanted |= {key: (value, MISSING) for key, value in sizes[tower].items()}
-        wanted["model_type"] = (kind, "clip", MISSING)
-        if tower == "text_config":  # 2 stands for the highest id, in files of old; others for the first of that id
-            wanted["eos_token_id"] = (2, END_OF_TEXT, None, MISSING)
-        yield from _differences(tower, {**section, **over}, defaults, wanted)
+        wanted: dict[str, tuple[Any, ...]] = {key: (value,) for key, value in {**defaults, **sizes}.items()}
+        wanted["model_type"] = (f"clip_{tower}_model", "clip")
+        if tower == "text":  # 2 stands for the highest id, in files of old; others for the first of that id
+            wanted["eos_token_id"] = (2, END_OF_TEXT, None)
+        yield from _differences(name, {**section, **over}, defaults, wanted)
 
 
 def _compare_open_clip(content: dict[str, Any], architecture: Architecture) -> Iterator[str]:
@@ -124,33 +119,34 @@ def _compare_open_clip(content: dict[str, Any], architecture: Architecture) -> I
     if model is None or vision is None or text is None or pictures is None:
         yield "model_cfg, vision_cfg, text_cfg or preprocess_cfg is not a section"
         return
-    layers = architecture.vision_layers
-    sizes: dict[str, dict[str, tuple[Any, ...]]] = {
-        "model_cfg": {"embed_dim": (architecture.embed_dim, MISSING)},
-        "vision_cfg": {
-            "width": (architecture.vision_width, MISSING),
-            "layers": (layers if isinstance(layers, int) else list(layers), MISSING),
-            "image_size": (architecture.input_size, [architecture.input_size] * 2, MISSING),
-            "patch_size": (architecture.patch_size, MISSING) if architecture.patch_size else (None, MISSING),
-        },
-        "text_cfg": {
-            "width": (architecture.text_width, MISSING),
-            "layers": (architecture.text_layers, MISSING),
-            "context_length": (architecture.context_length, MISSING),
-            "vocab_size": (architecture.vocab_size, MISSING),
-            "heads": (architecture.text_heads,),
-        },
+    layers, side = architecture.vision_layers, architecture.input_size
+    # Section, its defaults, and what the encoder has.
+    sections: dict[str, tuple[dict[str, Any], dict[str, Any], dict[str, tuple[Any, ...]]]] = {
+        "model_cfg": (model, OPEN_CLIP, {"quick_gelu": (True,), "embed_dim": (architecture.embed_dim,)}),
+        "vision_cfg": (
+            vision,
+            OPEN_CLIP_VISION,
+            {
+                "width": (architecture.vision_width,),
+                "layers": (layers if isinstance(layers, int) else list(layers),),
+                "image_size": (side, [side, side]),
+                "patch_size": (architecture.patch_size,),
+            },
+        ),
+        "text_cfg": (
+            text,
+            OPEN_CLIP_TEXT,
+            {
+                "width": (architecture.text_width,),
+                "layers": (architecture.text_layers,),
+                "context_length": (architecture.context_length,),
+                "vocab_size": (architecture.vocab_size,),
+                "heads": (architecture.text_heads,),
+            },
+        ),
     }
-    # open_clip's own default is the exact GELU.
-    silent: dict[str, dict[str, Any]] = {
-        "model_cfg": {"quick_gelu": True},
-        "vision_cfg": OPEN_CLIP_VISION,
-        "text_cfg": OPEN_CLIP_TEXT,
-    }
-    for name, section in {"model_cfg": model, "vision_cfg": vision, "text_cfg": text}.items():
-        defaults = {"quick_gelu": False} if name == "model_cfg" else silent[name]
-        wanted: dict[str, tuple[Any, ...]] = {key: (value,) for key, value in silent[name].items()}
-        wanted |= sizes[name]
+    for name, (section, defaults, sizes) in sections.items():
+        wanted = {key: (value,) for key, value in defaults.items()} | sizes
         known = {*wanted, *IDLE[name], *(("preprocess_cfg",) if model is content else ())}
         yield from _differences(name, section, defaults, wanted)
         yield from (
@@ -172,7 +168,9 @@ def _differences(
     name: str, section: Mapping[str, Any], defaults: Mapping[str, Any], wanted: Mapping[str, tuple[Any, ...]]
 ) -> Iterator[str]:
     for key, values in wanted.items():
-        value = section.get(key, defaults.get(key, MISSING))
+        if key not in section and key not in defaults:
+            continue
+        value = section[key] if key in section else defaults[key]
         # A number must be one: True equals 1 for Python.
         if not any(
             value is other or (value == other and isinstance(value, bool) == isinstance(other, bool))

@@ -19,10 +19,7 @@ PAUSE_SECONDS = 1.0
 
 
 def resolve(name_or_path: Path | str) -> Path:
-    """The weight file that a user means, fetched first when it is an official one that is not here yet.
-
-    Args:
-        name_or_path: an official name such as ``ViT-B/32``, or the path of a file or folder.
+    """The weight file that an official name or a path means, fetched first when it is an official one not yet here.
 
     Raises:
         WeightsError: neither; or the official file can't be fetched.

@@ -37,43 +37,24 @@ Part = Literal["encoder", "head"]
 
 @dataclass(frozen=True, kw_only=True)
 class Inspection:
-    """What a weight file holds.
+    """What a weight file holds."""
 
-    Attributes:
-        path: the file itself.
-        format: how it is written.
-        num_bytes: its size.
-        sha256: its checksum, hex.
-        official: the name of the published file that it is, byte for byte; None for any other.
-        num_tensors: tensors in it, the head's included.
-        num_parameters: numbers in CLIP's weights (statistics and counters not included).
-        dtypes: tensors of each type.
-        num_not_finite: tensors with NaN or infinity in them.
-        architecture: CLIP's, as read from the shapes; None where they fit no CLIP.
-        like: official names of the same architecture.
-        head: the head of a released checkpoint; None for others.
-        epoch: of a released checkpoint.
-        contract: what it was trained for; None where it doesn't say.
-        notes: how its text tower differs from CLIP's, where it does.
-        problems: all that keeps the file from being loaded; empty when it loads.
-    """
-
-    path: Path
-    format: Format
-    num_bytes: int
-    sha256: str
-    official: str | None
-    num_tensors: int
-    num_parameters: int
-    dtypes: dict[str, int]
-    num_not_finite: int
-    architecture: Architecture | None
-    like: list[str]
-    head: str | None
-    epoch: int | None
-    contract: Contract | None
-    notes: list[str]
-    problems: list[str]
+    path: Path  # the file itself
+    format: Format  # how it is written
+    num_bytes: int  # its size
+    sha256: str  # its checksum, hex
+    official: str | None  # the name of the published file that it is, byte for byte; None for any other
+    num_tensors: int  # tensors in it, the head's included
+    num_parameters: int  # numbers in CLIP's weights (statistics and counters not included)
+    dtypes: dict[str, int]  # tensors of each type
+    num_not_finite: int  # tensors with NaN or infinity in them
+    architecture: Architecture | None  # CLIP's, as read from the shapes; None where they fit no CLIP
+    like: list[str]  # official names of the same architecture
+    head: str | None  # the head of a released checkpoint; None for others
+    epoch: int | None  # of a released checkpoint
+    contract: Contract | None  # what it was trained for; None where it doesn't say
+    notes: list[str]  # how its text tower differs from CLIP's, where it does
+    problems: list[str]  # all that keeps the file from being loaded; empty when it loads
 
 
 def inspect_weights(path: Path | str) -> Inspection:
@@ -160,17 +141,7 @@ def convert(
     if target.suffix != ".safetensors":
         raise WeightsError(f"{target}: the new file's name must end in .safetensors.")
     with claim_file(target, inputs=files_of(source), replace=replace):
-        raw, head_state, _ = _read_parts(source)
-        state = openai_keys(raw)
-        encoder = empty_encoder(state, source)
-        if part == "encoder":
-            check_fit(encoder, state, source)
-            check_config(source, encoder.architecture, hugging_face=is_hugging_face(raw))
-        elif head_state:
-            state = head_state
-            check_fit(empty_head(state, encoder, source), state, source)
-        else:
-            raise WeightsError(f"{source}: holds no head's weights. Convert its encoder.")
+        state = _fitting_state(source, part)
         # Cloned: safetensors refuses tensors that share memory, as those of one torch.save file may.
         written = {
             key: value.to(dtype if value.is_floating_point() else None).clone().contiguous()
@@ -179,6 +150,21 @@ def convert(
         with atomic_write(target) as file:
             file.write(to_safetensors(written))
     return len(written)
+
+
+def _fitting_state(path: Path, part: Part) -> dict[str, Tensor]:
+    """The tensors of CLIP, or of its head, by their published names."""
+    raw, head_state, _ = _read_parts(path)
+    state = openai_keys(raw)
+    encoder = empty_encoder(state, path)
+    if part == "encoder":
+        check_fit(encoder, state, path)
+        check_config(path, encoder.architecture, hugging_face=is_hugging_face(raw))
+        return state
+    if not head_state:
+        raise WeightsError(f"{path}: holds no head's weights. Convert its encoder.")
+    check_fit(empty_head(head_state, encoder, path), head_state, path)
+    return head_state
 
 
 def _read_parts(path: Path) -> tuple[dict[str, Tensor], dict[str, Tensor] | None, Mapping[Any, Any]]:

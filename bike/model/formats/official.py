@@ -13,17 +13,11 @@ OFFICIAL_URL = "https://openaipublic.azureedge.net/clip/models/{sha256}"
 
 @dataclass(frozen=True)
 class OfficialFile:
-    """One published weight file.
+    """One published weight file."""
 
-    Attributes:
-        name: the official name of the model, such as ``ViT-B/32``.
-        file: the file's name.
-        sha256: hex checksum; also the folder in the official URL.
-    """
-
-    name: str
-    file: str
-    sha256: str
+    name: str  # the official name of the model, such as `ViT-B/32`
+    file: str  # the file's name
+    sha256: str  # hex checksum; also the folder in the official URL
 
 
 OFFICIAL_FILES: dict[str, OfficialFile] = {

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from bike.errors import WeightsError, one_line
 from bike.files import existing_file, read_json, sha256
-from bike.model.formats.archive import DAMAGED, check_archive, is_torchscript, read_torchscript
+from bike.model.formats.archive import DAMAGED, check_archive, is_torchscript, read_torchscript, refused
 
 Format = Literal["torchscript", "torch", "torch-legacy", "safetensors", "safetensors-parts"]
 
@@ -102,10 +102,7 @@ def detect_format(path: Path) -> Format:
 
 
 def read_state(path: Path | str) -> dict[str, Tensor]:
-    """The tensors of a weight file by the names they have in it.
-
-    Args:
-        path: the file, or a folder as Hugging Face lays it out.
+    """The tensors of a weight file, or of a folder as Hugging Face lays it out, by the names they have in it.
 
     Raises:
         WeightsError: the file is damaged, of an unknown kind, would run code, or holds no tensors.
@@ -205,7 +202,7 @@ def _read_parts(path: Path) -> dict[str, Tensor]:
 
 def _read_pickle(path: Path) -> dict[Any, Any]:
     if (name := _called_at_once(path)) is not None:
-        raise _refused(path, name)
+        raise refused(path, name)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", UserWarning)  # torch's remarks on files that it then refuses
@@ -213,9 +210,9 @@ def _read_pickle(path: Path) -> dict[Any, Any]:
     except Exception as error:
         # A damaged pickle can raise nearly anything; torch's own messages run over many lines and advise to switch the
         # protection off, so only the name of what was refused is passed on.
-        refused = re.search(r"GLOBAL ([\w.]+)", str(error))
-        if refused and isinstance(error, pickle.UnpicklingError):
-            raise _refused(path, refused[1]) from error
+        named = re.search(r"GLOBAL ([\w.]+)", str(error))
+        if named and isinstance(error, pickle.UnpicklingError):
+            raise refused(path, named[1]) from error
         why = "" if "weights_only" in str(error) else f" ({one_line(error)[:200]})"
         raise WeightsError(f"{path}: damaged, or not written by torch.save{why}. Get the file again.") from error
     if not isinstance(content, Mapping):
@@ -244,9 +241,3 @@ def _called_at_once(path: Path) -> str | None:
     except Exception:  # not even a pickle: torch says so
         return None
     return None
-
-
-def _refused(path: Path, name: str) -> WeightsError:
-    return WeightsError(
-        f"{path}: refused, it would call {one_line(name)[:100]}; only tensors are read. Don't use the file."
-    )

@@ -34,13 +34,7 @@ class Attention(nn.Module):
     def forward(
         self, x: Float[Tensor, "N L W"], causal: bool = False, first_only: bool = False
     ) -> Float[Tensor, "N Q W"]:
-        """Attend over the positions L.
-
-        Args:
-            x: the positions.
-            causal: each position sees itself and those before it.
-            first_only: only the first position asks, so Q is 1; otherwise all do.
-        """
+        """Attend over the positions L, all of them or the first alone (Q is 1); ``causal`` hides the later ones."""
         if causal and first_only:
             x = x[:, :1]  # the first position sees nothing but itself
         num, length, width = x.shape
@@ -133,10 +127,8 @@ class Transformer(nn.Module):
     def forward(self, x: Float[Tensor, "N L W"], first_only: bool = False) -> Float[Tensor, "N Q W"]:
         """Run all blocks in turn.
 
-        Args:
-            x: the positions.
-            first_only: return the first position alone; in the last block no other is computed, since none depends on
-                it. That spares five sixths of a block.
+        With ``first_only`` the last block computes the first position alone, since no other depends on it there. That
+        spares five sixths of a block.
         """
         last = len(self.resblocks) - 1
         for number, block in enumerate(self.resblocks):
