@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from helpers.annotations import found, manifest, write_rows, write_text
+from helpers.annotations import Desk, found, manifest, write_rows, write_text
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -14,7 +14,7 @@ from bike.annotate.run import annotate
 from bike.annotate.writing import write_published
 from bike.errors import DataError
 from bike.formats.lists import read_rows
-from bike.records import Sample, read_labels, read_list, read_manifest
+from bike.records import Sample, read_list, read_manifest
 
 QUIRKS = """\
 abseiling//-3B32lodo2M_000059_000069 60 0
@@ -37,7 +37,7 @@ def test_the_quirks_of_published_lists(tmp_path: Path) -> None:
     ]
 
 
-def test_published_lists_meet_the_videos(tmp_path: Path) -> None:
+def test_published_lists_meet_the_videos(desk: Desk, tmp_path: Path) -> None:
     write_text(tmp_path / "lists" / "kinetics_val.txt", QUIRKS)
     write_text(tmp_path / "lists" / "kinetics_labels.csv", "id,name\n0,abseiling\n1,zumba\n")
     videos = [
@@ -47,27 +47,27 @@ def test_published_lists_meet_the_videos(tmp_path: Path) -> None:
         "zumba/a b  c.mp4",
         "zumba/5 7.mp4",
     ]
-    audit = annotate("published", tmp_path / "lists", manifest(tmp_path / "m.csv", videos), tmp_path / "out")
+    audit = desk.annotate("published", tmp_path / "lists", videos)
     assert found(audit) == []
     assert audit.notes == [
         "kinetics_val.txt: names that end in a number: 1, such as 'zumba/5 7'. "
         "Where that is a label, give --layout labels."
     ]
-    assert [s.path for s in read_list(tmp_path / "out" / "val.csv")] == videos
-    assert read_labels(tmp_path / "out" / "labels.csv") == ["abseiling", "zumba"]
-    text = (tmp_path / "out" / "val.txt").read_text()
+    assert [s.path for s in desk.samples("val")] == videos
+    assert desk.labels() == ["abseiling", "zumba"]
+    text = desk.text("val.txt")
     assert text.splitlines()[2:4] == ["#2_Gum_chew!&;(1)[x] 60 1", "zumba/a b  c 60 1"]
 
 
 @pytest.mark.parametrize("template", ["img_{:05d}.jpg", "image_{:06d}.jpg", "image_{:04d}.jpg", "{video}-{:06d}.jpg"])
-def test_frame_folders_under_all_four_names(tmp_path: Path, template: str) -> None:
+def test_frame_folders_under_all_four_names(desk: Desk, tmp_path: Path, template: str) -> None:
     for video, frames in (("-a b", 9), ("#c;d&e", 12)):
         for number in range(1, frames + 1):
             write_text(tmp_path / "frames" / "run" / video / template.format(number, video=video), "x")
     write_text(tmp_path / "train.txt", "run//-a b 9 0\nrun//#c;d&e 30 0\n")
     write_text(tmp_path / "labels.csv", "id,name\n0,run\n")
-    audit = annotate("published", tmp_path / "train.txt", tmp_path / "frames", tmp_path / "out")
-    assert [(s.path, s.frames) for s in read_list(tmp_path / "out" / "train.csv")] == [
+    audit = desk.annotate("published", tmp_path / "train.txt", tmp_path / "frames")
+    assert [(s.path, s.frames) for s in desk.samples()] == [
         ("run/-a b", 9),
         ("run/#c;d&e", 12),
     ]
@@ -87,11 +87,11 @@ def test_video_lists(tmp_path: Path) -> None:
     assert [s.path for s in read_rows(tmp_path / "a.txt", "videos")] == ["run/3 7"]
 
 
-def test_lists_without_videos_keep_their_frame_counts(tmp_path: Path) -> None:
+def test_lists_without_videos_keep_their_frame_counts(desk: Desk, tmp_path: Path) -> None:
     write_text(tmp_path / "l" / "train_list.txt", "run/a 37 0\n")
     labels = write_text(tmp_path / "names.txt", "run\n")
-    annotate("published", tmp_path / "l", None, tmp_path / "out", options=ReadOptions(labels=labels))
-    assert (tmp_path / "out" / "train.txt").read_text() == "run/a 37 0\n"
+    desk.annotate("published", tmp_path / "l", labels=labels)
+    assert desk.text("train.txt") == "run/a 37 0\n"
 
 
 def test_several_labels_and_none(tmp_path: Path) -> None:
@@ -105,14 +105,14 @@ def test_lines_that_can_t_be_read(tmp_path: Path, text: str) -> None:
         read_rows(write_text(tmp_path / "a.txt", text))
 
 
-def test_two_lists_for_one_split(tmp_path: Path) -> None:
+def test_two_lists_for_one_split(desk: Desk, tmp_path: Path) -> None:
     for name in ("train_split1.txt", "train_split2.txt"):
         write_text(tmp_path / name, "a 8 0\n")
     with pytest.raises(DataError, match="a second train list"):
-        annotate("published", tmp_path, None, tmp_path / "out")
+        desk.annotate("published", tmp_path)
     with pytest.raises(DataError, match="no .txt list"):
         (tmp_path / "x").mkdir()
-        annotate("published", tmp_path / "x", None, tmp_path / "out")
+        desk.annotate("published", tmp_path / "x")
 
 
 PARTS = st.text(st.characters(codec="utf-8", exclude_characters="/\0"), min_size=1, max_size=8).filter(
@@ -141,13 +141,12 @@ def test_what_is_written_is_read_back(tmp_path: Path, rows: list[tuple[str, int,
             assert after.path == before.path
 
 
-def test_the_golden_evaluation_s_list(golden: Path, tmp_path: Path) -> None:
+def test_the_golden_evaluation_s_list(golden: Path, desk: Desk) -> None:
     folder = golden / "eval"
-    options = ReadOptions(default_split="test")
-    audit = annotate("published", folder / "list.txt", folder / "frames", tmp_path / "out", options=options)
+    audit = desk.annotate("published", folder / "list.txt", folder / "frames", default_split="test")
     assert audit.lists == {"test": 6}
-    assert (tmp_path / "out" / "test.txt").read_text() == (folder / "list.txt").read_text()
-    assert read_labels(tmp_path / "out" / "labels.csv")[6] == "climb stairs"
+    assert desk.text("test.txt") == (folder / "list.txt").read_text()
+    assert desk.labels()[6] == "climb stairs"
 
 
 def test_the_same_videos_from_our_csv_and_from_the_published_form(tmp_path: Path) -> None:
