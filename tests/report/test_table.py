@@ -59,17 +59,7 @@ def texts(table: str) -> list[list[str]]:
 def test_a_small_table() -> None:
     rows = [
         Row("", "Chance", top1=25.0, videos=8),
-        Row(
-            "a",
-            "Video branch",
-            "transf + vcs",
-            "4×3",
-            top1=61.25,
-            top5=100.0,
-            videos=8,
-            seconds=2.345,
-            folder=Path("a"),
-        ),
+        Row("a", "Video branch", "transf + vcs", "4×3", 61.25, 100.0, videos=8, seconds=2.345, folder=Path("a")),
         Row("b", "Fusion of both branches"),
     ]
     assert markdown_table(rows) == (
