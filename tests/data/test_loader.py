@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import torch
-from helpers.shards import FPS, Data, frame_numbers, jpeg, make_data, picture
+from helpers.shards import FPS, Data, frame_numbers, jpeg, make_data, picture, write_folder
 
 from bike.data import reader
 from bike.data.loader import Batch, evaluation_batches, training_batches
@@ -244,10 +244,7 @@ def test_a_list_that_its_frames_contradict_is_refused(
 
 
 def test_trimmed_samples_need_times(tmp_path: Path) -> None:
-    folder = tmp_path / "frames/a"
-    folder.mkdir(parents=True)
-    for frame in range(3):
-        (folder / f"img_{frame + 1:05d}.jpg").write_bytes(jpeg(picture(0, frame)))
+    write_folder(tmp_path / "frames/a", [jpeg(picture(0, frame)) for frame in range(3)])
     samples = [Sample("a-1", "a", "a", (0,), 3, 0.0, 1.0)]
     with pytest.raises(DataError, match=r"sample a-1 \(a\): trimmed, but the frames per second are not known"):
         list(evaluation_batches(samples, FolderSource(tmp_path / "frames", samples), **TEST))

@@ -16,6 +16,7 @@ from helpers import fit_program
 from helpers.contracts import save_model
 from helpers.fit import run_processes, tiny_encoder
 from helpers.fit_data import NAMES, DataSet, make_data
+from helpers.shards import jpegs_of, write_folder
 from ruamel.yaml import YAML
 from safetensors.torch import load_file
 from typer.testing import CliRunner
@@ -27,7 +28,6 @@ from bike.evaluate.results import summary_line
 from bike.evaluate.run_video import evaluate_video
 from bike.evaluate.scores import read_scores
 from bike.evaluate.views import video_scores
-from bike.formats.packs import scan_offsets
 from bike.model.heads import AttributeHead, VideoHead
 from bike.model.weights import save_released
 from bike.params import Views, load_params
@@ -91,12 +91,7 @@ def test_published_style_lists_and_frame_folders_give_the_same_scores(data: Data
     evaluate(data, tmp_path / "packs")
     lines = []
     for sample in read_list(data.train):
-        folder = tmp_path / "frames" / sample.path
-        folder.mkdir(parents=True)
-        pack = (data.frames / f"{sample.key}.mjpg").read_bytes()
-        offsets = scan_offsets(pack)
-        for number in range(sample.frames):
-            (folder / f"img_{number + 1:05d}.jpg").write_bytes(pack[offsets[number] : offsets[number + 1]])
+        write_folder(tmp_path / "frames" / sample.path, jpegs_of(data.frames / f"{sample.key}.mjpg"))
         lines.append(f"{sample.path} {sample.frames} {sample.labels[0]}\n")
     (tmp_path / "list.txt").write_text("".join(lines))
     metrics = evaluate(data, tmp_path / "out", samples=tmp_path / "list.txt", frames=tmp_path / "frames")

@@ -27,7 +27,7 @@ def data(tmp_path: Path) -> Data:
     """Two videos whose frames carry checksums, as those of `bike extract` do."""
     data = make_data(tmp_path, [FRAMES] * 2)
     for sample in data.samples:
-        jpegs = jpegs_of(data, sample.video)
+        jpegs = jpegs_of(data.frames / f"{sample.video}.mjpg")
         (data.frames / f"{sample.video}.mjpg").write_bytes(b"".join(map(add_checksum, jpegs)))
     (data.frames / "manifest.csv").write_text(
         "key,path,status,frames,fps\n" + "".join(f"{s.key},{s.path},ok,{FRAMES},8\n" for s in data.samples)
@@ -61,16 +61,16 @@ def test_a_pack_that_was_changed_in_place(data: Data, when: str) -> None:
     video, source = data.samples[1].video, PackSource(data.frames)
     if when == "while":  # it is in use, and its frames were found
         source.read(video, range(FRAMES))
-    spoil(data.frames / f"{video}.mjpg", jpegs_of(data, video)[3])
+    spoil(data.frames / f"{video}.mjpg", jpegs_of(data.frames / f"{video}.mjpg")[3])
     check_batches(source, data, f"{video}.mjpg")
     check_refused(lambda: write_shards(data.list, data.frames, data.frames.parent / "out", jobs=1), f"{video}.mjpg")
 
 
 def test_a_frame_of_a_folder(data: Data, tmp_path: Path) -> None:
     for sample in data.samples:
-        write_folder(tmp_path / "folders" / sample.video, jpegs_of(data, sample.video))
+        write_folder(tmp_path / "folders" / sample.video, jpegs_of(data.frames / f"{sample.video}.mjpg"))
     video = data.samples[1].video
-    spoil(tmp_path / "folders" / video / "img_00004.jpg", jpegs_of(data, video)[3])
+    spoil(tmp_path / "folders" / video / "img_00004.jpg", jpegs_of(data.frames / f"{video}.mjpg")[3])
     check_batches(FolderSource(tmp_path / "folders", data.samples), data)
 
 
@@ -83,7 +83,7 @@ def test_a_damaged_shard(data: Data, tmp_path: Path, marked: bool) -> None:
     write_shards(data.list, data.frames, tmp_path / "shards", jobs=1)
     source = ShardSource(tmp_path / "shards")
     source.read(video, range(FRAMES))
-    spoil(tmp_path / "shards/00000.tar", jpegs_of(data, video)[3])
+    spoil(tmp_path / "shards/00000.tar", jpegs_of(data.frames / f"{video}.mjpg")[3])
     check_batches(source, data, "00000.tar")
     stream = VideoShards(tmp_path / "shards", num_segments=FRAMES, input_size=16, train=False)
     check_refused(lambda: list(stream), "00000.tar", video)
@@ -96,7 +96,7 @@ def test_a_shard_that_was_damaged_in_the_cache(data: Data, tmp_path: Path) -> No
         source = RemoteShardSource(server.url, cache=tmp_path / "cache", **QUICK)
         source.read(data.samples[1].video, [0])
         (cached,) = (tmp_path / "cache").glob("*.tar")
-        spoil(cached, jpegs_of(data, data.samples[1].video)[3])
+        spoil(cached, jpegs_of(data.frames / f"{data.samples[1].video}.mjpg")[3])
         check_batches(source, data, server.url, str(cached))
         stream = VideoShards(server.url, cache=tmp_path / "cache", num_segments=FRAMES, input_size=16, **QUICK)
         check_refused(lambda: list(stream), str(cached), data.samples[1].key)
@@ -119,7 +119,7 @@ def test_frames_without_checksums_are_read(data: Data, tmp_path: Path) -> None:
 def test_verify_compares_checksums(data: Data, tmp_path: Path) -> None:
     """Where the SHA-256 is that of the manifest: somebody else wrote the shard so."""
     write_shards(data.list, data.frames, tmp_path / "shards", jobs=1)
-    spoil(tmp_path / "shards/00000.tar", jpegs_of(data, data.samples[1].video)[3])
+    spoil(tmp_path / "shards/00000.tar", jpegs_of(data.frames / f"{data.samples[1].video}.mjpg")[3])
     manifest = json.loads((tmp_path / "shards/manifest.json").read_text())
     manifest["shards"][0]["sha256"] = sha256(tmp_path / "shards/00000.tar")
     (tmp_path / "shards/manifest.json").write_text(json.dumps(manifest))
@@ -127,7 +127,7 @@ def test_verify_compares_checksums(data: Data, tmp_path: Path) -> None:
 
 
 def test_no_changed_byte_makes_another_picture(data: Data) -> None:
-    jpeg = jpegs_of(data, data.samples[1].video)[3]
+    jpeg = jpegs_of(data.frames / f"{data.samples[1].video}.mjpg")[3]
     right = read_frames(jpeg, [0, len(jpeg)], [0])
     for place in range(len(jpeg)):
         changed = bytearray(jpeg)

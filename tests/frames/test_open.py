@@ -30,7 +30,7 @@ def places(data: Data, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Pa
     root = tmp_path_factory.mktemp("places")
     write_shards(data.list, data.frames, root / "shards", max_size_mb=0.02, jobs=1)
     for sample in data.samples:
-        write_folder(root / "folders" / sample.path, jpegs_of(data, sample.video), "image_{:06d}.jpg")
+        write_folder(root / "folders" / sample.path, jpegs_of(data.frames / f"{sample.video}.mjpg"), "image_{:06d}.jpg")
     return {"shards": root / "shards", "packs": data.frames, "folders": root / "folders"}
 
 

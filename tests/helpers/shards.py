@@ -75,10 +75,10 @@ def frame_numbers(frames: np.ndarray) -> list[int]:
     return [round(float(frame[..., 1].mean()) / 5) for frame in frames]
 
 
-def jpegs_of(data: Data, video: str) -> list[bytes]:
+def jpegs_of(pack: Path) -> list[bytes]:
     """The frames of a pack as they are stored."""
-    pack = (data.frames / f"{video}.mjpg").read_bytes()
-    return [pack[start:end] for start, end in pairwise(scan_offsets(pack))]
+    content = pack.read_bytes()
+    return [content[start:end] for start, end in pairwise(scan_offsets(content))]
 
 
 def write_folder(folder: Path, jpegs: Iterable[bytes], template: str = "img_{:05d}.jpg") -> None:
