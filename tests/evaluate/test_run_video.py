@@ -182,31 +182,27 @@ def test_a_finished_result_stays_until_the_new_one_is_whole(data: DataSet, tmp_p
 def test_bad_input_is_named(data: DataSet, tmp_path: Path) -> None:
     torch.manual_seed(0)
     save_released(tmp_path / "attributes.pt", tiny_encoder(), AttributeHead(16), 0)
-    out = tmp_path / "out"
-    with pytest.raises(BikeError, match=r"absent\.pt: no such file"):
-        evaluate(data, out, checkpoint=tmp_path / "absent.pt")
-    with pytest.raises(BikeError, match="holds an attribute branch"):
-        evaluate(data, out, checkpoint=tmp_path / "attributes.pt")
-    with pytest.raises(ParamsError, match=r"--temporal.*has the head 'transf' \(got 'none'\)"):
-        evaluate(data, out, temporal="none")
-    with pytest.raises(ParamsError, match="--interaction"):
-        evaluate(data, out, interaction="mean")
-    bare = [Sample(s.key, s.video, s.path, (), s.frames) for s in read_list(data.train)]
-    write_list(tmp_path / "bare.csv", bare)
-    with pytest.raises(DataError, match=r"bare\.csv: no sample has a label.*bike predict"):
-        evaluate(data, out, samples=tmp_path / "bare.csv")
+    write_list(tmp_path / "bare.csv", [replace(sample, labels=()) for sample in read_list(data.train)])
+    for kind, said, options in (
+        (BikeError, r"absent\.pt: no such file", {"checkpoint": tmp_path / "absent.pt"}),
+        (BikeError, "holds an attribute branch", {"checkpoint": tmp_path / "attributes.pt"}),
+        (ParamsError, r"--temporal.*has the head 'transf' \(got 'none'\)", {"temporal": "none"}),
+        (ParamsError, "--interaction", {"interaction": "mean"}),
+        (DataError, r"bare\.csv: no sample has a label.*bike predict", {"samples": tmp_path / "bare.csv"}),
+    ):
+        with pytest.raises(kind, match=said):
+            evaluate(data, tmp_path / "out", **options)
     with pytest.raises(BikeError, match="can't be written"):
         evaluate(data, Path("/proc/nowhere"))
-    words = ["--list", data.train, "--attributes", "a.json", "--out", out, "--views", "4x3", "--temporal", "none"]
+    words = ["--list", data.train, "--attributes", "a.json", "--out", tmp_path / "out", "--views", "4x3"]
     with pytest.raises(BikeError, match="--attributes, --temporal, --views: the attribute branch sees no frames"):
-        call(evaluate_command, data.root / "model.pt", *words)
-    assert not out.exists()
+        call(evaluate_command, data.root / "model.pt", *words, "--temporal", "none")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_part_without_labels_counts_for_no_accuracy(data: DataSet, tmp_path: Path) -> None:
-    samples = read_list(data.train)
-    samples[0] = Sample(samples[0].key, samples[0].video, samples[0].path, (), samples[0].frames)
-    write_list(tmp_path / "list.csv", samples)
+    first, *others = read_list(data.train)
+    write_list(tmp_path / "list.csv", [replace(first, labels=()), *others])
     metrics = evaluate(data, tmp_path / "out", samples=tmp_path / "list.csv")
     assert (metrics["videos"], metrics["unlabelled_videos"]) == (12, 1)
     assert "12 videos (1 without a label" in summary_line(metrics)
@@ -227,13 +223,12 @@ def test_a_checkpoint_is_evaluated_as_it_was_trained_or_the_metrics_say_not(data
     model = save_model(tmp_path / "model.pt")
     plain = evaluate(data, tmp_path / "plain", checkpoint=model)
     assert plain == evaluate(data, tmp_path / "old")  # as model.pt of the data set, which says nothing
+    params = tmp_path / "params.yaml"
     for key, value in (("frames", 6), ("prompt", "a {}"), ("short_side", 18)):
-        other = replace(data, params=with_model(data, tmp_path / "params.yaml", **{key: value}))
+        other = replace(data, params=with_model(data, params, **{key: value}))
         with pytest.raises(ParamsError, match=rf"model\.{key}: .*{value}.* was trained with"):
             evaluate(other, tmp_path / "refused", checkpoint=model)
-        other = replace(
-            data, params=with_model(data, tmp_path / "params.yaml", **{key: value}, allow_mismatch=[key, "head"])
-        )
+        with_model(data, params, **{key: value}, allow_mismatch=[key, "head"])
         metrics = evaluate(other, tmp_path / key, checkpoint=model)
         assert list(metrics["mismatch"]) == [key]
         assert str(value) in metrics["mismatch"][key]
