@@ -5,63 +5,51 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from helpers.annotations import manifest, write_rows, write_text
+from helpers.annotations import Desk, write_text
 
-from bike.annotate.audit import Audit
-from bike.annotate.entries import ReadOptions
-from bike.annotate.run import annotate
 from bike.errors import DataError
-from bike.params import Annotate
-from bike.records import read_labels, read_list
-
-
-def csv_lists(folder: Path, rows: list[tuple[object, ...]], **options: object) -> Audit:
-    return annotate("csv", write_rows(folder / "a.csv", rows), None, folder / "out", options=ReadOptions(**options))  # type: ignore[arg-type]
-
 
 ONE = [("path", "label", "name"), ("a.mp4", 1, "jump"), ("b.mp4", 2, "run"), ("c.mp4", 3, "sit")]
 
 
-def test_ids_that_count_from_1(tmp_path: Path) -> None:
+def test_ids_that_count_from_1(desk: Desk) -> None:
     with pytest.raises(DataError, match="class ids start at 1. Give --first-id 1"):
-        csv_lists(tmp_path, ONE)
-    csv_lists(tmp_path, ONE, first_id=1)
-    assert read_labels(tmp_path / "out/labels.csv") == ["jump", "run", "sit"]
-    assert [sample.labels for sample in read_list(tmp_path / "out/train.csv")] == [(0,), (1,), (2,)]
+        desk.csv(ONE)
+    desk.csv(ONE, first_id=1)
+    assert desk.labels() == ["jump", "run", "sit"]
+    assert [sample.labels for sample in desk.samples()] == [(0,), (1,), (2,)]
     with pytest.raises(DataError, match="has class 0, so ids do not start at 1"):
-        csv_lists(tmp_path, [*ONE, ("d.mp4", 0, "swim")], first_id=1)
+        desk.csv([*ONE, ("d.mp4", 0, "swim")], first_id=1)
 
 
-def test_ids_that_count_from_1_with_the_policy_keep_are_noted(tmp_path: Path) -> None:
-    audit = annotate(
-        "csv", write_rows(tmp_path / "a.csv", ONE), None, tmp_path / "out", policies=Annotate(no_name="keep")
-    )
+def test_ids_that_count_from_1_with_the_policy_keep_are_noted(desk: Desk) -> None:
+    audit = desk.csv(ONE, policies={"no_name": "keep"})
     assert audit.notes == ["class ids start at 1. Give --first-id 1, unless class 0 has no videos here."]
 
 
 @pytest.mark.parametrize("names", ["1 jump\n2 run\n3 sit\n", "id,name\n1,jump\n2,run\n3,sit\n", "jump\nrun\nsit\n"])
-def test_published_ids_that_count_from_1(tmp_path: Path, names: str) -> None:
+def test_published_ids_that_count_from_1(desk: Desk, tmp_path: Path, names: str) -> None:
     source = write_text(tmp_path / "lists/train.txt", "a 20 1\nb 20 2\nc 20 3\n")
     labels = write_text(tmp_path / ("names.csv" if "," in names else "names.txt"), names)
     with pytest.raises(DataError, match=r"--first-id 1"):
-        annotate("published", source, None, tmp_path / "out", options=ReadOptions(labels=labels))
-    annotate("published", source, None, tmp_path / "out", options=ReadOptions(labels=labels, first_id=1))
-    assert [sample.labels for sample in read_list(tmp_path / "out/train.csv")] == [(0,), (1,), (2,)]
-    assert read_labels(tmp_path / "out/labels.csv") == ["jump", "run", "sit"]
+        desk.annotate("published", source, labels=labels)
+    desk.annotate("published", source, labels=labels, first_id=1)
+    assert [sample.labels for sample in desk.samples()] == [(0,), (1,), (2,)]
+    assert desk.labels() == ["jump", "run", "sit"]
 
 
-def test_a_list_without_class_0_does_not_count_from_1(tmp_path: Path) -> None:
+def test_a_list_without_class_0_does_not_count_from_1(desk: Desk, tmp_path: Path) -> None:
     source = write_text(tmp_path / "val.txt", "a 20 1\nb 20 2\n")
     labels = write_text(tmp_path / "names.txt", "jump\nrun\nsit\n")
-    annotate("published", source, None, tmp_path / "out", options=ReadOptions(labels=labels))
-    assert [sample.labels for sample in read_list(tmp_path / "out/val.csv")] == [(1,), (2,)]
+    desk.annotate("published", source, labels=labels)
+    assert [sample.labels for sample in desk.samples("val")] == [(1,), (2,)]
 
 
-def test_whole_floats_are_ids(tmp_path: Path) -> None:
+def test_whole_floats_are_ids(desk: Desk) -> None:
     rows = [(f"v{number}.mp4", f"{number}.0", f"name {number}") for number in range(12)]
-    csv_lists(tmp_path, [("path", "label", "name"), *rows])
-    assert read_labels(tmp_path / "out/labels.csv") == [f"name {number}" for number in range(12)]
-    assert [sample.labels for sample in read_list(tmp_path / "out/train.csv")] == [(number,) for number in range(12)]
+    desk.csv([("path", "label", "name"), *rows])
+    assert desk.labels() == [f"name {number}" for number in range(12)]
+    assert [sample.labels for sample in desk.samples()] == [(number,) for number in range(12)]
 
 
 @pytest.mark.parametrize(
@@ -74,58 +62,55 @@ def test_whole_floats_are_ids(tmp_path: Path) -> None:
     ],
 )
 def test_columns_of_times(
-    tmp_path: Path, columns: tuple[str, str], start: str, end: str, expected: tuple[float, float]
+    desk: Desk, columns: tuple[str, str], start: str, end: str, expected: tuple[float, float]
 ) -> None:
-    csv_lists(tmp_path, [("path", "label", *columns), ("a.mp4", "run", start, end)])
-    (sample,) = read_list(tmp_path / "out/train.csv")
-    assert (sample.start_seconds, sample.end_seconds) == expected
+    desk.csv([("path", "label", *columns), ("a.mp4", "run", start, end)])
+    assert desk.times() == [expected]
 
 
 @pytest.mark.parametrize("word", ["1:2:3:4", "a:3", "1:b", "1,5"])
-def test_times_that_are_none(tmp_path: Path, word: str) -> None:
+def test_times_that_are_none(desk: Desk, word: str) -> None:
     with pytest.raises(DataError, match="line 2: start and end are not times"):
-        csv_lists(tmp_path, [("path", "label", "start"), ("a.mp4", "run", word)])
+        desk.csv([("path", "label", "start"), ("a.mp4", "run", word)])
 
 
-def test_columns_that_are_not_read_are_noted(tmp_path: Path) -> None:
-    audit = csv_lists(tmp_path, [("path", "label", "label_2", "start_frame"), ("a.mp4", "run", "jump", 7)])
+def test_columns_that_are_not_read_are_noted(desk: Desk, tmp_path: Path) -> None:
+    audit = desk.csv([("path", "label", "label_2", "start_frame"), ("a.mp4", "run", "jump", 7)])
     assert audit.notes == [f"{tmp_path / 'a.csv'}: columns that are not read: label_2; start_frame."]
 
 
-def test_paths_of_windows(tmp_path: Path) -> None:
+def test_paths_of_windows(desk: Desk) -> None:
     rows = [("path", "label"), ("jump\\a.mp4", "jump"), ("C:\\data\\run\\b.mp4", "run"), ("odd\\name.mp4", "run")]
-    media = manifest(tmp_path / "m.csv", ["jump/a.mp4", "run/b.mp4", "run/odd\\name.mp4"])
-    audit = annotate("csv", write_rows(tmp_path / "a.csv", rows), media, tmp_path / "out")
-    assert [sample.path for sample in read_list(tmp_path / "out/train.csv")] == [
-        "jump/a.mp4", "run/b.mp4", "run/odd\\name.mp4",
-    ]  # fmt: skip
+    media = ["jump/a.mp4", "run/b.mp4", "run/odd\\name.mp4"]
+    audit = desk.csv(rows, media)
+    assert desk.paths() == media
     assert audit.notes == ["2 paths are written as Windows has them; \\ is read as /."]
     assert not audit.findings
     rows = [("path", "label"), ("..\\a.mp4", "jump"), ("b.mp4", "jump")]
-    audit = annotate("csv", write_rows(tmp_path / "a.csv", rows), None, tmp_path / "out")
+    audit = desk.csv(rows)
     assert [(row.path, row.detail) for row in audit.findings] == [("../a.mp4", "the path leaves the media folder")]
 
 
-def test_hidden_annotation_files_are_passed_over(tmp_path: Path) -> None:
+def test_hidden_annotation_files_are_passed_over(desk: Desk, tmp_path: Path) -> None:
     for name, text in {"train.txt": "a 20 0\n", "labels.csv": "id,name\n0,run\n"}.items():
         write_text(tmp_path / "lists" / name, text)
         write_text(tmp_path / "lists" / f"._{name}", "\0\5\26\7")
-    assert annotate("published", tmp_path / "lists", None, tmp_path / "out").lists == {"train": 1}
+    assert desk.annotate("published", tmp_path / "lists").lists == {"train": 1}
     for number in range(1, 9):
         for prefix in ("", "._"):
             write_text(tmp_path / "frames/a" / f"{prefix}img_{number:05d}.jpg", "x")
-    annotate("published", tmp_path / "lists", tmp_path / "frames", tmp_path / "out")
-    assert [sample.frames for sample in read_list(tmp_path / "out/train.csv")] == [8]
+    desk.annotate("published", tmp_path / "lists", tmp_path / "frames")
+    assert [sample.frames for sample in desk.samples()] == [8]
 
 
-def test_splits_below_classes(tmp_path: Path) -> None:
+def test_splits_below_classes(desk: Desk, tmp_path: Path) -> None:
     for path in ("jump/train/a.mp4", "jump/test/b.mp4", "run/train/c.mp4", "run/Validation/more/d.mp4"):
         write_text(tmp_path / "videos" / path, "x")
-    audit = annotate("folders", tmp_path / "videos", None, tmp_path / "out")
+    audit = desk.annotate("folders", tmp_path / "videos")
     assert (audit.lists, audit.notes) == ({"train": 2, "val": 1, "test": 1}, [])
-    assert read_labels(tmp_path / "out/labels.csv") == ["jump", "run"]
+    assert desk.labels() == ["jump", "run"]
     write_text(tmp_path / "videos/sit/e.mp4", "x")
-    audit = annotate("folders", tmp_path / "videos", None, tmp_path / "out")
+    audit = desk.annotate("folders", tmp_path / "videos")
     assert audit.lists == {"train": 5}
     assert audit.notes == [
         "folders test, train, validation below classes are not taken for splits, since other videos have none"

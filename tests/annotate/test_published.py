@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
-from helpers.annotations import found, manifest, write_rows, write_text
+from helpers.annotations import Desk, found, manifest, write_text
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bike.annotate.entries import ReadOptions
-from bike.annotate.run import annotate
 from bike.annotate.writing import write_published
 from bike.errors import DataError
 from bike.formats.lists import read_rows
-from bike.records import Sample, read_labels, read_list, read_manifest
+from bike.records import Sample, read_manifest
 
 QUIRKS = """\
 abseiling//-3B32lodo2M_000059_000069 60 0
@@ -26,93 +25,90 @@ zumba/5 7 60 1\r
 """
 
 
-def test_the_quirks_of_published_lists(tmp_path: Path) -> None:
-    samples = read_rows(write_text(tmp_path / "val.txt", QUIRKS))
-    assert [(s.path, s.frames, s.labels) for s in samples] == [
-        ("abseiling/-3B32lodo2M_000059_000069", 60, (0,)),
-        ("abseiling/--xyz", 60, (0,)),
-        ("#2_Gum_chew!&;(1)[x]", 60, (1,)),
-        ("data/k400/zumba/a b  c", 60, (1,)),
-        ("zumba/5 7", 60, (1,)),
-    ]
+@pytest.mark.parametrize(
+    ("text", "layout", "expected"),
+    [
+        (
+            QUIRKS,
+            "auto",
+            [
+                ("abseiling/-3B32lodo2M_000059_000069", 60, (0,)),
+                ("abseiling/--xyz", 60, (0,)),
+                ("#2_Gum_chew!&;(1)[x]", 60, (1,)),
+                ("data/k400/zumba/a b  c", 60, (1,)),
+                ("zumba/5 7", 60, (1,)),
+            ],
+        ),
+        (
+            "run/a b.mp4 0\n-x.webm 1\nrun/take 2 5.avi 1\n",
+            "auto",
+            [("run/a b.mp4", 0, (0,)), ("-x.webm", 0, (1,)), ("run/take 2 5.avi", 0, (1,))],
+        ),
+        ("run/3 7 1\n", "auto", [("run/3", 7, (1,))]),
+        ("run/3 7 1\n", "videos", [("run/3 7", 0, (1,))]),
+        ("a 8 3,7,12\nb 8 -1\n", "auto", [("a", 8, (3, 7, 12)), ("b", 8, ())]),
+    ],
+)
+def test_the_quirks_of_published_lists(
+    tmp_path: Path, text: str, layout: Any, expected: list[tuple[str, int, tuple[int, ...]]]
+) -> None:
+    samples = read_rows(write_text(tmp_path / "val.txt", text), layout)
+    assert [(s.path, s.frames, s.labels) for s in samples] == expected
 
 
-def test_published_lists_meet_the_videos(tmp_path: Path) -> None:
+def test_published_lists_meet_the_videos(desk: Desk, tmp_path: Path) -> None:
     write_text(tmp_path / "lists" / "kinetics_val.txt", QUIRKS)
     write_text(tmp_path / "lists" / "kinetics_labels.csv", "id,name\n0,abseiling\n1,zumba\n")
-    videos = [
-        "abseiling/-3B32lodo2M_000059_000069.mp4",
-        "abseiling/--xyz.mp4",
-        "#2_Gum_chew!&;(1)[x].avi",
-        "zumba/a b  c.mp4",
-        "zumba/5 7.mp4",
-    ]
-    audit = annotate("published", tmp_path / "lists", manifest(tmp_path / "m.csv", videos), tmp_path / "out")
+    videos = ["abseiling/-3B32lodo2M_000059_000069.mp4", "abseiling/--xyz.mp4"]
+    videos += ["#2_Gum_chew!&;(1)[x].avi", "zumba/a b  c.mp4", "zumba/5 7.mp4"]
+    audit = desk.annotate("published", tmp_path / "lists", videos)
     assert found(audit) == []
     assert audit.notes == [
         "kinetics_val.txt: names that end in a number: 1, such as 'zumba/5 7'. "
         "Where that is a label, give --layout labels."
     ]
-    assert [s.path for s in read_list(tmp_path / "out" / "val.csv")] == videos
-    assert read_labels(tmp_path / "out" / "labels.csv") == ["abseiling", "zumba"]
-    text = (tmp_path / "out" / "val.txt").read_text()
-    assert text.splitlines()[2:4] == ["#2_Gum_chew!&;(1)[x] 60 1", "zumba/a b  c 60 1"]
+    assert desk.paths("val") == videos
+    assert desk.labels() == ["abseiling", "zumba"]
+    assert desk.text("val.txt").splitlines()[2:4] == ["#2_Gum_chew!&;(1)[x] 60 1", "zumba/a b  c 60 1"]
+    desk.annotate("published", tmp_path / "lists")
+    assert desk.text("val.txt").splitlines()[0] == "abseiling/-3B32lodo2M_000059_000069 60 0"  # the list's own count
 
 
 @pytest.mark.parametrize("template", ["img_{:05d}.jpg", "image_{:06d}.jpg", "image_{:04d}.jpg", "{video}-{:06d}.jpg"])
-def test_frame_folders_under_all_four_names(tmp_path: Path, template: str) -> None:
+def test_frame_folders_under_all_four_names(desk: Desk, tmp_path: Path, template: str) -> None:
     for video, frames in (("-a b", 9), ("#c;d&e", 12)):
         for number in range(1, frames + 1):
             write_text(tmp_path / "frames" / "run" / video / template.format(number, video=video), "x")
     write_text(tmp_path / "train.txt", "run//-a b 9 0\nrun//#c;d&e 30 0\n")
     write_text(tmp_path / "labels.csv", "id,name\n0,run\n")
-    audit = annotate("published", tmp_path / "train.txt", tmp_path / "frames", tmp_path / "out")
-    assert [(s.path, s.frames) for s in read_list(tmp_path / "out" / "train.csv")] == [
-        ("run/-a b", 9),
-        ("run/#c;d&e", 12),
-    ]
+    audit = desk.annotate("published", tmp_path / "train.txt", tmp_path / "frames")
+    assert [(s.path, s.frames) for s in desk.samples()] == [("run/-a b", 9), ("run/#c;d&e", 12)]
     assert audit.notes == ["1 videos have another number of frames than the annotation says."]
 
 
-def test_video_lists(tmp_path: Path) -> None:
-    lines = "run/a b.mp4 0\n-x.webm 1\nrun/take 2 5.avi 1\n"
-    samples = read_rows(write_text(tmp_path / "a.txt", lines))
-    assert [(s.path, s.frames, s.labels) for s in samples] == [
-        ("run/a b.mp4", 0, (0,)),
-        ("-x.webm", 0, (1,)),
-        ("run/take 2 5.avi", 0, (1,)),
-    ]
-    write_text(tmp_path / "a.txt", "run/3 7 1\n")
-    assert [s.path for s in read_rows(tmp_path / "a.txt")] == ["run/3"]
-    assert [s.path for s in read_rows(tmp_path / "a.txt", "videos")] == ["run/3 7"]
-
-
-def test_lists_without_videos_keep_their_frame_counts(tmp_path: Path) -> None:
-    write_text(tmp_path / "l" / "train_list.txt", "run/a 37 0\n")
-    labels = write_text(tmp_path / "names.txt", "run\n")
-    annotate("published", tmp_path / "l", None, tmp_path / "out", options=ReadOptions(labels=labels))
-    assert (tmp_path / "out" / "train.txt").read_text() == "run/a 37 0\n"
-
-
-def test_several_labels_and_none(tmp_path: Path) -> None:
-    samples = read_rows(write_text(tmp_path / "a.txt", "a 8 3,7,12\nb 8 -1\n"))
-    assert [s.labels for s in samples] == [(3, 7, 12), ()]
-
-
-@pytest.mark.parametrize("text", ["a 8 x\n", "a 8 -2\n", "a b c\n", "8 1\n1\n", "a 8 1,\n", "a 8 99999999999\n"])
-def test_lines_that_can_t_be_read(tmp_path: Path, text: str) -> None:
-    with pytest.raises(DataError, match=r"a\.txt: .*line [12]"):
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        *(
+            (text, "line [12]")
+            for text in ("a 8 x\n", "a 8 -2\n", "a b c\n", "8 1\n1\n", "a 8 1,\n", "a 8 99999999999\n")
+        ),
+        # One odd line does not turn frames into names.
+        ("tree 68 0\nh265 10 1\nzz 1\nother 82 2\n", "`<dir> <frames> <label>` is needed: line 3"),
+    ],
+)
+def test_lines_that_can_t_be_read(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(DataError, match=rf"a\.txt: .*{said}"):
         read_rows(write_text(tmp_path / "a.txt", text))
 
 
-def test_two_lists_for_one_split(tmp_path: Path) -> None:
+def test_two_lists_for_one_split(desk: Desk, tmp_path: Path) -> None:
+    (tmp_path / "x").mkdir()
     for name in ("train_split1.txt", "train_split2.txt"):
         write_text(tmp_path / name, "a 8 0\n")
-    with pytest.raises(DataError, match="a second train list"):
-        annotate("published", tmp_path, None, tmp_path / "out")
-    with pytest.raises(DataError, match="no .txt list"):
-        (tmp_path / "x").mkdir()
-        annotate("published", tmp_path / "x", None, tmp_path / "out")
+    for folder, said in ((tmp_path, "a second train list"), (tmp_path / "x", "no .txt list")):
+        with pytest.raises(DataError, match=said):
+            desk.annotate("published", folder)
 
 
 PARTS = st.text(st.characters(codec="utf-8", exclude_characters="/\0"), min_size=1, max_size=8).filter(
@@ -141,50 +137,35 @@ def test_what_is_written_is_read_back(tmp_path: Path, rows: list[tuple[str, int,
             assert after.path == before.path
 
 
-def test_the_golden_evaluation_s_list(golden: Path, tmp_path: Path) -> None:
+def test_the_golden_evaluation_s_list(golden: Path, desk: Desk) -> None:
     folder = golden / "eval"
-    options = ReadOptions(default_split="test")
-    audit = annotate("published", folder / "list.txt", folder / "frames", tmp_path / "out", options=options)
+    audit = desk.annotate("published", folder / "list.txt", folder / "frames", default_split="test")
     assert audit.lists == {"test": 6}
-    assert (tmp_path / "out" / "test.txt").read_text() == (folder / "list.txt").read_text()
-    assert read_labels(tmp_path / "out" / "labels.csv")[6] == "climb stairs"
+    assert desk.text("test.txt") == (folder / "list.txt").read_text()
+    assert desk.labels()[6] == "climb stairs"
 
 
-def test_the_same_videos_from_our_csv_and_from_the_published_form(tmp_path: Path) -> None:
-    rows = [("path", "label", "name"), ("a/x.mp4", 0, "run"), ("b/y.mp4", 1, "jump")]
+def test_the_same_videos_from_our_csv_and_from_the_published_form(desk: Desk, tmp_path: Path) -> None:
     media = manifest(tmp_path / "m.csv", ["a/x.mp4", "b/y.mp4"])
-    annotate("csv", write_rows(tmp_path / "a.csv", rows), media, tmp_path / "one")
-    annotate("published", tmp_path / "one", media, tmp_path / "two")
+    desk.csv([("path", "label", "name"), ("a/x.mp4", 0, "run"), ("b/y.mp4", 1, "jump")], media)
+    again = Desk(tmp_path / "again")
+    again.annotate("published", desk.out, media)
     for name in ("train.csv", "train.txt", "labels.csv"):
-        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
-
-
-def test_one_odd_line_does_not_turn_frames_into_names(tmp_path: Path) -> None:
-    lines = write_text(tmp_path / "a.txt", "tree 68 0\nh265 10 1\nzz 1\nother 82 2\n")
-    with pytest.raises(DataError, match="`<dir> <frames> <label>` is needed: line 3"):
-        read_rows(lines)
+        assert desk.text(name) == again.text(name)
 
 
 @pytest.mark.parametrize("layout", ["packs", "folders"])
-def test_lists_made_here_are_read_back(tmp_path: Path, layout: str) -> None:
+def test_lists_made_here_are_read_back(desk: Desk, tmp_path: Path, layout: str) -> None:
     """Where a path can't stand in a line, or the frames lie in folders named by key, the line says the key."""
     videos = ["run/a.mp4", "run/ b.mp4", "run/c\nd.mp4", "run/e .mp4", "run/f\\g.mp4"]
     media = manifest(tmp_path / "frames" / "manifest.csv", videos)
-    records = read_manifest(media)
-    if layout == "folders":
-        for record in records:
-            (tmp_path / "frames" / record.key).mkdir()
-    write_rows(tmp_path / "clips.csv", [("path", "name", "label"), *((video, "run", 0) for video in videos)])
-    annotate("csv", tmp_path / "clips.csv", media, tmp_path / "once")
-    names = [line.rsplit(" ", 2)[0] for line in (tmp_path / "once" / "train.txt").read_text().splitlines()]
-    keys = [record.key for record in records]
+    keys = [record.key for record in read_manifest(media)]
+    for key in keys if layout == "folders" else []:
+        (tmp_path / "frames" / key).mkdir()
+    desk.csv([("path", "name", "label"), *((video, "run", 0) for video in videos)], media)
+    names = [line.rsplit(" ", 2)[0] for line in desk.text("train.txt").splitlines()]
     assert names == (keys if layout == "folders" else ["run/a", "run/ b", *keys[2:]])
-    audit = annotate(
-        "published",
-        tmp_path / "once" / "train.txt",
-        media,
-        tmp_path / "again",
-        options=ReadOptions(labels=tmp_path / "once" / "labels.csv"),
-    )
+    again = Desk(tmp_path / "again")
+    audit = again.annotate("published", desk.out / "train.txt", media, labels=desk.out / "labels.csv")
     assert found(audit) == []
-    assert read_list(tmp_path / "again" / "train.csv") == read_list(tmp_path / "once" / "train.csv")
+    assert again.samples() == desk.samples()

@@ -33,25 +33,14 @@ def test_indices_equal_the_published_ones(golden: Path) -> None:
 
 def test_indices_by_hand() -> None:
     assert validation_indices(3, 6) == [0, 0, 1, 1, 2, 2]
-    assert temporal.test_indices(16, 4, 2) == [0, 4, 8, 12, 3, 7, 11, 15]
+    assert validation_indices(10, 4, first_frame=20) == [20, 22, 25, 27]
+    assert temporal.test_indices(10, 4, 3) == [0, 2, 5, 7, 0, 2, 5, 7, 1, 3, 6, 8]
     assert temporal.test_indices(2, 4, 2) == [0, 0, 1, 1, 1, 0, 0, 0]  # starts at -0.5, rounded down, and goes round
     assert temporal.test_indices(328, 2, 3, dense=True) == [0, 64, 100, 164, 200, 264]
-    assert temporal.test_indices(328, 2, 1, dense=True) == [100, 164]
-    assert training_bounds(9, 4) == ([0, 2, 4, 6], [2, 4, 6, 8])
-    assert training_bounds(1, 3) == ([0, 0, 0], [0, 0, 0])
-
-
-def test_the_worked_examples() -> None:
-    assert validation_indices(10, 4) == [0, 2, 5, 7]
-    assert validation_indices(10, 4, first_frame=20) == [20, 22, 25, 27]
-    assert temporal.test_indices(10, 4, 1) == [0, 2, 5, 7]
-    assert temporal.test_indices(10, 4, 3) == [0, 2, 5, 7, 0, 2, 5, 7, 1, 3, 6, 8]
-    assert training_bounds(10, 4) == ([0, 2, 4, 7], [2, 4, 7, 9])
-    assert temporal.test_indices(10, 4, 1, True) == [0, 2, 4, 6]
-    assert training_indices(10, 4, np.random.default_rng(0), dense=True) == [0, 2, 4, 6]
     assert temporal.test_indices(200, 4, 1, True) == [36, 68, 100, 132]
-    three = [0, 32, 64, 96, 36, 68, 100, 132, 72, 104, 136, 168]
-    assert temporal.test_indices(200, 4, 3, True) == three
+    assert training_bounds(10, 4) == ([0, 2, 4, 7], [2, 4, 7, 9])
+    assert training_bounds(1, 3) == ([0, 0, 0], [0, 0, 0])
+    assert training_indices(10, 4, np.random.default_rng(0), dense=True) == [0, 2, 4, 6]
 
 
 @settings(deadline=None)
@@ -59,26 +48,16 @@ def test_the_worked_examples() -> None:
 def test_test_indices_stay_inside(
     num_frames: int, num_segments: int, first_frame: int, clips: int, dense: bool
 ) -> None:
-    indices = temporal.test_indices(num_frames, num_segments, clips, dense, first_frame=first_frame)
+    place = {"first_frame": first_frame}
+    indices = temporal.test_indices(num_frames, num_segments, clips, dense, **place)
     assert len(indices) == clips * num_segments
     assert first_frame <= min(indices) <= max(indices) < first_frame + num_frames
-    if not dense:
-        assert (
-            indices[:num_segments] == validation_indices(num_frames, num_segments, first_frame=first_frame) or clips > 1
-        )
-        if num_frames >= num_segments:
-            clip_rows = [indices[i : i + num_segments] for i in range(0, len(indices), num_segments)]
-            assert all(row == sorted(row) for row in clip_rows)
-
-
-@settings(deadline=None)
-@given(**COUNTS, first_frame=st.integers(0, 500))
-def test_validation_indices_rise_and_start_at_the_first(num_frames: int, num_segments: int, first_frame: int) -> None:
-    indices = validation_indices(num_frames, num_segments, first_frame=first_frame)
-    assert len(indices) == num_segments
-    assert indices[0] == first_frame
-    assert indices == sorted(indices)
-    assert indices[-1] < first_frame + num_frames
+    middle = validation_indices(num_frames, num_segments, **place)
+    assert middle == sorted(middle) == temporal.test_indices(num_frames, num_segments, 1, **place)
+    assert middle[0] == first_frame
+    if not dense and num_frames >= num_segments:
+        clip_rows = [indices[i : i + num_segments] for i in range(0, len(indices), num_segments)]
+        assert all(row == sorted(row) for row in clip_rows)
 
 
 @settings(deadline=None)

@@ -142,22 +142,14 @@ def test_accuracy_by_hand() -> None:
     scores = torch.tensor([[0.7, 0.2, 0.1], [0.7, 0.2, 0.1], [0.3, 0.3, 0.4], [0.2, 0.2, 0.6]])
     labels = torch.tensor([0, 1, 0, 2])
     assert label_ranks(scores, labels).tolist() == [0, 1, 1, 0]
-    assert top_k_accuracy(scores, labels) == 50
-    assert top_k_accuracy(scores, labels, 2) == 100
-    assert top_k_accuracy(scores, labels, 5) == 100
+    assert [top_k_accuracy(scores, labels, k) for k in (1, 2, 5)] == [50, 100, 100]
     assert class_accuracy(scores, labels).tolist() == [50, 0, 100]
     assert mean_class_accuracy(scores, labels) == 50
-
-
-def test_a_class_without_videos_does_not_count() -> None:
-    scores = torch.eye(3)[[0, 0, 2]]
-    labels = torch.tensor([0, 0, 0])
-    assert class_accuracy(scores, labels)[0] == pytest.approx(200 / 3)
+    # A class without videos does not count.
+    scores, labels = torch.eye(3)[[0, 0, 2]], torch.tensor([0, 0, 0])
+    assert class_accuracy(scores, labels)[0] == mean_class_accuracy(scores, labels) == pytest.approx(200 / 3)
     assert class_accuracy(scores, labels)[1:].isnan().all()
-    assert mean_class_accuracy(scores, labels) == pytest.approx(200 / 3)
-
-
-def test_equal_scores_are_no_free_hit() -> None:
+    # Equal scores are no free hit.
     scores, labels = torch.zeros(10, 10), torch.arange(10)
     assert top_k_accuracy(scores, labels, 1) == pytest.approx(10)
     assert top_k_accuracy(scores, labels, 5) == pytest.approx(50)

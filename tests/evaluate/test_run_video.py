@@ -16,6 +16,7 @@ from helpers import fit_program
 from helpers.contracts import save_model
 from helpers.fit import run_processes, tiny_encoder
 from helpers.fit_data import NAMES, DataSet, make_data
+from helpers.shards import jpegs_of, write_folder
 from ruamel.yaml import YAML
 from safetensors.torch import load_file
 from typer.testing import CliRunner
@@ -27,7 +28,6 @@ from bike.evaluate.results import summary_line
 from bike.evaluate.run_video import evaluate_video
 from bike.evaluate.scores import read_scores
 from bike.evaluate.views import video_scores
-from bike.formats.packs import scan_offsets
 from bike.model.heads import AttributeHead, VideoHead
 from bike.model.weights import save_released
 from bike.params import Views, load_params
@@ -91,12 +91,7 @@ def test_published_style_lists_and_frame_folders_give_the_same_scores(data: Data
     evaluate(data, tmp_path / "packs")
     lines = []
     for sample in read_list(data.train):
-        folder = tmp_path / "frames" / sample.path
-        folder.mkdir(parents=True)
-        pack = (data.frames / f"{sample.key}.mjpg").read_bytes()
-        offsets = scan_offsets(pack)
-        for number in range(sample.frames):
-            (folder / f"img_{number + 1:05d}.jpg").write_bytes(pack[offsets[number] : offsets[number + 1]])
+        write_folder(tmp_path / "frames" / sample.path, jpegs_of(data.frames / f"{sample.key}.mjpg"))
         lines.append(f"{sample.path} {sample.frames} {sample.labels[0]}\n")
     (tmp_path / "list.txt").write_text("".join(lines))
     metrics = evaluate(data, tmp_path / "out", samples=tmp_path / "list.txt", frames=tmp_path / "frames")
@@ -104,11 +99,12 @@ def test_published_style_lists_and_frame_folders_give_the_same_scores(data: Data
     assert torch.equal(read_scores(tmp_path / "out").scores, read_scores(tmp_path / "packs").scores)
 
 
-def test_the_published_running_map_is_offered_beside_the_exact_one(data: DataSet, tmp_path: Path) -> None:
+def test_the_published_running_map_and_dense_views_are_told_in_the_metrics(data: DataSet, tmp_path: Path) -> None:
     metrics = evaluate(data, tmp_path / "out", published_map_batch=5)
     assert metrics["map_published"] != metrics["map"]
     whole = evaluate(data, tmp_path / "whole", published_map_batch=12)
     assert whole["map_published"] == whole["map"] == metrics["map"]
+    assert evaluate(data, tmp_path / "dense", views=Views(dense=True))["dense"] is True
 
 
 def test_files_of_an_evaluation_agree_with_each_other(data: DataSet, tmp_path: Path) -> None:
@@ -154,25 +150,21 @@ def test_killed_and_stopped_evaluations_end_as_uninterrupted_ones(data: DataSet)
     assert not (root / ".cut.state").exists()
 
 
-def test_three_processes_score_each_video_once(data: DataSet) -> None:
-    evaluate(data, data.root / "alone")
-    for ended in run_processes(3, fit_program.evaluate, str(data.root), "three"):
+@pytest.mark.parametrize("videos", [12, 2])
+def test_three_processes_score_each_video_once(data: DataSet, tmp_path: Path, videos: int) -> None:
+    """Also where there are more processes than videos."""
+    root = tmp_path / "data"
+    root.mkdir()
+    for name in ("frames", "params.yaml", "labels.csv", "model.pt"):
+        (root / name).symlink_to(data.root / name)
+    write_list(root / "train.csv", read_list(data.train)[:videos])
+    evaluate(data, tmp_path / "alone", samples=root / "train.csv")
+    for ended in run_processes(3, fit_program.evaluate, str(root), "three"):
         assert ended.status == 0, ended.errors
-    alone, three = read_scores(data.root / "alone"), read_scores(data.root / "three")
+    alone, three = read_scores(tmp_path / "alone"), read_scores(root / "three")
     assert three.keys == alone.keys
     torch.testing.assert_close(three.scores, alone.scores, rtol=0, atol=1e-6)
-    assert (data.root / "alone/metrics.json").read_text() == (data.root / "three/metrics.json").read_text()
-
-
-def test_more_processes_than_videos_are_no_problem(data: DataSet, tmp_path: Path) -> None:
-    small = tmp_path / "small"
-    for name in ("frames", "params.yaml", "labels.csv", "model.pt"):
-        small.mkdir(exist_ok=True)
-        (small / name).symlink_to(data.root / name)
-    write_list(small / "train.csv", read_list(data.train)[:2])
-    for ended in run_processes(3, fit_program.evaluate, str(small), "out"):
-        assert ended.status == 0, ended.errors
-    assert len(read_scores(small / "out").keys) == 2
+    assert (tmp_path / "alone/metrics.json").read_text() == (root / "three/metrics.json").read_text()
 
 
 def test_a_finished_result_stays_until_the_new_one_is_whole(data: DataSet, tmp_path: Path) -> None:
@@ -190,35 +182,27 @@ def test_a_finished_result_stays_until_the_new_one_is_whole(data: DataSet, tmp_p
 def test_bad_input_is_named(data: DataSet, tmp_path: Path) -> None:
     torch.manual_seed(0)
     save_released(tmp_path / "attributes.pt", tiny_encoder(), AttributeHead(16), 0)
-    out = tmp_path / "out"
-    with pytest.raises(BikeError, match=r"absent\.pt: no such file"):
-        evaluate(data, out, checkpoint=tmp_path / "absent.pt")
-    with pytest.raises(BikeError, match="holds an attribute branch"):
-        evaluate(data, out, checkpoint=tmp_path / "attributes.pt")
-    with pytest.raises(ParamsError, match=r"--temporal.*has the head 'transf' \(got 'none'\)"):
-        evaluate(data, out, temporal="none")
-    with pytest.raises(ParamsError, match="--interaction"):
-        evaluate(data, out, interaction="mean")
-    bare = [Sample(s.key, s.video, s.path, (), s.frames) for s in read_list(data.train)]
-    write_list(tmp_path / "bare.csv", bare)
-    with pytest.raises(DataError, match=r"bare\.csv: no sample has a label.*bike predict"):
-        evaluate(data, out, samples=tmp_path / "bare.csv")
+    write_list(tmp_path / "bare.csv", [replace(sample, labels=()) for sample in read_list(data.train)])
+    for kind, said, options in (
+        (BikeError, r"absent\.pt: no such file", {"checkpoint": tmp_path / "absent.pt"}),
+        (BikeError, "holds an attribute branch", {"checkpoint": tmp_path / "attributes.pt"}),
+        (ParamsError, r"--temporal.*has the head 'transf' \(got 'none'\)", {"temporal": "none"}),
+        (ParamsError, "--interaction", {"interaction": "mean"}),
+        (DataError, r"bare\.csv: no sample has a label.*bike predict", {"samples": tmp_path / "bare.csv"}),
+    ):
+        with pytest.raises(kind, match=said):
+            evaluate(data, tmp_path / "out", **options)
     with pytest.raises(BikeError, match="can't be written"):
         evaluate(data, Path("/proc/nowhere"))
-    words = ["--list", data.train, "--attributes", "a.json", "--out", out, "--views", "4x3", "--temporal", "none"]
+    words = ["--list", data.train, "--attributes", "a.json", "--out", tmp_path / "out", "--views", "4x3"]
     with pytest.raises(BikeError, match="--attributes, --temporal, --views: the attribute branch sees no frames"):
-        call(evaluate_command, data.root / "model.pt", *words)
-    assert not out.exists()
-
-
-def test_dense_views_are_told_in_the_metrics(data: DataSet, tmp_path: Path) -> None:
-    assert evaluate(data, tmp_path / "dense", views=Views(dense=True))["dense"] is True
+        call(evaluate_command, data.root / "model.pt", *words, "--temporal", "none")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_part_without_labels_counts_for_no_accuracy(data: DataSet, tmp_path: Path) -> None:
-    samples = read_list(data.train)
-    samples[0] = Sample(samples[0].key, samples[0].video, samples[0].path, (), samples[0].frames)
-    write_list(tmp_path / "list.csv", samples)
+    first, *others = read_list(data.train)
+    write_list(tmp_path / "list.csv", [replace(first, labels=()), *others])
     metrics = evaluate(data, tmp_path / "out", samples=tmp_path / "list.csv")
     assert (metrics["videos"], metrics["unlabelled_videos"]) == (12, 1)
     assert "12 videos (1 without a label" in summary_line(metrics)
@@ -239,13 +223,12 @@ def test_a_checkpoint_is_evaluated_as_it_was_trained_or_the_metrics_say_not(data
     model = save_model(tmp_path / "model.pt")
     plain = evaluate(data, tmp_path / "plain", checkpoint=model)
     assert plain == evaluate(data, tmp_path / "old")  # as model.pt of the data set, which says nothing
+    params = tmp_path / "params.yaml"
     for key, value in (("frames", 6), ("prompt", "a {}"), ("short_side", 18)):
-        other = replace(data, params=with_model(data, tmp_path / "params.yaml", **{key: value}))
+        other = replace(data, params=with_model(data, params, **{key: value}))
         with pytest.raises(ParamsError, match=rf"model\.{key}: .*{value}.* was trained with"):
             evaluate(other, tmp_path / "refused", checkpoint=model)
-        other = replace(
-            data, params=with_model(data, tmp_path / "params.yaml", **{key: value}, allow_mismatch=[key, "head"])
-        )
+        with_model(data, params, **{key: value}, allow_mismatch=[key, "head"])
         metrics = evaluate(other, tmp_path / key, checkpoint=model)
         assert list(metrics["mismatch"]) == [key]
         assert str(value) in metrics["mismatch"][key]
@@ -286,24 +269,20 @@ def test_a_published_list_is_held_against_its_folders(
     samples = read_list(data.train)
     for name, folders in (("named", [name.title().replace(" ", "") for name in NAMES]), ("plain", ["a", "b", "c"])):
         rows = [replace(s, path=f"{folders[s.labels[0]]}/{s.path}") for s in samples]
-        (tmp_path / name).mkdir()
         write_list(tmp_path / name / "list.csv", [replace(rows[0], labels=(1,)), *rows[1:]])  # one may be wrong
     write_labels(tmp_path / "labels.csv", NAMES[::-1])
-    named = {"samples": tmp_path / "named/list.csv"}
+    write_labels(tmp_path / "rotated.csv", [*NAMES[1:], NAMES[0]])
+    named: dict[str, Any] = {"samples": tmp_path / "named/list.csv"}
     evaluate(data, tmp_path / "right", **named)
+    named["labels"] = tmp_path / "rotated.csv"
     with pytest.raises(DataError, match=r"'\w+Square.* folder of class \d \(\d+ of 12 rows\).*allow-mismatch classes"):
-        evaluate(data, tmp_path / "out", **named, labels=_rotated(tmp_path))
+        evaluate(data, tmp_path / "out", **named)
     allowed = replace(data, params=with_model(data, tmp_path / "params.yaml", allow_mismatch=["classes"]))
-    assert "folder" in evaluate(allowed, tmp_path / "out", **named, labels=_rotated(tmp_path))["mismatch"]["classes"]
+    assert "folder" in evaluate(allowed, tmp_path / "out", **named)["mismatch"]["classes"]
     caplog.clear()
     evaluate(data, tmp_path / "told", samples=tmp_path / "plain/list.csv", labels=tmp_path / "labels.csv")
     assert "no class names in" in caplog.text
     assert "3 names" in caplog.text
-
-
-def _rotated(folder: Path) -> Path:
-    write_labels(folder / "rotated.csv", [*NAMES[1:], NAMES[0]])
-    return folder / "rotated.csv"
 
 
 def test_class_names_may_be_added_but_not_left_out(data: DataSet, tmp_path: Path) -> None:

@@ -72,7 +72,7 @@ def test_the_same_frames(videos: Path, tmp_path: Path) -> None:
             assert np.abs(packs[0].astype(float) - packs[1]).mean() < 4, record.path
 
 
-def test_the_same_part_of_damaged_videos(videos: Path, tmp_path: Path) -> None:
+def test_the_same_part_of_damaged_videos_and_of_those_in_a_tar(videos: Path, tmp_path: Path) -> None:
     records = extract_both(videos, tmp_path, keep_partial=True)
     kept = {path: record for path, record in records.items() if record.status == "ok" and record.error}
     assert set(kept) == {"cut.mp4", "cut.webm", "damaged.mp4"}
@@ -80,6 +80,10 @@ def test_the_same_part_of_damaged_videos(videos: Path, tmp_path: Path) -> None:
         for backend in BACKENDS:
             pack = read_pack(tmp_path / backend / f"{record.key}.mjpg", range(record.frames))
             assert [read_number(frame) for frame in pack] == list(range(record.frames))
+    tar = make_tar(
+        tmp_path / "a.tar", [(name, (videos / name).read_bytes()) for name in ("vfr.mkv", "cut.mp4", "plain.mp4")]
+    )
+    assert [record.frames for record in extract_both(tar, tmp_path / "out").values()] == [0, 20, 8]
 
 
 @pytest.mark.parametrize("fps", [4.0, 30.0])
@@ -113,13 +117,6 @@ def test_quality_means_the_same(tmp_path: Path) -> None:
         assert 0.6 < errors[0] / errors[1] < 1.6
         sizes.append(ours)
     assert sizes == sorted(sizes, reverse=True)
-
-
-def test_inside_a_tar(videos: Path, tmp_path: Path) -> None:
-    names = ("vfr.mkv", "plain.mp4", "cut.mp4")
-    tar = make_tar(tmp_path / "a.tar", [(name, (videos / name).read_bytes()) for name in names])
-    records = extract_both(tar, tmp_path / "out")
-    assert [record.frames for record in records.values()] == [0, 20, 8]
 
 
 def test_random_damage_is_judged_alike(videos: Path, tmp_path: Path) -> None:

@@ -48,18 +48,11 @@ def test_outputs_appear_whole_or_not_at_all(tmp_path: Path, layout: str) -> None
     assert list(tmp_path.iterdir()) == []
 
 
-def test_other_peoples_files_stay(tmp_path: Path) -> None:
-    (tmp_path / "k").mkdir()
-    (tmp_path / "k" / "notes.txt").write_text("mine")
-    (tmp_path / "k" / "img_00001.jpg").write_bytes(b"x")
+def test_other_peoples_files_stay_and_leftovers_of_a_kill_go(tmp_path: Path) -> None:
+    for name in ("k/notes.txt", "k/img_00001.jpg", ".bike-abc.part", ".bike-dir.part/img_00001.jpg", "keep.mjpg"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
     remove_output(tmp_path, "k")
-    assert [path.name for path in (tmp_path / "k").iterdir()] == ["notes.txt"]
-
-
-def test_leftovers_of_a_kill_go(tmp_path: Path) -> None:
-    (tmp_path / ".bike-abc.part").write_bytes(b"half a pack")
-    (tmp_path / ".bike-dir.part").mkdir()
-    (tmp_path / ".bike-dir.part" / "img_00001.jpg").write_bytes(b"x")
-    (tmp_path / "keep.mjpg").write_bytes(b"x")
     sweep(tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["keep.mjpg"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["k", "keep.mjpg"]
+    assert [path.name for path in (tmp_path / "k").iterdir()] == ["notes.txt"]

@@ -16,24 +16,20 @@ def shown(times: list[float], fps: float, frame_seconds: float) -> list[int]:
     return [number for number, copies in pairs for _ in range(copies)]
 
 
-def test_a_rate_can_be_halved_doubled_and_kept() -> None:
-    times = [number / 10 for number in range(6)]
-    assert shown(times, 10, 0.1) == [0, 1, 2, 3, 4, 5]
-    assert shown(times, 5, 0.1) == [0, 2, 4]
-    assert shown(times, 20, 0.1) == [0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5]
-
-
-def test_the_last_frame_that_falls_into_a_slot_fills_it() -> None:
-    assert shown([0.0, 0.04, 0.08, 0.12], 10, 0.04) == [1, 3]
-
-
-def test_a_gap_is_filled_with_what_was_shown() -> None:
-    assert shown([0.0, 0.1, 0.5], 10, 0.1) == [0, 1, 1, 1, 1, 2]
-
-
-def test_the_shortest_videos() -> None:
-    assert shown([0.0], 0.001, 0.04) == [0]
-    assert shown([], 10, 0.1) == []
+@pytest.mark.parametrize(
+    ("times", "fps", "frame_seconds", "expected"),
+    [
+        ([0.0, 0.1, 0.2, 0.3, 0.4, 0.5], 10, 0.1, [0, 1, 2, 3, 4, 5]),
+        ([0.0, 0.1, 0.2, 0.3, 0.4, 0.5], 5, 0.1, [0, 2, 4]),
+        ([0.0, 0.1, 0.2], 20, 0.1, [0, 0, 1, 1, 2, 2]),
+        ([0.0, 0.04, 0.08, 0.12], 10, 0.04, [1, 3]),  # the last frame that falls into a slot fills it
+        ([0.0, 0.1, 0.5], 10, 0.1, [0, 1, 1, 1, 1, 2]),  # a gap is filled with what was shown
+        ([0.0], 0.001, 0.04, [0]),
+        ([], 10, 0.1, []),
+    ],
+)
+def test_each_slot_shows_its_frame(times: list[float], fps: float, frame_seconds: float, expected: list[int]) -> None:
+    assert shown(times, fps, frame_seconds) == expected
 
 
 @settings(max_examples=60, deadline=None)

@@ -4,18 +4,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from itertools import pairwise
 from pathlib import Path
 
 import pytest
 from helpers.servers import QUICK, Server
-from helpers.shards import Data, frame_numbers, make_data
+from helpers.shards import Data, frame_numbers, jpegs_of, make_data, write_folder
 
 from bike.data.loader import evaluation_batches, training_batches
 from bike.dataset import VideoShards
 from bike.errors import DataError
 from bike.files import sha256
-from bike.formats.packs import add_checksum, jpeg_checksum, read_frames, scan_offsets
+from bike.formats.packs import add_checksum, jpeg_checksum, read_frames
 from bike.frames.open import FolderSource, FrameSource, PackSource, RemoteShardSource, ShardSource
 from bike.shard.run import write_shards
 from bike.shard.verify import verify_shards
@@ -28,21 +27,12 @@ def data(tmp_path: Path) -> Data:
     """Two videos whose frames carry checksums, as those of `bike extract` do."""
     data = make_data(tmp_path, [FRAMES] * 2)
     for sample in data.samples:
-        write_pack(data.frames / f"{sample.video}.mjpg", [add_checksum(jpeg) for jpeg in read_pack(data, sample.video)])
+        jpegs = jpegs_of(data.frames / f"{sample.video}.mjpg")
+        (data.frames / f"{sample.video}.mjpg").write_bytes(b"".join(map(add_checksum, jpegs)))
     (data.frames / "manifest.csv").write_text(
         "key,path,status,frames,fps\n" + "".join(f"{s.key},{s.path},ok,{FRAMES},8\n" for s in data.samples)
     )
     return data
-
-
-def read_pack(data: Data, video: str) -> list[bytes]:
-    pack = (data.frames / f"{video}.mjpg").read_bytes()
-    offsets = scan_offsets(pack)
-    return [pack[start:end] for start, end in pairwise(offsets)]
-
-
-def write_pack(path: Path, jpegs: list[bytes]) -> None:
-    path.write_bytes(b"".join(jpegs))
 
 
 def spoil(path: Path, jpeg: bytes) -> None:
@@ -71,18 +61,16 @@ def test_a_pack_that_was_changed_in_place(data: Data, when: str) -> None:
     video, source = data.samples[1].video, PackSource(data.frames)
     if when == "while":  # it is in use, and its frames were found
         source.read(video, range(FRAMES))
-    spoil(data.frames / f"{video}.mjpg", read_pack(data, video)[3])
+    spoil(data.frames / f"{video}.mjpg", jpegs_of(data.frames / f"{video}.mjpg")[3])
     check_batches(source, data, f"{video}.mjpg")
     check_refused(lambda: write_shards(data.list, data.frames, data.frames.parent / "out", jobs=1), f"{video}.mjpg")
 
 
 def test_a_frame_of_a_folder(data: Data, tmp_path: Path) -> None:
     for sample in data.samples:
-        (tmp_path / "folders" / sample.video).mkdir(parents=True)
-        for number, jpeg in enumerate(read_pack(data, sample.video), 1):
-            (tmp_path / "folders" / sample.video / f"img_{number:05d}.jpg").write_bytes(jpeg)
+        write_folder(tmp_path / "folders" / sample.video, jpegs_of(data.frames / f"{sample.video}.mjpg"))
     video = data.samples[1].video
-    spoil(tmp_path / "folders" / video / "img_00004.jpg", read_pack(data, video)[3])
+    spoil(tmp_path / "folders" / video / "img_00004.jpg", jpegs_of(data.frames / f"{video}.mjpg")[3])
     check_batches(FolderSource(tmp_path / "folders", data.samples), data)
 
 
@@ -95,7 +83,7 @@ def test_a_damaged_shard(data: Data, tmp_path: Path, marked: bool) -> None:
     write_shards(data.list, data.frames, tmp_path / "shards", jobs=1)
     source = ShardSource(tmp_path / "shards")
     source.read(video, range(FRAMES))
-    spoil(tmp_path / "shards/00000.tar", read_pack(data, video)[3])
+    spoil(tmp_path / "shards/00000.tar", jpegs_of(data.frames / f"{video}.mjpg")[3])
     check_batches(source, data, "00000.tar")
     stream = VideoShards(tmp_path / "shards", num_segments=FRAMES, input_size=16, train=False)
     check_refused(lambda: list(stream), "00000.tar", video)
@@ -108,7 +96,7 @@ def test_a_shard_that_was_damaged_in_the_cache(data: Data, tmp_path: Path) -> No
         source = RemoteShardSource(server.url, cache=tmp_path / "cache", **QUICK)
         source.read(data.samples[1].video, [0])
         (cached,) = (tmp_path / "cache").glob("*.tar")
-        spoil(cached, read_pack(data, data.samples[1].video)[3])
+        spoil(cached, jpegs_of(data.frames / f"{data.samples[1].video}.mjpg")[3])
         check_batches(source, data, server.url, str(cached))
         stream = VideoShards(server.url, cache=tmp_path / "cache", num_segments=FRAMES, input_size=16, **QUICK)
         check_refused(lambda: list(stream), str(cached), data.samples[1].key)
@@ -131,7 +119,7 @@ def test_frames_without_checksums_are_read(data: Data, tmp_path: Path) -> None:
 def test_verify_compares_checksums(data: Data, tmp_path: Path) -> None:
     """Where the SHA-256 is that of the manifest: somebody else wrote the shard so."""
     write_shards(data.list, data.frames, tmp_path / "shards", jobs=1)
-    spoil(tmp_path / "shards/00000.tar", read_pack(data, data.samples[1].video)[3])
+    spoil(tmp_path / "shards/00000.tar", jpegs_of(data.frames / f"{data.samples[1].video}.mjpg")[3])
     manifest = json.loads((tmp_path / "shards/manifest.json").read_text())
     manifest["shards"][0]["sha256"] = sha256(tmp_path / "shards/00000.tar")
     (tmp_path / "shards/manifest.json").write_text(json.dumps(manifest))
@@ -139,7 +127,7 @@ def test_verify_compares_checksums(data: Data, tmp_path: Path) -> None:
 
 
 def test_no_changed_byte_makes_another_picture(data: Data) -> None:
-    jpeg = read_pack(data, data.samples[1].video)[3]
+    jpeg = jpegs_of(data.frames / f"{data.samples[1].video}.mjpg")[3]
     right = read_frames(jpeg, [0, len(jpeg)], [0])
     for place in range(len(jpeg)):
         changed = bytearray(jpeg)

@@ -13,30 +13,25 @@ from bike.frames.files import FolderSource, PackSource
 from bike.records import Sample, read_manifest, write_manifest
 
 
-def test_rejected_videos_and_lost_packs_are_named(tmp_path: Path) -> None:
-    data = make_data(tmp_path, [3, 3])
-    records = read_manifest(data.frames / "manifest.csv")
-    write_manifest(data.frames / "manifest.csv", [replace(records[0], status="rejected"), records[1]])
-    (data.frames / f"{records[1].key}.mjpg").unlink()
-    source = PackSource(data.frames)
-    with pytest.raises(DataError, match="no frames of clips__v000"):
-        source.num_frames(records[0].key)
-    with pytest.raises(DataError, match=r"clips__v001.mjpg.*bike extract"):
-        source.read(records[1].key, [0])
-
-
-def test_damaged_packs_and_pictures_are_named(tmp_path: Path) -> None:
-    data = make_data(tmp_path, [3])
-    pack = data.frames / f"{data.samples[0].key}.mjpg"
+def test_rejected_lost_and_damaged_videos_are_named(tmp_path: Path) -> None:
+    data = make_data(tmp_path, [3, 3, 3])
+    first, *others = read_manifest(data.frames / "manifest.csv")
+    write_manifest(data.frames / "manifest.csv", [replace(first, status="rejected"), *others])
+    (data.frames / "clips__v001.mjpg").unlink()
+    pack = data.frames / "clips__v002.mjpg"
     pack.write_bytes(pack.read_bytes()[:-5])
-    with pytest.raises(DataError, match=r"clips__v000.mjpg: frame pack: .*cut off"):
-        PackSource(data.frames).read(data.samples[0].key, [0])
-    folder = tmp_path / "folders/a"
-    folder.mkdir(parents=True)
-    (folder / "img_00001.jpg").write_bytes(b"no picture")
-    samples = [Sample("a", "a", "a", (0,), 1)]
-    with pytest.raises(DataError, match="folders/a"):
-        FolderSource(tmp_path / "folders", samples).read("a", [0])
+    (tmp_path / "folders/a").mkdir(parents=True)
+    (tmp_path / "folders/a/img_00001.jpg").write_bytes(b"no picture")
+    packs = PackSource(data.frames)
+    with pytest.raises(DataError, match="no frames of clips__v000"):
+        packs.num_frames("clips__v000")
+    for source, video, said in (
+        (packs, "clips__v001", r"clips__v001.mjpg.*bike extract"),
+        (packs, "clips__v002", r"clips__v002.mjpg: frame pack: .*cut off"),
+        (FolderSource(tmp_path / "folders", [Sample("a", "a", "a", (0,), 1)]), "a", "folders/a"),
+    ):
+        with pytest.raises(DataError, match=said):
+            source.read(video, [0])
 
 
 def test_pictures_that_claim_to_be_huge_are_refused(tmp_path: Path) -> None:
@@ -51,13 +46,10 @@ def test_pictures_that_claim_to_be_huge_are_refused(tmp_path: Path) -> None:
         FolderSource(tmp_path, [Sample("a", "a", "a", (0,), 1)]).read("a", [0])
 
 
-def test_frame_folders_can_not_lead_elsewhere(tmp_path: Path) -> None:
+def test_frame_folders_lead_nowhere_else_and_their_rate_can_be_given(tmp_path: Path) -> None:
     for path in ("../x", "/etc"):
         with pytest.raises(DataError, match="leads out"):
             FolderSource(tmp_path, [Sample("a", "a", path, (0,), 1)]).num_frames("a")
-
-
-def test_the_rate_of_frame_folders_can_be_given(tmp_path: Path) -> None:
     (tmp_path / "a").mkdir()
     (tmp_path / "a/img_00001.jpg").write_bytes(jpeg(picture(0, 0)))
     samples = [Sample("a", "a", "a", (0,), 1)]

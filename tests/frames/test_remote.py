@@ -64,9 +64,22 @@ def test_addresses(place: Path | str, url: str | None) -> None:
     assert remote_url(place) == url
 
 
-def test_the_cache_folder_can_be_chosen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_folder_and_size_of_the_cache_can_be_chosen(
+    server: Server, data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("BIKE_SHARD_CACHE", str(tmp_path))
     assert shard_cache() == tmp_path
+    monkeypatch.setenv("BIKE_CACHE_GB", "0.000005")
+    source = open_source(server.url, data.samples)
+    with pytest.raises(BikeError, match=r"the cache may hold 0 MB. Allow a larger cache \(\$BIKE_CACHE_GB\)"):
+        source.num_frames(data.samples[0].video)
+    for text, size_mb in (("1.5", 1500), ("", 20_000)):
+        monkeypatch.setenv("BIKE_CACHE_GB", text)
+        assert cache_mb() == size_mb
+    for wrong in ("much", "0", "-1", "nan", "inf"):
+        monkeypatch.setenv("BIKE_CACHE_GB", wrong)
+        with pytest.raises(BikeError, match=rf"\$BIKE_CACHE_GB: not a size \(got '{wrong}'\)"):
+            cache_mb()
     monkeypatch.delenv("BIKE_SHARD_CACHE")
     assert shard_cache().parts[-2:] == ("bike", "shards")
 
@@ -99,15 +112,19 @@ def test_wrong_bytes_never_reach_a_reader(server: Server, tmp_path: Path, fault:
     assert not list(tmp_path.glob("*.tar*"))
 
 
-def test_an_address_without_shards(server: Server, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("manifest", "said"),
+    [
+        (None, "HTTP status 404"),
+        ('{"format": "bike-shards-1", "shards": [{"name": "../../x.tar"}]}', "not a manifest"),
+        ("[" * 100_000, "not valid JSON .nested too deeply"),
+    ],
+)
+def test_an_address_without_shards(server: Server, tmp_path: Path, manifest: str | None, said: str) -> None:
     server.folder = tmp_path
-    with pytest.raises(DataError, match=r"manifest.json: HTTP status 404"):
-        RemoteFolder(server.url, cache=tmp_path / "cache", **QUICK)
-    (tmp_path / "manifest.json").write_text('{"format": "bike-shards-1", "shards": [{"name": "../../x.tar"}]}')
-    with pytest.raises(DataError, match=r"http://.*manifest.json: not a manifest"):
-        RemoteFolder(server.url, cache=tmp_path / "cache", **QUICK)
-    (tmp_path / "manifest.json").write_text("[" * 100_000)
-    with pytest.raises(DataError, match=r"http://.*manifest.json: not valid JSON .nested too deeply"):
+    if manifest:
+        (tmp_path / "manifest.json").write_text(manifest)
+    with pytest.raises(DataError, match=rf"http://.*manifest.json: {said}"):
         RemoteFolder(server.url, cache=tmp_path / "cache", **QUICK)
 
 
@@ -122,20 +139,15 @@ def test_a_shard_published_again_is_fetched_again(data: Data, tmp_path: Path) ->
         server.close()
 
 
-def cache_bytes(folder: Path) -> int:
-    return sum(path.stat().st_size for path in folder.iterdir() if path.is_file())
-
-
 def test_the_cache_keeps_its_bound(server: Server, data: Data, tmp_path: Path) -> None:
     sizes = [path.stat().st_size for path in server.folder.glob("*.tar")]
     limit = 2.5 * max(sizes)
     source = RemoteShardSource(server.url, cache=tmp_path, max_cache_mb=limit / 1e6, **QUICK)
     for sample in data.samples * 2:
         assert frame_numbers(source.read(sample.video, [1])) == [1]
-        assert cache_bytes(tmp_path) <= limit
+        assert sum(path.stat().st_size for path in tmp_path.iterdir()) <= limit
     assert sum(name.endswith(".tar") for name, _ in server.requests) > len(sizes)
-    used = list(tmp_path.glob("*.tar"))
-    assert 1 <= len(used) < len(sizes)
+    assert 1 <= len(list(tmp_path.glob("*.tar"))) < len(sizes)
 
 
 def test_what_was_used_last_stays(server: Server, data: Data, tmp_path: Path) -> None:
@@ -150,30 +162,6 @@ def test_what_was_used_last_stays(server: Server, data: Data, tmp_path: Path) ->
     folder.fetch(names[2])
     assert first.exists()
     assert not second.exists()
-
-
-def test_a_cache_too_small_for_a_shard_says_so(server: Server, data: Data, tmp_path: Path) -> None:
-    source = RemoteShardSource(server.url, cache=tmp_path, max_cache_mb=0.005, **QUICK)
-    with pytest.raises(BikeError, match=r"the cache may hold 0 MB. Allow a larger cache \(\$BIKE_CACHE_GB\)"):
-        source.num_frames(data.samples[0].video)
-
-
-def test_the_size_of_the_cache_can_be_chosen(
-    server: Server, data: Data, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("BIKE_SHARD_CACHE", str(tmp_path))
-    monkeypatch.setenv("BIKE_CACHE_GB", "0.000005")
-    source = open_source(server.url, data.samples)
-    with pytest.raises(BikeError, match="the cache may hold 0 MB"):
-        source.num_frames(data.samples[0].video)
-    monkeypatch.setenv("BIKE_CACHE_GB", "1.5")
-    assert cache_mb() == 1500
-    monkeypatch.setenv("BIKE_CACHE_GB", "")
-    assert cache_mb() == 20_000
-    for wrong in ("much", "0", "-1", "nan", "inf"):
-        monkeypatch.setenv("BIKE_CACHE_GB", wrong)
-        with pytest.raises(BikeError, match=rf"\$BIKE_CACHE_GB: not a size \(got '{wrong}'\)"):
-            cache_mb()
 
 
 def test_downloads_of_killed_runs_make_room(server: Server, data: Data, tmp_path: Path) -> None:

@@ -5,10 +5,10 @@ from __future__ import annotations
 import tarfile
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
 import torch
+from helpers.videos import make_video
 
 from bike.data.loader import evaluation_batches, training_batches
 from bike.errors import DataError
@@ -25,22 +25,11 @@ VIEWS = {"num_segments": 4, "input_size": 32}
 def write_video(path: Path, seed: int, num_frames: int, *, height: int = 96, width: int = 128) -> None:
     """A moving picture that H.264 stores well."""
     rows, columns = np.mgrid[0:height, 0:width]
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with av.open(str(path), "w") as container:
-        stream = container.add_stream("libx264", rate=25, options={"preset": "ultrafast"})
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
-        for number in range(num_frames):
-            phase = seed + number / 5
-            image = np.stack(
-                [
-                    128 + 100 * np.sin(rows / 17 + phase),
-                    128 + 100 * np.sin(columns / 23 - phase),
-                    128 + 100 * np.sin((rows + columns) / 31 + seed),
-                ],
-                axis=-1,
-            )
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(image.astype(np.uint8), format="rgb24")))
-        container.mux(stream.encode(None))
+    pictures = []
+    for phase in seed + np.arange(num_frames) / 5:
+        waves = (rows / 17 + phase, columns / 23 - phase, (rows + columns) / 31 + seed)
+        pictures.append(np.stack([128 + 100 * np.sin(wave) for wave in waves], axis=-1).astype(np.uint8))
+    make_video(path, num_frames, fps=25, width=width, height=height, pictures=pictures)
 
 
 @pytest.fixture(scope="module")
@@ -61,10 +50,8 @@ def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def samples(root: Path) -> list[Sample]:
-    return [
-        Sample(record.key, record.key, record.path, (number,), record.frames)
-        for number, record in enumerate(read_manifest(root / "frames/manifest.csv"))
-    ]
+    records = read_manifest(root / "frames/manifest.csv")
+    return [Sample(r.key, r.key, r.path, (number,), r.frames) for number, r in enumerate(records)]
 
 
 def sources(root: Path, samples: list[Sample]) -> dict[str, FrameSource]:

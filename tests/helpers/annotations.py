@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from bike.annotate.audit import Audit
+from bike.annotate.entries import ReadOptions
+from bike.annotate.run import annotate
 from bike.files.names import video_keys
-from bike.records import VideoRecord, write_manifest
+from bike.params import Annotate
+from bike.records import Sample, VideoRecord, read_labels, read_list, write_manifest
 
 UCF_CLASSES = ("ApplyEyeMakeup", "HandstandPushups", "YoYo")
 HMDB_CLASSES = ("kick", "kick_ball", "brush_hair")
@@ -42,6 +45,56 @@ def manifest(path: Path, videos: Iterable[str], rejected: Iterable[str] = (), **
         records.append(VideoRecord(key, name, "rejected", error="no video stream"))
     write_manifest(path, records)
     return path
+
+
+class Desk:
+    """A folder in which annotations become lists: those of the last call lie in ``out``."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder, self.out = folder, folder / "out"
+
+    def annotate(
+        self,
+        dataset: str,
+        source: Path,
+        media: Path | Iterable[str] | None = None,
+        *,
+        policies: Mapping[str, object] | None = None,
+        **options: Any,
+    ) -> Audit:
+        """``media`` may be the names of the videos that are there; ``options`` say how to read."""
+        if not isinstance(media, Path | None):
+            media = manifest(self.folder / "manifest.csv", media)
+        chosen = Annotate.model_validate(policies or {})
+        return annotate(dataset, source, media, self.out, policies=chosen, options=ReadOptions(**options))
+
+    def csv(self, rows: Iterable[Iterable[object]], media: Path | Iterable[str] | None = None, **given: Any) -> Audit:
+        """Lists of a CSV with these rows, the header first."""
+        return self.annotate("csv", write_rows(self.folder / "a.csv", rows), media, **given)
+
+    def samples(self, name: str = "train") -> list[Sample]:
+        return read_list(self.out / f"{name}.csv")
+
+    def paths(self, name: str = "train") -> list[str]:
+        return [sample.path for sample in self.samples(name)]
+
+    def times(self) -> list[tuple[float | None, float | None]]:
+        return [(sample.start_seconds, sample.end_seconds) for sample in self.samples()]
+
+    def lists(self) -> dict[str, list[Sample]]:
+        """``split1/train`` … or ``train`` … -> samples."""
+        files = [path for path in sorted(self.out.rglob("*.csv")) if path.stem in ("train", "val", "test")]
+        return {str(path.relative_to(self.out).with_suffix("")): read_list(path) for path in files}
+
+    def labelled(self) -> dict[str, list[tuple[str, tuple[int, ...]]]]:
+        """As :meth:`lists`, but path and labels of each sample."""
+        return {name: [(s.path, s.labels) for s in samples] for name, samples in self.lists().items()}
+
+    def labels(self) -> list[str]:
+        return read_labels(self.out / "labels.csv")
+
+    def text(self, name: str) -> str:
+        return (self.out / name).read_text()
 
 
 def found(audit: Audit) -> list[tuple[str, str, str]]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import simplejpeg
 
+from bike.formats.packs import scan_offsets
 from bike.records import Sample, VideoRecord, write_labels, write_list, write_manifest
 
 HEIGHT, WIDTH, FPS = 24, 32, 8.0
@@ -71,3 +73,16 @@ def contents(folder: Path) -> dict[str, bytes]:
 def frame_numbers(frames: np.ndarray) -> list[int]:
     """Which frames of :func:`picture` these are."""
     return [round(float(frame[..., 1].mean()) / 5) for frame in frames]
+
+
+def jpegs_of(pack: Path) -> list[bytes]:
+    """The frames of a pack as they are stored."""
+    content = pack.read_bytes()
+    return [content[start:end] for start, end in pairwise(scan_offsets(content))]
+
+
+def write_folder(folder: Path, jpegs: Iterable[bytes], template: str = "img_{:05d}.jpg") -> None:
+    """A folder of frames, numbered from 1."""
+    folder.mkdir(parents=True)
+    for number, content in enumerate(jpegs, 1):
+        (folder / template.format(number)).write_bytes(content)

@@ -24,9 +24,11 @@ def test_image_features_do_not_depend_on_the_batch(architecture: Architecture) -
     assert not torch.allclose(features[0], features[1])
 
 
-def test_image_features_need_the_right_size() -> None:
+def test_pictures_and_texts_of_another_size_are_the_callers_bug() -> None:
     with pytest.raises(ValueError, match="8x16 px, but this encoder takes 16x16"):
         small().encode_image(torch.zeros(1, 3, 16, 8))
+    with pytest.raises(ValueError, match="13 positions, but this encoder takes at most 12"):
+        small().encode_text(torch.zeros(1, 13, dtype=torch.int64))
 
 
 def test_text_is_causal_and_class_embedding_is_at_the_highest_id() -> None:
@@ -43,19 +45,10 @@ def test_text_is_causal_and_class_embedding_is_at_the_highest_id() -> None:
     assert not torch.allclose(other[:, -1], tokens[:, -1])
 
 
-def test_embed_text_equals_class_embeddings() -> None:
+def test_class_embeddings_and_prompts_in_chunks_are_the_same() -> None:
     encoder, ids = small(), token_ids()
     torch.testing.assert_close(encoder.embed_text(ids), encoder.encode_text(ids)[0])
     assert encoder.embed_text(ids[:0]).shape == (0, 24)
-
-
-def test_text_too_long_for_the_position_table() -> None:
-    with pytest.raises(ValueError, match="13 positions, but this encoder takes at most 12"):
-        small().encode_text(torch.zeros(1, 13, dtype=torch.int64))
-
-
-def test_prompts_in_chunks_are_the_same_and_carry_no_gradient() -> None:
-    encoder, ids = small(), token_ids()
     for got, wanted in zip(encode_prompts(encoder, ids, chunk=2), encoder.encode_text(ids), strict=True):
         assert not got.requires_grad
         torch.testing.assert_close(got, wanted)
@@ -96,45 +89,25 @@ def test_checkpointing_keeps_fewer_tensors(architecture: Architecture) -> None:
 
 
 @BOTH
-@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
-def test_half_precision_is_near_full(architecture: Architecture, dtype: torch.dtype) -> None:
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16, None], ids=["bf16", "fp16", "autocast"])
+def test_half_precision_is_near_full(architecture: Architecture, dtype: torch.dtype | None) -> None:
     encoder = small(architecture)
     frames, ids = pictures(encoder), token_ids()
     with torch.no_grad():
-        image, (classes, tokens) = encoder.encode_image(frames), encoder.encode_text(ids)
-        encoder.to(dtype)
-        low_image, (low_classes, low_tokens) = encoder.encode_image(frames), encoder.encode_text(ids)
-    assert low_image.dtype == low_tokens.dtype == encoder.dtype == dtype
-    for low, full in ((low_image, image), (low_classes, classes), (low_tokens, tokens)):
-        assert F.cosine_similarity(low.float(), full, dim=-1).min() > 0.995
-
-
-@BOTH
-def test_autocast_is_near_full(architecture: Architecture) -> None:
-    encoder = small(architecture)
-    frames, ids = pictures(encoder), token_ids()
-    with torch.no_grad():
-        image, classes = encoder.encode_image(frames), encoder.encode_text(ids)[0]
-        with torch.autocast("cpu", torch.bfloat16):
-            low_image, low_classes = encoder.encode_image(frames), encoder.encode_text(ids)[0]
-    assert F.cosine_similarity(low_image.float(), image, dim=-1).min() > 0.995
-    assert F.cosine_similarity(low_classes.float(), classes, dim=-1).min() > 0.995
+        full = encoder.encode_image(frames), *encoder.encode_text(ids)
+        with torch.autocast("cpu", torch.bfloat16, enabled=dtype is None):
+            encoder.to(dtype or torch.float32)
+            half = encoder.encode_image(frames), *encoder.encode_text(ids)
+    assert dtype is None or half[0].dtype == half[2].dtype == encoder.dtype == dtype
+    for low, high in zip(half, full, strict=True):
+        assert F.cosine_similarity(low.float(), high, dim=-1).min() > 0.995
 
 
 def test_fresh_encoder_starts_as_openai_starts() -> None:
     torch.manual_seed(0)
     width, layers = 256, 4
-    fresh = build(
-        Architecture(
-            embed_dim=128,
-            input_size=32,
-            vision_layers=2,
-            vision_width=128,
-            patch_size=8,
-            text_width=width,
-            text_layers=layers,
-        )
-    )
+    shape = {"embed_dim": 128, "input_size": 32, "vision_layers": 2, "vision_width": 128, "patch_size": 8}
+    fresh = build(Architecture(**shape, text_width=width, text_layers=layers))
     block = fresh.transformer.resblocks[0]
     expected = {
         fresh.token_embedding.weight: 0.02,

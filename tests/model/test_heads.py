@@ -33,20 +33,13 @@ def spot_one_by_one(frames: Tensor, tokens: Tensor, classes: Tensor) -> tuple[Te
     return logits, weights
 
 
-def test_concept_spotting_is_its_definition(features: tuple[Tensor, Tensor, Tensor]) -> None:
-    head = VideoHead(D, 1, "none", "vcs")
-    logits, weights = spot_one_by_one(*features)
-    torch.testing.assert_close(head(*features), logits)
-    torch.testing.assert_close(head.saliency(*features), weights)
-    assert not list(head.parameters())
-
-
 @pytest.mark.parametrize("limit", [1, 2 * B * T * L, 10**9])
-def test_chunks_of_classes_change_nothing(
+def test_concept_spotting_is_its_definition_whatever_the_chunks_of_classes(
     features: tuple[Tensor, Tensor, Tensor], limit: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(heads, "CHUNK_ELEMENTS", limit)
     head = VideoHead(D, 1, "none", "vcs")
+    assert not list(head.parameters())
     logits, weights = spot_one_by_one(*features)
     torch.testing.assert_close(head(*features), logits)
     torch.testing.assert_close(head.saliency(*features), weights)
@@ -66,20 +59,9 @@ def test_dot_product_is_the_cosine_of_the_mean(features: tuple[Tensor, Tensor, T
     torch.testing.assert_close(logits, F.cosine_similarity(frames.mean(1)[:, None], classes[None], dim=-1))
 
 
-def test_saliency_sums_to_one_and_is_even_for_dot_product(features: tuple[Tensor, Tensor, Tensor]) -> None:
-    torch.manual_seed(0)
-    spotted = VideoHead(D, 2).saliency(*features)
-    assert spotted.shape == (B, K, T)
-    torch.testing.assert_close(spotted.sum(-1), torch.ones(B, K))
+def test_saliency_is_even_for_dot_product(features: tuple[Tensor, Tensor, Tensor]) -> None:
     even = VideoHead(D, 2, interaction="dp").saliency(features[0], None, features[2])
     assert torch.equal(even, torch.full((B, K, T), 1 / T))
-
-
-def test_saliency_points_at_the_frame_that_shows_the_words() -> None:
-    frames, tokens = torch.eye(4, D)[None], torch.eye(D)[2].expand(1, L, D)
-    weights = VideoHead(D, 1, "none").saliency(frames, tokens, tokens[:, 0])
-    assert weights[0, 0].argmax() == 2
-    assert weights[0, 0, 2] > 0.999
 
 
 def test_temporal_head_sees_order_and_no_head_does_not(features: tuple[Tensor, Tensor, Tensor]) -> None:

@@ -16,15 +16,17 @@ from bike.model.heads import AttributeHead, VideoHead
 from bike.model.weights import load_clip, load_released, save_released, save_safetensors
 
 
-def test_not_a_clip(tmp_path: Path) -> None:
-    save_file({"conv1.weight": torch.zeros(3), "text_projektion": torch.zeros(2, 2)}, tmp_path / "x.safetensors")
-    with pytest.raises(WeightsError, match=r"not the weights of a CLIP, visual.conv1.weight is missing"):
-        load_clip(tmp_path / "x.safetensors")
-    torch.save({"epoch": 3}, tmp_path / "x.pt")
-    with pytest.raises(WeightsError, match="holds no tensors by name"):
-        load_clip(tmp_path / "x.pt")
-    torch.save([torch.zeros(3)], tmp_path / "x.pt")
-    with pytest.raises(WeightsError, match=r"holds no tensors by name \(got list\)"):
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ({"conv1.weight": torch.zeros(3), "text_projektion": torch.zeros(2, 2)}, "visual.conv1.weight is missing"),
+        ({"epoch": 3}, "holds no tensors by name"),
+        ([torch.zeros(3)], r"holds no tensors by name \(got list\)"),
+    ],
+)
+def test_not_a_clip(tmp_path: Path, content: object, said: str) -> None:
+    torch.save(content, tmp_path / "x.pt")
+    with pytest.raises(WeightsError, match=rf"x\.pt: .*{said}"):
         load_clip(tmp_path / "x.pt")
 
 

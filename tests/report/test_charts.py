@@ -47,16 +47,13 @@ def test_any_curve_stays_in_the_picture(points: list[tuple[int, float]]) -> None
     assert not re.search(r"\b(nan|inf)\b", svg)
 
 
-def test_higher_values_are_drawn_higher() -> None:
-    ((_, places),) = lines(line_chart([curve([(0, 1), (1, 3), (2, 2)])], ["run"]))
-    (x0, y0), (x1, y1), (x2, y2) = places
+def test_higher_values_are_drawn_higher_and_a_single_point_is_a_dot() -> None:
+    svg = line_chart([curve([(0, 1), (1, 3), (2, 2)])], ["run"])
+    ((_, [(x0, y0), (x1, y1), (x2, y2)]),) = lines(svg)
     assert x0 < x1 < x2
     assert y1 < y2 < y0
-
-
-def test_a_single_point_is_a_dot() -> None:
+    assert "<use " not in svg
     assert "<use " in line_chart([curve([(5, 1)])], ["run"])
-    assert "<use " not in line_chart([curve([(5, 1), (6, 2)])], ["run"])
 
 
 def test_each_run_has_its_colour_and_its_last_value() -> None:
@@ -106,13 +103,9 @@ def test_names_are_text_and_nothing_else(name: str) -> None:
 
 
 def test_nothing_comes_from_outside_and_equal_input_gives_equal_text() -> None:
-    counts = Counter({("a", "a"): 3})
-    for draw in (lambda: heat_map(["a"], counts), lambda: line_chart([curve([(0, 1)])], ["run"])):
+    counts = Counter({("a", "a"): 3, ("a", "b"): 1})
+    for draw in (lambda: heat_map(["a", "b"], counts), lambda: line_chart([curve([(0, 1)])], ["run"])):
         svg = draw()
         assert svg == draw()
         assert not re.search(r"http|url\(|@import|<style|<metadata", svg)
-
-
-def test_colours_are_those_of_the_style_sheet() -> None:
-    svg = heat_map(["a", "b"], Counter({("a", "a"): 3, ("a", "b"): 1}))
-    assert not re.search(r"(fill|stroke): #", svg)
+    assert not re.search(r"(fill|stroke): #", heat_map(["a", "b"], counts))  # colours are the style sheet's

@@ -33,21 +33,23 @@ def test_curves_as_dvclive_writes_them(tmp_path: Path) -> None:
     assert (curve.metric, curve.points.to_dict()) == ("train/loss", {0: 2.0, 1: 1.0, 2: 0.5})
 
 
+def write_loss(folder: Path, text: str) -> None:
+    path = folder / "train" / "a" / "plots" / "metrics" / "loss.tsv"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+
+
 def test_curve_values_that_are_not_finite_are_left_out(tmp_path: Path) -> None:
-    path = tmp_path / "train" / "a" / "plots" / "metrics" / "loss.tsv"
-    path.parent.mkdir(parents=True)
-    path.write_text("step\tloss\n2\t1.5\n0\tnan\n1\tinf\n3\t-1e308\n1e300\t1\n")
+    write_loss(tmp_path, "step\tloss\n2\t1.5\n0\tnan\n1\tinf\n3\t-1e308\n1e300\t1\n")
     (curve,) = read_curves(tmp_path)
     assert curve.points.to_dict() == {2: 1.5}
-    path.write_text("step\tloss\n0\tnan\n")
+    write_loss(tmp_path, "step\tloss\n0\tnan\n")
     assert read_curves(tmp_path) == []
 
 
 @pytest.mark.parametrize("text", ["step\tloss\n0\thigh\n", "step\n0\n", "loss\n1\n", "a,b\n", "step\tloss\n1\n"])
 def test_damaged_curves_are_named(tmp_path: Path, text: str) -> None:
-    path = tmp_path / "train" / "a" / "plots" / "metrics" / "loss.tsv"
-    path.parent.mkdir(parents=True)
-    path.write_text(text)
+    write_loss(tmp_path, text)
     with pytest.raises(DataError, match=r"loss\.tsv"):
         read_curves(tmp_path)
 

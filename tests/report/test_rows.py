@@ -8,10 +8,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.results import PAIRS, write_csv, write_curves, write_evaluation, write_results
+from helpers.results import PAIRS, write_curves, write_evaluation, write_results
 
 from bike.errors import BikeError, DataError
 from bike.report.rows import best_row, check_complete, expected_random_ap, find_row, results_table
+
+PER_CLASS = "label,name,videos,top1,ap\n"
 
 
 @pytest.fixture
@@ -36,66 +38,37 @@ def test_figures_are_those_of_the_files(results: Path) -> None:
     metrics = {"top1": 12.3456, "top5": 100, "mean_class": 0, "map": None, "videos": 7, "note": "text is left out"}
     (path / "metrics.json").write_text(json.dumps(metrics))
     (path / "timing.json").write_text('{"seconds": 0.25}')
-    row = find_row(results_table(results), "video-transf-vcs", "4×3")
+    rows = results_table(results)
+    row = find_row(rows, "video-transf-vcs", "4×3")
     assert row is not None
     assert (row.top1, row.top5, row.mean_class, row.map) == (12.3456, 100.0, 0.0, None)
     assert (row.videos, row.seconds, row.title) == (7, 0.25, "Video branch (transf + vcs), 4×3")
+    assert best_row(rows).top1 == max(row.top1 for row in rows if row.folder and row.top1 is not None)
 
 
 def test_a_method_without_results_is_not_run(tmp_path: Path) -> None:
     write_evaluation(tmp_path / "video-none-dp" / "1x1")
-    rows = results_table(tmp_path)
-    assert [row.method for row in rows if not row.ran] == [
-        "Zero-shot, pretrained CLIP",
-        "Attribute branch",
-        "Fusion of both branches",
-    ]
-    assert all(row.top1 is None and row.folder is None for row in rows if not row.ran)
-    with pytest.raises(BikeError, match="no such folder"):
-        results_table(tmp_path / "none")
-    write_curves(tmp_path / "curves" / "train" / "video-none-dp", steps=3)
-    with pytest.raises(DataError, match=r"no <name>/<views>/metrics\.json"):
-        results_table(tmp_path / "curves")
+    missing = [row for row in results_table(tmp_path) if not row.ran]
+    names = ["Zero-shot, pretrained CLIP", "Attribute branch", "Fusion of both branches"]
+    assert [(row.method, row.top1, row.folder) for row in missing] == [(name, None, None) for name in names]
 
 
-def test_other_names_come_last_under_their_own_name(results: Path) -> None:
-    write_evaluation(results / "few-shot-4" / "8x10")
-    row = results_table(results)[-1]
-    assert (row.name, row.method, row.views) == ("few-shot-4", "few-shot-4", "8×10")
-
-
-def test_results_of_other_data_sets_are_left_out(results: Path) -> None:
+def test_other_names_come_last_and_results_of_other_data_sets_are_left_out(results: Path) -> None:
     before = results_table(results)
     write_evaluation(results / "my-videos" / "fuse" / "1x1")
     write_evaluation(results / "my-videos" / "attributes")
     write_evaluation(results / "zoo" / "k400-vitb16-8f")
-    assert results_table(results) == before
+    write_evaluation(results / "few-shot-4" / "8x10")
+    *others, row = results_table(results)
+    assert others == before
+    assert (row.name, row.method, row.views) == ("few-shot-4", "few-shot-4", "8×10")
 
 
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("[1]", "an object of numbers is needed"),
-        ('{"top1": 101}', "top1 must be a percentage"),
-        ('{"top1": -1}', "top1 must be a percentage"),
-        ('{"top1": NaN}', "NaN is no JSON number"),
-        ('{"videos": 1e30}', r"videos must be a count \(got 1e\+30\)"),
-        ('{"videos": 2.5}', "videos must be a count"),
-        ('{"videos": -1}', "videos must be a count"),
-        ("{", "not valid JSON"),
-    ],
-)
-def test_impossible_metrics_are_refused(tmp_path: Path, text: str, message: str) -> None:
-    write_evaluation(tmp_path / "fuse" / "1x1")
-    (tmp_path / "fuse" / "1x1" / "metrics.json").write_text(text)
-    with pytest.raises(BikeError, match=message) as error:
+def test_curves_are_not_evaluations(tmp_path: Path) -> None:
+    write_curves(tmp_path / "train" / "video-none-dp", steps=3)
+    write_curves(tmp_path / "pretrain", steps=3)
+    with pytest.raises(DataError, match=r"no <name>/<views>/metrics\.json"):
         results_table(tmp_path)
-    assert "metrics.json" in str(error.value)
-
-
-def test_best_row_has_the_highest_top1(results: Path) -> None:
-    rows = results_table(results)
-    assert best_row(rows).top1 == max(row.top1 for row in rows if row.folder and row.top1 is not None)
 
 
 def test_protocols_with_a_spread(tmp_path: Path) -> None:
@@ -128,9 +101,7 @@ def test_chance_of_one_label_per_video(tmp_path: Path) -> None:
 def test_chance_of_several_labels_per_video(tmp_path: Path) -> None:
     folder = tmp_path / "fuse" / "1x1"
     write_evaluation(folder)
-    write_csv(
-        folder / "per_class.csv", ("label", "name", "videos", "top1", "ap"), [(0, "a", 8, "", 9), (1, "b", 4, "", 9)]
-    )
+    (folder / "per_class.csv").write_text("label,name,videos,top1,ap\n0,a,8,,9\n1,b,4,,9\n")
     (folder / "metrics.json").write_text('{"map": 40, "videos": 10}')
     chance = results_table(tmp_path)[0]
     assert chance.top1 == pytest.approx(60)  # 12 labels on 10 videos and 2 classes
@@ -152,27 +123,27 @@ def test_chance_of_a_huge_test_split_needs_no_loop() -> None:
     assert expected_random_ap(1, 1_000_001) == pytest.approx(exact / 1_000_001, rel=1e-12)
 
 
-def test_counts_of_two_files_that_contradict_each_other(tmp_path: Path) -> None:
-    write_evaluation(tmp_path / "fuse")
-    (tmp_path / "fuse/metrics.json").write_text('{"top1": 40, "videos": 3}')
-    with pytest.raises(DataError, match="other counts of videos"):
-        results_table(tmp_path)
-
-
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("file", "text", "message"),
     [
-        ("label,name\n0,a\n", "column 'videos' is missing"),
-        ("label,name,videos,top1,ap\nx,a,1,2,3\n", "not classes with their numbers .*'x'"),
-        ("label,name,videos,top1,ap\n0,a,1,2,high\n", "not classes with their numbers .*'high'"),
-        (
-            "label,name,videos,top1,ap\n0,a,1,2,3,4\n0,a,1,2,3,4,5\n",
-            "rows need 5 fields .*: line 2 has 6; line 3 has 7",
-        ),
+        ("metrics.json", "[1]", "an object of numbers is needed"),
+        ("metrics.json", '{"top1": 101}', "top1 must be a percentage"),
+        ("metrics.json", '{"top1": -1}', "top1 must be a percentage"),
+        ("metrics.json", '{"top1": NaN}', "NaN is no JSON number"),
+        ("metrics.json", '{"videos": 1e30}', r"videos must be a count \(got 1e\+30\)"),
+        ("metrics.json", '{"videos": 2.5}', "videos must be a count"),
+        ("metrics.json", '{"videos": -1}', "videos must be a count"),
+        ("metrics.json", '{"top1": 40, "videos": 3}', "other counts of videos"),
+        ("metrics.json", "{", "not valid JSON"),
+        ("per_class.csv", "label,name\n0,a\n", "column 'videos' is missing"),
+        ("per_class.csv", f"{PER_CLASS}x,a,1,2,3\n", "not classes with their numbers .*'x'"),
+        ("per_class.csv", f"{PER_CLASS}0,a,1,2,high\n", "not classes with their numbers .*'high'"),
+        ("per_class.csv", f"{PER_CLASS}0,a,1,2,3,4\n0,a,1,2,3,4,5\n", "rows need 5 .*: line 2 has 6; line 3 has 7"),
     ],
 )
-def test_damaged_per_class_files_are_named(tmp_path: Path, text: str, message: str) -> None:
+def test_impossible_and_damaged_files_are_refused(tmp_path: Path, file: str, text: str, message: str) -> None:
     write_evaluation(tmp_path / "fuse" / "1x1")
-    (tmp_path / "fuse" / "1x1" / "per_class.csv").write_text(text)
-    with pytest.raises(DataError, match=message):
+    (tmp_path / "fuse" / "1x1" / file).write_text(text)
+    with pytest.raises(BikeError, match=message) as error:
         results_table(tmp_path)
+    assert file in str(error.value)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import re
 import shutil
 from html.parser import HTMLParser
@@ -11,6 +13,7 @@ import numpy as np
 import pytest
 import typer
 from helpers.results import NAMES, PAIRS, make_strips, write_csv, write_data, write_evaluation, write_results
+from PIL import Image
 from typer.testing import CliRunner
 
 from bike.cli import guarded
@@ -18,7 +21,7 @@ from bike.commands.report import report
 from bike.errors import BikeError, ParamsError
 from bike.files import read_json
 from bike.params import Params, parse_params
-from bike.records import VideoRecord, write_manifest
+from bike.records import VideoRecord, read_list, write_manifest
 from bike.report.data import AUDIT_COLUMNS, summarise_data
 from bike.report.page import render_page
 from bike.report.rows import results_table
@@ -111,30 +114,21 @@ def test_hostile_folder_names(tmp_path: Path) -> None:
     assert "<script>alert(1)<" in page.text
 
 
-def test_the_page_asks_for_nothing_outside_itself(tmp_path: Path) -> None:
+def test_the_page_shows_every_section_and_asks_for_nothing_outside_itself(tmp_path: Path) -> None:
     html = page_of(tmp_path, NAMES)
     page = Structure(html)
     assert {tag for tag, _ in page.tags}.isdisjoint({"script", "link", "iframe", "object", "embed", "form", "base"})
     assert all(value.startswith("#") for _, name, value in page.attributes if name in ("href", "xlink:href"))
-    assert "@import" not in html
-    assert "url(" not in html
-    assert "http://" not in html
-    assert "https://" not in html
+    assert not re.search(r"@import|url\(|https?://", html)
     assert ("meta", "content", "default-src 'none'; style-src 'unsafe-inline'; img-src data:") in page.attributes
-
-
-def test_every_section_shows_its_figures(tmp_path: Path) -> None:
-    page = Structure(page_of(tmp_path, NAMES))
-    rows = results_table(tmp_path / "results", order_pairs=PAIRS)
-    for row in rows:
+    for row in results_table(tmp_path / "results", order_pairs=PAIRS):
         assert row.top1 is not None
         assert f"{row.top1:.1f}" in page.text
     assert "6 classes, 24 train samples, 24 val samples, 24 test samples" in page.text
     assert "6 of 6 files could not be used" in page.text
     assert "not run" not in page.text.replace("marked “not run”", "")
     tags = [tag for tag, _ in page.tags]
-    assert tags.count("img") == 3 * 8
-    assert tags.count("svg") == 1
+    assert (tags.count("img"), tags.count("svg")) == (3 * 8, 1)
 
 
 def test_equal_input_gives_equal_bytes(tmp_path: Path) -> None:
@@ -196,13 +190,12 @@ def test_what_is_missing_is_said(tmp_path: Path) -> None:
 
 
 def test_order_pairs_need_both_heads_in_the_same_views(tmp_path: Path) -> None:
-    write_evaluation(tmp_path / "video-transf-vcs" / "4x3", seed=1)
-    write_evaluation(tmp_path / "video-none-vcs" / "1x1", seed=2)
-
     def page() -> str:
         rows = results_table(tmp_path, order_pairs=PAIRS)
         return Structure(render_page(rows, summarise_data(None, None), PARAMS)).text
 
+    write_evaluation(tmp_path / "video-transf-vcs" / "4x3", seed=1)
+    write_evaluation(tmp_path / "video-none-vcs" / "1x1", seed=2)
     assert "without temporal head, in the same views, is needed" in page()
     write_evaluation(tmp_path / "video-none-vcs" / "4x3", seed=2)
     assert "the two scores higher, in percent. Interaction vcs, 4×3 views." in page()
@@ -214,11 +207,7 @@ def test_a_multi_label_data_set(tmp_path: Path) -> None:
     folder = tmp_path / "results" / "video-transf-vcs" / "4x1"
     write_evaluation(folder)
     (folder / "metrics.json").write_text('{"map": 40.25, "videos": 20, "top1": null}')
-    write_csv(
-        folder / "per_class.csv",
-        ("label", "name", "videos", "top1", "ap"),
-        [(0, "run", 15, "", 70.5), (1, "sit", 9, "", 9.75)],
-    )
+    (folder / "per_class.csv").write_text("label,name,videos,top1,ap\n0,run,15,,70.5\n1,sit,9,,9.75\n")
     (folder / "confusion.csv").unlink()
     build_report(tmp_path / "results", tmp_path / "out", params=Params())
     text = Structure((tmp_path / "out" / "index.html").read_text()).text
@@ -236,8 +225,7 @@ def test_many_classes_fold_into_a_small_page(tmp_path: Path) -> None:
 
 
 def test_nothing_is_written_when_something_is_wrong(tmp_path: Path) -> None:
-    results = write_results(tmp_path / "results")
-    out, readme = tmp_path / "out", tmp_path / "README.md"
+    results, out, readme = write_results(tmp_path / "results"), tmp_path / "out", tmp_path / "README.md"
     readme.write_text("no markers")
     with pytest.raises(BikeError, match="once each"):
         build_report(results, out, params=PARAMS, readme=readme)
@@ -251,39 +239,29 @@ def test_nothing_is_written_when_something_is_wrong(tmp_path: Path) -> None:
     out.write_text("a file")
     with pytest.raises(BikeError, match="is a file"):
         build_report(results, out, params=PARAMS)
+    assert not out.exists()
 
 
 def test_data_summary(tmp_path: Path) -> None:
-    lists, manifest = write_data(tmp_path)
-    summary = summarise_data(lists, manifest)
+    summary = summarise_data(*write_data(tmp_path))
     assert summary.splits[0] == ("train", 24, 6, 24 * 60)
     assert (summary.videos, len(summary.rejected or []), summary.classes) == (75, 3, 6)
     assert (summary.rejected or [])[0] == ("a/0040.mp4", "truncated: 12 of 75 frames decode")
-    assert summary.audit is not None
-    assert len(summary.audit) == 3
+    assert len(summary.audit or []) == 3
     empty = summarise_data(tmp_path, tmp_path / "none.csv")
     assert (empty.splits, empty.videos, empty.rejected, empty.audit) == ([], None, None, None)
 
 
 def test_clips_are_drawn_from_different_classes_and_the_same_for_a_seed(tmp_path: Path) -> None:
-    from bike.records import read_list
-
-    lists, _ = write_data(tmp_path)
-    samples = read_list(lists / "test.csv")
+    samples = read_list(write_data(tmp_path)[0] / "test.csv")
     chosen = choose_samples(samples, 6, seed=3)
     assert {sample.labels for sample in chosen} == {(i,) for i in range(6)}
-    assert chosen == choose_samples(samples[::-1], 6, seed=3)
-    assert chosen != choose_samples(samples, 6, seed=4)
+    assert chosen == choose_samples(samples[::-1], 6, seed=3) != choose_samples(samples, 6, seed=4)
     assert len(choose_samples(samples, 100, seed=0)) == len(samples)
     assert choose_samples(samples, 0, seed=0) == []
 
 
 def test_frames_become_small_jpegs() -> None:
-    import base64
-    import io
-
-    from PIL import Image
-
     address = frame_image(np.full((480, 640, 3), (200, 30, 30), np.uint8))
     picture = Image.open(io.BytesIO(base64.b64decode(address.split(",")[1])))
     assert (picture.format, picture.size) == ("JPEG", (120, 90))
@@ -292,13 +270,13 @@ def test_frames_become_small_jpegs() -> None:
 
 def test_a_matrix_without_videos_and_curves_at_the_ends_of_fp32(tmp_path: Path) -> None:
     results = write_results(tmp_path / "results")
-    for path in results.rglob("confusion.csv"):
-        path.write_text("actual,predicted\n")
-    for path in results.rglob("per_class.csv"):
-        path.write_text("label,name,videos,top1,ap\n")
-    points = ("0\t3e38", "1\t-3e38", "2\t1e-320", "3e38\t1")
-    for path in results.rglob("loss.tsv"):
-        path.write_text("step\tloss\n" + "\n".join(points) + "\n")
+    for name, text in {
+        "confusion.csv": "actual,predicted\n",
+        "per_class.csv": "label,name,videos,top1,ap\n",
+        "loss.tsv": "step\tloss\n0\t3e38\n1\t-3e38\n2\t1e-320\n3e38\t1\n",
+    }.items():
+        for path in results.rglob(name):
+            path.write_text(text)
     build_report(results, tmp_path / "report", params=Params())
     assert "Chance" not in (tmp_path / "report/table.md").read_text()
 

@@ -18,10 +18,10 @@ from bike.frames.open import open_source
 from bike.model.encoders import Encoder, encode_prompts
 from bike.model.heads import VideoHead
 from bike.model.weights import save_released
-from bike.params import Params, parse_params
+from bike.params import parse_params
 from bike.records import Sample, VideoRecord, write_labels, write_list, write_manifest
 from bike.report.run import build_report
-from bike.report.saliency import saliency_strips
+from bike.report.saliency import SaliencyStrip, saliency_strips
 from bike.text.prompts import class_prompts
 from bike.text.tokenizer import tokenize
 
@@ -52,16 +52,19 @@ def data(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def save(path: Path, encoder: Encoder, **kind: str) -> Path:
+def strips_of(data: Path, encoder: Encoder, **kind: str) -> tuple[list[SaliencyStrip], str]:
+    """The strips of a new checkpoint with this head, and the page that shows them."""
     torch.manual_seed(1)
-    head = VideoHead(16, 1, num_layers=1, **kind).eval()  # type: ignore[arg-type]
-    save_released(path, encoder, head, 1)
-    return path
+    checkpoint, places = data / "model.pt", {"lists": data / "lists", "frames": data / "frames"}
+    save_released(checkpoint, encoder, VideoHead(16, 1, num_layers=1, **kind).eval(), 1)  # type: ignore[arg-type]
+    strips = saliency_strips(checkpoint, data / "frames", data / "lists", params=PARAMS)
+    write_evaluation(data / "results" / "video-none-dp" / "1x1")
+    build_report(data / "results", data / "out", params=PARAMS, checkpoint=checkpoint, **places)
+    return strips, (data / "out" / "index.html").read_text()
 
 
 def test_strips_show_the_models_own_weights(data: Path, encoder: Encoder) -> None:
-    checkpoint = save(data / "model.pt", encoder, temporal="none", interaction="vcs")
-    strips = saliency_strips(checkpoint, data / "frames", data / "lists", params=PARAMS)
+    strips, _ = strips_of(data, encoder, temporal="none", interaction="vcs")
     assert len(strips) == 3
     source = open_source(data / "frames", [])
     head = VideoHead(16, 1, "none", "vcs")
@@ -80,35 +83,20 @@ def test_strips_show_the_models_own_weights(data: Path, encoder: Encoder) -> Non
             assert strip.saliency.sum() == pytest.approx(1, abs=1e-5)
 
 
-def test_the_page_has_the_strips(data: Path, encoder: Encoder) -> None:
-    checkpoint = save(data / "model.pt", encoder, temporal="transf", interaction="vcs")
-    write_evaluation(data / "results" / "video-transf-vcs" / "1x1")
-    places = {"lists": data / "lists", "frames": data / "frames"}
-    build_report(data / "results", data / "out", params=PARAMS, checkpoint=checkpoint, **places)
-    html = (data / "out" / "index.html").read_text()
-    assert html.count("data:image/jpeg") == 3 * 4
-    assert "Not run: a checkpoint" not in html
+def test_the_page_has_the_strips_that_concept_spotting_gives(data: Path, encoder: Encoder) -> None:
+    _, page = strips_of(data, encoder, temporal="transf", interaction="vcs")
+    assert page.count("data:image/jpeg") == 3 * 4
+    assert "Not run: a checkpoint" not in page
+    strips, page = strips_of(data, encoder, temporal="none", interaction="dp")
+    assert strips == []
+    assert "the checkpoint is not a video branch with concept spotting" in page
 
 
-def test_a_head_without_concept_spotting_has_none(data: Path, encoder: Encoder) -> None:
-    checkpoint = save(data / "model.pt", encoder, temporal="none", interaction="dp")
-    places = {"lists": data / "lists", "frames": data / "frames"}
-    assert saliency_strips(checkpoint, data / "frames", data / "lists", params=PARAMS) == []
-    write_evaluation(data / "results" / "video-none-dp" / "1x1")
-    build_report(data / "results", data / "out", params=PARAMS, checkpoint=checkpoint, **places)
-    assert "the checkpoint is not a video branch with concept spotting" in (data / "out" / "index.html").read_text()
-
-
-def test_trimmed_samples_show_their_part(data: Path, encoder: Encoder) -> None:
-    checkpoint = save(data / "model.pt", encoder, temporal="none", interaction="vcs")
+def test_trimmed_samples_show_their_part_and_a_label_without_name_is_an_error(data: Path, encoder: Encoder) -> None:
     write_list(data / "lists" / "test.csv", [Sample("v0-1", "v0", "v0.mp4", (0,), FRAMES, 0.16, 0.32)])
-    (strip,) = saliency_strips(checkpoint, data / "frames", data / "lists", params=PARAMS)
+    (strip,), _ = strips_of(data, encoder, temporal="none", interaction="vcs")
     expected = open_source(data / "frames", []).read("v0", validation_indices(4, 4, first_frame=4))
     assert np.array_equal(strip.frames, expected)
-
-
-def test_a_label_without_name_is_an_error(data: Path, encoder: Encoder) -> None:
-    checkpoint = save(data / "model.pt", encoder, temporal="none", interaction="vcs")
     write_list(data / "lists" / "test.csv", [Sample("v0", "v0", "v0.mp4", (9,), FRAMES)])
     with pytest.raises(DataError, match="class 9 has no name"):
-        saliency_strips(checkpoint, data / "frames", data / "lists", params=Params())
+        strips_of(data, encoder, temporal="none", interaction="vcs")

@@ -384,41 +384,41 @@ def test_one_value_that_is_no_number_is_found(bad: list[float]) -> None:
 
 
 def test_bad_input_is_named(data: DataSet, tmp_path: Path) -> None:
-    with pytest.raises(ParamsError, match="--temporal.*'transformer'.*none or transf"):
-        train(data, temporal="transformer")
-    with pytest.raises(BikeError, match=r"absent\.csv: no such file"):
-        train(data, train_list=tmp_path / "absent.csv")
-    with pytest.raises(BikeError, match="is a folder"):
-        train(data, out=tmp_path)
-    with pytest.raises(BikeError, match="can't be written"):
-        train(data, out="/proc/nowhere/model.pt")
-    with pytest.raises(BikeError, match="not where its frames are"):
-        train(data, val_frames=None)
     samples = read_list(data.train)
     write_list(tmp_path / "empty.csv", [])
-    with pytest.raises(DataError, match=r"empty\.csv: no rows"):
-        train(data, train_list=tmp_path / "empty.csv")
     write_list(tmp_path / "few.csv", samples[:3])
-    with pytest.raises(DataError, match="3 samples, fewer than one batch of 4"):
-        train(data, train_list=tmp_path / "few.csv")
     write_labels(tmp_path / "labels.csv", NAMES[:2])
-    with pytest.raises(DataError, match="classes without a name"):
-        train(data, labels=tmp_path / "labels.csv")
+    for kind, said, options in (
+        (ParamsError, "--temporal.*'transformer'.*none or transf", {"temporal": "transformer"}),
+        (BikeError, r"absent\.csv: no such file", {"train_list": tmp_path / "absent.csv"}),
+        (BikeError, "is a folder", {"out": tmp_path}),
+        (BikeError, "can't be written", {"out": "/proc/nowhere/model.pt"}),
+        (BikeError, "not where its frames are", {"val_frames": None}),
+        (DataError, r"empty\.csv: no rows", {"train_list": tmp_path / "empty.csv"}),
+        (DataError, "3 samples, fewer than one batch of 4", {"train_list": tmp_path / "few.csv"}),
+        (DataError, "classes without a name", {"labels": tmp_path / "labels.csv"}),
+    ):
+        with pytest.raises(kind, match=said):
+            train(data, **options)
     assert not (data.root / "model.pt").exists()
 
 
-def test_training_starts_from_a_released_head(data: DataSet, plain: Trained, tmp_path: Path) -> None:
-    other = make_data(tmp_path / "data", per_class=2)
-    section = {"start_from": str(plain.checkpoint)}
-    write_params(other, {"model": section, "train": {"epochs": 1, "warmup_epochs": 0, "lr": 1e-12, "batch_size": 6}})
-    started = state_of(train(other).checkpoint)
+def train_from(folder: Path, checkpoint: Path, section: dict[str, object], **options: object) -> Trained:
+    """Train a moment on a data set of its own, starting from a checkpoint."""
+    other = make_data(folder / f"data{len(list(folder.iterdir()))}", per_class=2)
+    training = {"epochs": 1, "warmup_epochs": 0, "lr": 1e-12, "batch_size": 6}
+    write_params(other, {"model": {"start_from": str(checkpoint), **section}, "train": training})
+    return train(other, **options)
+
+
+def test_training_starts_from_a_released_head(plain: Trained, tmp_path: Path) -> None:
+    started = state_of(train_from(tmp_path, plain.checkpoint, {}).checkpoint)
     for name, value in state_of(plain.checkpoint).items():
         torch.testing.assert_close(started[name], value, rtol=0, atol=1e-6)
-    (other.root / "model.pt").unlink()
     with pytest.raises(ParamsError, match=r"model\.temporal: .* has the head 'transf' \(got 'none'\)"):
-        train(other, temporal="none")
+        train_from(tmp_path, plain.checkpoint, {}, temporal="none")
     with pytest.raises(ParamsError, match="interaction: 'dp', but .* was trained with 'vcs'"):
-        train(other, interaction="dp")
+        train_from(tmp_path, plain.checkpoint, {}, interaction="dp")
 
 
 def test_a_checkpoint_says_what_it_was_trained_for(data: DataSet, plain: Trained, tmp_path: Path) -> None:
@@ -444,42 +444,26 @@ def test_a_checkpoint_says_what_it_was_trained_for(data: DataSet, plain: Trained
 def test_training_does_not_start_from_a_checkpoint_of_another_kind(
     plain: Trained, tmp_path: Path, section: dict[str, object], reason: str
 ) -> None:
-    other = make_data(tmp_path / "data", per_class=2)
-    training = {"epochs": 1, "warmup_epochs": 0, "batch_size": 6}
-    write_params(other, {"model": {"start_from": str(plain.checkpoint), **section}, "train": training})
     with pytest.raises(ParamsError, match=reason):
-        train(other)
-    allowed = {"start_from": str(plain.checkpoint), "allow_mismatch": list(section), **section}
-    write_params(other, {"model": allowed, "train": training})
-    contract = load_released(train(other).checkpoint).contract
+        train_from(tmp_path, plain.checkpoint, section)
+    done = train_from(tmp_path, plain.checkpoint, {"allow_mismatch": list(section), **section})
+    contract = load_released(done.checkpoint).contract
     assert contract is not None
     assert contract.start_from == Origin(name="plain.pt", sha256=sha256(plain.checkpoint))
     assert contract.weights is not None
     assert contract.weights.name == "clip.safetensors"  # the first CLIP, whatever model.weights names
 
 
-def test_a_released_checkpoint_of_another_architecture_is_not_started_from(data: DataSet, tmp_path: Path) -> None:
-    other = make_data(tmp_path / "data", per_class=2)
-    save_released(tmp_path / "released.pt", tiny_encoder(), VideoHead(16, 1, num_layers=1), 0)
-    section = {"start_from": str(tmp_path / "released.pt"), "weights": "ViT-B/16"}
-    write_params(other, {"model": section, "train": {"epochs": 1, "warmup_epochs": 0, "batch_size": 6}})
-    with pytest.raises(ParamsError, match=r"model\.weights: 'ViT-B/16', but .* goes back to another architecture"):
-        train(other)
-    save_safetensors(tmp_path / "clip.safetensors", build(replace(TINY, context_length=16)))  # a file, no name
-    section["weights"] = str(tmp_path / "clip.safetensors")
-    write_params(other, {"model": section, "train": {"epochs": 1, "warmup_epochs": 0, "batch_size": 6}})
-    with pytest.raises(ParamsError, match=r"clip\.safetensors', but .* goes back to another architecture"):
-        train(other)
-
-
-def test_a_head_that_the_params_leave_out_is_the_checkpoints(tmp_path: Path) -> None:
-    other = make_data(tmp_path / "data", per_class=2)
-    save_released(tmp_path / "released.pt", tiny_encoder(), VideoHead(16, 1, "none", "dp"), 0)
-    section: dict[str, object] = {"start_from": str(tmp_path / "released.pt")}
-    write_params(other, {"model": section, "train": {"epochs": 1, "warmup_epochs": 0, "batch_size": 6}})
-    contract = load_released(train(other).checkpoint).contract
+def test_a_released_checkpoint_of_another_architecture_is_not_started_from(tmp_path: Path) -> None:
+    released, clip = tmp_path / "released.pt", tmp_path / "clip.safetensors"
+    save_released(released, tiny_encoder(), VideoHead(16, 1, "none", "dp"), 0)
+    save_safetensors(clip, build(replace(TINY, context_length=16)))  # a file, no name
+    for weights in ("ViT-B/16", str(clip)):
+        with pytest.raises(ParamsError, match=rf"{weights}', but .* goes back to another architecture"):
+            train_from(tmp_path, released, {"weights": weights})
+    contract = load_released(train_from(tmp_path, released, {}).checkpoint).contract
     assert contract is not None
-    assert contract.head == "none+dp"
+    assert contract.head == "none+dp"  # the params leave it out
 
 
 def test_several_labels(data: DataSet, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -180,14 +180,8 @@ def test_gray_has_the_range_it_states(tmp_path: Path, backend: str, pixels: str)
     for stated, shown in levels.items():
         for luma, expected in shown.items():
             scale = 4 if "10" in pixels else 1
-            source = [
-                "-f",
-                "lavfi",
-                "-i",
-                "color=s=64x48:r=10:d=0.3",
-                "-vf",
-                f"format={pixels},lut={luma * scale},setparams=range={stated}",
-            ]
+            shade = f"format={pixels},lut={luma * scale},setparams=range={stated}"
+            source = ["-f", "lavfi", "-i", "color=s=64x48:r=10:d=0.3", "-vf", shade]
             video = tmp_path / f"{pixels}{stated}{luma}.mkv"
             options = ["-pix_fmt", pixels, "-color_range", stated, "-c:v", "ffv1"]
             command = [ffmpeg_binary(), "-v", "error", *source, *options, str(video)]

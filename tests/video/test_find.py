@@ -13,7 +13,8 @@ from helpers.videos import ODD_NAMES, make_tar
 
 from bike.annotate.media import read_media
 from bike.errors import BikeError, DataError
-from bike.video.find import find_videos, read_paths
+from bike.video.file import FoundVideo
+from bike.video.find import find_videos
 from bike.video.tars import tar_videos
 from bike.video.walk import LEADS_OUT
 
@@ -27,6 +28,15 @@ def write(path: bytes | Path, data: bytes = b"x") -> None:
 
 def paths(found: list) -> list[str]:
     return [video.path for video in found]
+
+
+def problems(found: list) -> dict[str, str]:
+    return {video.path: video.problem for video in found}
+
+
+def content(video: FoundVideo) -> bytes:
+    with video.file.open() as file:
+        return bytes(file.read())
 
 
 def test_a_folder_is_searched_through(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -56,9 +66,9 @@ def test_odd_names_round_trip(tmp_path: Path) -> None:
         write(os.path.join(os.fsencode(tmp_path), name), name)  # noqa: PTH118
     found = find_videos(tmp_path)
     assert sorted(os.fsencode(video.path) for video in found) == sorted(ODD_NAMES)
-    for video in found:
-        with video.file.open() as file:
-            assert file.read() == os.fsencode(video.path)
+    assert all(content(video) == os.fsencode(video.path) for video in found)
+    write(tmp_path / "-a.mp4")  # one video is a source, too
+    assert paths(find_videos(tmp_path / "-a.mp4")) == ["-a.mp4"]
 
 
 def test_links_are_followed_once_and_broken_ones_named(tmp_path: Path) -> None:
@@ -68,7 +78,7 @@ def test_links_are_followed_once_and_broken_ones_named(tmp_path: Path) -> None:
     (tmp_path / "videos" / "loop").symlink_to(tmp_path / "videos")
     (tmp_path / "videos" / "gone.mp4").symlink_to(tmp_path / "nowhere.mp4")
     os.mkfifo(tmp_path / "videos" / "pipe.mp4")
-    found = {video.path: video.problem for video in find_videos(tmp_path / "videos", follow_links=True)}
+    found = problems(find_videos(tmp_path / "videos", follow_links=True))
     assert found == {"farm/a.mp4": "", "gone.mp4": "no such file", "pipe.mp4": "not a regular file"}
 
 
@@ -78,10 +88,10 @@ def test_links_out_of_a_folder_are_followed_when_asked(tmp_path: Path) -> None:
     write(videos / "b.mp4")
     for link, target in {"farm": "real", "c.mp4": "real/a.mp4", "notes": "real/a.mp4", "d.mp4": "videos/b.mp4"}.items():
         (videos / link).symlink_to(tmp_path / target)
-    found = {video.path: video.problem for video in find_videos(videos)}
+    found = problems(find_videos(videos))
     assert found == {"b.mp4": "", "d.mp4": "", "c.mp4": LEADS_OUT, "farm": LEADS_OUT}
     (tmp_path / "list.txt").write_text("b.mp4\nc.mp4\nd.mp4\nfarm/a.mp4\n")
-    listed = {video.path: video.problem for video in find_videos(videos, listing=tmp_path / "list.txt")}
+    listed = problems(find_videos(videos, listing=tmp_path / "list.txt"))
     assert listed == {"b.mp4": "", "d.mp4": "", "c.mp4": LEADS_OUT, "farm/a.mp4": LEADS_OUT}
     (tmp_path / "other name").symlink_to(videos)  # of the folder itself
     assert paths(find_videos(tmp_path / "other name")) == ["b.mp4", "c.mp4", "d.mp4", "farm"]
@@ -93,18 +103,13 @@ def test_links_out_of_a_folder_are_followed_when_asked(tmp_path: Path) -> None:
     assert asked == ["b.mp4", "c.mp4", "d.mp4", "farm/a.mp4"]
 
 
-def test_one_video_is_a_source(tmp_path: Path) -> None:
-    write(tmp_path / "-a.mp4")
-    assert paths(find_videos(tmp_path / "-a.mp4")) == ["-a.mp4"]
-
-
 def test_lists_and_csvs(tmp_path: Path) -> None:
     for name in ("a.mp4", "b/c d.mp4", "b/e 3", "f.mp4"):
         write(tmp_path / name)
     listing = tmp_path / "list.txt"
     listing.write_text("a.mp4 0\n\nb//c d.mp4 12\n./b/e 3\nb/e 3 7\nmissing.mp4 1 2\r\na.mp4\n", newline="")
     found = find_videos(listing)
-    assert {video.path: video.problem for video in found} == {
+    assert problems(found) == {
         "a.mp4": "", "b/c d.mp4": "", "b/e 3": "", "missing.mp4": "no such file",
     }  # fmt: skip
     table = tmp_path / "table.csv"
@@ -145,16 +150,6 @@ def test_a_list_may_hold_any_bytes_and_a_byte_order_mark(tmp_path: Path) -> None
     assert not video.problem
 
 
-@pytest.mark.parametrize(
-    ("name", "text", "message"),
-    [("a.csv", "name,label\nx,1\n", "column 'path'"), ("a.csv", "path\n", "names no videos"), ("a.txt", "\n", "names")],
-)
-def test_lists_that_name_nothing(tmp_path: Path, name: str, text: str, message: str) -> None:
-    (tmp_path / name).write_text(text)
-    with pytest.raises(DataError, match=message):
-        read_paths(tmp_path / name, tmp_path)
-
-
 def test_sources_that_are_none(tmp_path: Path) -> None:
     with pytest.raises(BikeError, match="no such file or folder"):
         find_videos(tmp_path / "none")
@@ -167,36 +162,26 @@ def test_sources_that_are_none(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("format", [tarfile.GNU_FORMAT, tarfile.PAX_FORMAT])
 def test_tars_give_positions(tmp_path: Path, format: int) -> None:
+    """Of the last member of each name."""
     members = {os.fsdecode(name): name * 50 for name in ODD_NAMES}
     members["./sub//x.mp4"] = b"inner"
-    tar = make_tar(tmp_path / "videos.tar", [*members.items(), ("readme.txt", b"no video")], format)
-    found = {video.path: video for video in find_videos(tar)}
-    assert set(found) == {*map(os.path.normpath, members)}
-    for name, content in members.items():
-        video = found[os.path.normpath(name)]
-        assert not video.problem
-        with video.file.open() as file:
-            assert file.read() == content
+    first = (next(iter(members)), b"an earlier one")
+    tar = make_tar(tmp_path / "videos.tar", [first, *members.items(), ("readme.txt", b"no video")], format)
+    found = find_videos(tar)
+    assert problems(found) == dict.fromkeys(map(os.path.normpath, members), "")
+    assert {video.path: content(video) for video in found} == {os.path.normpath(n): b for n, b in members.items()}
 
 
 def test_members_of_tars_that_are_not_to_be_read(tmp_path: Path) -> None:
-    outside = ("/etc/a.mp4", "../b.mp4", "ok/../../c.mp4")
-    tar_path = make_tar(tmp_path / "a.tar", [(name, b"x") for name in outside])
-    kinds = (tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE)
-    with tarfile.open(tar_path, "a") as tar:
-        for number, kind in enumerate(kinds):
+    path = make_tar(tmp_path / "a.tar", [(name, b"x") for name in ("/etc/a.mp4", "../b.mp4", "ok/../../c.mp4")])
+    with tarfile.open(path, "a") as tar:
+        for number, kind in enumerate((tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE)):
             info = tarfile.TarInfo(f"{number}.mp4")
             info.type, info.linkname = kind, "/etc/passwd"
             tar.addfile(info)
-    found = tar_videos(tar_path)
-    assert len(found) == len(outside) + len(kinds)
+    found = tar_videos(path)
+    assert len(found) == 7
     assert all(video.problem for video in found)
-
-
-def test_a_later_member_replaces_an_earlier_one(tmp_path: Path) -> None:
-    tar = make_tar(tmp_path / "a.tar", [("a.mp4", b"first"), ("a.mp4", b"second one")])
-    (video,) = find_videos(tar)
-    assert video.file.num_bytes == len(b"second one")
 
 
 def test_tars_in_a_folder(tmp_path: Path) -> None:
@@ -206,9 +191,9 @@ def test_tars_in_a_folder(tmp_path: Path) -> None:
     assert paths(find_videos(tmp_path)) == ["0.mp4", "00000/a.mp4", "00001/a.mp4", "1.mp4", "plain.mp4"]
     listing = tmp_path / "list.txt"
     listing.write_text("1.mp4\nplain.mp4\nnone.mp4\n")
-    found = {video.path: video.problem for video in find_videos(tmp_path, listing=listing)}
+    found = problems(find_videos(tmp_path, listing=listing))
     assert found == {"1.mp4": "", "plain.mp4": "", "none.mp4": "no such file"}
-    found = {video.path: video.problem for video in find_videos(tmp_path / "00001.tar", listing=listing)}
+    found = problems(find_videos(tmp_path / "00001.tar", listing=listing))
     assert found == {"1.mp4": "", "plain.mp4": "not in the tar", "none.mp4": "not in the tar"}
 
 
@@ -247,10 +232,7 @@ def test_tars_put_end_to_end_are_both_read(tmp_path: Path, caplog: pytest.LogCap
     second = make_tar(tmp_path / "2.tar", [("b.mp4", b"second")]).read_bytes()
     write(tmp_path / "c.tar", first + bytes(zeros) + second)
     found = find_videos(tmp_path / "c.tar")
-    assert paths(found) == ["a.mp4", "b.mp4"]
-    for video, content in zip(found, (b"first", b"second"), strict=True):
-        with video.file.open() as file:
-            assert file.read() == content
+    assert [(video.path, content(video)) for video in found] == [("a.mp4", b"first"), ("b.mp4", b"second")]
     assert f"another archive follows at byte {len(first) + zeros}" in caplog.text
     write(tmp_path / "d.tar", first + bytes(zeros) + b"something else" * 100)
     assert paths(find_videos(tmp_path / "d.tar")) == ["a.mp4"]
@@ -275,13 +257,16 @@ def test_an_unreadable_folder_is_named(tmp_path: Path, monkeypatch: pytest.Monke
 @pytest.mark.parametrize(
     ("name", "data", "message"),
     [
+        ("a.csv", b"name,label\nx,1\n", "column 'path'"),
+        ("a.csv", b"path\n", "names no videos"),
+        ("a.txt", b"\n", "names"),
         ("a.txt", "a.mp4\n".encode("utf-16"), "UTF-16"),
         ("a.csv", b"path\na.mp4\0\n", "NUL byte"),
         ("a.txt", b"a.mp4\n" * 200_000 + b"\0", "NUL byte"),
         ("a.tar.gz", b"\x1f\x8b\x08rest", "compressed with gzip; unpack it"),
     ],
 )
-def test_lists_that_are_no_text(tmp_path: Path, name: str, data: bytes, message: str) -> None:
+def test_lists_that_are_no_text_or_name_nothing(tmp_path: Path, name: str, data: bytes, message: str) -> None:
     write(tmp_path / name, data)
     with pytest.raises(DataError, match=message):
         find_videos(tmp_path / name)

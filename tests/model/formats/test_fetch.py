@@ -47,19 +47,28 @@ def names(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir() if not path.name.endswith(".lock")}
 
 
-def test_fetch_once(server: Server, folder: Path) -> None:
+def test_fetch_once(server: Server, folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert get(server) == folder / "small.pt"
     assert (folder / "small.pt").read_bytes() == CONTENT
     assert names(folder) == {"small.pt"}
     assert get(server) == folder / "small.pt"
     assert server.requests == [("small.pt", None)]
+    monkeypatch.delenv("BIKE_WEIGHTS")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    assert weights_folder().parts[-2:] == ("bike", "weights")
 
 
-def test_interrupted_process_goes_on_later(server: Server, folder: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "there", "asked"), [("small.pt.part", CONTENT[:12_345], "bytes=12345-"), ("small.pt", b"old", None)]
+)
+def test_what_a_cut_left_is_gone_on_with_and_a_wrong_file_is_replaced(
+    server: Server, folder: Path, name: str, there: bytes, asked: str | None
+) -> None:
     folder.mkdir(parents=True)
-    (folder / "small.pt.part").write_bytes(CONTENT[:12_345])
-    get(server)
-    assert server.requests == [("small.pt", "bytes=12345-")]
+    (folder / name).write_bytes(there)
+    server.fault = lambda name, number: "503" if number == 0 else None
+    assert get(server).read_bytes() == CONTENT
+    assert server.requests == [("small.pt", asked)] * 2
     assert names(folder) == {"small.pt"}
 
 
@@ -70,21 +79,6 @@ def test_wrong_file(server: Server, folder: Path) -> None:
     assert "\n" not in str(error.value)
     assert "put small.pt into" in str(error.value)
     assert names(folder) <= {"small.pt.part"}
-
-
-def test_wrong_file_in_the_folder_is_replaced(server: Server, folder: Path) -> None:
-    folder.mkdir(parents=True)
-    (folder / "small.pt").write_bytes(b"old")
-    assert get(server).read_bytes() == CONTENT
-
-
-def test_server_in_trouble_is_asked_again(server: Server, folder: Path) -> None:
-    server.fault = lambda name, number: ("503", "429", "cut")[number] if number < 3 else None
-    assert get(server).read_bytes() == CONTENT
-    (folder / "small.pt").unlink()
-    server.fault = lambda name, number: "503"
-    with pytest.raises(WeightsError, match="HTTP status 503"):
-        get(server)
 
 
 @pytest.mark.usefixtures("folder")
@@ -131,13 +125,6 @@ def test_two_at_once_fetch_once(server: Server, folder: Path) -> None:
     assert (folder / "small.pt").read_bytes() == CONTENT
 
 
-def test_cache_folder(folder: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    assert weights_folder() == folder
-    monkeypatch.delenv("BIKE_WEIGHTS")
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
-    assert weights_folder().parts[-2:] == ("bike", "weights")
-
-
 def test_official_names() -> None:
     assert find_official("ViT-B/32") is OFFICIAL_FILES["ViT-B/32"]
     assert find_official("vit-b-32") is OFFICIAL_FILES["ViT-B/32"]
@@ -154,7 +141,10 @@ def test_resolve_fetches_what_is_missing(server: Server, folder: Path, monkeypat
     assert len(server.requests) == 1
 
 
-def test_resolve_paths(folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_resolve_paths_and_of_neither(folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(WeightsError, match=r"ViT-B/33: no such file, and no official name. Did you mean 'ViT-B/32'\?"):
+        resolve("ViT-B/33")
+    assert not folder.exists()
     (tmp_path / "mine.pt").write_bytes(b"")
     assert resolve(tmp_path / "mine.pt") == tmp_path / "mine.pt"
     assert resolve(str(tmp_path)) == tmp_path
@@ -162,9 +152,3 @@ def test_resolve_paths(folder: Path, tmp_path: Path, caplog: pytest.LogCaptureFi
     (folder / "ViT-B-32.pt").write_bytes(b"put here by hand")
     assert resolve("ViT-B/32") == folder / "ViT-B-32.pt"
     assert "not OpenAI's file for ViT-B/32" in caplog.text
-
-
-def test_resolve_of_neither(folder: Path) -> None:
-    with pytest.raises(WeightsError, match=r"ViT-B/33: no such file, and no official name. Did you mean 'ViT-B/32'\?"):
-        resolve("ViT-B/33")
-    assert not folder.exists()

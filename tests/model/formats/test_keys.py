@@ -33,10 +33,8 @@ def test_hugging_face_part_is_missing(tmp_path: Path, encoder: Encoder) -> None:
 
 def test_open_clip(tmp_path: Path, encoder: Encoder) -> None:
     plain = encoder.state_dict()
-    custom = {
-        key if key.startswith("visual.") or key == "logit_scale" else f"text.{key}": value
-        for key, value in plain.items()
-    }
+    ours = ("visual.", "logit_scale")
+    custom = {key if key.startswith(ours) else f"text.{key}": value for key, value in plain.items()}
     torch.save({"epoch": 32, "name": "run", "state_dict": custom}, tmp_path / "epoch_32.pt")
     assert same_encoder(load_clip(tmp_path / "epoch_32.pt"), encoder)
     torch.save(plain, tmp_path / "open_clip_pytorch_model.bin")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 from helpers.models import RESNET, VIT, small
 
 from bike.model.encoders import Encoder
-from bike.model.layers.architecture import Architecture, read_architecture
+from bike.model.layers.architecture import read_architecture
 
 
 def test_architecture_of_shapes_that_fit_no_clip() -> None:
@@ -21,19 +23,14 @@ def test_architecture_of_shapes_that_fit_no_clip() -> None:
 
 
 def test_heads_are_told_by_the_width_or_not_at_all() -> None:
-    fields = VIT.__dict__
-    assert Architecture(**{**fields, "vision_width": 1280}).vision_heads == 16  # OpenCLIP's ViT-H, 80 channels each
-    assert Architecture(**{**fields, "text_width": 1280}).text_heads == 20
-    for changes in ({"vision_width": 96}, {"text_width": 160}):
-        with pytest.raises(ValueError, match=r"width: \d+ is not a multiple of 64"):
-            Encoder(Architecture(**{**fields, **changes}))
-    with pytest.raises(ValueError, match="width: 480 is not a multiple of 64"):  # pooling of 7 heads
-        Encoder(Architecture(**{**RESNET.__dict__, "vision_width": 15}))
-
-
-def test_towers_refuse_each_other_s_numbers() -> None:
-    fields = {**VIT.__dict__, "patch_size": None}
-    with pytest.raises(ValueError, match="four numbers"):
-        Encoder(Architecture(**fields))
-    with pytest.raises(ValueError, match="one number of vision_layers"):
-        Encoder(Architecture(**{**RESNET.__dict__, "patch_size": 8}))
+    assert replace(VIT, vision_width=1280).vision_heads == 16  # OpenCLIP's ViT-H, 80 channels each
+    assert replace(VIT, text_width=1280).text_heads == 20
+    for shape, changes, said in (
+        (VIT, {"vision_width": 96}, "width: 96 is not a multiple of 64"),
+        (VIT, {"text_width": 160}, "width: 160 is not a multiple of 64"),
+        (RESNET, {"vision_width": 15}, "width: 480 is not a multiple of 64"),  # pooling of 7 heads
+        (VIT, {"patch_size": None}, "four numbers"),
+        (RESNET, {"patch_size": 8}, "one number of vision_layers"),
+    ):
+        with pytest.raises(ValueError, match=said):
+            Encoder(replace(shape, **changes))

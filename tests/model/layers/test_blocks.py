@@ -11,14 +11,18 @@ from torch import nn
 from bike.model.layers.blocks import Attention, Block, Transformer
 
 
-def test_attention_is_that_of_multihead_attention() -> None:
+def test_attention_is_and_starts_as_that_of_multihead_attention() -> None:
     torch.manual_seed(0)
     ours, theirs = Attention(48, 3), nn.MultiheadAttention(48, 3, batch_first=True)
+    bound = math.sqrt(6 / (48 + 144))
+    assert ours.in_proj_weight.abs().max() <= bound
+    assert ours.in_proj_weight.std().item() == pytest.approx(bound / math.sqrt(3), rel=0.05)
     theirs.load_state_dict(ours.state_dict())
     x = torch.randn(2, 5, 48)
     torch.testing.assert_close(ours(x), theirs(x, x, x)[0])
     mask = torch.full((5, 5), -math.inf).triu(1)
     torch.testing.assert_close(ours(x, causal=True), theirs(x, x, x, attn_mask=mask)[0])
+    torch.testing.assert_close(ours(x, causal=True, first_only=True), ours(x, causal=True)[:, :1])
 
 
 def test_the_first_position_alone_is_the_same() -> None:
@@ -32,21 +36,6 @@ def test_the_first_position_alone_is_the_same() -> None:
     got = torch.autograd.grad(alone.square().sum(), list(transformer.parameters()))
     for one, other in zip(got, wanted, strict=True):
         torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-4)
-
-
-def test_the_first_position_of_a_causal_attention_sees_itself_alone() -> None:
-    torch.manual_seed(0)
-    attention, x = Attention(64, 2), torch.randn(3, 5, 64)
-    expected = attention(x, causal=True)[:, :1]
-    torch.testing.assert_close(attention(x, causal=True, first_only=True), expected)
-
-
-def test_attention_starts_as_multihead_attention_does() -> None:
-    torch.manual_seed(0)
-    weight = Attention(64, 1).in_proj_weight.detach()
-    bound = math.sqrt(6 / (64 + 192))
-    assert weight.abs().max() <= bound
-    assert weight.std().item() == pytest.approx(bound / math.sqrt(3), rel=0.05)
 
 
 def test_attention_refuses_heads_that_do_not_divide_the_width() -> None:

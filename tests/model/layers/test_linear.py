@@ -35,32 +35,30 @@ def gradients(out: Tensor, *inputs: Tensor) -> tuple[Tensor, ...]:
     return torch.autograd.grad((out * weight).sum(), inputs)
 
 
+def same(got: Tensor, wanted: Tensor, *inputs: Tensor) -> None:
+    """Both are alike, and their gradients in each input."""
+    torch.testing.assert_close(got, wanted, atol=1e-5, rtol=1e-5)
+    for one, other in zip(gradients(got, *inputs), gradients(wanted, *inputs), strict=True):
+        torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-5)
+
+
 @needs_onednn
 @pytest.mark.parametrize("shape", [(7, 20), (3, 5, 20), (40, 20)])
 @pytest.mark.parametrize("width", [9, 64])
 def test_product_and_gradients(onednn: list[tuple[int, ...]], shape: tuple[int, ...], width: int) -> None:
     torch.manual_seed(0)
-    x, weight, bias = torch.randn(shape), torch.randn(width, 20), torch.randn(width)
-    for tensor in (x, weight, bias):
-        tensor.requires_grad_()
-    got, wanted = linear(x, weight, bias), F.linear(x, weight, bias)
-    torch.testing.assert_close(got, wanted, atol=1e-5, rtol=1e-5)
-    for one, other in zip(gradients(got, x, weight, bias), gradients(wanted, x, weight, bias), strict=True):
-        torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-5)
+    x, weight, bias = (torch.randn(size, requires_grad=True) for size in (shape, (width, 20), (width,)))
+    same(linear(x, weight, bias), F.linear(x, weight, bias), x, weight, bias)
     assert onednn == [(x.numel() // 20, 20)]
 
 
 @needs_onednn
 def test_rows_apart_parts_of_weights_and_no_bias(onednn: list[tuple[int, ...]]) -> None:
     torch.manual_seed(0)
-    x = torch.randn(6, 5, 16, requires_grad=True)
-    weight = torch.randn(48, 16, requires_grad=True)
-    got, wanted = linear(x[:, :1], weight[16:]), F.linear(x[:, :1], weight[16:])
-    torch.testing.assert_close(got, wanted, atol=1e-5, rtol=1e-5)
-    for one, other in zip(gradients(got, x, weight), gradients(wanted, x, weight), strict=True):
-        torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-5)
+    x, weight = torch.randn(6, 5, 16, requires_grad=True), torch.randn(48, 16, requires_grad=True)
+    same(linear(x[:, :1], weight[16:]), F.linear(x[:, :1], weight[16:]), x, weight)
     transposed = torch.randn(16, 6).T
-    torch.testing.assert_close(linear(transposed, weight), F.linear(transposed, weight), atol=1e-5, rtol=1e-5)
+    same(linear(transposed, weight), F.linear(transposed, weight), weight)
     assert len(onednn) == 2
 
 
@@ -93,7 +91,6 @@ def test_other_types_small_products_and_autocast_stay_with_torch(
 def test_quick_gelu_and_its_gradient() -> None:
     x = torch.linspace(-9, 9, 200, requires_grad=True)
     wanted = x * torch.sigmoid(1.702 * x)
-    torch.testing.assert_close(quick_gelu(x), wanted)
-    torch.testing.assert_close(gradients(quick_gelu(x), x), gradients(wanted, x))
+    same(quick_gelu(x), wanted, x)
     with torch.no_grad():
         torch.testing.assert_close(quick_gelu(x.clone()), wanted)
