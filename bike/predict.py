@@ -23,32 +23,53 @@ from bike.video.decode import Decoder, check_decoder, decode_frames, probe_video
 
 @dataclass(frozen=True, slots=True)
 class Guess:
-    """A class of a prediction."""
+    """A class of a prediction.
 
-    label: int  # number of the class, from 0
-    name: str  # its name
-    probability: float  # from the cosines times the model's own scale, averaged over views; 0 to 1
+    Attributes:
+        label: number of the class, from 0.
+        name: its name.
+        probability: from the cosines times the model's own scale, averaged over views; 0 to 1.
+    """
+
+    label: int
+    name: str
+    probability: float
 
 
 @dataclass(frozen=True, slots=True)
 class FrameWeight:
-    """How much a frame counted."""
+    """How much a frame counted.
 
-    frame: int  # its number in the video, from 0
-    seconds: float  # its time
-    weight: float  # its share in the view of the best class, 0 to 1
+    Attributes:
+        frame: its number in the video, from 0.
+        seconds: its time.
+        weight: its share in the view of the best class, 0 to 1.
+    """
+
+    frame: int
+    seconds: float
+    weight: float
 
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What a video shows."""
+    """What a video shows.
 
-    video: str  # as given
-    frames: int = 0  # number of frames that decode
-    seconds: float = 0.0  # its length
-    guesses: tuple[Guess, ...] = ()  # best classes first, ranked as `bike eval` ranks them
-    saliency: tuple[FrameWeight, ...] = ()  # of the first clip's frames, centre crop
-    error: str = ""  # why there is no prediction; empty when there is one
+    Attributes:
+        video: as given.
+        frames: number of frames that decode.
+        seconds: its length.
+        guesses: best classes first, ranked as ``bike eval`` ranks them.
+        saliency: of the first clip's frames, centre crop.
+        error: why there is no prediction; empty when there is one.
+    """
+
+    video: str
+    frames: int = 0
+    seconds: float = 0.0
+    guesses: tuple[Guess, ...] = ()
+    saliency: tuple[FrameWeight, ...] = ()
+    error: str = ""
 
     def as_json(self) -> dict[str, Any]:
         """Plain values for a JSON file; ``error`` only where there is one."""

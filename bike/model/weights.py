@@ -103,13 +103,18 @@ def _empty_modules(source: object) -> Iterator[None]:
 
 
 class Released(NamedTuple):
-    """A loaded checkpoint."""
+    """A loaded checkpoint.
 
-    # encoder, head: on the CPU, in eval mode and fp32
+    Attributes:
+        encoder, head: on the CPU, in eval mode and fp32.
+        epoch: the number of finished epochs.
+        contract: what it was trained for; None in files of the published code.
+    """
+
     encoder: Encoder
     head: Head
-    epoch: int  # the number of finished epochs
-    contract: Contract | None  # what it was trained for; None in files of the published code
+    epoch: int
+    contract: Contract | None
 
 
 def load_released(path: Path | str) -> Released:
@@ -175,7 +180,12 @@ def read_entry(checkpoint: Mapping[Any, Any], key: str, source: object) -> dict[
 def save_released(path: Path | str, encoder: Encoder, head: Head, epoch: int, contract: Contract | None = None) -> None:
     """Write a checkpoint in the form of the released ones, atomically; weights keep their dtype.
 
-    The contract goes into one more entry, which the published code's readers leave alone.
+    Args:
+        path: the ``.pt`` file.
+        encoder: its weights, under OpenAI's key names.
+        head: its weights, under the released key names.
+        epoch: the number of finished epochs.
+        contract: what it was trained for, in one more entry, which the published code's readers leave alone.
     """
     checkpoint: dict[str, Any] = {
         "epoch": epoch,

@@ -15,18 +15,29 @@ HEAD_WIDTH = 64  # channels of one attention head, everywhere in CLIP; no state 
 
 @dataclass(frozen=True, kw_only=True)
 class Architecture:
-    """Widths and depths of both towers."""
+    """Widths and depths of both towers.
 
-    embed_dim: int  # width D of the space shared by pictures and text
-    input_size: int  # side of the square pictures, px
-    # blocks of the vision transformer, or the bottlenecks of a ResNet's four stages
+    Attributes:
+        embed_dim: width D of the space shared by pictures and text.
+        input_size: side of the square pictures, px.
+        vision_layers: blocks of the vision transformer, or the bottlenecks of a ResNet's four stages.
+        vision_width: channels of the vision transformer, or of the ResNet's first stage.
+        patch_size: side of a patch, px; None for a ResNet.
+        text_width: channels of the text transformer.
+        text_layers: its blocks.
+        context_length: token positions L.
+        vocab_size: rows of the token table.
+    """
+
+    embed_dim: int
+    input_size: int
     vision_layers: int | tuple[int, int, int, int]
-    vision_width: int  # channels of the vision transformer, or of the ResNet's first stage
-    patch_size: int | None  # side of a patch, px; None for a ResNet
-    text_width: int  # channels of the text transformer
-    text_layers: int  # its blocks
-    context_length: int = 77  # token positions L
-    vocab_size: int = 49408  # rows of the token table
+    vision_width: int
+    patch_size: int | None
+    text_width: int
+    text_layers: int
+    context_length: int = 77
+    vocab_size: int = 49408
 
     @property
     def vision_heads(self) -> int:
