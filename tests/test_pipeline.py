@@ -105,12 +105,17 @@ def checkout(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def reproduced(checkout: Path) -> Path:
+    """The checkout after `dvc repro`, for whichever of the tests comes first."""
+    assert "Running stage 'pretrain'" in run(checkout, "dvc", "repro", *TARGETS)
+    return checkout
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_the_pipeline_runs_from_videos_to_a_table_and_then_does_nothing(checkout: Path) -> None:
-    first = run(checkout, "dvc", "repro", *TARGETS)
-    assert "Running stage 'pretrain'" in first
-
+def test_the_pipeline_runs_from_videos_to_a_table_and_then_does_nothing(reproduced: Path) -> None:
+    checkout = reproduced
     records = read_manifest(checkout / "data/demo/frames/manifest.csv")
     rejected = [record for record in records if record.status == "rejected"]
     assert rejected
@@ -129,8 +134,9 @@ def test_the_pipeline_runs_from_videos_to_a_table_and_then_does_nothing(checkout
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_a_lost_folder_of_packs_is_made_again(checkout: Path) -> None:
+def test_a_lost_folder_of_packs_is_made_again(reproduced: Path) -> None:
     """The packs are no DVC output: a checkout with a manifest from the cache may lack them."""
+    checkout = reproduced
     hashes = data_hashes(checkout / "dvc.lock")
     shutil.rmtree(checkout / "data/demo/shards/val")
     for pack in (checkout / "data/demo/frames").glob("*.mjpg"):
@@ -141,8 +147,9 @@ def test_a_lost_folder_of_packs_is_made_again(checkout: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_a_stage_declares_the_parameters_that_it_reads_and_no_others(checkout: Path) -> None:
+def test_a_stage_declares_the_parameters_that_it_reads_and_no_others(reproduced: Path) -> None:
     """Read means: taken from the loaded params.yaml by a stage's process in the runs above, down to each value."""
+    checkout = reproduced
     # The report asks for all results; those that did not run are another's here, so that it has something to read.
     variants = [f"video-{temporal}-{interaction}" for temporal in ("none", "transf") for interaction in ("dp", "vcs")]
     wanted = {f"{name}/{views}" for name in (*variants, "zeroshot", "fuse") for views in ("1x1", "4x3")}
@@ -185,8 +192,9 @@ def stage_words(stage: dict[str, Any], checkout: Path) -> list[str]:
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_what_a_machine_decides_is_not_pinned(checkout: Path) -> None:
+def test_what_a_machine_decides_is_not_pinned(reproduced: Path) -> None:
     """Training starts under another launcher without a change for ``dvc status``, and really does."""
+    checkout = reproduced
     machine = {"BIKE_LAUNCH": "torchrun --standalone --nproc-per-node 2", "BIKE_WORKERS": "1", "BIKE_JOBS": "1"}
     before = (checkout / "dvc.lock").read_text(encoding="utf-8")
     assert "up to date" in run(checkout, "dvc", "status", *TARGETS, **machine)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -116,11 +117,18 @@ def survey_video(source: VideoInput, *, timeout_seconds: float = 60.0) -> VideoF
 
 
 def _run(function: Callable[..., Any], source: VideoInput, *args: Any, timeout_seconds: float) -> Any:
-    place = str(source) if isinstance(source, Path) else source
     try:
-        return thread_worker().call(function, place, *args, timeout_seconds=timeout_seconds)
+        return thread_worker().call(function, _absolute(source), *args, timeout_seconds=timeout_seconds)
     except (TimedOutError, DiedError) as error:
         raise UnreadableError(describe_failure(error, timeout_seconds), transient=True) from None
+
+
+def _absolute(source: VideoInput) -> bytes | VideoFile:
+    """The helper stays in the working folder that it was started in, wherever this process has gone since."""
+    if isinstance(source, bytes):
+        return source
+    file = source if isinstance(source, VideoFile) else VideoFile(str(source))
+    return VideoFile(os.path.abspath(file.path), file.start, file.num_bytes)  # noqa: PTH100
 
 
 def _call(function: Callable[..., Any], source: VideoInput, *args: Any, timeout_seconds: float) -> Any:
@@ -136,13 +144,11 @@ def _name(source: VideoInput) -> str:
     return one_line(shown(str(source.path if isinstance(source, VideoFile) else source)))
 
 
-def _open(source: str | bytes | VideoFile) -> IO[bytes]:
-    if isinstance(source, bytes):
-        return io.BytesIO(source)
-    return (VideoFile(source) if isinstance(source, str) else source).open()
+def _open(source: bytes | VideoFile) -> IO[bytes]:
+    return io.BytesIO(source) if isinstance(source, bytes) else source.open()
 
 
-def _probe(source: str | bytes | VideoFile) -> VideoFacts:
+def _probe(source: bytes | VideoFile) -> VideoFacts:
     with _open(source) as file, open_video(file) as video:
         frames = video.frames()
         plan = plan_picture(next(frames), video.pixel_aspect, None)
@@ -151,7 +157,7 @@ def _probe(source: str | bytes | VideoFile) -> VideoFacts:
         return VideoFacts(video.num_frames, video.fps(), plan.width, plan.height, video.damage)
 
 
-def _decode(source: str | bytes | VideoFile, wanted: list[int], backend: Decoder, short_side: int | None) -> Frames:
+def _decode(source: bytes | VideoFile, wanted: list[int], backend: Decoder, short_side: int | None) -> Frames:
     with _open(source) as file:
         with open_video(file) as video:
             frames = _pick(video, wanted, short_side)

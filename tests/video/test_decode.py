@@ -234,3 +234,13 @@ def test_names_are_shown_escaped(tmp_path: Path) -> None:
     assert "\x1b" not in str(caught.value)
     assert "\n" not in str(caught.value)
     assert "\\x1b" in str(caught.value)
+
+
+def test_a_path_holds_in_the_folder_of_the_caller(
+    videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The helper process began in another folder, and stays there."""
+    probe_video(videos / "a.mp4")
+    (tmp_path / "b.mp4").write_bytes((videos / "a.mp4").read_bytes())
+    monkeypatch.chdir(tmp_path)
+    assert probe_video("b.mp4").frames == probe_video(VideoFile("b.mp4")).frames == 30
