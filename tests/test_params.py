@@ -142,3 +142,8 @@ def test_without_a_file_the_published_settings_hold(tmp_path: Path, monkeypatch:
         load_params_or_defaults("my.yaml")
     (tmp_path / "params.yaml").write_text("train: {lr: 1e-5}\n")
     assert load_params_or_defaults("params.yaml").train.lr == 1e-5
+
+
+def test_what_was_a_parameter_once_is_told_its_place() -> None:
+    with pytest.raises(ParamsError, match=r"evaluate\.workers: each machine's own: machine\.yaml, BIKE_WORKERS or"):
+        parse_params({"evaluate": {"workers": 1}}, "p.yaml")

@@ -27,6 +27,7 @@ class Section(BaseModel):
         return value
 
 
+MACHINE = {"launch", "device", "workers", "jobs"}
 AnySection = TypeVar("AnySection", bound=Section)
 
 
@@ -54,9 +55,11 @@ def _explain(schema: type[Section], item: Any) -> str:
         model: Any = schema
         for part in item["loc"][:-1]:  # sections, and names of views: keys of a dict whose values are sections
             model = get_args(model)[-1] if get_origin(model) is dict else model.model_fields[part].annotation
-        allowed = model.model_fields
+        allowed, key = model.model_fields, place.rpartition(".")[2]
+        if key in MACHINE and model is not schema:  # parameters once
+            return f"{place}: each machine's own: machine.yaml, BIKE_{key.upper()} or the command's option, not a parameter"
         anchors = " (x-… may hold anchors)" if model is schema else ""
-        return f"{place}: unknown key.{nearest(place.rpartition('.')[2], allowed)} Known: {', '.join(allowed)}{anchors}"
+        return f"{place}: unknown key.{nearest(key, allowed)} Known: {', '.join(allowed)}{anchors}"
     got = "" if item["input"] is None and item["type"] == "missing" else f" (got {_shown(item['input'])})"
     # "Value error, " stands before what our own validators say.
     return f"{place}: {one_line(item['msg']).removeprefix('Value error, ')}{got}"
