@@ -57,7 +57,7 @@ def _explain(schema: type[Section], item: Any) -> str:
             model = get_args(model)[-1] if get_origin(model) is dict else model.model_fields[part].annotation
         allowed, key = model.model_fields, place.rpartition(".")[2]
         if key in MACHINE and model is not schema:  # parameters once
-            return f"{place}: each machine's own: machine.yaml, BIKE_{key.upper()} or the command's option, not a parameter"
+            return f"{place}: each machine's own: machine.yaml, BIKE_{key.upper()} or the command's option"
         anchors = " (x-… may hold anchors)" if model is schema else ""
         return f"{place}: unknown key.{nearest(key, allowed)} Known: {', '.join(allowed)}{anchors}"
     got = "" if item["input"] is None and item["type"] == "missing" else f" (got {_shown(item['input'])})"

@@ -301,6 +301,6 @@ def test_scores_that_are_not_numbers_end_the_run(data: DataSet, tmp_path: Path) 
         with torch.no_grad():
             encoder.visual.proj[0, 0] = value
         save_released(tmp_path / "model.pt", encoder, VideoHead(16, 1, num_layers=1), 0)
-        with pytest.raises(DataError, match=r"12 of 12 videos have scores of NaN or infinity .*video00; .*inspect"):
+        with pytest.raises(DataError, match=r"12 of 12 videos have scores of NaN or infinity: video00; .*inspect"):
             evaluate(data, tmp_path / str(value), checkpoint=tmp_path / "model.pt")
         assert not (tmp_path / str(value) / "metrics.json").exists()
