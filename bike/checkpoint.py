@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 import torch
 from torch import Tensor
 
-from bike.errors import BikeError, BusyError, first_few, one_line
+from bike.errors import BikeError, BusyError, one_line
 from bike.files import (
     atomic_write,
     check_file,
@@ -30,6 +30,7 @@ from bike.files import (
     remove_folder,
     sweep,
 )
+from bike.files.names import beside
 from bike.files.parts import Split, discard_parts, has_parts
 
 STATE_NAME = "state.pt"
@@ -96,15 +97,20 @@ def load_state(path: Path | str) -> dict[str, Any] | None:
     return state
 
 
-def has_state(folder: Path | str) -> bool:
-    """Whether a folder, or a numbered one in it, has saved states: unfinished work."""
-    found = [*Path(folder).glob("*.pt"), *Path(folder).glob("[0-9]*/*.pt")]
-    return any(STATE_FILE.fullmatch(path.name) for path in found)
+def has_state(folder: Path | str, *, numbered: bool = False) -> bool:
+    """Whether a folder has saved states, or with ``numbered`` a numbered one in it: unfinished work."""
+    return any(STATE_FILE.fullmatch(path.name) for place in _places(folder, numbered) for path in place.glob("*.pt"))
+
+
+def _places(folder: Path | str, numbered: bool) -> list[Path]:
+    """The folder of a state; where a run has several, each has a number in it."""
+    inner = [path for path in Path(folder).glob("[0-9]*") if path.name.isdecimal() and path.is_dir()]
+    return [*inner, Path(folder)] if numbered else [Path(folder)]
 
 
 def state_folder(place: Place, out: Path | str) -> Path:
     """Where finished work is kept until the end: ``place.state_dir``, or ``.<name>.state`` beside ``out``."""
-    return Path(out).with_name(f".{Path(out).name}.state") if place.state_dir is None else Path(place.state_dir)
+    return beside(out, ".{}.state") if place.state_dir is None else Path(place.state_dir)
 
 
 @contextmanager
@@ -130,24 +136,24 @@ def held_state(folder: Path | None, doing: str) -> Iterator[None]:
                 remove_folder(folder)
 
 
-def discard_state(folder: Path | str) -> None:
+def discard_state(folder: Path | str, *, numbered: bool = False) -> None:
     """Remove the saved states in a folder, once the result they led to is written; other files in it stay."""
-    folder = Path(folder)
-    for part in [*(path for path in folder.glob("[0-9]*") if path.is_dir()), folder]:
+    for place in _places(folder, numbered):
         # The state of a training alone says that its work is unfinished, so each removal leaves a sound folder.
-        discard_parts(part)
-        for path in sorted(part.iterdir()) if part.is_dir() else []:
+        discard_parts(place, STATE_FILE)
+        for path in sorted(place.iterdir()) if place.is_dir() else []:
             if STATE_FILE.fullmatch(path.name):
                 remove(path)
-        sweep(part)
-        remove_folder(part)
+        sweep(place)
+        remove_folder(place)
 
 
-def tidy_state(folder: Path) -> None:
+def tidy_state(folder: Path, *, numbered: bool = False) -> None:
     """Remove what a run left that was killed at its very end: folders without a state, which no other run holds."""
-    if folder.is_dir() and not has_state(folder) and not has_parts(folder):
+    begun = has_state(folder, numbered=numbered) or any(map(has_parts, _places(folder, numbered)))
+    if folder.is_dir() and not begun:
         with suppress(BusyError), locked(folder, "working"):
-            discard_state(folder)
+            discard_state(folder, numbered=numbered)
 
 
 def check_places(out: Path, place: Place, *, inputs: Iterable[Path | str | None] = (), replace: bool = False) -> None:
@@ -180,34 +186,6 @@ def fingerprint(**settings: Any) -> str:
     Rows are taken up only by a job with the same fingerprint.
     """
     return hashlib.sha256(json.dumps(settings, sort_keys=True, default=str).encode()).hexdigest()
-
-
-def flat_settings(**settings: Any) -> dict[str, str]:
-    """What decides a job's result, as a state keeps it: ``{"train.lr": "0.001", "weights": "\\"9f86d0…\\""}``."""
-    found: dict[str, str] = {}
-    for name, value in settings.items():
-        if isinstance(value, Mapping):
-            found |= flat_settings(**{f"{name}.{key}": inner for key, inner in value.items()})
-        else:
-            found[name] = json.dumps(value, sort_keys=True, default=str)
-    return found
-
-
-def different_settings(saved: object, now: Mapping[str, str]) -> str:
-    """What differs between a state's settings and a run's, both values: ``train.lr is 0.001 there and 0.01 here``.
-
-    Empty where nothing does. ``saved`` comes from a file and may be anything.
-    """
-    if not isinstance(saved, Mapping):
-        return "it says of none"
-    names = [name for name in {**saved, **now} if saved.get(name) != now.get(name)]
-    values = [(name, *(_shown(side.get(name)) for side in (saved, now))) for name in names]
-    return first_few([f"{name} is {there} there and {here} here" for name, there, here in values], 5)
-
-
-def _shown(value: object) -> str:
-    text = one_line("unset" if value is None else value)
-    return text if len(text) <= 40 else f"{text[:12]}…"  # checksums
 
 
 class PartialRows:

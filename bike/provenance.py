@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import importlib.metadata
+import os
 import platform
 import subprocess
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from bike.files import read_text, sha256, write_json
+from bike.errors import BikeError
+from bike.files import read_json, read_text, sha256, write_json
+from bike.files.names import beside
 
 # Packages that decide results: those of constraints-results.txt.
 VERSIONS = (
@@ -36,7 +40,21 @@ def version_of(package: str) -> str:
 
 def provenance_path(result: Path) -> Path:
     """``results/video/1x1.provenance.json`` of ``results/video/1x1``."""
-    return result.with_name(f"{result.name}.provenance.json")
+    return beside(result, "{}.provenance.json")
+
+
+def check_provenance(result: Path) -> None:
+    """Refuse to replace somebody else's file in the place of a result's origin.
+
+    Raises:
+        BikeError: there is a file that no run wrote.
+    """
+    path, found = provenance_path(result), None
+    if os.path.lexists(path):
+        with suppress(BikeError):
+            found = read_json(path)
+        if not isinstance(found, dict) or not found.keys() >= {"commit", "versions", "device"}:
+            raise BikeError(f"{path}: is there already, and no run wrote it. Move it away, or choose another folder.")
 
 
 def write_provenance(result: Path, last: str, origin: Mapping[str, Any], *, device: str) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from helpers.scores import fake_scores
 
+from bike.errors import BikeError
 from bike.evaluate.results import write_results
 from bike.files import read_json, sha256
 from bike.provenance import VERSIONS, provenance_path, write_provenance
@@ -56,3 +57,12 @@ def test_without_git_or_dvc_the_rest_is_told(tmp_path: Path, monkeypatch: pytest
     write_provenance(tmp_path / "r", "metrics.json", {}, device="cpu")
     found = read_json(tmp_path / "r.provenance.json")
     assert (found["commit"], found["dvc.lock"]) == (None, None)
+
+
+@pytest.mark.parametrize("text", ["mine", '{"versions": 1}'])
+def test_a_file_of_somebody_else_in_its_place_stays(tmp_path: Path, text: str) -> None:
+    (tmp_path / "r.provenance.json").write_text(text)
+    with pytest.raises(BikeError, match=r"r\.provenance\.json: is there already, and no run wrote it"):
+        write_results(tmp_path / "r", fake_scores(list("abcd"), 0), seconds=1.0, origin={})
+    assert (tmp_path / "r.provenance.json").read_text() == text
+    assert not (tmp_path / "r").exists()

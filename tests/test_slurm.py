@@ -92,10 +92,15 @@ def test_mistakes_end_before_anything_is_submitted(tmp_path: Path, variables: di
         (("train", "--parts", "2"), "train: does not run in parts; extract, shard"),
         (("extract", "a", "b", "--shrt-side", "8", "--parts", "2"), "--shrt-side"),
         (("extract", "a", "--parts", "2"), "DST"),
+        (("extract", "a", "b", "--parts", "2", "--part", "1/2"), "--part: is given to each task by"),
+        (("extract", "a", "b", "--parts", "2", "--merge"), "--merge: is given to each task by"),
+        (("extract", "a\nb", "b", "--parts", "2"), "can't be written into a script"),
+        (("extract", "a", "b", "--parts", "2", "--sbatch", "--time='1"), "--sbatch: not a command line"),
     ):
         done = run_bike("slurm", *words, cwd=tmp_path, **variables)
         assert done.returncode != 0
         assert expected in done.stderr
+        assert "Traceback" not in done.stderr
     assert not (tmp_path / "slurm").exists()
     nowhere = run_bike("slurm", "extract", "a", "b", "--parts", "2", cwd=tmp_path, PATH="/nowhere")
     assert "sbatch: not found" in nowhere.stderr

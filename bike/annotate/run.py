@@ -161,7 +161,7 @@ def _write_audit(claim: Claim, audit: Audit) -> Path:
     """Say why there are no lists, beside those of an earlier run, which stay."""
     with claim() as output:
         output.check([AUDIT_NAME])
-        output.record({*output.names, AUDIT_NAME}, finished=False)
+        output.add(AUDIT_NAME)
         audit.write(output.folder / AUDIT_NAME)
         return output.folder / AUDIT_NAME
 

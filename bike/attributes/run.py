@@ -16,7 +16,7 @@ from bike.data.inputs import Inputs, frames_checksum
 from bike.data.map import map_samples
 from bike.distributed import join_world, wait_for_all
 from bike.errors import BikeError, DataError
-from bike.files import claim_file, existing_file, sha256
+from bike.files import check_not_read, claim_file, existing_file, sha256
 from bike.files.parts import Part, held_place
 from bike.formats.lists import load_samples
 from bike.frames.open import open_source
@@ -74,13 +74,15 @@ def make_attributes(
     state = state_folder(place, out)
     corpora = []
     with join_world(device=place.device, threads=settings.threads) as world, ExitStack() as held:
+        sources = [lexicon, weights, *(place for pair in lists for place in pair)]
         if world.is_main and isinstance(place.split, Part):
-            for number in range(len(lists)):
-                held.enter_context(held_place(state / str(number), place.split, "working"))
+            check_not_read([out], sources)  # the rest at the merge
         elif world.is_main:
-            sources = [lexicon, weights, *(place for pair in lists for place in pair)]
-            tidy_state(state)
-            held.enter_context(claim_file(out, state, inputs=sources, replace=replace or has_state(state)))
+            tidy_state(state, numbered=True)
+            unfinished = has_state(state, numbered=True)
+            held.enter_context(claim_file(out, state, inputs=sources, replace=replace or unfinished))
+        for number in range(len(lists)) if world.is_main and place.split is not None else []:
+            held.enter_context(held_place(state / str(number), place.split, "working"))
         encoder = load_clip(weights).to(world.device)
         classes = encode_sentences(encoder, class_texts(encoder, phrases, settings.prompt)).cpu()
 
@@ -107,7 +109,7 @@ def make_attributes(
         corpus = merge_corpora(corpora)
         if world.is_main and not isinstance(place.split, Part):
             write_corpus(out, corpus)
-            discard_state(state)
+            discard_state(state, numbered=True)
         wait_for_all(world)
     return corpus
 

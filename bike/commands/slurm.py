@@ -54,11 +54,19 @@ def slurm(
         kind = "in parts" if nodes is None else "on several machines"
         raise ParamsError(f"{command}: does not run {kind}; {', '.join(known)} do.")
     words = [command, *context.args]
+    for word in words:
+        if word.split("=")[0] in ("--part", "--merge"):
+            raise ParamsError(f"{word}: is given to each task by `bike slurm` itself. Leave it out.")
+        if not word.isprintable():
+            raise ParamsError(f"{word!r:.80}: can't be written into a script. Choose another name.")
     _check(known[command], context.args)
     folder = (
         logs or Path("slurm") / f"{command}-{hashlib.sha256(shlex.join([*words, str(parts)]).encode()).hexdigest()[:8]}"
     )
-    options = shlex.split(sbatch)
+    try:
+        options = shlex.split(sbatch)
+    except ValueError as error:
+        raise ParamsError(f"--sbatch: not a command line ({error}; got {sbatch!r:.80}).") from None
     if parts is not None:
         run_parts(words, folder, parts=parts, retry=retry, options=options)
     elif nodes is not None:

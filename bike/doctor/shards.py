@@ -54,7 +54,7 @@ def shards_info(folder: Path | str) -> ShardsInfo:
         seconds += video.frames / video.fps if video.fps else 0
         for sample in video.samples:
             unlabelled += not sample.labels
-            classes.update(names[label] if names else str(label) for label in sample.labels)
+            classes.update(_name(source, label) for label in sample.labels)
     return ShardsInfo(
         payload=source.index.payload,
         shards=len(source.index.shards),
@@ -68,6 +68,11 @@ def shards_info(folder: Path | str) -> ShardsInfo:
         classes=dict(classes),
         unlabelled=unlabelled,
     )
+
+
+def _name(source: ShardSource, label: int) -> str:
+    names = source.class_names
+    return names[label] if names and label < len(names) else str(label)
 
 
 def write_preview(
@@ -98,7 +103,7 @@ def write_preview(
             {
                 "key": key,
                 "path": one_line(video.path),
-                "names": [one_line(source.class_names[label] if source.class_names else label) for label in labels],
+                "names": [one_line(_name(source, label)) for label in labels],
                 "facts": f"{video.frames} frames, {video.width} × {video.height} px, {video.fps:.4g} a second",
                 "pictures": list(zip(chosen, map(frame_image, source.read(key, chosen)), strict=True)),
             }

@@ -24,7 +24,7 @@ from bike.evaluate.metrics import average_precision, class_accuracy
 from bike.evaluate.scores import SCORES_NAME, Scores, summarize, write_scores
 from bike.files import OutputFolder, check_not_read, claim_folder, read_json, write_json
 from bike.files.tables import read_table, write_table
-from bike.provenance import write_provenance
+from bike.provenance import check_provenance, write_provenance
 
 LAST = "metrics.json"
 FILES = ("per_class.csv", "confusion.csv", "predictions.csv", SCORES_NAME, "timing.json", LAST)
@@ -40,6 +40,7 @@ def claim_results(
 ) -> Iterator[OutputFolder]:
     """Hold a results' folder while an evaluation works; arguments and errors as :func:`bike.files.claim_folder`."""
     check_not_read([out], inputs)
+    check_provenance(Path(out))
     with claim_folder(out, "results", names=FILES, inputs=inputs, settings=settings, replace=replace) as output:
         yield output
 

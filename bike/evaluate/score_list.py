@@ -17,7 +17,7 @@ from bike.data.map import map_samples
 from bike.distributed import join_world, wait_for_all, working_type
 from bike.evaluate.results import claim_results, write_results
 from bike.evaluate.scores import Scores, other_order
-from bike.files import ensure_dir, locked, sweep
+from bike.files import check_not_read, sweep
 from bike.files.parts import Part, held_place
 from bike.model.choose import VideoModel, agree, check_input_size
 from bike.model.formats.read import weights_sha256
@@ -77,11 +77,12 @@ def score_list(
     }
     with join_world(device=place.device, threads=settings.threads) as world, ExitStack() as held:
         if world.is_main and isinstance(place.split, Part):
+            check_not_read([out], read)  # the rest at the merge
             held.enter_context(held_place(state, place.split, "evaluating"))
         elif world.is_main:
             used = {**job, "views": views.model_dump(), "list": inputs.checksums.get("list")}
             output = held.enter_context(claim_results(out, inputs=read, settings=used, replace=replace))
-            held.enter_context(locked(ensure_dir(state), "evaluating"))
+            held.enter_context(held_place(state, place.split, "evaluating"))
             sweep(state)
         encoder, head = model.encoder.to(world.device), model.head.to(world.device)
         precision = working_type(settings.precision, world.device)

@@ -199,3 +199,13 @@ def without_ids(lines: Sequence[tuple[int, str]], path: Path | str) -> Sequence[
         place = right.index(False)
         raise DataError(f"{path}: line {lines[place][0]}: `c{place:03d} <name>` is needed. Download the file again.")
     return [(line, match[3]) for (line, _), match in zip(lines, found, strict=True) if match] if all(right) else lines
+
+
+def beside(path: Path | str, form: str) -> Path:
+    """A name made from a path's own, in the same folder: ``.x.pt.state`` for ``work/x.pt`` and ``.{}.state``.
+
+    ``.`` and ``..`` mean the folder that they lead to.
+    """
+    path = Path(path)
+    path = path if path.name not in ("", "..") else path.resolve()
+    return path.with_name(form.format(path.name))

@@ -209,6 +209,12 @@ class OutputFolder:
         self.names, self.finished = set(names), finished
         write_json(self.path, {"finished": finished, "settings": self._settings, "files": sorted(self.names)})
 
+    def add(self, name: str) -> None:
+        """Record one more file as ours; whether the result is finished, and with which settings, stays as it is."""
+        self.names.add(name)
+        settings = self._known_settings if self.finished else self._settings
+        write_json(self.path, {"finished": self.finished, "settings": settings, "files": sorted(self.names)})
+
     @contextmanager
     def writing(self, last: str) -> Iterator[Path]:
         """A temporary folder whose files take the place of the earlier result when the block succeeds.

@@ -10,13 +10,13 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from bike.errors import BikeError, DataError, ParamsError, first_few
-from bike.files.disk import ensure_dir, remove_folder, write_json
+from bike.files.disk import ensure_dir, remove, remove_folder, sweep, write_json
 from bike.files.lock import locked
 from bike.files.text import read_json
 
@@ -81,7 +81,7 @@ def parse_part(text: str, variables: Mapping[str, str]) -> Part:
 def held_place(place: Path, split: Split | None, doing: str) -> Iterator[Path]:
     """Hold the folder that a run writes to: the result's own, or the one of its part.
 
-    The first part decides into how many the result is split.
+    The first part decides into how many the result is split. A merge holds its parts as well.
 
     Raises:
         BikeError: it was begun in another number of parts. BusyError: another run writes there.
@@ -89,11 +89,17 @@ def held_place(place: Path, split: Split | None, doing: str) -> Iterator[Path]:
     folder = ensure_dir(place)
     if isinstance(split, Part):
         folder = _begin(split, place)
-    with locked(folder, doing):
+    with ExitStack() as held:
+        held.enter_context(locked(folder, doing))
+        for part in Parts(place).folders() if split == MERGE else []:
+            if part.is_dir():  # a part that still runs is not taken away under its hands
+                held.enter_context(locked(part, doing))
         yield folder
 
 
 def _begin(part: Part, place: Path) -> Path:
+    if (place / PARTS).is_symlink():  # a merge could not remove it
+        raise BikeError(f"{place / PARTS}: is a link. Let {place} be one, or give another place.")
     parts = ensure_dir(place / PARTS)
     with locked(parts, "beginning a part", wait=True):
         count = _count(parts)
@@ -149,12 +155,31 @@ class Parts:
             )
 
 
-def has_parts(folder: Path) -> bool:
-    """Whether parts were begun in a folder, or in a numbered one in it."""
-    return any((place / PARTS).is_dir() for place in (folder, *folder.glob("[0-9]*")))
+def has_parts(place: Path) -> bool:
+    """Whether parts were begun in a folder."""
+    return (place / PARTS).is_dir()
 
 
-def discard_parts(place: Path) -> None:
-    """Remove what the parts left, once the result is written."""
-    if (place / PARTS).is_dir():
+def discard_parts(place: Path, ours: re.Pattern[str] | None = None) -> None:
+    """Remove what the parts left, once the result is written.
+
+    Args:
+        place: of the result.
+        ours: names of the only files that the parts wrote, in a folder that people choose: any other file stays.
+    """
+    if not has_parts(place):
+        return
+    if ours is None:
         remove_folder(place / PARTS, with_content=True)
+        return
+    for folder in sorted((place / PARTS).glob("*-of-*")):
+        for path in sorted(folder.iterdir()) if folder.is_dir() else []:
+            if ours.fullmatch(path.name):
+                remove(path)
+        sweep(folder)
+        remove_folder(folder)
+    if not any((place / PARTS).glob("*-of-*")):
+        with suppress(FileNotFoundError):
+            remove(place / PARTS / "parts.json")
+        sweep(place / PARTS)
+        remove_folder(place / PARTS)

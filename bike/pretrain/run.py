@@ -9,7 +9,7 @@ from pathlib import Path
 
 import torch
 
-from bike.checkpoint import Place, check_places, flat_settings
+from bike.checkpoint import Place, check_places
 from bike.distributed import join_world
 from bike.errors import BikeError
 from bike.model.encoders import Encoder, build
@@ -29,6 +29,7 @@ from bike.pretrain.step import (
 from bike.pretrain.stills import render_stills
 from bike.train.curves import latest
 from bike.train.fit import Job, fit
+from bike.train.settings import flat_settings
 from bike.train.step import is_finite
 
 CHECKED_STILLS = 256  # held out for the caption accuracy

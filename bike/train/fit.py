@@ -17,7 +17,6 @@ from bike.checkpoint import (
     STATE_NAME,
     Place,
     StopRequest,
-    different_settings,
     discard_state,
     fingerprint,
     held_state,
@@ -30,6 +29,7 @@ from bike.errors import BikeError, one_line
 from bike.progress import Progress
 from bike.train.branches import Branch, trained_parameters, trained_state
 from bike.train.curves import Curves, Point, latest
+from bike.train.settings import different_settings
 from bike.train.step import StepOptions, compute_gradients, gather_labels, is_finite
 
 log = logging.getLogger("bike")
@@ -82,8 +82,8 @@ class Job:
         points: of the curves in an epoch, at most about so many.
         out: the result, which the state lies beside and is named after; None keeps no state.
         place: state and curves; its ``save_every_seconds`` counts inside an epoch, which ends with a save of its own.
-        settings: everything that decides the weights, flat (:func:`bike.checkpoint.flat_settings`); a state with others
-            is not taken up.
+        settings: everything that decides the weights, flat (:func:`flat_settings`); a state with
+            others is not taken up.
         validate: gives values such as ``{"val/top1": percent}``.
         validate_every: epochs from one validation to the next; the last epoch always has one.
     """

@@ -11,7 +11,7 @@ from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from bike.attributes.corpus import read_corpus, sentences_of
-from bike.checkpoint import Place, check_places, flat_settings
+from bike.checkpoint import Place, check_places
 from bike.distributed import World, join_world, rank_part
 from bike.errors import DataError, ParamsError
 from bike.evaluate.scores import targets_of
@@ -29,6 +29,7 @@ from bike.train.branches import AttributeBranch, choose_trained
 from bike.train.fit import Job, fit
 from bike.train.optim import PublishedUpdater
 from bike.train.outcome import CHANGE_NO_WEIGHT, Trained, check_trainable, validation_metrics
+from bike.train.settings import flat_settings
 
 
 def train_attributes(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from torch import Tensor
 
-from bike.checkpoint import Place, check_places, flat_settings
+from bike.checkpoint import Place, check_places
 from bike.data.inputs import Inputs, read_inputs
 from bike.data.loader import training_batches
 from bike.distributed import World, join_world
@@ -24,6 +24,7 @@ from bike.train.branches import VideoBranch, choose_trained
 from bike.train.fit import Job, fit
 from bike.train.optim import PublishedUpdater
 from bike.train.outcome import CHANGE_NO_WEIGHT, Trained, check_trainable
+from bike.train.settings import flat_settings
 from bike.train.validation import Validation
 
 log = logging.getLogger("bike")

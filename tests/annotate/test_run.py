@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 
 import pytest
@@ -148,6 +149,16 @@ def test_an_error_names_the_first_ten_and_counts_the_rest(desk: Desk) -> None:
 def test_nothing_left_is_an_error(desk: Desk) -> None:
     with pytest.raises(DataError, match="no sample is left of 4 annotated"):
         desk.csv(ROWS, ["z.mp4"])
+
+
+def test_a_run_that_fails_leaves_finished_lists_finished(desk: Desk) -> None:
+    rows = [("path", "label"), ("a.mp4", "run"), ("b.mp4", "jump")]
+    desk.csv(rows, ["a.mp4", "b.mp4"])
+    record = json.loads(desk.text(".bike-lists.json"))
+    assert record["finished"]
+    with pytest.raises(DataError, match="findings whose policy is error"):
+        desk.csv(rows, ["a.mp4"], policies={"missing": "error"})
+    assert json.loads(desk.text(".bike-lists.json")) == record
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import base64
 import io
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -69,3 +70,11 @@ def test_a_folder_that_is_none_of_shards_is_one_line(tmp_path: Path) -> None:
     assert result.returncode == 1
     assert result.stderr.count("\n") == 1
     assert "no manifest.json" in result.stderr
+
+
+def test_labels_beyond_the_names_are_numbers(shards: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(shards, tmp_path / "shards")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    (folder / "manifest.json").write_text(json.dumps({**manifest, "names": ["only one"]}))
+    assert shards_info(folder).classes == {"only one": 2, "1": 2, "2": 1}
+    assert write_preview(folder, tmp_path / "page.html") == 5

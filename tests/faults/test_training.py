@@ -156,3 +156,14 @@ def test_an_output_that_is_an_input_is_refused(
                 run(data, out)
         link.unlink()
         assert files_below(data.root) == before
+
+
+def test_a_state_in_a_folder_below_is_another_runs(data: DataSet) -> None:
+    """``--state runs`` beside ``--state runs/1``: neither its removal nor `--replace` is for the other."""
+    other, out = data.root / "runs/1/state.pt", data.root / "model.pt"
+    other.parent.mkdir(parents=True)
+    other.write_bytes(b"hours of work")
+    train(data, out, place=replace(PLACE, state_dir=data.root / "runs"))
+    assert other.read_bytes() == b"hours of work"
+    with pytest.raises(BikeError, match="Give --replace"):
+        train(data, out, place=replace(PLACE, state_dir=data.root / "runs"))

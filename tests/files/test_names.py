@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from bike.annotate.media import read_media
 from bike.errors import BikeError
-from bike.files.names import VIDEO_SUFFIXES, is_video, leads_out, split_extension, video_keys
+from bike.files.names import VIDEO_SUFFIXES, beside, is_video, leads_out, split_extension, video_keys
 from bike.frames.open import open_source
 from bike.frames.remote import shard_cache
 from bike.model.formats.official import weights_folder
@@ -101,3 +101,11 @@ def test_a_user_without_a_home_folder(folder: Callable[[], Path], monkeypatch: p
     for name in ("BIKE_WEIGHTS", "BIKE_SHARD_CACHE"):
         monkeypatch.setenv(name, "/elsewhere")
     assert folder() == Path("/elsewhere")
+
+
+def test_a_name_beside_a_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a/b").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path / "a/b")
+    assert beside("work/x.pt", ".{}.state") == Path("work/.x.pt.state")
+    assert beside(".", "{}.json") == tmp_path / "a/b.json"
+    assert beside("..", "{}.json") == tmp_path / "a.json"

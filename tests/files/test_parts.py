@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from bike.errors import BikeError, BusyError, DataError, ParamsError
-from bike.files.parts import Part, Parts, discard_parts, held_place, parse_part
+from bike.files.parts import MERGE, PARTS, Part, Parts, discard_parts, held_place, parse_part
 
 
 def array(task: int, first: int, last: int, count: int) -> dict[str, str]:
@@ -72,3 +73,33 @@ def test_a_merge_names_the_parts_that_are_missing(tmp_path: Path) -> None:
     with pytest.raises(BikeError, match="2 of 3 parts are missing.*: 1; 3. Run them"):
         parts.check([keys[3], keys[1], keys[3]])
     parts.check([])
+
+
+def test_in_a_folder_that_people_choose_only_what_parts_wrote_is_removed(tmp_path: Path) -> None:
+    ours, theirs = tmp_path / PARTS / "1-of-2", tmp_path / PARTS / "2-of-2"
+    for folder, name in ((ours, "rows-0-000000.pt"), (theirs, "a.mjpg")):
+        folder.mkdir(parents=True)
+        (folder / name).write_bytes(b"x")
+    (tmp_path / PARTS / "parts.json").write_text('{"count": 2}')
+    discard_parts(tmp_path, re.compile(r"rows-.*\.pt"))
+    assert not ours.exists()
+    assert (theirs / "a.mjpg").exists()
+    assert (tmp_path / PARTS / "parts.json").exists()
+    discard_parts(tmp_path)
+    assert not (tmp_path / PARTS).exists()
+
+
+def test_a_merge_takes_nothing_from_a_part_that_still_runs(tmp_path: Path) -> None:
+    busy = pytest.raises(BusyError, match="1-of-2: another run is working here")
+    with held_place(tmp_path, Part(1, 2), "working"), busy, held_place(tmp_path, MERGE, "working"):
+        pass
+    with held_place(tmp_path, MERGE, "working") as folder:
+        assert folder == tmp_path
+
+
+def test_parts_behind_a_link_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "scratch").mkdir()
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / PARTS).symlink_to(tmp_path / "scratch")
+    with pytest.raises(BikeError, match="is a link"), held_place(tmp_path / "out", Part(1, 2), "working"):
+        pass
