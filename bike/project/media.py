@@ -47,7 +47,8 @@ def write_media(videos: Path | str, out: Path | str, *, full: bool = False) -> l
         BikeError: ``out`` is there already, and is no ``media.csv``.
     """
     found = find_videos(videos)
-    bad = [f"{shown(video.path)} ({video.problem})" for video in found if video.problem]
+    # Without what another command could do about it: a project's videos lie where they are said to lie.
+    bad = [f"{shown(video.path)} ({video.problem.partition('; --')[0]})" for video in found if video.problem]
     if bad:
         raise DataError(f"{videos}: {len(bad)} videos can't be read: {first_few(bad)}. Remove or replace them.")
     media = [Medium(video.path, _size(video), _checksum(video, full)) for video in found]
