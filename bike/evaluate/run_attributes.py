@@ -97,7 +97,7 @@ def evaluate_attributes(
     origin = {
         "data": {**inputs.checksums, "attributes": sha256(corpus)},
         "weights": {"file": Path(checkpoint).name, "sha256": used["checkpoint"]},
-        "params": params.model_dump(mode="json"),
+        "params": {name: getattr(params, name).model_dump(mode="json") for name in ("model", "attributes")},
     }
     with claim_results(out, inputs=[checkpoint, samples, corpus, labels], settings=used, replace=replace) as output:
         return write_results(output, scores, seconds=time.monotonic() - start, origin=origin, device=str(world.device))

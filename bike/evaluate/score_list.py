@@ -110,7 +110,7 @@ def score_list(
             origin = {
                 "data": inputs.checksums,
                 "weights": {"file": model.file.name, "sha256": job["model"]},
-                "params": params.model_dump(mode="json"),
+                "params": {name: getattr(params, name).model_dump(mode="json") for name in ("model", "evaluate")},
             }
             seconds = time.monotonic() - start
             metrics = write_results(
