@@ -130,7 +130,9 @@ def test_an_empty_file_means_the_defaults(tmp_path: Path) -> None:
 
 
 def test_a_warm_up_that_never_ends_is_refused() -> None:
-    with pytest.raises(ParamsError, match=r"x: train: warmup_epochs must be below epochs, .*, 5 of 3 "):
+    with pytest.raises(
+        ParamsError, match=r"x: train: warmup_epochs \(5\) must be below epochs \(3\), .*; state both\.$"
+    ):
         parse_params({"train": {"epochs": 3}}, "x")
 
 

@@ -41,7 +41,7 @@ def _videos(path: Path, samples: int) -> Iterator[Check]:
     found = find_videos(path)
     num_bytes = sum(video.stamp[0] for video in found if video.stamp)
     yield Check("data", "ok", f"{len(found)} videos, {num_bytes / 1e6:.1f} MB")
-    if problems := [f"{shown(video.path)} ({video.problem})" for video in found if video.problem]:
+    if problems := [f"{shown(video.path)} ({video.problem.partition('; --')[0]})" for video in found if video.problem]:
         yield Check("files", "bad", f"{len(problems)} can't be read: {first_few(problems)}")
     chosen = spread([video for video in found if not video.problem], samples)
     if not chosen:

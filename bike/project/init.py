@@ -80,7 +80,7 @@ def init_project(
     protocol = with_lists(protocol, source, folder)
     if videos is not None and protocol.reader != "folders":
         write_media(videos, folder / MEDIA)
-    if annotation is not None and protocol.reader != "folders":
+    if annotation is not None:
         _copy(annotation, folder / ANNOTATION)
     if videos is not None:
         _set_machine(folder / "machine.yaml", str(videos.resolve()))
@@ -90,8 +90,9 @@ def init_project(
         del files["params.yaml"]  # it says the same already, in its author's words
     report = Report()
     _write_files(folder, files, report, forced={"params.yaml"})
-    report.stages = write_code(folder, stages_of(protocol))
-    _init_tools(folder, with_annotation=annotation is not None and protocol.reader != "folders")
+    changed = write_code(folder, stages_of(protocol))
+    report.stages = changed if there else []
+    _init_tools(folder, with_annotation=annotation is not None)
     return report
 
 
@@ -102,6 +103,8 @@ def _source(reader: str, folder: Path, videos: Path | None, annotation: Path | N
     if videos is not None and not videos.exists():
         raise ParamsError(f"--videos: no such folder or file (got {str(videos)!r}).")
     if reader == "folders":
+        if annotation is not None:
+            raise ParamsError("--annotation: folders need none, their names are the classes. Leave it out.")
         return folder / MEDIA
     if annotation is not None:
         if not annotation.exists():

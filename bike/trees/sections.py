@@ -60,7 +60,9 @@ def _explain(schema: type[Section], item: Any) -> str:
             return f"{place}: each machine's own: machine.yaml, BIKE_{key.upper()} or the command's option"
         anchors = " (x-… may hold anchors)" if model is schema else ""
         return f"{place}: unknown key.{nearest(key, allowed)} Known: {', '.join(allowed)}{anchors}"
-    got = "" if item["input"] is None and item["type"] == "missing" else f" (got {_shown(item['input'])})"
+    # Not a whole section: what its rule says names the values.
+    silent = isinstance(item["input"], dict) or (item["input"] is None and item["type"] == "missing")
+    got = "" if silent else f" (got {_shown(item['input'])})"
     # "Value error, " stands before what our own validators say.
     return f"{place}: {one_line(item['msg']).removeprefix('Value error, ')}{got}"
 

@@ -45,5 +45,7 @@ def init(
     for file, difference in report.kept.items():
         typer.echo(f"{place / file}: edited, so kept; bike would now write:\n{difference}")
     if report.stages:
-        typer.echo(f"{place / 'code'}: other code of {', '.join(report.stages)}; `dvc repro` will run them")
+        typer.echo(f"{place / 'code'}: {', '.join(report.stages)} have other code now; `dvc repro` will run them")
+    if not (report.written or report.kept or report.stages):
+        typer.echo(f"{place}: nothing to renew; your settings stay as they are")
     typer.echo(f"Next: cd {place} && bike check && dvc repro")
