@@ -144,8 +144,8 @@ class Optimisation(Section):
     def _warm_up_ends(self) -> Optimisation:
         if self.warmup_epochs >= self.epochs:
             raise ValueError(
-                f"warmup_epochs ({self.warmup_epochs:g}) must be below epochs ({self.epochs}), or the rate never reaches "
-                "lr; state both"
+                f"warmup_epochs ({self.warmup_epochs:g}) must be below epochs ({self.epochs}), or the rate never "
+                "reaches lr; state both"
             )
         return self
 
