@@ -106,7 +106,10 @@ def _guarded(run: Any) -> int:
         logging.basicConfig(level=_log_level(), format="%(message)s", stream=sys.stderr)
         for library in ("botocore", "boto3", "urllib3", "distributed"):  # their routine messages are not for users
             logging.getLogger(library).setLevel(logging.WARNING)
-        run()
+        try:
+            run()
+        finally:
+            sys.stdout.flush()  # Python's own flush, at its end, can't be answered in one line
     except BikeError as error:
         if not (isinstance(error, PeerGoneError) and SAID in os.environ):
             _say(f"Error: {one_line(error)}")
@@ -123,8 +126,17 @@ def _guarded(run: Any) -> int:
     except OSError as error:
         name = one_line(error.filename or "operating system")
         _say(f"Error: {name}: {reason_of(error)}.")
+        _drop_output()
         return 1
     return 0
+
+
+def _drop_output() -> None:
+    """Forget what standard output does not take: Python would try once more at its end, and exit with 120."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _ready_streams() -> None:
