@@ -118,6 +118,39 @@ def split_accuracy(
     return result
 
 
+def half_class_accuracy(
+    frame_features: Float[Tensor, "N T D"],
+    class_features: Float[Tensor, "K D"],
+    labels: Int[Tensor, " N"],
+    repeats: int = 10,
+) -> dict[str, list[float] | float]:
+    """Accuracy on random halves of the classes (seeds 0, 1, …), and on all of them.
+
+    Args:
+        frame_features: features of T frames of every video.
+        class_features: one embedding for each of the K classes, at least 2.
+        labels: class of each video.
+        repeats: number of halves.
+
+    Returns:
+        ``half_top1`` and ``half_top5``, lists of percents by seed; ``full_top1`` and ``full_top5``, percents.
+
+    Raises:
+        ValueError: fewer than 2 classes, no repeats, or a half without videos.
+    """
+    num_classes = len(class_features)
+    halves = split_accuracy(
+        frame_features, class_features, labels, [half_classes(num_classes, seed) for seed in range(repeats)]
+    )
+    full = split_accuracy(frame_features, class_features, labels, [range(num_classes)])
+    return {
+        "half_top1": halves["top1"],
+        "half_top5": halves["top5"],
+        "full_top1": full["top1"][0],
+        "full_top5": full["top5"][0],
+    }
+
+
 def mean_and_std(values: Sequence[float]) -> tuple[float, float]:
     """Mean and population standard deviation, as the published tables give them.
 
