@@ -35,13 +35,13 @@ test: install  ## the whole test suite
 faults: install  ## a fault at every single change on disk (an hour)
 	BIKE_FAULTS=all $(BIN)/python -m pytest -s -n 2 --dist worksteal tests/faults/test_every_change.py tests/faults/test_training.py
 
-fuzz: install  ## every reader on 1000 spoiled inputs each (BIKE_FUZZ=N for another number)
+fuzz: install  ## every reader on 1000 corrupted inputs each (BIKE_FUZZ=N for another number)
 	BIKE_FUZZ=$${BIKE_FUZZ:-1000} $(BIN)/python -m pytest tests/faults/test_fuzz.py -n 2
 
 rehearsal: install  ## every kind of published row on tiny videos, from `bike init` to its summary
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m 'rehearsal or not rehearsal' tests/project
 
-pages: install  ## docs/benchmarks/ anew from the presets and the measured speeds
+pages: install  ## renew docs/benchmarks/ from the presets and the measured speeds
 	$(BIN)/python -m bike.project.page docs
 
 push: install  ## results to the DVC remote, and proof in a scratch clone that a pull restores them

@@ -12,8 +12,8 @@ from pydantic import AfterValidator, Field, model_validator
 
 from bike.errors import ParamsError
 from bike.files import read_text
+from bike.files.parse import parse_yaml
 from bike.trees.overrides import merge, overrides
-from bike.trees.parse import parse_yaml
 from bike.trees.sections import Section, validated
 
 log = logging.getLogger("bike")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import inspect
+import pydoc
 import re
 import shlex
+import subprocess
 import tomllib
 from collections.abc import Iterator
 from itertools import pairwise
@@ -121,6 +124,33 @@ def test_the_design_has_a_line_for_every_file() -> None:
             listed.add(room + found[1])
     files = {path.relative_to(ROOT).as_posix() for name in ("bike", "stages") for path in (ROOT / name).rglob("*.py")}
     assert listed == {file for file in files if not file.endswith("__init__.py")}
+
+
+def test_the_design_has_a_line_for_everything_beside_the_code() -> None:
+    text = (ROOT / "docs/design.md").read_text(encoding="utf-8").partition("Beside the code:")[2]
+    listed = [name for line in text.splitlines() for name in re.findall(r"`([\w./-]+)`", line.split(" | ")[0])]
+    done = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip("not a git repository, so nothing says which files are the project's")
+    files = [name for name in done.stdout.splitlines() if not re.match(r"(bike|stages)/.*\.py$", name)]
+    assert [
+        name for name in files if not any(name == one or name.startswith(one.rstrip("/") + "/") for one in listed)
+    ] == []
+    assert [one for one in listed if not any(name.startswith(one) for name in files)] == [], "gone"
+
+
+def public_names() -> list[tuple[str, list[str]]]:
+    """Dotted names under "Public names", with the arguments that are promised."""
+    text = (ROOT / "docs/design.md").read_text(encoding="utf-8").partition("## Public names")[2].partition("\n## ")[0]
+    return [(name, words.split(", ")) for name, words in re.findall(r"^\| `(bike\.[\w.]+)\((.*?)\)` \|", text, re.M)]
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments"), public_names(), ids=lambda value: value if isinstance(value, str) else ""
+)
+def test_public_names_take_what_the_design_says(name: str, arguments: list[str]) -> None:
+    found = list(inspect.signature(pydoc.locate(name)).parameters)  # type: ignore[arg-type]
+    assert [one for one in found if one != "self"][: len(arguments)] == arguments
 
 
 def test_the_tests_that_the_docs_name_exist() -> None:

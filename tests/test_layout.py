@@ -16,10 +16,9 @@ from bike.project.code import NO_RESULT, files_of, imported_files, imported_name
 # A room imports only from itself and the rows above its own; rooms of one row leave each other alone.
 ROWS = [
     "errors",
-    "trees",
     "progress",
     "files",
-    "workers text",
+    "workers text trees",
     "records params provenance checkpoint distributed video",
     "formats demo",
     "extract annotate frames",

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 from helpers.places import ROOT
+from helpers.projects import git
 from helpers.reads import install_recorder, recorded
 from ruamel.yaml import YAML
 
@@ -45,11 +46,6 @@ SMALL: dict[str, dict[str, Any]] = {
 
 # Every stage but the report, which needs all results.
 TARGETS = ("fuse@4x3", "evaluate@none-dp-1x1", "zeroshot@1x1", "zeroshot@4x3")
-
-
-def git(folder: Path, *words: str) -> None:
-    identity = ("-c", "user.name=test", "-c", "user.email=test@example.org")
-    subprocess.run(["git", *identity, *words], cwd=folder, check=True, capture_output=True)
 
 
 def run(folder: Path, *words: str, **variables: str) -> str:

@@ -2,22 +2,16 @@
 
 from __future__ import annotations
 
-import subprocess
 from pathlib import Path
 
 import pytest
+from helpers.projects import git
 from helpers.scores import fake_scores
 
 from bike.errors import BikeError
 from bike.evaluate.results import write_results
 from bike.files import read_json, sha256
 from bike.provenance import VERSIONS, provenance_path, write_provenance
-
-
-def git(folder: Path, *words: str) -> str:
-    named = ("-c", "user.name=test", "-c", "user.email=test@example.org")
-    done = subprocess.run(("git", *named, *words), cwd=folder, check=True, capture_output=True, text=True)
-    return done.stdout.strip()
 
 
 def test_a_result_has_its_origin_beside_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

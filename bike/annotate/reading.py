@@ -8,7 +8,7 @@ from typing import Any
 from bike.errors import BikeError, DataError
 from bike.files import existing_dir, read_annotation_text
 from bike.files.names import is_hidden
-from bike.trees.parse import parse_json
+from bike.files.parse import parse_json
 
 
 def read_annotation_json(path: Path | str) -> Any:

@@ -21,7 +21,7 @@ from bike.formats.lists import read_listing
 from bike.model.contract import Agreement
 from bike.model.heads import AttributeHead
 from bike.model.scorer import class_texts, encode_sentences
-from bike.model.weights import load_released
+from bike.model.weights import load_with_contract
 from bike.params import Params
 from bike.progress import log
 
@@ -58,7 +58,7 @@ def evaluate_attributes(
     """
     start, allowed = time.monotonic(), params.model.allow_mismatch
     inputs = read_listing(samples, labels, allowed=allowed)
-    encoder, head, _, contract = load_released(existing_file(checkpoint))
+    encoder, head, _, contract = load_with_contract(existing_file(checkpoint))
     if not isinstance(head, AttributeHead):
         raise BikeError(f"{checkpoint}: holds a video branch. Leave --attributes out and name the frames.")
     agreement, model, settings = Agreement(contract, checkpoint, allowed), params.model, params.attributes

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import fcntl
 import json
 import os
 import shutil
@@ -232,13 +231,12 @@ def sweep(folder: Path, prefix: str = ".bike-") -> None:
 
 def _hold(descriptor: int) -> bool:
     """Lock an open file until it is closed, which the end of the process does as well; False: another one has it."""
+    from filelock import lock_descriptor
+
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
+        return lock_descriptor(descriptor, blocking=False)
     except OSError:  # a file system without locks
-        pass
-    return True
+        return True
 
 
 def _is_held(path: Path) -> bool:

@@ -12,7 +12,7 @@ from typing import Any
 
 from bike.errors import BikeError, DataError
 from bike.files.disk import BUFFER_BYTES, atomic_write, unreadable
-from bike.trees.parse import parse_json
+from bike.files.parse import parse_json
 
 MAX_LINE_BYTES = 16 << 20  # of a table or a list: a whole file without a line end is no such thing
 
@@ -21,7 +21,7 @@ def read_json(path: Path | str) -> Any:
     """Read a JSON file.
 
     Raises:
-        BikeError: the file is missing, or is not JSON; see :func:`bike.trees.parse.parse_json`.
+        BikeError: the file is missing, or is not JSON; see :func:`bike.files.parse.parse_json`.
     """
     return parse_json(read_text(path), path)
 

@@ -18,7 +18,7 @@ from bike.model.formats.official import OFFICIAL_FILES
 from bike.model.formats.read import find_file, weights_sha256
 from bike.model.heads import Interaction, Temporal, VideoHead
 from bike.model.layers.architecture import OFFICIAL
-from bike.model.weights import load_clip, load_released
+from bike.model.weights import load_clip, load_with_contract
 from bike.params import Model, Params
 from bike.progress import log
 
@@ -90,7 +90,7 @@ def load_video_model(
         kind = cast("Temporal", temporal or "none"), cast("Interaction", interaction or "dp")
         head = VideoHead(encoder.embed_dim, encoder.text_heads, *kind).eval()
         return VideoModel(encoder, head, file, read_contract(file), is_new_head=True)
-    encoder, stored, _, contract = load_released(existing_file(checkpoint))
+    encoder, stored, _, contract = load_with_contract(existing_file(checkpoint))
     if not isinstance(stored, VideoHead):
         raise BikeError(f"{checkpoint}: holds an attribute branch; a video branch is needed here. Choose another file.")
     if temporal not in (None, stored.temporal):

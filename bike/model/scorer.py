@@ -88,7 +88,7 @@ def text_ids(encoder: Encoder, texts: Sequence[str]) -> Int64[Tensor, "M L"]:
 
 
 def class_texts(encoder: Encoder, names: Sequence[str], prompt: str) -> list[str]:
-    """Each class name in the prompt; classes that the encoder reads alike are told, since nothing tells them apart.
+    """Each class name in the prompt; classes that the encoder reads alike are reported, since nothing tells them apart.
 
     Alike are equal names, names that differ in upper and lower case or white space only, and texts that are equal once
     cut to the encoder's positions.

@@ -117,15 +117,24 @@ class Released(NamedTuple):
     contract: Contract | None
 
 
-def load_released(path: Path | str) -> Released:
+def load_released(path: Path | str) -> tuple[Encoder, Head, int]:
     """Load a checkpoint as the published code saves it (``module.`` prefixes and fp16 included).
 
     The keys show the head's kind, our own extra entry its interaction; files without one are ``"vcs"``, as all
     published models.
 
+    Returns:
+        The encoder and its head, as :class:`Released` has them, and the number of finished epochs.
+
     Raises:
         WeightsError: not such a file, keys or shapes do not fit, or its contract is of another model.
     """
+    released = load_with_contract(path)
+    return released.encoder, released.head, released.epoch
+
+
+def load_with_contract(path: Path | str) -> Released:
+    """As :func:`load_released`, with what the checkpoint was trained for."""
     checkpoint = read_checkpoint(path)
     state = openai_keys(read_entry(checkpoint, "model_state_dict", path))
     encoder = _build_encoder(state, f"{path} (model_state_dict)")
@@ -153,7 +162,7 @@ def contract_of(checkpoint: Mapping[Any, Any], encoder: Encoder, head: Head, pat
     needed = (contract.frames,) if video else (contract.top_k, contract.attribute_prompt)
     if (*told, contract.input_size) != (*found, encoder.input_size) or None in needed:
         raise WeightsError(
-            f"{path}: it says of its training {told} at {contract.input_size} px, its weights are {found} at "
+            f"{path}: its contract says {told} at {contract.input_size} px, its weights are {found} at "
             f"{encoder.input_size} px. Get the file again, or train again."
         )
     return contract

@@ -32,21 +32,18 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "fuse": ("fuse",),
     "summary": (),
 }
-# A change of these can't change a result: progress, command lines, which JSON and YAML is refused, what makes and
-# watches over a project, what is told of a result's origin, and the schema of params.yaml, whose defaults count by
-# their values.
+# A change of these can't change a result: progress, command lines, what makes and watches over a project, what is
+# recorded of a result's origin, and the schema of params.yaml, whose defaults count by their values.
 NO_RESULT = {
     "bike/__init__.py",
     "bike/cli.py",
     "bike/params.py",
     "bike/progress.py",
     "bike/project/code.py",
-    "bike/project/media.py",
     "bike/project/push.py",
     "bike/project/tools.py",
     "bike/provenance.py",
     "bike/trees/overrides.py",
-    "bike/trees/parse.py",
     "bike/trees/sections.py",
     "stages/__init__.py",
 }

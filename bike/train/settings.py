@@ -26,7 +26,7 @@ def different_settings(saved: object, now: Mapping[str, str]) -> str:
     Empty where nothing does. ``saved`` comes from a file and may be anything.
     """
     if not isinstance(saved, Mapping):
-        return "it says of none"
+        return "it records no settings"
     names = [name for name in {**saved, **now} if saved.get(name) != now.get(name)]
     values = [(name, *(_shown(side.get(name)) for side in (saved, now))) for name in names]
     return first_few([f"{name} is {there} there and {here} here" for name, there, here in values], 5)

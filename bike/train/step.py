@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.amp import GradScaler
 
 from bike.distributed import World, gather_rows, sum_gradients
+from bike.model.scorer import autocast
 from bike.train.branches import Branch, trained_parameters
 from bike.train.loss import contrastive_loss
 
@@ -58,7 +59,7 @@ def compute_gradients(
         parameter.grad = None
     parts = [part for part in inputs.chunk(options.parts) if len(part)]
     keep = options.parts == 1  # the graph of the only part is kept, which saves the second pass
-    with torch.set_grad_enabled(keep), _autocast(world, options):
+    with torch.set_grad_enabled(keep), autocast(world.device, options.working_type):
         outputs = [branch.embed(part) for part in parts]
     everything = gather_rows(world, _joined(outputs, branch, inputs), counts).requires_grad_()
     loss = _loss(branch, everything, labels, world, options)
@@ -101,7 +102,7 @@ def _joined(outputs: list[Tensor], branch: Branch, inputs: Tensor) -> Tensor:
 
 
 def _loss(branch: Branch, embeddings: Tensor, labels: Tensor, world: World, options: StepOptions) -> Tensor:
-    with _autocast(world, options):
+    with autocast(world.device, options.working_type):
         logits = branch.logits(embeddings, labels)
     return options.loss(logits.float(), labels.to(logits.device))
 
@@ -118,13 +119,9 @@ def _send_back(
     shares = torch.split(gradients, [len(part) for part in parts])
     for number, (part, gradient) in enumerate(zip(parts, shares, strict=True)):
         if outputs is None:
-            with _autocast(world, options):
+            with autocast(world.device, options.working_type):
                 output = branch.embed(part)
         else:
             output = outputs[number]
         if output.requires_grad:
             torch.autograd.backward(output, gradient.to(output.dtype))
-
-
-def _autocast(world: World, options: StepOptions) -> torch.autocast:
-    return torch.autocast(world.device.type, options.working_type, enabled=options.working_type is not None)

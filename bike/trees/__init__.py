@@ -1,1 +1,1 @@
-"""JSON and YAML of unknown origin: as plain values, and as sections with a schema."""
+"""Sections of YAML files with a schema, and values over those of a file."""

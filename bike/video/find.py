@@ -116,7 +116,7 @@ def _in_folder(
         if not is_hidden(path) and (is_video(path) or is_tar(path) or os.path.isdir(path)):  # noqa: PTH112
             found.append(_with_problem(os.path.relpath(path, source), LEADS_OUT))
     if passed_over:
-        log.info("%s: %d other files passed over (hidden, or not named like videos)", source, passed_over)
+        log.info("%s: files passed over (hidden, or not named like videos): %d", source, passed_over)
     return found
 
 

@@ -123,7 +123,7 @@ class VideoStream:
             pass
         except OSError as error:  # from our own file: a disk or network fault, not damage of the video
             raise UnreadableError(f"can't be read ({reason_of(error)})", transient=True) from None
-        # Pictures that the decoder still holds back are let go: one before them may be missing.
+        # Pictures that the decoder still holds back are dropped: one before them may be missing.
         with suppress(av.error.FFmpegError, OSError):
             self._num_packets_left = sum(1 for packet in packets if packet.size > 0)
         yield None

@@ -27,7 +27,7 @@ from bike.evaluate.scores import read_scores
 from bike.files.parts import MERGE, Part
 from bike.frames.open import PackSource
 from bike.model.heads import AttributeHead
-from bike.model.weights import load_clip, load_released, save_released
+from bike.model.weights import load_clip, load_released, load_with_contract, save_released
 from bike.params import load_params
 from bike.records import read_list, write_labels, write_list
 from bike.text.tokenizer import tokenize
@@ -161,7 +161,7 @@ def test_the_branch_learns_trains_its_head_only_and_is_evaluated(
     settings = {"epochs": 60, "warmup_epochs": 10.0, "lr": 3e-5, "validate_every": 30}
     places = {"live_dir": tmp_path / "live", "state_dir": tmp_path / "state"}
     checkpoint = train(data, "attributes", settings=settings, **places)
-    encoder, head, epoch, _ = load_released(checkpoint)
+    encoder, head, epoch = load_released(checkpoint)
     assert isinstance(head, AttributeHead)
     assert epoch == 60
     before = load_clip(data.weights).state_dict()
@@ -236,7 +236,7 @@ def test_clip_out_of_a_trained_checkpoint_has_its_contract(data: DataSet, tmp_pa
         update = {"model": params.model.model_copy(update={"weights": weights})}
         update["attributes"] = params.attributes.model_copy(update=section)
         train_attributes(params.model_copy(update=update), out=tmp_path / f"{name}.pt", **trained)
-        heads.append(load_released(tmp_path / f"{name}.pt"))
+        heads.append(load_with_contract(tmp_path / f"{name}.pt"))
     assert heads[0].contract == heads[1].contract
     assert all(map(torch.equal, heads[0].head.state_dict().values(), heads[1].head.state_dict().values()))
     stated = {"attributes": chosen.attributes.model_copy(update={"prompt": "it is {}"})}
@@ -255,8 +255,8 @@ def test_killed_training_ends_as_uninterrupted_and_in_any_world(data: DataSet) -
     assert whole.read_bytes() == (root / "cut.pt").read_bytes()
     for ended in run_processes(2, fit_program.train, "attributes", str(root), "pair"):
         assert ended.status == 0, ended.errors
-    _, alone, _, _ = load_released(whole)
-    _, pair, _, _ = load_released(root / "pair.pt")
+    _, alone, _ = load_released(whole)
+    _, pair, _ = load_released(root / "pair.pt")
     for one, other in zip(alone.parameters(), pair.parameters(), strict=True):
         assert (one - other).abs().mean() < 2e-4
 

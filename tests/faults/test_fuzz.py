@@ -1,4 +1,4 @@
-"""Every reader on spoiled input: a value or one line, within a time limit and in bounded memory.
+"""Every reader on corrupted input: a value or one line, within a time limit and in bounded memory.
 
 The suite tries a few inputs for each reader; ``make fuzz`` many (``BIKE_FUZZ`` says how many, ``BIKE_FUZZ_SEED`` where
 to begin).
@@ -101,7 +101,7 @@ def read_sample(path: Path) -> object:
     return parse_stored(path.read_bytes(), "clips__v000", (path.parent / "payload").stat().st_size, "x.tar")
 
 
-# The file that is spoiled, below the sound ones, and what reads it.
+# The file that is corrupted, below the sound ones, and what reads it.
 READERS: dict[str, tuple[str, Read]] = {
     "tar": ("shards/00000.tar", lambda path: list(scan_members(path))),
     "tar of videos": ("shards/00000.tar", tar_videos),
@@ -135,7 +135,7 @@ READERS: dict[str, tuple[str, Read]] = {
 
 
 @pytest.mark.parametrize("name", READERS)
-def test_spoiled_input_is_a_value_or_one_line(sound: Path, tmp_path: Path, name: str) -> None:
+def test_corrupted_input_is_a_value_or_one_line(sound: Path, tmp_path: Path, name: str) -> None:
     where, read = READERS[name]
     folder = sound / where.split("/")[0]
     if folder.is_dir():

@@ -28,6 +28,13 @@ SMALL = (
 )
 
 
+def git(folder: Path, *words: str) -> str:
+    """Run git in a folder, as somebody with a name; what it printed."""
+    named = ("-c", "user.name=test", "-c", "user.email=test@example.org")
+    done = subprocess.run(("git", *named, *words), cwd=folder, check=True, capture_output=True, text=True)
+    return done.stdout.strip()
+
+
 def make_videos(folder: Path, names: Iterable[str], *, seconds: float = 1.0) -> Path:
     """Videos of 12 frames under given names; six different ones, again and again."""
     folder.mkdir(parents=True, exist_ok=True)

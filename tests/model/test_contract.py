@@ -18,7 +18,7 @@ from bike.model.choose import agree, agree_clip, load_video_model
 from bike.model.contract import KEY, MAX_CHARS, Agreement, read_contract
 from bike.model.formats.inspect import inspect_weights
 from bike.model.heads import VideoHead
-from bike.model.weights import load_clip, load_released, save_released
+from bike.model.weights import load_clip, load_released, load_with_contract, save_released
 from bike.params import Model, Params
 
 
@@ -26,7 +26,7 @@ def test_a_contract_goes_round_and_other_readers_take_the_file(tmp_path: Path) -
     names = [*NAMES[:2], "é\udcff"]  # a byte that is not UTF-8
     data = {"list": "a" * 64, "frames": "/somebody/s/place"}
     path = save_model(tmp_path / "model.pt", classes=names, data=data, training={"lr": 1e-3, "flip": None})
-    contract = load_released(path).contract
+    contract = load_with_contract(path).contract
     assert contract == video_contract(classes=[*NAMES[:2], "é?"], data=data, training={"lr": 1e-3, "flip": None})
     assert read_contract(path) == contract
     assert contract.data == {"list": "a" * 64, "frames": "place"}  # no folder of this machine
@@ -38,7 +38,7 @@ def test_a_contract_goes_round_and_other_readers_take_the_file(tmp_path: Path) -
     again = save_model(tmp_path / "other" / "model.pt", classes=names, data=data, training={"lr": 1e-3, "flip": None})
     assert again.read_bytes() == path.read_bytes()
     torch.save({**plain, KEY: changed(something_new=[1, 2])}, path)  # of a newer version
-    assert load_released(path).contract == video_contract()
+    assert load_with_contract(path).contract == video_contract()
 
 
 def changed(**values: object) -> str:

@@ -80,7 +80,7 @@ def test_attribute_logits(
 def test_released_checkpoint(
     golden: Path, encoder: Encoder, found: tuple[Tensor, Tensor, Tensor], wanted: dict[str, Tensor]
 ) -> None:
-    loaded, head, epoch, _ = load_released(golden / "released_format.pt")
+    loaded, head, epoch = load_released(golden / "released_format.pt")
     assert epoch == 3
     assert isinstance(head, VideoHead)
     assert all(torch.equal(value, loaded.state_dict()[key]) for key, value in encoder.state_dict().items())

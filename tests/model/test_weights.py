@@ -51,7 +51,7 @@ def test_widths_that_no_heads_divide(tmp_path: Path, encoder: Encoder) -> None:
 )
 def test_released_checkpoints_go_round(tmp_path: Path, encoder: Encoder, head: VideoHead | AttributeHead) -> None:
     save_released(tmp_path / "best.pt", encoder, head, 17)
-    loaded, back, epoch, _ = load_released(tmp_path / "best.pt")
+    loaded, back, epoch = load_released(tmp_path / "best.pt")
     assert epoch == 17
     assert same_encoder(loaded, encoder)
     assert type(back) is type(head)
@@ -78,7 +78,7 @@ def test_released_checkpoint_of_old_torch(tmp_path: Path, encoder: Encoder, lega
         "optimizer_state_dict": optimizer.state_dict(),
     }
     torch.save(checkpoint, tmp_path / "old.pt", _use_new_zipfile_serialization=not legacy)
-    loaded, back, epoch, _ = load_released(tmp_path / "old.pt")
+    loaded, back, epoch = load_released(tmp_path / "old.pt")
     assert epoch == 29
     assert same_weights(loaded, encoder)
     assert same_weights(back, head)

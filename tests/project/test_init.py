@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import re
 import shutil
-import subprocess
 import tomllib
 from pathlib import Path
 
 import pytest
 from helpers.annotations import hmdb_replica, ucf_replica
 from helpers.places import ROOT
-from helpers.projects import SMALL, make_videos, make_weights, run_in
+from helpers.projects import SMALL, git, make_videos, make_weights, run_in
 from ruamel.yaml import YAML
 
 from bike.annotate.restrict import num_base
@@ -24,12 +23,6 @@ from bike.project.init import init_project
 from bike.project.protocol import plan
 from bike.project.render import RUN
 from bike.zoo import load_zoo
-
-
-def git(folder: Path, *words: str) -> str:
-    identity = ("-c", "user.name=test", "-c", "user.email=test@example.org")
-    done = subprocess.run(["git", *identity, *words], cwd=folder, check=True, capture_output=True, text=True)
-    return done.stdout
 
 
 def own_videos(folder: Path) -> Path:

@@ -23,7 +23,7 @@ from bike.files import sha256
 from bike.model.contract import Origin
 from bike.model.encoders import build
 from bike.model.heads import VideoHead
-from bike.model.weights import load_clip, load_released, save_released, save_safetensors
+from bike.model.weights import load_clip, load_released, load_with_contract, save_released, save_safetensors
 from bike.params import Optimisation, load_params
 from bike.records import read_list, write_labels, write_list
 from bike.train import fit as fit_module
@@ -75,7 +75,7 @@ def plain(data: DataSet) -> Trained:
 
 
 def test_a_run_writes_checkpoint_and_curves_and_removes_its_state(data: DataSet, plain: Trained) -> None:
-    encoder, head, epoch, _ = load_released(plain.checkpoint)
+    encoder, head, epoch = load_released(plain.checkpoint)
     assert isinstance(head, VideoHead)
     assert (head.temporal, head.interaction, epoch, encoder.input_size) == ("transf", "vcs", 2, 16)
     assert not (data.root / "plain.state").exists()
@@ -146,7 +146,7 @@ def test_the_state_of_other_settings_is_refused_by_name(tmp_path: Path) -> None:
     ("content", "said"),
     [
         (b"PK\x03\x04 and then nothing", "not a saved state"),
-        ({"fingerprint": "of an earlier version"}, "other settings.*it says of none"),
+        ({"fingerprint": "of an earlier version"}, "other settings.*it records no settings"),
         ({"settings": {}, "encoder": {}, "head": 3}, "not a state of this run"),
     ],
 )
@@ -422,7 +422,7 @@ def test_training_starts_from_a_released_head(plain: Trained, tmp_path: Path) ->
 
 
 def test_a_checkpoint_says_what_it_was_trained_for(data: DataSet, plain: Trained, tmp_path: Path) -> None:
-    contract = load_released(plain.checkpoint).contract
+    contract = load_with_contract(plain.checkpoint).contract
     assert contract is not None
     assert (contract.kind, contract.classes, contract.frames, contract.head) == ("video", NAMES, 3, "transf+vcs")
     assert contract.weights == Origin(name="clip.safetensors", sha256=sha256(data.weights))
@@ -447,7 +447,7 @@ def test_training_does_not_start_from_a_checkpoint_of_another_kind(
     with pytest.raises(ParamsError, match=reason):
         train_from(tmp_path, plain.checkpoint, section)
     done = train_from(tmp_path, plain.checkpoint, {"allow_mismatch": list(section), **section})
-    contract = load_released(done.checkpoint).contract
+    contract = load_with_contract(done.checkpoint).contract
     assert contract is not None
     assert contract.start_from == Origin(name="plain.pt", sha256=sha256(plain.checkpoint))
     assert contract.weights is not None
@@ -461,7 +461,7 @@ def test_a_released_checkpoint_of_another_architecture_is_not_started_from(tmp_p
     for weights in ("ViT-B/16", str(clip)):
         with pytest.raises(ParamsError, match=rf"{weights}', but .* goes back to another architecture"):
             train_from(tmp_path, released, {"weights": weights})
-    contract = load_released(train_from(tmp_path, released, {}).checkpoint).contract
+    contract = load_with_contract(train_from(tmp_path, released, {}).checkpoint).contract
     assert contract is not None
     assert contract.head == "none+dp"  # the params leave it out
 

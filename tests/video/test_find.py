@@ -47,7 +47,7 @@ def test_a_folder_is_searched_through(tmp_path: Path, caplog: pytest.LogCaptureF
     assert paths(found) == ["a.mp4", "b/c.avi", "b/deep/er/D.MOV"]
     assert [video.file.path for video in found] == [str(tmp_path / name) for name in paths(found)]
     assert all(video.stamp[0] == 1 and not video.problem for video in found)
-    assert "3 other files passed over (hidden, or not named like videos)" in caplog.text
+    assert "files passed over (hidden, or not named like videos): 3" in caplog.text
     assert paths(find_videos(tmp_path, exclude=tmp_path / "b")) == ["a.mp4"]
 
 

@@ -106,7 +106,9 @@ class _TableReader:
         if numbers:
             ids = label_ids(text)
             if ids is None:
-                raise DataError(f"{where}: label {one_line(text)[:40]!r} is not a class id; 0, 1, 2 … are, -1 is none")
+                raise DataError(
+                    f"{where}: label {one_line(text)[:40]!r} is not a class id; allowed are 0, 1, 2 … and -1 for none"
+                )
             return ids
         return (clean_class_name(text, where),) if text.strip() else ()
 

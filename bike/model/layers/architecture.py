@@ -63,7 +63,7 @@ class Architecture:
 
 def _count_heads(width: int) -> int:
     if width > HEAD_WIDTH and width % HEAD_WIDTH:
-        raise ValueError(f"width: {width} is not a multiple of {HEAD_WIDTH}, so its attention heads can't be told")
+        raise ValueError(f"width: {width} is not a multiple of {HEAD_WIDTH}, so its attention heads can't be counted")
     return max(1, width // HEAD_WIDTH)  # narrow towers, as tests have them, still need one
 
 

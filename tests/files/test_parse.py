@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bike.errors import BikeError
-from bike.trees.parse import parse_json
+from bike.files.parse import parse_json
 
 
 @pytest.mark.parametrize(
