@@ -13,7 +13,7 @@ from helpers.places import ROOT
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
-# Declared, but not imported: a program that people run, and a pin that spares pip a long search.
+# Declared, but not imported: a pin that spares pip a long search.
 NOT_IMPORTED = {"aiobotocore"}
 # Imported, but not declared: what a declared package always brings, to catch its errors or hand it its types.
 BROUGHT = {"botocore": "boto3", "markupsafe": "jinja2", "scmrepo": "dvclive"}
