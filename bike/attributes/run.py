@@ -145,8 +145,9 @@ def _read(path: Path, frames: Path, decoder: str) -> Inputs:
     samples = load_samples(path)
     if not samples:
         raise DataError(f"{path}: no rows. Write the list again (`bike annotate`).")
-    checksums = {"list": sha256(path), "frames": frames_checksum(frames), "decoder": decoder}
-    return Inputs(samples, [], checksums, {}, open_source(frames, samples, decoder=decoder))
+    source = open_source(frames, samples, decoder=decoder)
+    checksums = {"list": sha256(path), "frames": frames_checksum(frames, source), "decoder": decoder}
+    return Inputs(samples, [], checksums, {}, source)
 
 
 def rank_phrases(videos: Float[Tensor, "N D"], phrases: Float[Tensor, "M D"], top_k: int) -> list[list[int]]:
