@@ -13,9 +13,9 @@ from bike.errors import BikeError, ParamsError
 from bike.files import existing_file
 from bike.model.contract import Agreement, AnySection, Contract, read_contract
 from bike.model.encoders import Encoder
-from bike.model.formats.fetch import resolve
+from bike.model.formats.fetch import run_weights
 from bike.model.formats.official import OFFICIAL_FILES
-from bike.model.formats.read import find_file, weights_sha256
+from bike.model.formats.read import weights_sha256
 from bike.model.heads import Interaction, Temporal, VideoHead
 from bike.model.layers.architecture import OFFICIAL
 from bike.model.weights import load_clip, load_released
@@ -83,7 +83,7 @@ def load_video_model(
     """
     _check_choice(temporal, interaction)
     if checkpoint is None:
-        file = find_file(resolve(weights))
+        file = run_weights(weights, "--weights, model.weights")
         encoder = load_clip(file)
         if seed is not None:
             torch.manual_seed(seed)  # right before the head: what loading draws must not matter
@@ -170,12 +170,16 @@ def check_same_clip(chosen: Model, model: VideoModel, agreement: Agreement) -> N
     official = OFFICIAL_FILES.get(chosen.weights)
     theirs = None if model.contract is None else model.contract.weights
     if theirs is not None:
-        ours = official.sha256 if official else weights_sha256(find_file(resolve(chosen.weights)))
+        ours = official.sha256 if official else weights_sha256(run_weights(chosen.weights, "model.weights"))
         text = f"{theirs.name!r} (SHA-256 {theirs.sha256[:12]}…; here {ours[:12]}…)"
         differs = ours != theirs.sha256
     else:
         text = f"another architecture ({model.encoder.architecture})"
-        clip = OFFICIAL[official.name] if official else load_clip(find_file(resolve(chosen.weights))).architecture
+        clip = (
+            OFFICIAL[official.name]
+            if official
+            else load_clip(run_weights(chosen.weights, "model.weights")).architecture
+        )
         differs = model.encoder.architecture != clip
     if differs:
         agreement.differs("model.weights", f"{chosen.weights!r}, but {model.file} goes back to {text}")
