@@ -108,7 +108,8 @@ def agree(chosen: Model, model: VideoModel) -> tuple[Model, Agreement]:
     Values that the params file leaves out are the contract's. The model's head may have another interaction.
 
     Raises:
-        ParamsError: frames, sizes, prompt or head contradict the contract, and ``allow_mismatch`` does not name them.
+        ParamsError: frames, sizes, prompt, head or ``start_from`` contradict the contract, and ``allow_mismatch`` does
+            not name them.
     """
     agreement, head = _agreement(model.contract, model.file, chosen), model.head
     contract = agreement.contract
@@ -120,7 +121,25 @@ def agree(chosen: Model, model: VideoModel) -> tuple[Model, Agreement]:
     if contract.head != "none+dp" and model.is_new_head:
         agreement.check("head", "a new one", contract.head)
     agreement.check("interaction", head.interaction, head.interaction if model.is_new_head else contract.interaction)
+    _check_start(agreement, contract, chosen.start_from, model.file)
     return _settle(agreement, chosen, "model", ("frames", "short_side", "prompt")), agreement
+
+
+def _check_start(agreement: Agreement, contract: Contract, start_from: str | None, file: Path) -> None:
+    """Where the params name a checkpoint to start from: training began with it, or it is the file itself.
+
+    By its content where it is here, and by its name on a machine that has the result alone.
+    """
+    if start_from is None or (ours := Path(start_from)).resolve() == file.resolve():
+        return
+    theirs = contract.start_from
+    if theirs is None:
+        began = "CLIP's weights"
+    elif theirs.sha256 == weights_sha256(ours) if ours.is_file() else theirs.name == ours.name:
+        return
+    else:
+        began = f"{theirs.name!r} (SHA-256 {theirs.sha256[:12]}…)"
+    agreement.differs("model.start_from", f"{start_from!r}, but training of {file} began with {began}")
 
 
 def agree_clip(params: Params, weights: Path, **used: Sequence[str]) -> Params:
