@@ -28,7 +28,7 @@ from bike.params import Optimisation, Params
 from bike.train.branches import AttributeBranch, choose_trained
 from bike.train.fit import Job, fit
 from bike.train.optim import PublishedUpdater
-from bike.train.outcome import CHANGE_NO_WEIGHT, Trained, check_trainable, validation_metrics
+from bike.train.outcome import CHANGE_NO_WEIGHT, Trained, check_trainable, tell_shared, validation_metrics
 from bike.train.settings import flat_settings
 
 
@@ -62,6 +62,8 @@ def train_attributes(
     allowed = params.model.allow_mismatch
     lists = [read_listing(path, labels, allowed=allowed) for path in (train_list, val_list) if path is not None]
     check_trainable(lists[0].samples, train_list)
+    if len(lists) > 1:
+        tell_shared(lists[0].samples, lists[1].samples, (train_list, val_list))
     weights = run_weights(params.model.weights, "model.weights")
     params = agree_clip(params, weights, model=["prompt"], attributes=["prompt"])  # before a sentence is made of it
     phrases = read_corpus(corpus)

@@ -23,7 +23,7 @@ from bike.params import Model, Params, Train
 from bike.train.branches import VideoBranch, choose_trained
 from bike.train.fit import Job, fit
 from bike.train.optim import PublishedUpdater
-from bike.train.outcome import CHANGE_NO_WEIGHT, Trained, check_trainable
+from bike.train.outcome import CHANGE_NO_WEIGHT, Trained, check_trainable, tell_shared
 from bike.train.settings import flat_settings
 from bike.train.validation import Validation
 
@@ -74,6 +74,7 @@ def train_video(
         if val_frames is None:
             raise BikeError("Validation: a list is given, but not where its frames are. Give both or none.")
         validation = read_inputs(val_list, labels, val_frames, decoder=decoder, allowed=model.allow_mismatch)
+        tell_shared(training.samples, validation.samples, (train_list, val_list))
     weights = run_weights(
         model.start_from or model.weights, "model.start_from" if model.start_from else "model.weights"
     )
