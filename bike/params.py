@@ -18,7 +18,7 @@ from bike.trees.sections import Section, validated
 
 log = logging.getLogger("bike")
 Policy = Literal["error", "drop", "keep"]
-Mismatch = Literal["frames", "short_side", "prompt", "interaction", "head", "weights", "classes", "top_k"]
+Mismatch = Literal["frames", "short_side", "prompt", "interaction", "head", "weights", "start_from", "classes", "top_k"]
 
 
 def _one_place(prompt: str) -> str:

@@ -13,7 +13,13 @@ def main() -> None:
     settings = params(arguments)
     videos, listing = media_source(arguments.videos)
     extract_videos(
-        videos, arguments.frames, listing=listing, options=settings.extract, jobs=machine().jobs, replace=True
+        videos,
+        arguments.frames,
+        listing=listing,
+        options=settings.extract,
+        jobs=machine().jobs,
+        follow_links=listing is not None,  # media.csv names what its author allowed
+        replace=True,
     )
 
 

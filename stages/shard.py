@@ -25,7 +25,13 @@ def main() -> None:
         videos, listing = media_source(Path(arguments.videos))
     if videos and missing:
         extract_videos(
-            videos, arguments.frames, listing=listing, options=settings.extract, jobs=host.jobs, replace=True
+            videos,
+            arguments.frames,
+            listing=listing,
+            options=settings.extract,
+            jobs=host.jobs,
+            follow_links=listing is not None,  # as at the extraction
+            replace=True,
         )
     write_shards(
         arguments.list,

@@ -10,13 +10,20 @@ from pathlib import Path
 
 from bike.annotate.audit import AUDIT_NAME
 from bike.annotate.writing import LABELS_NAME, UNANNOTATED_NAME
-from bike.errors import DataError, ParamsError, first_few
+from bike.errors import DataError, ParamsError, first_few, one_line
 from bike.files import atomic_write, claim_file, read_lines, read_text, refuse_finished, remove, size_text
+from bike.progress import log
 from bike.records import Sample, read_labels, read_list, write_list
 
 
 def choose_shots(
-    samples: Sequence[Sample], shots: int, *, seed: int = 0, names: Sequence[str] | None = None, repeat: bool = False
+    samples: Sequence[Sample],
+    shots: int,
+    *,
+    seed: int = 0,
+    names: Sequence[str] | None = None,
+    every: bool = False,
+    repeat: bool = False,
 ) -> list[Sample]:
     """Choose ``shots`` videos of each class, and one sample of each.
 
@@ -27,7 +34,8 @@ def choose_shots(
         samples: the full list, one label each.
         shots: K, at least 1.
         seed: another seed chooses others.
-        names: all class names, so that a class without any sample is noticed; None checks the classes that occur.
+        names: class names by label, for errors.
+        every: a class of ``names`` without any sample is an error, too; otherwise shots are of the classes that occur.
         repeat: go through the chosen samples again and again up to the length of the full list (never below K each);
             repetitions get keys of their own.
 
@@ -46,7 +54,7 @@ def choose_shots(
     groups: dict[int, dict[str, list[Sample]]] = defaultdict(lambda: defaultdict(list))
     for sample in samples:
         groups[sample.labels[0]][sample.video].append(sample)
-    labels = sorted(groups.keys() | set(range(len(names or ()))))
+    labels = sorted(groups.keys() | set(range(len(names or ()) if every else 0)))
     few = [label for label in labels if len(groups[label]) < shots]
     if few:
         named = [f"{_name(label, names)} has {len(groups[label])}" for label in few]
@@ -73,7 +81,8 @@ def write_few_shot(
     """Write the few-shot list of the list CSV ``source`` to ``out`` (``.csv``).
 
     Where the published form lies beside the source (``train.txt`` beside ``train.csv``), the chosen lines of it are
-    written beside ``out``. Class names come from ``labels``, or from ``labels.csv`` beside the list where there is one.
+    written beside ``out``. Class names come from ``labels``, or from ``labels.csv`` beside the list where there is one;
+    classes of it that the list doesn't show, such as the novel ones of base-to-novel, are counted in a warning.
 
     Raises:
         ParamsError: ``out`` is not a ``.csv``, or has the name of another file of the lists.
@@ -90,6 +99,17 @@ def write_few_shot(
     names = read_labels(labels) if labels is not None else None
     full = read_list(source)
     samples = choose_shots(full, shots, seed=seed, names=names, repeat=repeat)
+    present = {sample.labels[0] for sample in samples}
+    absent = [one_line(name)[:60] for label, name in enumerate(names or ()) if label not in present]
+    if absent:
+        log.warning(
+            "%s: %d of the %d classes of %s are not in it and get no shots: %s",
+            source,
+            len(absent),
+            len(names or ()),
+            labels,
+            first_few(absent, 3),
+        )
     published, lines_out = source.with_suffix(".txt"), out.with_suffix(".txt")
     lines = _published_lines(published, full, samples)
     inputs = [source, labels, published]

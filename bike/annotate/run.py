@@ -142,7 +142,7 @@ def _annotate(
     for fold, splits in lists.items():
         if policies.shots is not None and splits["train"]:
             splits["train"] = choose_shots(
-                splits["train"], policies.shots, seed=policies.shots_seed, names=trained, repeat=True
+                splits["train"], policies.shots, seed=policies.shots_seed, names=trained, every=True, repeat=True
             )
         audit.lists.update(
             {f"{fold}/{split}" if fold else split: len(splits[split]) for split in splits if splits[split]}

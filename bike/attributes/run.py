@@ -22,8 +22,8 @@ from bike.formats.lists import load_samples
 from bike.frames.open import open_source
 from bike.frames.remote import existing_place
 from bike.model.choose import agree_clip
-from bike.model.formats.fetch import resolve
-from bike.model.formats.read import find_file, weights_sha256
+from bike.model.formats.fetch import run_weights
+from bike.model.formats.read import weights_sha256
 from bike.model.scorer import class_texts, encode_frames, encode_sentences
 from bike.model.weights import load_clip
 from bike.params import Params
@@ -68,7 +68,7 @@ def make_attributes(
     if len(phrases) < top_k:
         raise DataError(f"{lexicon}: {len(phrases)} phrases, fewer than attributes.top_k ({top_k}). Add more.")
     inputs = [_read(path, frames, decoder) for path, frames in lists]
-    weights = find_file(resolve(params.attributes.weights or params.model.weights))
+    weights = run_weights(params.attributes.weights or params.model.weights, "attributes.weights, model.weights")
     params = agree_clip(params, weights, model=["short_side"], attributes=["frames", "prompt"])
     settings = params.attributes
     state = state_folder(place, out)
@@ -145,8 +145,9 @@ def _read(path: Path, frames: Path, decoder: str) -> Inputs:
     samples = load_samples(path)
     if not samples:
         raise DataError(f"{path}: no rows. Write the list again (`bike annotate`).")
-    checksums = {"list": sha256(path), "frames": frames_checksum(frames), "decoder": decoder}
-    return Inputs(samples, [], checksums, {}, open_source(frames, samples, decoder=decoder))
+    source = open_source(frames, samples, decoder=decoder)
+    checksums = {"list": sha256(path), "frames": frames_checksum(frames, source), "decoder": decoder}
+    return Inputs(samples, [], checksums, {}, source)
 
 
 def rank_phrases(videos: Float[Tensor, "N D"], phrases: Float[Tensor, "M D"], top_k: int) -> list[list[int]]:

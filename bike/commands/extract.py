@@ -84,7 +84,7 @@ def extract(
     bike extract videos/ frames/ --verify
     """
     if verify:
-        _verify(source, destination, listing, jobs)
+        _verify(source, destination, listing, jobs, follow_links=follow_links)
         return
     from bike.extract.run import extract_videos
     from bike.files.names import shown
@@ -121,10 +121,10 @@ def extract(
         typer.echo(f"  and {len(bad) - 10} more; see {destination / 'manifest.csv'}")
 
 
-def _verify(source: Path, destination: Path, listing: Path | None, jobs: int | None) -> None:
+def _verify(source: Path, destination: Path, listing: Path | None, jobs: int | None, *, follow_links: bool) -> None:
     from bike.extract.verify import verify_extraction
 
-    found = verify_extraction(source, destination, listing=listing, jobs=jobs)
+    found = verify_extraction(source, destination, listing=listing, jobs=jobs, follow_links=follow_links)
     for fault in found.faults:
         typer.echo(fault)
     unknown = f"; {found.unknown} without a hash" if found.unknown else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -84,25 +84,49 @@ AllowOption = Annotated[
 ]
 SeedOption = Annotated[int | None, typer.Option("--seed", help="Another seed than the params file's.")]
 TimeoutOption = Annotated[float, typer.Option("--timeout", min=0.1, help="Seconds that decoding a video may take.")]
+
+
+def _of_this_machine(context: typer.Context, option: typer.CallbackParam, value: Any) -> Any:
+    """What ``machine.yaml`` says where neither the command line nor a variable does: stages take the same."""
+    name = str(option.name)
+    source = context.get_parameter_source(name)
+    if source is None or source.name != "DEFAULT" or not Path("machine.yaml").exists():
+        return value  # without the import of a schema that most commands need later, if at all
+    from bike.params import load_machine
+
+    return getattr(load_machine(), name)
+
+
 DeviceOption = Annotated[
     str | None,
     typer.Option(
         "--device",
         envvar="BIKE_DEVICE",
-        help="cpu, cuda or cuda:N; left out: a GPU where there is one.",
+        help="cpu, cuda or cuda:N; left out: machine.yaml's, or a GPU where there is one.",
+        callback=_of_this_machine,
         show_default=False,
     ),
 ]
 WorkersOption = Annotated[
     int,
     typer.Option(
-        "--workers", envvar="BIKE_WORKERS", min=0, help="Processes that load frames; 0: this process loads them itself."
+        "--workers",
+        envvar="BIKE_WORKERS",
+        min=0,
+        help="Processes that load frames; 0: this process loads them itself; left out: machine.yaml's, or 2.",
+        callback=_of_this_machine,
+        show_default=False,
     ),
 ]
 JobsOption = Annotated[
     int | None,
     typer.Option(
-        "--jobs", envvar="BIKE_JOBS", min=1, help="Videos at a time; left out: one per core.", show_default=False
+        "--jobs",
+        envvar="BIKE_JOBS",
+        min=1,
+        help="Videos at a time; left out: machine.yaml's, or one per core.",
+        callback=_of_this_machine,
+        show_default=False,
     ),
 ]
 SchedulerOption = Annotated[

@@ -57,13 +57,16 @@ def read_inputs(
             max(max(sample.labels, default=0) for sample in listing.samples),
         )
     # With the decoder, since both round colours differently: rows of one must not be completed with the other.
-    checksums = {**listing.checksums, "frames": frames_checksum(Path(place)), "decoder": decoder}
+    checksums = {**listing.checksums, "frames": frames_checksum(place, source), "decoder": decoder}
     return Inputs(listing.samples, listing.names, checksums, mismatch, source)
 
 
-def frames_checksum(place: Path) -> str:
-    """SHA-256 of what describes the frames in a folder: the shards' manifest, or the extraction's; else its path."""
-    for name in ("manifest.json", "manifest.csv"):
-        if (place / name).is_file():
-            return sha256(place / name)
-    return str(place.resolve())  # hashing all frames would take longer than reading them for the run
+def frames_checksum(place: Path | str, source: FrameSource) -> str:
+    """SHA-256 of what describes the frames at a place: the shards' manifest, near or far, or the extraction's.
+
+    The place itself where nothing describes them: hashing all frames would take longer than reading them for the run.
+    """
+    if source.checksum is not None:
+        return source.checksum
+    manifest = Path(place, "manifest.csv")
+    return sha256(manifest) if manifest.is_file() else str(Path(place).resolve())

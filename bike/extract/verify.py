@@ -43,7 +43,12 @@ class _Check:
 
 
 def verify_extraction(
-    source: Path | str, destination: Path | str, *, listing: Path | str | None = None, jobs: int | None = None
+    source: Path | str,
+    destination: Path | str,
+    *,
+    listing: Path | str | None = None,
+    jobs: int | None = None,
+    follow_links: bool = False,
 ) -> Verified:
     """Read all sources and all frames of an extraction again and compare them with its manifest.
 
@@ -51,7 +56,7 @@ def verify_extraction(
     old time escapes. Nothing is written.
 
     Args:
-        source, listing: as for :func:`bike.extract.run.extract_videos`.
+        source, listing, follow_links: as for :func:`bike.extract.run.extract_videos`.
         destination: folder of the frames.
         jobs: processes; None: one per core.
 
@@ -60,7 +65,8 @@ def verify_extraction(
     """
     destination = existing_dir(destination)
     records = read_manifest(destination / "manifest.csv")
-    videos = {video.path: video for video in find_videos(source, listing=listing, exclude=destination)}
+    found = find_videos(source, listing=listing, exclude=destination, follow_links=follow_links)
+    videos = {video.path: video for video in found}
     faults = [f"{shown(path)}: not in the manifest" for path in videos.keys() - {record.path for record in records}]
     checks = []
     for record in records:

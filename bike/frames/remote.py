@@ -13,7 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from bike.errors import BikeError, BusyError, DataError
-from bike.files import ensure_dir, existing_dir, locked, unwritable
+from bike.files import ensure_dir, existing_dir, locked, sha256, unwritable
 from bike.files.download import download
 from bike.files.names import user_folder
 from bike.formats.shards import INDEX_NAME, LARGEST_MANIFEST_BYTES, MANIFEST_NAME, read_shard_manifest
@@ -88,7 +88,7 @@ class RemoteFolder:
         self.cache = ensure_dir(shard_cache() if cache is None else cache).absolute()
         self.max_cache_bytes = int((cache_mb() if max_cache_mb is None else max_cache_mb) * 1e6)
         self._options = options
-        self.manifest = self._read_manifest()
+        self.manifest, self.checksum = self._read_manifest()
         self._shards = {shard["name"]: (shard["bytes"], shard["sha256"]) for shard in self.manifest["shards"]}
 
     def index(self) -> Path:
@@ -102,8 +102,7 @@ class RemoteFolder:
             DataError: it is not there, or its bytes are not those of the manifest.
             BikeError: the address can't be reached, or the cache can't be written to or is too small.
         """
-        size, sha256 = self._shards[name]
-        return self._local(name, size, sha256)
+        return self._local(name, *self._shards[name])
 
     def place(self, name: str) -> str:
         """Where a shard comes from and where it is kept, for errors."""
@@ -118,18 +117,18 @@ class RemoteFolder:
             f"{self.url}/{name}: always gone from the cache before it is read. Allow a larger cache ($BIKE_CACHE_GB)."
         )
 
-    def _read_manifest(self) -> dict[str, Any]:
-        """The manifest as it is now: it alone is never taken from the cache."""
+    def _read_manifest(self) -> tuple[dict[str, Any], str]:
+        """The manifest as it is now, and its checksum: it alone is never taken from the cache."""
         try:
             with TemporaryDirectory(prefix="manifest-", dir=self.cache) as folder:
                 path = Path(folder, MANIFEST_NAME)
                 download(f"{self.url}/{MANIFEST_NAME}", path, largest=LARGEST_MANIFEST_BYTES, **self._options)
-                return read_shard_manifest(path.parent, source=f"{self.url}/{MANIFEST_NAME}")
+                return read_shard_manifest(path.parent, source=f"{self.url}/{MANIFEST_NAME}"), sha256(path)
         except OSError as error:
             raise unwritable(self.cache, error) from error
 
-    def _local(self, name: str, size: int, sha256: str) -> Path:
-        url, path = f"{self.url}/{name}", self.cache / _cached_name(name, sha256)
+    def _local(self, name: str, size: int, checksum: str) -> Path:
+        url, path = f"{self.url}/{name}", self.cache / _cached_name(name, checksum)
         if size > self.max_cache_bytes:
             raise BikeError(
                 f"{url}: {size / 1e6:.0f} MB, the cache may hold {self.max_cache_bytes / 1e6:.0f} MB. "
@@ -141,7 +140,7 @@ class RemoteFolder:
                     if partial is None:
                         time.sleep(0.05)
                     else:
-                        download(url, partial, largest=size, size=size, sha256=sha256, **self._options)
+                        download(url, partial, largest=size, size=size, sha256=checksum, **self._options)
             with suppress(FileNotFoundError):
                 os.utime(path)  # used now: others go first
         except OSError as error:
@@ -226,7 +225,7 @@ def _is_left(partial: Path) -> bool:
         return False
 
 
-def _cached_name(name: str, sha256: str) -> str:
+def _cached_name(name: str, checksum: str) -> str:
     """``00000-<24 hex digits>.tar``; the manifest's checksum is hashed, since it may be any text."""
     stem, dot, suffix = name.rpartition(".")
-    return f"{stem}-{hashlib.sha256(sha256.encode()).hexdigest()[:24]}{dot}{suffix}"
+    return f"{stem}-{hashlib.sha256(checksum.encode()).hexdigest()[:24]}{dot}{suffix}"

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from bike.errors import DataError, reason_of
-from bike.files import existing_dir, open_regular, reading
+from bike.files import existing_dir, open_regular, reading, sha256
 from bike.formats.packs import read_frames
-from bike.formats.shards import INDEX_NAME, ShardIndex, StoredVideo, parse_stored, read_shard_manifest
+from bike.formats.shards import INDEX_NAME, MANIFEST_NAME, ShardIndex, StoredVideo, parse_stored, read_shard_manifest
 from bike.frames.prefetch import ShardsAhead
 from bike.frames.remote import RemoteFolder, remote_url
 from bike.frames.source import FileWindow, Frames, FrameSource, Prefetch, Recent
@@ -36,6 +36,7 @@ class LocalFolder:
         self._folder = existing_dir(folder)
         self.name = str(self._folder)
         self.manifest = read_shard_manifest(self._folder)
+        self.checksum = sha256(self._folder / MANIFEST_NAME)
         self._sizes = {shard["name"]: shard["bytes"] for shard in self.manifest["shards"]}
 
     def index(self) -> Path:
@@ -96,6 +97,7 @@ class ShardSource(FrameSource):
         self._folder = folder if isinstance(folder, RemoteFolder) else LocalFolder(folder)
         self.index = ShardIndex(self._folder.manifest, self._folder.index())
         self.class_names = self._folder.manifest.get("names")
+        self.checksum = self._folder.checksum
         self.frames_per_video = self._folder.manifest["frames_per_video"] if self.index.payload == "mjpg" else None
         self._short_side, self._decoder, self._timeout_seconds = short_side, decoder, timeout_seconds
         self._open_files: OrderedDict[int, int] = OrderedDict()

@@ -38,11 +38,13 @@ class FrameSource(ABC):
         window: how many shards' samples training mixes at a time; None: those of all shards.
         class_names: by label, of the list that the frames were stored for; None where they don't say.
         frames_per_video: at most so many frames of each video were stored; None: all.
+        checksum: SHA-256 of the manifest that the frames were written with; None where the source reads none.
     """
 
     window: int | None = None
     class_names: Sequence[str] | None = None
     frames_per_video: int | None = None
+    checksum: str | None = None
 
     @abstractmethod
     def num_frames(self, video: str) -> int:

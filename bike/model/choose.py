@@ -13,9 +13,9 @@ from bike.errors import BikeError, ParamsError
 from bike.files import existing_file
 from bike.model.contract import Agreement, AnySection, Contract, read_contract
 from bike.model.encoders import Encoder
-from bike.model.formats.fetch import resolve
+from bike.model.formats.fetch import run_weights
 from bike.model.formats.official import OFFICIAL_FILES
-from bike.model.formats.read import find_file, weights_sha256
+from bike.model.formats.read import weights_sha256
 from bike.model.heads import Interaction, Temporal, VideoHead
 from bike.model.layers.architecture import OFFICIAL
 from bike.model.weights import load_clip, load_with_contract
@@ -83,7 +83,7 @@ def load_video_model(
     """
     _check_choice(temporal, interaction)
     if checkpoint is None:
-        file = find_file(resolve(weights))
+        file = run_weights(weights, "--weights, model.weights")
         encoder = load_clip(file)
         if seed is not None:
             torch.manual_seed(seed)  # right before the head: what loading draws must not matter
@@ -108,7 +108,8 @@ def agree(chosen: Model, model: VideoModel) -> tuple[Model, Agreement]:
     Values that the params file leaves out are the contract's. The model's head may have another interaction.
 
     Raises:
-        ParamsError: frames, sizes, prompt or head contradict the contract, and ``allow_mismatch`` does not name them.
+        ParamsError: frames, sizes, prompt, head or ``start_from`` contradict the contract, and ``allow_mismatch`` does
+            not name them.
     """
     agreement, head = _agreement(model.contract, model.file, chosen), model.head
     contract = agreement.contract
@@ -120,7 +121,25 @@ def agree(chosen: Model, model: VideoModel) -> tuple[Model, Agreement]:
     if contract.head != "none+dp" and model.is_new_head:
         agreement.check("head", "a new one", contract.head)
     agreement.check("interaction", head.interaction, head.interaction if model.is_new_head else contract.interaction)
+    _check_start(agreement, contract, chosen.start_from, model.file)
     return _settle(agreement, chosen, "model", ("frames", "short_side", "prompt")), agreement
+
+
+def _check_start(agreement: Agreement, contract: Contract, start_from: str | None, file: Path) -> None:
+    """Where the params name a checkpoint to start from: training began with it, or it is the file itself.
+
+    By its content where it is here, and by its name on a machine that has the result alone.
+    """
+    if start_from is None or (ours := Path(start_from)).resolve() == file.resolve():
+        return
+    theirs = contract.start_from
+    if theirs is None:
+        began = "CLIP's weights"
+    elif theirs.sha256 == weights_sha256(ours) if ours.is_file() else theirs.name == ours.name:
+        return
+    else:
+        began = f"{theirs.name!r} (SHA-256 {theirs.sha256[:12]}…)"
+    agreement.differs("model.start_from", f"{start_from!r}, but training of {file} began with {began}")
 
 
 def agree_clip(params: Params, weights: Path, **used: Sequence[str]) -> Params:
@@ -170,12 +189,16 @@ def check_same_clip(chosen: Model, model: VideoModel, agreement: Agreement) -> N
     official = OFFICIAL_FILES.get(chosen.weights)
     theirs = None if model.contract is None else model.contract.weights
     if theirs is not None:
-        ours = official.sha256 if official else weights_sha256(find_file(resolve(chosen.weights)))
+        ours = official.sha256 if official else weights_sha256(run_weights(chosen.weights, "model.weights"))
         text = f"{theirs.name!r} (SHA-256 {theirs.sha256[:12]}…; here {ours[:12]}…)"
         differs = ours != theirs.sha256
     else:
         text = f"another architecture ({model.encoder.architecture})"
-        clip = OFFICIAL[official.name] if official else load_clip(find_file(resolve(chosen.weights))).architecture
+        clip = (
+            OFFICIAL[official.name]
+            if official
+            else load_clip(run_weights(chosen.weights, "model.weights")).architecture
+        )
         differs = model.encoder.architecture != clip
     if differs:
         agreement.differs("model.weights", f"{chosen.weights!r}, but {model.file} goes back to {text}")

@@ -181,7 +181,8 @@ def read_entry(checkpoint: Mapping[Any, Any], key: str, source: object) -> dict[
         found = first_few([one_line(str(name))[:60] for name in checkpoint], 5)
         raise WeightsError(
             f"{source}: not a released checkpoint, {key} is not a state dict (got {found}). "
-            "Give a file that holds a model and its head; CLIP's own weights go without one (--weights)."
+            "Give a file that holds a model and its head; CLIP's own weights are for the --weights of `bike zeroshot` "
+            "and `bike predict`."
         )
     return check_sizes(state, source)
 

@@ -44,6 +44,7 @@ def init_project(
     videos: Path | None = None,
     annotation: Path | None = None,
     settings: Sequence[str] = (),
+    follow_links: bool = False,
 ) -> Report:
     """Make a project, or renew one. Parameters and places are checked before the first file is written.
 
@@ -53,6 +54,7 @@ def init_project(
         videos: folder or tar of videos; needed the first time.
         annotation: the annotation's file or folder, which is copied; needed the first time, but for ``folders``.
         settings: ``train.lr=1e-5`` …, over the row's parameters, or over params.yaml where there is one.
+        follow_links: as :func:`bike.project.media.write_media`.
 
     Raises:
         BikeError: what is needed is missing or wrong; the folder holds another project, or somebody else's files under
@@ -76,10 +78,10 @@ def init_project(
         if not (folder / file).exists():
             _write(folder / file, text)
     if protocol.reader == "folders" and videos is not None:
-        write_media(videos, ensure_dir(folder) / MEDIA)
+        write_media(videos, ensure_dir(folder) / MEDIA, follow_links=follow_links)
     protocol = with_lists(protocol, source, folder)
     if videos is not None and protocol.reader != "folders":
-        write_media(videos, folder / MEDIA)
+        write_media(videos, folder / MEDIA, follow_links=follow_links)
     if annotation is not None:
         _copy(annotation, folder / ANNOTATION)
     if videos is not None:

@@ -13,8 +13,10 @@ from bike.files import claim_file
 from bike.files.names import shown
 from bike.files.tables import read_table, write_table
 from bike.params import load_machine
+from bike.progress import log
 from bike.video.file import FoundVideo, UnreadableError
 from bike.video.find import find_videos
+from bike.video.walk import LEADS_OUT
 
 NAME = "media.csv"
 COLUMNS = ("path", "bytes", "checksum")
@@ -30,7 +32,7 @@ class Medium:
     checksum: str  # `quick:…` over size, first and last 64 KiB, or `sha256:…` over all
 
 
-def write_media(videos: Path | str, out: Path | str, *, full: bool = False) -> list[Medium]:
+def write_media(videos: Path | str, out: Path | str, *, full: bool = False, follow_links: bool = False) -> list[Medium]:
     """Write ``media.csv`` for a folder or tar of videos.
 
     Args:
@@ -38,6 +40,7 @@ def write_media(videos: Path | str, out: Path | str, *, full: bool = False) -> l
         out: the file to write.
         full: SHA-256 over all bytes; otherwise over the size and both ends, which a copy, a cut or another encoding
             changes.
+        follow_links: links that lead out of the folder are followed; otherwise they are left out, with a warning.
 
     Returns:
         Its rows, sorted by path; the same whatever the time or the place of the files.
@@ -46,7 +49,13 @@ def write_media(videos: Path | str, out: Path | str, *, full: bool = False) -> l
         DataError: no videos, or some that can't be read.
         BikeError: ``out`` is there already, and is no ``media.csv``.
     """
-    found = find_videos(videos)
+    found = find_videos(videos, follow_links=follow_links)
+    outside = [shown(video.path) for video in found if video.problem == LEADS_OUT]
+    if outside:
+        log.warning("%s: %d left out, each %s: %s", videos, len(outside), LEADS_OUT, first_few(outside, 3))
+        found = [video for video in found if video.problem != LEADS_OUT]
+    if not found:
+        raise DataError(f"{videos}: nothing but links that lead out of it. Allow them with --follow-links.")
     # Without what another command could do about it: a project's videos lie where they are said to lie.
     bad = [f"{shown(video.path)} ({video.problem.partition('; --')[0]})" for video in found if video.problem]
     if bad:
@@ -94,7 +103,9 @@ def check_media(path: Path | str, videos: Path | str | None, *, contents: bool =
         )
     if not Path(videos).exists():
         raise DataError(f"{videos}: no such folder, so the {len(media)} videos of {path} are absent. Correct `videos`.")
-    there = {video.path: video for video in find_videos(videos, listing=path) if not video.problem}
+    # Whoever wrote the file chose which links to follow; it names what they lead to, with size and checksum.
+    found = find_videos(videos, listing=path, follow_links=True)
+    there = {video.path: video for video in found if not video.problem}
     absent = [shown(row.path) for row in media if row.path not in there]
     if absent:
         raise DataError(

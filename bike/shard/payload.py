@@ -109,7 +109,7 @@ def store_video(
     if len(pieces) != record.frames:
         raise DataError(
             f"{record.path}: {Path(source).name} holds {len(pieces)} frames, its record says {record.frames}. "
-            "Extract the video and write the list again."
+            "Write the list again (`bike annotate`), after `bike extract` where that made the frames."
         )
     kept = kept_frames(len(pieces), frames_per_video)
     offsets = [0]

@@ -17,6 +17,20 @@ from bike.shard.plan import PlannedVideo
 from bike.video.file import FoundVideo
 from bike.video.find import find_videos
 
+# What to do where list and frames don't fit: one for each problem; where several are needed, in this order.
+_EXTRACT = "Run `bike extract` again: it makes what is missing."
+_ANNOTATE = "Write the list again (`bike annotate`)."
+_FPS = "Give --fps."
+_NOT_THERE = "not in the manifest"
+
+
+class _UnusableError(DataError):
+    """A video of the list that can't be stored, and what helps."""
+
+    def __init__(self, problem: str, remedy: str) -> None:
+        super().__init__(problem)
+        self.remedy = remedy
+
 
 def wanted_videos(
     samples: Sequence[Sample] | Path | str,
@@ -55,7 +69,7 @@ def wanted_videos(
     for sample in samples:
         groups.setdefault(sample.video, []).append(sample)
     del samples, sample  # what was read here goes as it is turned into videos
-    videos, bad, count = [], [], len(groups)
+    videos, bad, count, remedies = [], [], len(groups), set()
     for key in list(groups):
         group = groups.pop(key)
         try:
@@ -63,16 +77,16 @@ def wanted_videos(
             source = _place(record, frames, files, packs=known is not None)
             videos.append(_weigh(record, group, source, frames_per_video))
         except DataError as error:
-            bad.append(str(error))
+            bad.append(str(error).removesuffix("."))
+            by_default = _EXTRACT if known is not None and media is None else ""  # frames are lost, or were changed
+            remedies.add(error.remedy if isinstance(error, _UnusableError) else by_default)
     if bad:
-        remedy = ""
-        # All of them: another folder's list. Some of them: an extraction that is behind its list.
-        if all(problem.endswith("not in the manifest.") for problem in bad):
-            remedy = " Does the list belong to these frames? Give others, or write the list again."
-        elif known is not None and media is None:
-            remedy = " Run `bike extract` again: it makes what is missing."
-        shown = first_few([problem.removesuffix(".") for problem in bad])
-        raise DataError(f"{media or frames}: {len(bad)} of {count} videos of the list are not usable: {shown}.{remedy}")
+        told = " ".join(remedy for remedy in (_EXTRACT, _ANNOTATE, _FPS) if remedy in remedies)
+        # Some of the list: an extraction that is behind it. All of it: most likely another folder's list.
+        if len(bad) == count and all(problem.endswith(_NOT_THERE) for problem in bad):
+            told = f"Does the list belong to these frames? Give others. {_ANNOTATE}"
+        problems = f"{len(bad)} of {count} videos of the list are not usable: {first_few(bad)}."
+        raise DataError(f"{media or frames}: {problems} {told}".rstrip())
     return videos, None if names is None else tuple(names)
 
 
@@ -105,14 +119,14 @@ def _known_record(key: str, group: list[Sample], known: dict[str, VideoRecord]) 
     # A published list of an extraction into folders has keys where others have paths.
     record = known.get(key) or known.get(group[0].path)
     if record is None:
-        raise DataError(f"{group[0].path}: not in the manifest.")
+        raise _UnusableError(f"{group[0].path}: {_NOT_THERE}", _EXTRACT)
     if record.status != "ok":
-        raise DataError(f"{group[0].path}: rejected by the extraction ({record.error}). Write the list again.")
+        raise _UnusableError(f"{group[0].path}: rejected by the extraction ({record.error})", _ANNOTATE)
     if record.frames < 1:
-        raise DataError(f"{group[0].path}: 0 frames in the manifest. Extract the videos and write the list again.")
+        raise _UnusableError(f"{group[0].path}: 0 frames in the manifest", _EXTRACT)
     problem = next(filter(None, (contradiction(sample, record.frames, record.fps) for sample in group)), None)
     if problem is not None:
-        raise DataError(f"{group[0].path}: {problem}. Write the list again.")
+        raise _UnusableError(f"{group[0].path}: {problem}", _ANNOTATE)
     return record
 
 
@@ -120,7 +134,7 @@ def _folder_record(group: list[Sample], frames: Path, fps: float | None) -> Vide
     """A record for a published-style frame folder; its frames are counted when they are stored."""
     sample = group[0]
     if fps is None and any(s.start_seconds is not None or s.end_seconds is not None for s in group):
-        raise DataError(f"{sample.path}: trimmed, but the frames per second are not known. Give --fps.")
+        raise _UnusableError(f"{sample.path}: trimmed, but the frames per second are not known", _FPS)
     rate = fps or 0.0
     seconds = sample.frames / rate if rate else 0.0
     return VideoRecord(sample.video, sample.path, "ok", sample.frames, fps=rate, seconds=seconds)

@@ -9,7 +9,7 @@ from pathlib import Path
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from bike.errors import DataError, first_few
+from bike.errors import DataError, first_few, one_line
 from bike.evaluate.scores import Scores, summarize
 from bike.records import Sample
 from bike.train.curves import Point, latest
@@ -65,3 +65,11 @@ def validation_metrics(scores: Float[Tensor, "N K"], targets: UInt8[Tensor, "N K
     found = summarize(Scores([""] * len(scores), [""] * scores.shape[1], scores, targets))
     names = ("top1", "map") if bool((targets.sum(1) > 1).any()) else ("top1",)
     return {f"val/{name}": float(found[name] or 0.0) for name in names}
+
+
+def tell_shared(training: list[Sample], validation: list[Sample], places: tuple[Path | str, Path | str | None]) -> None:
+    """Warn of videos that are trained and validated on: the curves then show what was learned by heart, too."""
+    shared = {sample.video: sample.path for sample in training}.items() & {(s.video, s.path) for s in validation}
+    if shared:
+        seen = first_few(sorted(one_line(path) for _, path in shared), 3)
+        log.warning("%s and %s share %d videos, whose validation says little: %s", *places, len(shared), seen)

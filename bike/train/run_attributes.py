@@ -19,8 +19,8 @@ from bike.files import sha256
 from bike.formats.lists import read_listing
 from bike.model.choose import agree_clip
 from bike.model.contract import make_contract, origin_of
-from bike.model.formats.fetch import resolve
-from bike.model.formats.read import find_file, weights_sha256
+from bike.model.formats.fetch import run_weights
+from bike.model.formats.read import weights_sha256
 from bike.model.heads import AttributeHead
 from bike.model.scorer import class_texts, encode_sentences
 from bike.model.weights import load_clip, save_released
@@ -28,7 +28,7 @@ from bike.params import Optimisation, Params
 from bike.train.branches import AttributeBranch, choose_trained
 from bike.train.fit import Job, fit
 from bike.train.optim import PublishedUpdater
-from bike.train.outcome import CHANGE_NO_WEIGHT, Trained, check_trainable, validation_metrics
+from bike.train.outcome import CHANGE_NO_WEIGHT, Trained, check_trainable, tell_shared, validation_metrics
 from bike.train.settings import flat_settings
 
 
@@ -62,7 +62,9 @@ def train_attributes(
     allowed = params.model.allow_mismatch
     lists = [read_listing(path, labels, allowed=allowed) for path in (train_list, val_list) if path is not None]
     check_trainable(lists[0].samples, train_list)
-    weights = find_file(resolve(params.model.weights))
+    if len(lists) > 1:
+        tell_shared(lists[0].samples, lists[1].samples, (train_list, val_list))
+    weights = run_weights(params.model.weights, "model.weights")
     params = agree_clip(params, weights, model=["prompt"], attributes=["prompt"])  # before a sentence is made of it
     phrases = read_corpus(corpus)
     sentences = [

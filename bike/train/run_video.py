@@ -15,15 +15,15 @@ from bike.distributed import World, join_world
 from bike.errors import BikeError, ParamsError, one_line
 from bike.model.choose import agree, check_input_size, check_same_clip, choose_model, load_video_model
 from bike.model.contract import Contract, Origin, make_contract, origin_of
-from bike.model.formats.fetch import resolve
-from bike.model.formats.read import find_file, weights_sha256
+from bike.model.formats.fetch import run_weights
+from bike.model.formats.read import weights_sha256
 from bike.model.scorer import class_texts, text_ids
 from bike.model.weights import save_released
 from bike.params import Model, Params, Train
 from bike.train.branches import VideoBranch, choose_trained
 from bike.train.fit import Job, fit
 from bike.train.optim import PublishedUpdater
-from bike.train.outcome import CHANGE_NO_WEIGHT, Trained, check_trainable
+from bike.train.outcome import CHANGE_NO_WEIGHT, Trained, check_trainable, tell_shared
 from bike.train.settings import flat_settings
 from bike.train.validation import Validation
 
@@ -74,7 +74,10 @@ def train_video(
         if val_frames is None:
             raise BikeError("Validation: a list is given, but not where its frames are. Give both or none.")
         validation = read_inputs(val_list, labels, val_frames, decoder=decoder, allowed=model.allow_mismatch)
-    weights = find_file(resolve(model.start_from or model.weights))
+        tell_shared(training.samples, validation.samples, (train_list, val_list))
+    weights = run_weights(
+        model.start_from or model.weights, "model.start_from" if model.start_from else "model.weights"
+    )
     with join_world(device=place.device, threads=settings.threads) as world:
         if world.is_main:
             read = [train_list, val_list, train_frames, val_frames, labels, model.start_from, weights]

@@ -60,7 +60,7 @@ def test_one_part_of_each_of_k_videos() -> None:
 def test_a_class_with_too_few_is_named() -> None:
     samples = [*full_list(per_class=2, classes=2), Sample("x", "x", "x.mp4", (2,), 30)]
     with pytest.raises(DataError, match=r"2 videos of each class are needed: 2 \(swim\) has 1; 3 \(walk\) has 0\. Ask"):
-        choose_shots(samples, 2, names=["run", "jump", "swim", "walk"])
+        choose_shots(samples, 2, names=["run", "jump", "swim", "walk"], every=True)
     with pytest.raises(DataError, match=r"needed: 2 has 1\."):
         choose_shots(samples, 2)
 
@@ -92,3 +92,12 @@ def test_files(tmp_path: Path) -> None:
         with pytest.raises(BikeError):
             write_few_shot(tmp_path / "train.csv", tmp_path / name, shots=2, replace=True)
     assert len(read_list(tmp_path / "train.csv")) == 40
+
+
+def test_a_list_of_the_first_half_has_shots_of_its_classes(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """As ``annotate.train_classes: first_half`` leaves it beside all class names; who expected more is told."""
+    write_list(tmp_path / "train.csv", full_list(classes=2))
+    write_labels(tmp_path / "labels.csv", ["run", "jump", "swim", "walk"])
+    chosen = write_few_shot(tmp_path / "train.csv", tmp_path / "few.csv", shots=3)
+    assert Counter(sample.labels[0] for sample in chosen) == {0: 3, 1: 3}
+    assert f"2 of the 4 classes of {tmp_path / 'labels.csv'} are not in it and get no shots: swim; walk" in caplog.text

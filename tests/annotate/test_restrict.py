@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from helpers.annotations import UCF_CLASSES, manifest, ucf_replica
 
 from bike.annotate.audit import Audit
 from bike.annotate.entries import ReadOptions
 from bike.annotate.run import annotate
+from bike.errors import DataError
 from bike.evaluate.zeroshot import read_class_split
 from bike.params import Annotate
 from bike.records import read_labels, read_list
@@ -53,6 +55,8 @@ def test_training_has_the_first_half_and_the_test_list_has_all(tmp_path: Path) -
     assert set(classes_of(lists / "test.csv").values()) == {0, 1, 2}
     names = read_labels(lists / "labels.csv")
     assert [read_class_split(lists / name, names) for name in ("base.txt", "novel.txt")] == [[0, 1], [2]]
+    with pytest.raises(DataError, match=rf"1 videos of each class are needed: 1 \({UCF_CLASSES[1]}\) has 0"):
+        annotated(tmp_path / "some", (UCF_CLASSES[0], UCF_CLASSES[2]), train_classes="first_half", shots=1)
     annotated(tmp_path / "all", UCF_CLASSES)
     assert not (tmp_path / "all/lists/base.txt").exists()
 

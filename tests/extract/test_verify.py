@@ -72,6 +72,18 @@ def test_sources_and_rows_without_each_other(tmp_path: Path) -> None:
     ]
 
 
+def test_links_that_an_extraction_followed_are_followed_again(tmp_path: Path) -> None:
+    source, out = tmp_path / "videos", tmp_path / "out"
+    make_video(source / "a.mp4", 3)
+    (source / "b.mp4").symlink_to(make_video(tmp_path / "b.mp4", 3))
+    extract_videos(source, out, jobs=1, follow_links=True)
+    assert verify_extraction(source, out, jobs=1, follow_links=True).faults == []
+    (fault,) = verify_extraction(source, out, jobs=1).faults
+    assert fault.startswith("b.mp4: a link that leads out of the folder; --follow-links")
+    words = ["extract", str(source), str(out), "--verify", "--follow-links"]
+    assert run_bike(*words).stdout == f"{out}: 2 videos, all right\n"
+
+
 def test_a_manifest_without_hashes(tmp_path: Path) -> None:
     """As an older version wrote it: read as before, and compared by what it says."""
     source, out = make_video(tmp_path / "a.mp4", 3), tmp_path / "out"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from contextlib import closing, suppress
 from itertools import count
 from pathlib import Path
 
@@ -13,16 +13,28 @@ from helpers.videos import make_video, numbered_picture, overwrite, read_number
 
 from bike.errors import DataError
 from bike.video.decode import decode_frames
+from bike.video.decord import decode_with_decord
 from bike.video.file import UnreadableError
 
 decord = pytest.importorskip("decord")
+
+
+HLS = "#EXTM3U\n#EXT-X-TARGETDURATION:3\n#EXTINF:3,\n{place}\n#EXT-X-ENDLIST\n"
+
+
+def hide(playlist: str, place: object, stream: Path) -> None:
+    """Put a playlist that leads to ``place`` in front of a transport stream, in whole packets."""
+    front = playlist.format(place=place).encode()
+    stream.write_bytes(
+        front.ljust(-(-len(front) // 188) * 188) + make_video(stream.with_name("own.ts"), 12).read_bytes()
+    )
 
 
 @pytest.mark.parametrize("suffix", [".mp4", ".ts", ".m3u8"])
 @pytest.mark.parametrize(
     "playlist",
     [
-        "#EXTM3U\n#EXT-X-TARGETDURATION:3\n#EXTINF:3,\n{place}\n#EXT-X-ENDLIST\n",
+        HLS,
         "ffconcat version 1.0\nfile '{place}'\n",
         '<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011"><BaseURL>{place}</BaseURL></MPD>',
     ],
@@ -30,15 +42,26 @@ decord = pytest.importorskip("decord")
 def test_playlists_in_front_of_a_transport_stream(tmp_path: Path, playlist: str, suffix: str) -> None:
     """PyAV takes them for the transport stream that they are; decord's own reader followed them."""
     secret = make_video(tmp_path / "secret.ts", 12, pictures=[numbered_picture(77)] * 12)
-    own = make_video(tmp_path / "own.ts", 12).read_bytes()
+    video = tmp_path / f"a{suffix}"
     with closing(Server(tmp_path)) as server:
-        for place in (f"{server.url}/secret.ts", str(secret)):
-            video = tmp_path / f"a{suffix}"
-            front = playlist.format(place=place).encode()
-            video.write_bytes(front.ljust(-(-len(front) // 188) * 188) + own)
+        for place in (f"{server.url}/secret.ts", secret):
+            hide(playlist, place, video)
             with pytest.raises(DataError, match="decord is not used for this container|not a video"):
                 decode_frames(video, [0], backend="decord")
         assert server.requests == []
+
+
+def test_without_the_guard_decord_asks_the_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So the tests here can fail: decord does follow the hidden playlist, and its request is seen."""
+    make_video(tmp_path / "secret.ts", 12)
+    with closing(Server(tmp_path)) as server:
+        hide(HLS, f"{server.url}/secret.ts", tmp_path / "a.ts")
+        expected = decode_frames(tmp_path / "a.ts", [0])
+        assert server.requests == []  # PyAV sees the stream alone
+        monkeypatch.setattr("bike.video.decord.is_indexed", lambda start: True)
+        with (tmp_path / "a.ts").open("rb") as file, suppress(UnreadableError):
+            decode_with_decord(file, [0], expected)
+        assert server.count("secret.ts") > 0
 
 
 def test_playlists_within_a_container_are_not_followed(tmp_path: Path) -> None:
@@ -58,8 +81,6 @@ def test_playlists_within_a_container_are_not_followed(tmp_path: Path) -> None:
 
 
 def test_other_pictures_are_not_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from bike.video.decord import decode_with_decord
-
     video = make_video(tmp_path / "a.mp4", 4)
     numbers, real = count(), decord.VideoReader.next
 

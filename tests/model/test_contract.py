@@ -14,8 +14,9 @@ from helpers.fit_data import NAMES
 
 from bike.data.spatial import scaled_side
 from bike.errors import ParamsError, WeightsError
+from bike.files import sha256
 from bike.model.choose import agree, agree_clip, load_video_model
-from bike.model.contract import KEY, MAX_CHARS, Agreement, read_contract
+from bike.model.contract import KEY, MAX_CHARS, Agreement, origin_of, read_contract
 from bike.model.formats.inspect import inspect_weights
 from bike.model.heads import VideoHead
 from bike.model.weights import load_clip, load_released, load_with_contract, save_released
@@ -146,6 +147,24 @@ def test_another_head_is_refused_or_noted(tmp_path: Path) -> None:
     with pytest.raises(ParamsError, match=r"head: 'a new one', but .* was trained with 'transf\+vcs'"):
         agree(Model(), load_video_model(None, path))  # --weights takes the encoder alone
     assert set(agree(allowed, load_video_model(None, path))[1].mismatch) == {"head"}
+
+
+def test_what_training_began_with_must_be_what_the_params_name(tmp_path: Path) -> None:
+    """By content; by name where the file is not here. An evaluation would otherwise file it under another's name."""
+    first = save_model(tmp_path / "first.pt")
+    other = save_model(tmp_path / "other.pt", training={"lr": 1e-3})
+    tuned = save_model(tmp_path / "tuned.pt", start_from=origin_of(first, first).model_dump())
+    fine = [(first, None), (first, first), (tuned, None), (tuned, first), (tuned, tuned), (tuned, "elsewhere/first.pt")]
+    for file, named in fine:
+        chosen = Model() if named is None else Model(start_from=str(named))
+        assert agree(chosen, load_video_model(file))[1].mismatch == {}
+    first_sum = rf"'first\.pt' \(SHA-256 {sha256(first)[:12]}…\)"
+    for file, named, began in ((first, other, "CLIP's weights"), (tuned, other, first_sum), (tuned, "a.pt", first_sum)):
+        chosen = Model(start_from=str(named))
+        with pytest.raises(ParamsError, match=rf"model\.start_from: '{named}', but .*{file.name} began with {began}\."):
+            agree(chosen, load_video_model(file))
+        allowed = chosen.model_copy(update={"allow_mismatch": ["start_from"]})
+        assert set(agree(allowed, load_video_model(file))[1].mismatch) == {"start_from"}
 
 
 def test_a_file_that_says_nothing_is_told_with_what_is_taken(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

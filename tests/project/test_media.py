@@ -6,10 +6,13 @@ import os
 from pathlib import Path
 
 import pytest
+from helpers.commands import run_bike
 from helpers.videos import make_tar, make_video
 
 from bike.errors import DataError
 from bike.project.media import check_media, media_source, read_media_file, write_media
+from bike.records import read_manifest
+from stages.extract import main as extract_stage
 
 
 @pytest.fixture
@@ -61,3 +64,28 @@ def test_what_is_absent_or_another_is_one_line(videos: Path, tmp_path: Path, mon
     make_video(videos / "a/1.mp4", 3)
     assert media_source(Path("media.csv")) == (videos, Path("media.csv"))
     assert media_source(Path("other")) == (Path("other"), None)
+
+
+def test_links_out_are_left_out_or_followed_as_asked(
+    videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As extraction rejects them; what a media.csv names because somebody asked is followed by its stages."""
+    elsewhere = make_video(tmp_path / "elsewhere/z.mp4", 4)
+    (videos / "link.mp4").symlink_to(elsewhere)
+    (videos / "folder").symlink_to(elsewhere.parent)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("BIKE_VIDEOS", str(videos))
+    assert [row.path for row in write_media(videos, "media.csv")] == ["a/1.mp4", "a/2.mp4", "b/1.mp4"]
+    assert f"{videos}: 2 left out, each a link that leads out of the folder; --follow-links follows it" in caplog.text
+    (tmp_path / "links").mkdir()
+    (tmp_path / "links/a.mp4").symlink_to(elsewhere)
+    with pytest.raises(DataError, match="links: nothing but links .* with --follow-links"):
+        write_media(tmp_path / "links", "other.csv")
+    for words in (["manifest", "--check"], ["manifest", "--follow-links"], ["manifest", "--check"]):
+        done = run_bike(*words)
+        assert done.returncode == 0, done.stderr
+    assert [row.path for row in read_media_file("media.csv")][3:] == ["folder/z.mp4", "link.mp4"]
+    Path("params.yaml").write_text("extract: {}\n")
+    monkeypatch.setattr("sys.argv", ["extract", "media.csv", "frames"])
+    extract_stage()
+    assert [record.status for record in read_manifest("frames/manifest.csv")] == ["ok"] * 5

@@ -302,7 +302,10 @@ def test_contradictions_between_list_manifest_and_packs_are_named(tmp_path: Path
         records[2],
     ]
     write_manifest(data.frames / "manifest.csv", changed)
-    with pytest.raises(DataError, match="3 of 4 videos") as raised:
+    extract, annotate = r"\. Run `bike extract` again: it makes what is missing\.", r"\. Write .* \(`bike annotate`\)\."
+    with pytest.raises(
+        DataError, match=rf"3 of 4 videos [^`]*{extract} Write the list again .*annotate`\)\.$"
+    ) as raised:
         write_shards(data.list, data.frames, tmp_path / "out", jobs=1)
     for part in (
         "v000.mp4: rejected by the extraction (truncated)",
@@ -314,13 +317,23 @@ def test_contradictions_between_list_manifest_and_packs_are_named(tmp_path: Path
     samples = [replace(sample, frames=0) for sample in data.samples]  # 0 says nothing
     assert write_shards(samples, data.frames, tmp_path / "unsaid", jobs=1).videos == 4
     past = [*data.samples[:3], replace(data.samples[3], end_seconds=7.1 / FPS)]
-    with pytest.raises(DataError, match=r"1 of 4 videos .* trimmed at 0\.8875 s, past its end \(0\.75 s\)"):
+    with pytest.raises(
+        DataError, match=r"1 of 4 videos .* trimmed at 0\.8875 s, past its end \(0\.75 s\)" + f"{annotate}$"
+    ):
         write_shards(past, data.frames, tmp_path / "out", jobs=1)
     samples = [*data.samples, replace(data.samples[3], key="again", frames=7)]
-    with pytest.raises(DataError, match="1 of 4 videos .* 7 frames in the list, 6 are there"):
+    with pytest.raises(DataError, match=f"1 of 4 videos [^`]* 7 frames in the list, 6 are there{annotate}$"):
         write_shards(samples, data.frames, tmp_path / "out", jobs=1)
+    for kept, remedy in (
+        (records[:3], f"1 of 4 .* not in the manifest{extract}"),
+        ([], f"4 of 4 .*Give others{annotate}"),
+    ):
+        write_manifest(data.frames / "manifest.csv", kept)
+        with pytest.raises(DataError, match=f"{remedy}$"):
+            write_shards(data.list, data.frames, tmp_path / "out", jobs=1)
+    write_manifest(data.frames / "manifest.csv", records)
     (data.frames / "clips__v002.mjpg").write_bytes(b"shorter")
-    with pytest.raises(DataError, match=r"clips__v002.mjpg: 7 bytes, the manifest says"):
+    with pytest.raises(DataError, match=rf"clips__v002.mjpg: 7 bytes, the manifest says \d+{extract}$"):
         write_shards(data.list, data.frames, tmp_path / "out", jobs=1)
 
 

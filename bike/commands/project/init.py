@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bike.commands.options import SetOption
+from bike.commands.options import FollowLinksOption, SetOption
 
 
 def init(
@@ -22,6 +22,7 @@ def init(
         Path | None, typer.Option(help="The annotation's folder or file, which is copied. Not for folders.")
     ] = None,
     setting: SetOption = None,
+    follow_links: FollowLinksOption = False,
 ) -> None:
     """Write a small DVC project: dvc.yaml, params.yaml, media.csv, a README with its commands; then `dvc repro`.
 
@@ -38,7 +39,12 @@ def init(
         raise typer.BadParameter("the project's folder is missing after it", param_hint="ROW|KIND")
     place = Path(name) if folder is None else folder
     report = init_project(
-        None if folder is None else name, place, videos=videos, annotation=annotation, settings=setting or []
+        None if folder is None else name,
+        place,
+        videos=videos,
+        annotation=annotation,
+        settings=setting or [],
+        follow_links=follow_links,
     )
     for file in report.written:
         typer.echo(f"{place / file}: written")

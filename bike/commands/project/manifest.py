@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from bike.commands.options import FollowLinksOption
+
 
 def manifest(
     videos: Annotated[
@@ -15,6 +17,7 @@ def manifest(
     ] = None,
     out: Annotated[Path, typer.Option(help="The file to write, or to check.")] = Path("media.csv"),
     full: Annotated[bool, typer.Option("--full", help="SHA-256 over all bytes, not only size and both ends.")] = False,
+    follow_links: FollowLinksOption = False,
     check: Annotated[bool, typer.Option("--check", help="Compare the videos with the file; write nothing.")] = False,
 ) -> None:
     """Write media.csv (path, bytes, checksum) of some videos, or check that they are still those.
@@ -33,5 +36,5 @@ def manifest(
     else:
         if place is None:
             raise ParamsError("VIDEOS: the folder or tar is needed; neither machine.yaml nor BIKE_VIDEOS names it.")
-        media, done = write_media(place, out, full=full), "written"
+        media, done = write_media(place, out, full=full, follow_links=follow_links), "written"
     typer.echo(f"{out}: {len(media)} videos, {sum(row.bytes for row in media) / 1e9:.3g} GB, {done}")

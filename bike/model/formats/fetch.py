@@ -11,6 +11,7 @@ from bike.errors import BikeError, WeightsError, nearest, one_line
 from bike.files import locked, sha256, unwritable
 from bike.files.download import download
 from bike.model.formats.official import OFFICIAL_FILES, OFFICIAL_URL, OfficialFile, find_official, weights_folder
+from bike.model.formats.read import find_file
 from bike.progress import log
 
 MAX_BYTES = 8 * 2**30  # more than any published file has
@@ -47,6 +48,22 @@ def resolve(name_or_path: Path | str) -> Path:
             official.name,
         )
     return path
+
+
+def run_weights(name_or_path: Path | str, named_by: str) -> Path:
+    """The weight file of a run; where there is none, the error says what names another.
+
+    Args:
+        name_or_path: an official name, a file, or a folder as Hugging Face lays it out.
+        named_by: options and parameters, such as ``model.weights``.
+
+    Raises:
+        WeightsError: no such file, or an official one that can't be fetched.
+    """
+    try:
+        return find_file(resolve(name_or_path))
+    except WeightsError as error:
+        raise WeightsError(f"{error} Or name other weights ({named_by}).") from error
 
 
 @cache  # a second for a large file; size and time are there for the cache alone
@@ -102,8 +119,8 @@ def fetch(official: OfficialFile, *, mirrors: Sequence[str] = ()) -> Path:
     except OSError as error:
         raise unwritable(path, error) from error
     raise WeightsError(
-        f"{official.name}: {' '.join(failures)} Or name another --mirror, or put {official.file} into {path.parent} "
-        "yourself."
+        f"{official.name}: {' '.join(failures)} Or try `bike weights fetch {official.name} --mirror URL`, or put "
+        f"{official.file} into {path.parent} yourself."
     )
 
 

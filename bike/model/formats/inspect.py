@@ -53,8 +53,10 @@ class Inspection:
     head: str | None  # the head of a released checkpoint; None for others
     epoch: int | None  # of a released checkpoint
     contract: Contract | None  # what it was trained for; None where it doesn't say
-    notes: list[str]  # how its text tower differs from CLIP's, where it does
-    problems: list[str]  # all that keeps the file from being loaded; empty when it loads
+    notes: list[str]  # how its text tower differs from CLIP's, where it still reads class names
+    problems: list[
+        str
+    ]  # all that keeps the file from being loaded, or from reading class names; empty when it does both
 
 
 def inspect_weights(path: Path | str) -> Inspection:
@@ -81,6 +83,9 @@ def inspect_weights(path: Path | str) -> Inspection:
             contract = contract_of(rest, encoder, module, path)
     except WeightsError as error:
         problems.append(str(error).removeprefix(f"{path}: "))  # the path is one of the lines above
+    unread = architecture.text_problem() if architecture is not None else ""
+    if unread:
+        problems.append(f"can't read CLIP's tokens: {unread}")
     tensors = [*raw.values(), *(head_state or {}).values()]
     digest = weights_sha256(path)
     return Inspection(
@@ -98,17 +103,13 @@ def inspect_weights(path: Path | str) -> Inspection:
         head=head,
         epoch=epoch if isinstance(epoch, int) else None,
         contract=contract,
-        notes=_text_notes(architecture),
+        notes=[] if unread else _text_notes(architecture),
         problems=problems,
     )
 
 
 def _text_notes(architecture: Architecture | None) -> list[str]:
-    if architecture is None:
-        return []
-    if problem := architecture.text_problem():
-        return [f"can't read CLIP's tokens: {problem}"]
-    if architecture.context_length < CONTEXT_LENGTH:
+    if architecture is not None and architecture.context_length < CONTEXT_LENGTH:
         return [f"texts are cut to {architecture.context_length} tokens; CLIP's own have {CONTEXT_LENGTH}"]
     return []
 

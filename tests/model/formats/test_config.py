@@ -64,7 +64,7 @@ def test_open_clip(tmp_path: Path, encoder: Encoder, place: str, value: object, 
     path.write_text(json.dumps(changed(open_clip_config(encoder), "model_cfg.vision_cfg.patch_dropout", 0.5)))
     assert same_encoder(load_clip(tmp_path), encoder)
     path.write_text(json.dumps(changed(open_clip_config(encoder), place, value)))
-    (said,) = inspect_weights(tmp_path).problems
+    said, _ = inspect_weights(tmp_path).problems  # the other is the small vocabulary
     assert problem in said
     with pytest.raises(WeightsError, match="open_clip_config.json"):
         load_clip(tmp_path)
@@ -122,9 +122,9 @@ def test_token_tables_of_other_tokenizers(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="its token table has 49500 rows, CLIP's tokenizer 49408 words"):
         load_clip(tmp_path / "large.safetensors")
     save_file(small().state_dict(), tmp_path / "small.safetensors")
-    (note,) = inspect_weights(tmp_path / "small.safetensors").notes
-    assert note == "can't read CLIP's tokens: 50 words in its vocabulary; CLIP's has 49408"
+    (problem,) = inspect_weights(tmp_path / "small.safetensors").problems
+    assert problem == "can't read CLIP's tokens: 50 words in its vocabulary; CLIP's has 49408"
     shape = replace(VIT, vocab_size=49_408, text_width=64, context_length=16)
     save_file(build(shape).state_dict(), tmp_path / "short.safetensors")
-    (note,) = inspect_weights(tmp_path / "short.safetensors").notes
-    assert note == "texts are cut to 16 tokens; CLIP's own have 77"
+    found = inspect_weights(tmp_path / "short.safetensors")
+    assert (found.notes, found.problems) == (["texts are cut to 16 tokens; CLIP's own have 77"], [])

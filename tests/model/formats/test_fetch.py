@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from helpers.servers import Server
+from helpers.servers import Server, free_port
 
 from bike.errors import BikeError, WeightsError
+from bike.model.choose import load_video_model
 from bike.model.formats import fetch as weights_fetch
-from bike.model.formats.fetch import fetch, resolve
+from bike.model.formats.fetch import fetch, resolve, run_weights
 from bike.model.formats.official import OFFICIAL_FILES, OfficialFile, find_official, weights_folder
 
 CONTENT = bytes(range(256)) * 12_000  # 3 MB
@@ -152,3 +153,16 @@ def test_resolve_paths_and_of_neither(folder: Path, tmp_path: Path, caplog: pyte
     (folder / "ViT-B-32.pt").write_bytes(b"put here by hand")
     assert resolve("ViT-B/32") == folder / "ViT-B-32.pt"
     assert "not OpenAI's file for ViT-B/32" in caplog.text
+
+
+def test_a_run_without_its_weights_is_told_where_others_are_named(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("BIKE_WEIGHTS_MIRROR", f"http://127.0.0.1:{free_port()}")
+    monkeypatch.setattr(weights_fetch, "PAUSE_SECONDS", 0.001)
+    fetching = r"ViT-B/32: .*`bike weights fetch ViT-B/32 --mirror URL`, or put ViT-B-32\.pt into .* yourself\."
+    for weights, said in (("ViT-B/32", fetching), ("a.pt", "a.pt: no such file, and no official name")):
+        with pytest.raises(WeightsError, match=said + r".* Or name other weights \(--weights, model\.weights\)\.$"):
+            load_video_model(None, weights)
+        with pytest.raises(WeightsError, match=said + r".* Or name other weights \(model\.weights\)\.$"):
+            run_weights(weights, "model.weights")
