@@ -61,6 +61,7 @@ class Annotate(Section):
     too_short: Policy = "drop"
     past_end: Policy = "keep"
     duplicate: Policy = "error"
+    near_duplicate: Policy = "keep"
     no_name: Policy = "error"
     spelling: Policy = "keep"
     shots: int | None = Field(None, ge=1)  # few-shot: videos per class

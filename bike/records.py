@@ -34,6 +34,8 @@ class VideoRecord:
             a picture size that changes), mostly empty.
         source_sha256: of the source video's bytes; empty where they were not read, and in manifests before this column.
         frames_sha256: of all JPEGs end to end, which is the frame pack; empty as above.
+        picture_hash: what the video looks like, 64 hexadecimal digits (:class:`bike.extract.looks.Looks`); of videos
+            that look alike few of the 256 bits differ. Empty of a rejected video, and in manifests before this column.
     """
 
     key: str
@@ -48,6 +50,7 @@ class VideoRecord:
     error: str = ""
     source_sha256: str = ""
     frames_sha256: str = ""
+    picture_hash: str = ""
 
 
 @dataclass(slots=True, unsafe_hash=True)

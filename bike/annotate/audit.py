@@ -19,6 +19,8 @@ KINDS: dict[str, str] = {
     "too_short": "fewer frames than min_frames",
     "past_end": "times outside the video",
     "duplicate": "annotated twice",
+    "near_duplicate": "looks like another video",
+    "not_compared": "could look like another video",
     "no_name": "a label without a class name",
     "spelling": "a name spelt in another way",
 }
@@ -60,7 +62,7 @@ class Audit:
     notes: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self._actions: dict[str, Policy] = {kind: getattr(self.policies, kind) for kind in KINDS}
+        self._actions: dict[str, Policy] = {kind: getattr(self.policies, kind, "keep") for kind in KINDS}
 
     def add(
         self, kind: str, place: str, path: str, label: str = "", detail: str = "", force: Policy | None = None

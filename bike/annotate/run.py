@@ -23,6 +23,7 @@ from bike.annotate.entries import Annotations, ReadOptions
 from bike.annotate.few_shot import choose_shots
 from bike.annotate.habits import count_from_zero, from_windows
 from bike.annotate.media import Media, read_media
+from bike.annotate.near import find_near_duplicates
 from bike.annotate.restrict import num_base, restrict_classes, write_halves
 from bike.annotate.writing import (
     LABELS_NAME,
@@ -132,6 +133,7 @@ def _annotate(
     table = make_table(annotations, audit)
     lists, unannotated = build_lists(annotations, found, table, audit)
     fill_names(table, audit)  # after the lists: until then such ids are labels without a name
+    find_near_duplicates(lists, found, table.names, audit)
     audit.classes = len(table.names)
     if any(row.action == "error" for row in audit.findings):
         audit.check(_write_audit(claim, audit))

@@ -10,6 +10,7 @@ from pathlib import Path
 import simplejpeg
 from av.video.frame import VideoFrame
 
+from bike.extract.looks import Looks, written_looks
 from bike.extract.output import FrameOutput, frames_sha256, open_output
 from bike.extract.rate import resample
 from bike.extract.task import Result, Task, jpeg_quality, rejected
@@ -54,6 +55,7 @@ def extract_video(task: Task) -> Result:
         error="; ".join(filter(None, (damage, record.error))),
         source_sha256=source,
         frames_sha256=output.digest.hexdigest() if output.digest else frames_sha256(destination, task.key, layout),
+        picture_hash=record.picture_hash or written_looks(destination, task.key, layout),
     )
     return Result(record, partial=bool(damage))
 
@@ -79,10 +81,13 @@ def write_with_pyav(task: Task, output: FrameOutput) -> tuple[VideoRecord, str]:
             frames = resample(timed, recipe.fps, video.frame_seconds)
         first = next(frames)  # its picture decides the size of all
         converter = PictureConverter(plan_picture(first[0], video.pixel_aspect, recipe.short_side_px))
+        looks = Looks(video.expected)
         for frame, copies in chain([first], frames):
             y, u, v = converter.yuv_planes(frame)
+            looks.see(y)
             jpeg = add_checksum(simplejpeg.encode_jpeg_yuv_planes(y, u, v, quality=quality))
             for _ in range(copies):
                 output.add(jpeg)
         row = VideoRecord(task.key, task.path, "ok", fps=recipe.fps or video.fps(), error=video.remark)
-        return replace(row, width=converter.plan.width, height=converter.plan.height), video.damage
+        plan = converter.plan
+        return replace(row, width=plan.width, height=plan.height, picture_hash=looks.hash()), video.damage

@@ -89,9 +89,9 @@ def test_a_manifest_without_hashes(tmp_path: Path) -> None:
     source, out = make_video(tmp_path / "a.mp4", 3), tmp_path / "out"
     (record,) = extract_videos(source, out, jobs=1)
     text = (out / "manifest.csv").read_text().splitlines()
-    assert text[0].endswith(",error,source_sha256,frames_sha256")
-    (out / "manifest.csv").write_text("".join(f"{line.rsplit(',', 2)[0]}\n" for line in text))
-    old = replace(record, source_sha256="", frames_sha256="")
+    assert text[0].endswith(",error,source_sha256,frames_sha256,picture_hash")
+    (out / "manifest.csv").write_text("".join(f"{line.rsplit(',', 3)[0]}\n" for line in text))
+    old = replace(record, source_sha256="", frames_sha256="", picture_hash="")
     assert read_manifest(out / "manifest.csv") == [old]
     verified = verify_extraction(source, out, jobs=1)
     assert (verified.videos, verified.unknown, verified.faults) == (1, 1, [])

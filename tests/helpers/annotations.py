@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -38,13 +39,18 @@ def manifest(path: Path, videos: Iterable[str], rejected: Iterable[str] = (), **
     keys = video_keys([*accepted, *refused])
     frames, fps = values.get("frames", 60), values.get("fps", 10.0)
     records = [
-        VideoRecord(key, name, "ok", frames, fps, 64, 48, frames / fps if fps else 0.0, 1000)
+        VideoRecord(key, name, "ok", frames, fps, 64, 48, frames / fps if fps else 0.0, 1000, picture_hash=look(key))
         for key, name in zip(keys, accepted, strict=False)
     ]
     for key, name in zip(keys[len(accepted) :], refused, strict=True):
         records.append(VideoRecord(key, name, "rejected", error="no video stream"))
     write_manifest(path, records)
     return path
+
+
+def look(seed: str) -> str:
+    """A picture hash that no other seed's is like."""
+    return "".join("01245689a"[byte % 9] for byte in hashlib.shake_128(seed.encode()).digest(64))
 
 
 class Desk:
