@@ -168,7 +168,8 @@ class VideoShards(IterableDataset[dict[str, Any]]):
             indices = training_indices(len(span), self.num_segments, generator, first_frame=span.start)
         else:
             indices = validation_indices(len(span), self.num_segments, first_frame=span.start)
-        frames = torch.from_numpy(read_frames(pack, stored.offsets, indices, checksums=stored.checksums))
+        places = stored.kept.places(indices, span)
+        frames = torch.from_numpy(read_frames(pack, stored.offsets, places, checksums=stored.checksums))
         if not self.train:
             return test_crops(frames, self.input_size, 1)
         height, width = frames.shape[1:3]

@@ -49,6 +49,7 @@ class Extract(Section):
     timeout_seconds: float = Field(60.0, gt=0)
     backend: Literal["pyav", "ffmpeg"] = "pyav"
     keep_partial: bool = False
+    frames_per_video: int | None = Field(None, ge=1, le=10_000)  # evenly spaced; None: all
 
 
 class Annotate(Section):
@@ -75,7 +76,7 @@ class Shard(Section):
     """Frame packs to tar shards."""
 
     max_size_mb: float = Field(512.0, gt=0)
-    frames_per_video: int | None = Field(None, ge=1)  # None: all
+    frames_per_video: int | None = Field(None, ge=1, le=10_000)  # None: all that extraction kept
     payload: Literal["mjpg", "mp4"] = "mjpg"
 
 

@@ -25,8 +25,9 @@ class VideoRecord:
         key: name of the frame pack without ``.mjpg``; letters, digits, ``_`` and ``-``.
         path: source path relative to the source folder (undecodable bytes kept as surrogates).
         status: ``ok`` or ``rejected``.
-        frames: frames in the pack (what decoded, not what the header claims).
-        fps: frames per second of the pack.
+        frames: frames of the video (what decoded, not what the header claims); all are in the pack unless ``kept`` says
+            which.
+        fps: frames per second of the video.
         width, height: pixels of the stored frames.
         seconds: duration, frames / fps.
         bytes: size of the frame pack.
@@ -36,6 +37,7 @@ class VideoRecord:
         frames_sha256: of all JPEGs end to end, which is the frame pack; empty as above.
         picture_hash: what the video looks like, 64 hexadecimal digits (:class:`bike.extract.looks.Looks`); of videos
             that look alike few of the 256 bits differ. Empty of a rejected video, and in manifests before this column.
+        kept: numbers of the stored frames, parted by blanks (:mod:`bike.formats.kept`); empty where all are.
     """
 
     key: str
@@ -51,6 +53,12 @@ class VideoRecord:
     source_sha256: str = ""
     frames_sha256: str = ""
     picture_hash: str = ""
+    kept: str = ""
+
+    @property
+    def num_kept(self) -> int:
+        """Frames in the pack."""
+        return self.kept.count(" ") + 1 if self.kept else self.frames
 
 
 @dataclass(slots=True, unsafe_hash=True)
@@ -84,8 +92,10 @@ LIST_COLUMNS = ("key", "video", "path", "label", "frames", "start_seconds", "end
 
 
 def write_manifest(path: Path | str, records: Iterable[VideoRecord]) -> None:
-    """Write ``manifest.csv`` atomically, in the order given."""
-    write_table(path, MANIFEST_COLUMNS, map(attrgetter(*MANIFEST_COLUMNS), records))
+    """Write ``manifest.csv`` atomically, in the order given; ``kept`` is a column where some video has it."""
+    rows = list(records)
+    columns = MANIFEST_COLUMNS if any(row.kept for row in rows) else MANIFEST_COLUMNS[:-1]
+    write_table(path, columns, map(attrgetter(*columns), rows))
 
 
 def read_manifest(path: Path | str) -> list[VideoRecord]:

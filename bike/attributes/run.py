@@ -12,7 +12,7 @@ from torch.nn.functional import normalize
 
 from bike.attributes.corpus import merge_corpora, read_lexicon, write_corpus
 from bike.checkpoint import Place, discard_state, has_state, state_folder, tidy_state
-from bike.data.inputs import Inputs, frames_checksum
+from bike.data.inputs import Inputs, frames_checksum, sampled
 from bike.data.map import map_samples
 from bike.distributed import join_world, wait_for_all
 from bike.errors import BikeError, DataError
@@ -147,7 +147,7 @@ def _read(path: Path, frames: Path, decoder: str) -> Inputs:
         raise DataError(f"{path}: no rows. Write the list again (`bike annotate`).")
     source = open_source(frames, samples, decoder=decoder)
     checksums = {"list": sha256(path), "frames": frames_checksum(frames, source), "decoder": decoder}
-    return Inputs(samples, [], checksums, {}, source)
+    return Inputs(samples, [], checksums | sampled(source), {}, source)
 
 
 def rank_phrases(videos: Float[Tensor, "N D"], phrases: Float[Tensor, "M D"], top_k: int) -> list[list[int]]:

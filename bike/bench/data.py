@@ -11,7 +11,18 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from bike.bench.clips import ClipSet, make_clips
-from bike.bench.extraction import FFMPEG, OURS, SHORT_SIDE, measure_extraction, plain_decoder, plain_loops
+from bike.bench.extraction import (
+    ALL,
+    FFMPEG,
+    OURS,
+    SAMPLED,
+    SHORT_SIDE,
+    measure_extraction,
+    measure_sampling,
+    plain_decoder,
+    plain_loops,
+    sampling_measure,
+)
 from bike.bench.loading import NORMALIZED, measure_loading
 from bike.bench.loading import OURS as SHARDS
 from bike.bench.loading import PLAIN as FOLDERS
@@ -80,6 +91,8 @@ def bench_data(scope: Scope, *, csv_path: Path, page: Path, plot: Path) -> list[
             log.info("bench data: extracting %d frames of %s, %d rounds", clips.total_frames, clips.name, scope.rounds)
             rows += measure_extraction(paths, clips, scratch / "frames", rounds=scope.rounds, jobs=scope.jobs)
             log.info("bench data: loading, short side %d (%.0f s so far)", short_side, time.perf_counter() - begin)
+            if clips is scope.small:
+                rows += measure_sampling(paths, clips, scratch / "frames", rounds=scope.rounds, jobs=scope.jobs)
             rows += _load(paths[: scope.load_videos], short_side, scratch / f"load_{short_side}", scope)
         tiny = make_tiny_videos(scratch / "tiny")
         log.info("bench data: %s videos (%.0f s so far)", list(scope.scale_rounds), time.perf_counter() - begin)
@@ -126,6 +139,9 @@ def targets(scope: Scope) -> list[Target]:
         measure = f"extraction, {clips.name} → {SHORT_SIDE}"
         found.append(Target(measure, measure, OURS, FFMPEG, wanted))
         found.extend(Target(measure, measure, OURS, loop, 1.5) for loop in plain_loops())
+    sampled = sampling_measure(scope.small)
+    found.append(Target(sampled, sampled, SAMPLED, ALL, 2.0))
+    found.append(Target(f"{sampled}, bytes", f"{sampled}, bytes", SAMPLED, ALL, 0.1, at_most=True))
     for clips, short_side, wanted in ((scope.large, 320, 5.0), (scope.small, 256, 3.5)):
         shape = "×".join(map(str, scaled_size(clips.width, clips.height, None, short_side)))
         measure = f"training, {shape}"

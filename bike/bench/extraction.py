@@ -23,6 +23,7 @@ from bike.workers.pool import run_tasks
 from bike.workers.worker import has_module
 
 OURS, FFMPEG = "ours", "ffmpeg command line"
+ALL, SAMPLED = "all frames", "some frames"
 BICUBIC, BILINEAR = "decoder loop, bicubic", "decoder loop, bilinear"
 SHORT_SIDE = 256  # px
 QUALITY = 2  # as of ffmpeg's -q:v
@@ -59,8 +60,36 @@ def measure_extraction(
     return rows
 
 
-def _ours(paths: Sequence[Path], jobs: int, target: Path) -> None:
-    options = Extract(short_side=SHORT_SIDE, quality=QUALITY)
+def measure_sampling(
+    paths: Sequence[Path], clips: ClipSet, scratch: Path, *, rounds: int, jobs: int
+) -> list[Measurement]:
+    """Videos per second of our extraction with all frames and with some, in turns, and bytes of a video's frames."""
+    rows: list[Measurement] = []
+    for number, name in in_turns([ALL, SAMPLED], rounds):
+        scratch.mkdir()
+        start = time.perf_counter()
+        _ours(paths, jobs, scratch, None if name == ALL else num_sampled(clips))
+        seconds = time.perf_counter() - start
+        rows.append(Measurement(sampling_measure(clips), name, number, clips.videos / seconds, "videos/s"))
+        if number == 0:
+            total = sum(path.stat().st_size for path in scratch.glob("*.mjpg"))
+            rows.append(Measurement(f"{sampling_measure(clips)}, bytes", name, 0, total / clips.videos, "B"))
+        shutil.rmtree(scratch)
+    return rows
+
+
+def num_sampled(clips: ClipSet) -> int:
+    """How many frames are kept where some are: 32, as the presets of one clip have it, and fewer of short videos."""
+    return min(32, clips.frames // 2)
+
+
+def sampling_measure(clips: ClipSet) -> str:
+    """Such as ``extraction, 340×256 → 256, 32 of 300 frames``."""
+    return f"extraction, {clips.name} → {SHORT_SIDE}, {num_sampled(clips)} of {clips.frames} frames"
+
+
+def _ours(paths: Sequence[Path], jobs: int, target: Path, frames_per_video: int | None = None) -> None:
+    options = Extract(short_side=SHORT_SIDE, quality=QUALITY, frames_per_video=frames_per_video)
     extract_videos(paths[0].parent, target, jobs=jobs, options=options, strict=True)
 
 

@@ -9,6 +9,7 @@ import typer
 
 from bike.commands.options import (
     FollowLinksOption,
+    FramesPerVideoOption,
     JobsOption,
     MergeOption,
     PartOption,
@@ -38,6 +39,7 @@ def extract(
         typer.Option(min=0.001, max=240, help="Resample to this rate. Default: every frame.", show_default=False),
     ] = None,
     quality: Annotated[int, typer.Option(min=1, max=31, help="JPEG quality on ffmpeg's scale: 1 best, 31 worst.")] = 2,
+    frames_per_video: FramesPerVideoOption = None,
     jobs: JobsOption = None,
     layout: Annotated[
         Literal["packs", "folders"], typer.Option(help="packs: KEY.mjpg; folders: KEY/img_00001.jpg and so on.")
@@ -67,7 +69,9 @@ def extract(
     Run the same command again to go on after a stop; a finished run does nothing.
     Frames that were made with other options are thrown away only with --replace.
     Pictures are upright, of square pixels, plain 8-bit JPEG; every decoded frame
-    is kept, none repeated, unless --fps is given. HDR is not tone-mapped.
+    is kept, none repeated, unless --fps or --frames-per-video is given. HDR is not tone-mapped.
+    With --frames-per-video all frames are decoded and counted; what is drawn later and
+    not there gives way to the nearest that is.
 
     [b]Examples[/b]
 
@@ -76,6 +80,8 @@ def extract(
     bike extract videos/ frames/ --list train.csv --short-side 320 --strict
 
     bike extract shards/ frames/ --fps 8 --keep-partial
+
+    bike extract videos/ frames/ --frames-per-video 32
 
     bike extract videos/ frames/ --part 3/64
 
@@ -97,6 +103,7 @@ def extract(
         timeout_seconds=timeout,
         backend=backend,
         keep_partial=keep_partial,
+        frames_per_video=frames_per_video,
     )
     records = extract_videos(
         source,
@@ -113,7 +120,7 @@ def extract(
     )
     bad = [record for record in records if record.status != "ok"]
     good = [record for record in records if record.status == "ok"]
-    frames, megabytes = sum(r.frames for r in good), sum(r.bytes for r in good) / 1e6
+    frames, megabytes = sum(r.num_kept for r in good), sum(r.bytes for r in good) / 1e6
     typer.echo(f"{len(good)} videos, {frames} frames, {megabytes:.1f} MB in {destination}; {len(bad)} rejected")
     for record in bad[:10]:
         typer.echo(f"  {shown(record.path)}: {record.error}")

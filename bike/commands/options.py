@@ -11,6 +11,34 @@ if TYPE_CHECKING:
     from bike.files.parts import Split
     from bike.params import Params
 
+
+def _frames_of(text: str) -> int | None:
+    """What ``--frames-per-video`` means: a number, or None for all.
+
+    Raises:
+        ParamsError: it is neither.
+    """
+    from bike.errors import ParamsError
+
+    if text == "all":
+        return None
+    if not (text.isascii() and text.isdecimal()) or not 1 <= int(text) <= 10_000:
+        raise ParamsError(
+            f"--frames-per-video: not a count (got {text!r}); `all` or a number from 1 to 10000 is allowed."
+        )
+    return int(text)
+
+
+FramesPerVideoOption = Annotated[
+    int | None,
+    typer.Option(
+        "--frames-per-video",
+        metavar="N|all",
+        parser=_frames_of,
+        help="Keep N evenly spaced frames of each video. Default: all.",
+        show_default=False,
+    ),
+]
 ParamsOption = Annotated[
     Path, typer.Option("--params", help="Params file; without one here, the published settings hold.")
 ]

@@ -7,7 +7,15 @@ from typing import Annotated, Literal
 
 import typer
 
-from bike.commands.options import JobsOption, MergeOption, PartOption, ReplaceOption, SchedulerOption, split_of
+from bike.commands.options import (
+    FramesPerVideoOption,
+    JobsOption,
+    MergeOption,
+    PartOption,
+    ReplaceOption,
+    SchedulerOption,
+    split_of,
+)
 
 
 def shard(
@@ -25,9 +33,7 @@ def shard(
         typer.Option(help="Frame packs or frame folders. Default: SRC's folder, for manifest.csv.", show_default=False),
     ] = None,
     max_size: Annotated[str, typer.Option(help="Largest shard, such as 512MB or 2GB.")] = "512MB",
-    frames_per_video: Annotated[
-        str, typer.Option(metavar="N|all", help="Keep N evenly spaced frames of each video.")
-    ] = "all",
+    frames_per_video: FramesPerVideoOption = None,
     payload: Annotated[
         Literal["mjpg", "mp4"], typer.Option(help="mjpg: frames; mp4: the video files of --media as they are.")
     ] = "mjpg",
@@ -95,7 +101,7 @@ def shard(
         manifest=manifest if manifest is not None or source.name != "manifest.csv" else source,
         names=None if labels is None else read_labels(labels),
         max_size_mb=read_size_mb(max_size),
-        frames_per_video=_frames(frames_per_video),
+        frames_per_video=frames_per_video,
         payload=payload,
         media=media,
         fps=fps,
@@ -125,13 +131,3 @@ def read_size_mb(text: str) -> float:
     if not 0 < size < 1e9:
         raise ParamsError(f"--max-size: not a size (got {text!r}); a number with kB, MB or GB is allowed.")
     return size
-
-
-def _frames(text: str) -> int | None:
-    from bike.errors import ParamsError
-
-    if text == "all":
-        return None
-    if not text.isdecimal() or int(text) < 1:
-        raise ParamsError(f"--frames-per-video: not a count (got {text!r}); `all` or a number from 1 is allowed.")
-    return int(text)

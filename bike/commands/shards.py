@@ -41,7 +41,8 @@ def info(
         "shards": f"{found.shards}, {found.bytes / 1e6:.1f} MB, {found.payload}",
         "videos": f"{found.videos}, {found.samples} samples"
         + f", {found.unlabelled} without a label" * (found.unlabelled > 0),
-        "frames": f"{found.frames}, {found.frames / max(1, found.videos):.1f} a video",
+        "frames": f"{found.frames}, {found.frames / max(1, found.videos):.1f} a video"
+        + f", of {found.frames_in_all} that the videos have" * (found.frames < found.frames_in_all),
         "seconds": f"{found.seconds:.1f}" + f", {found.no_rate} videos without a frame rate" * (found.no_rate > 0),
         "sizes": ", ".join(sizes[:5]) + f" and {len(sizes) - 5} more" * (len(sizes) > 5),
         "classes": f"{len(few)}"

@@ -58,7 +58,12 @@ def read_inputs(
         )
     # With the decoder, since both round colours differently: rows of one must not be completed with the other.
     checksums = {**listing.checksums, "frames": frames_checksum(place, source), "decoder": decoder}
-    return Inputs(listing.samples, listing.names, checksums, mismatch, source)
+    return Inputs(listing.samples, listing.names, checksums | sampled(source), mismatch, source)
+
+
+def sampled(source: FrameSource) -> dict[str, str]:
+    """``{"frames_per_video": N}`` where no more frames of a video are stored, for a result's origin; else empty."""
+    return {} if source.frames_per_video is None else {"frames_per_video": str(source.frames_per_video)}
 
 
 def frames_checksum(place: Path | str, source: FrameSource) -> str:

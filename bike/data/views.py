@@ -12,6 +12,7 @@ Training makes one view of it: a frame drawn out of each segment, one random win
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -50,11 +51,22 @@ def open_span(sample: Sample, source: FrameSource) -> range:
     Raises:
         DataError: they are not (:func:`bike.records.contradiction`), or as :func:`sample_span`.
     """
-    count, fps, limit = source.num_frames(sample.video), source.fps(sample.video), source.frames_per_video
-    listed = sample if limit is None else replace(sample, frames=min(sample.frames, limit))
-    if problem := contradiction(listed, count, fps):
+    count, fps = source.num_frames(sample.video), source.fps(sample.video)
+    if count < sample.frames and count == source.frames_per_video:  # shards of earlier versions count what they store
+        sample = replace(sample, frames=count)
+    if problem := contradiction(sample, count, fps):
         raise DataError(f"{problem}. Write the list again (`bike annotate`).")
     return sample_span(sample, count, fps)
+
+
+def stored_frames(sample: Sample, source: FrameSource, span: range, drawn: Sequence[int]) -> list[int]:
+    """The stored frame for each drawn one: itself, or the nearest within the frames that the sample means.
+
+    Raises:
+        DataError: none of those is stored.
+    """
+    kept = source.kept(sample.video)
+    return [kept.indices[place] for place in kept.places(drawn, span)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +89,8 @@ class TrainingViews:
         # The order of the draws (frames, grayscale, crop) is fixed: another one would change every training.
         generator, chosen = sample_generator(self.seed, epoch, row), self.sampling
         span = open_span(sample, source)
-        indices = training_indices(len(span), self.num_segments, generator, dense=chosen.dense, first_frame=span.start)
+        drawn = training_indices(len(span), self.num_segments, generator, dense=chosen.dense, first_frame=span.start)
+        indices = stored_frames(sample, source, span, drawn)
         if not chosen.augment:
             frames = torch.from_numpy(source.read(sample.video, indices))
             return test_crops(frames, self.input_size, 1, short_side=self.short_side)[None]
@@ -107,7 +120,8 @@ class EvaluationViews:
     def __call__(self, sample: Sample, source: FrameSource, epoch: int, row: int) -> Tensor:
         """Uint8 (crops · clips, T, 3, S, S), crop-major; ``epoch`` and ``row`` change nothing."""
         span = open_span(sample, source)
-        indices = test_indices(len(span), self.num_segments, self.clips, self.dense, first_frame=span.start)
+        drawn = test_indices(len(span), self.num_segments, self.clips, self.dense, first_frame=span.start)
+        indices = stored_frames(sample, source, span, drawn)
         needed = list(dict.fromkeys(indices))  # clips overlap, and short videos repeat frames: each is decoded once
         frames = torch.from_numpy(source.read(sample.video, needed))
         cut = test_crops(frames, self.input_size, self.crops, short_side=self.short_side)

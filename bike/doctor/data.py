@@ -69,9 +69,11 @@ def _packs(folder: Path, samples: int) -> Iterator[Check]:
 
     records = read_manifest(folder / "manifest.csv")
     good = [record for record in records if record.status == "ok"]
-    frames, num_bytes = sum(record.frames for record in good), sum(record.bytes for record in good)
+    frames, num_bytes = sum(record.num_kept for record in good), sum(record.bytes for record in good)
+    in_all = sum(record.frames for record in good)
+    of_all = f" of {in_all}" if frames < in_all else ""
     kind = "frame folders" if good and (folder / good[0].key).is_dir() else "frame packs"
-    yield Check("data", "ok", f"{kind} of {len(good)} videos, {frames} frames, {num_bytes / 1e6:.1f} MB")
+    yield Check("data", "ok", f"{kind} of {len(good)} videos, {frames}{of_all} frames, {num_bytes / 1e6:.1f} MB")
     if rejected := [f"{shown(record.path)} ({record.error})" for record in records if record.status != "ok"]:
         yield Check("rejected", "note", f"{len(rejected)}: {first_few(rejected)}")
     kept = [record for record in good if _bytes_there(folder, record) == record.bytes]

@@ -10,6 +10,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from bike.errors import one_line
 from bike.files import atomic_write, check_file
+from bike.formats.kept import placed_frames
 from bike.formats.shards import INDEX_NAME, MANIFEST_NAME, read_shard_manifest
 from bike.frames.shards import ShardSource
 
@@ -19,11 +20,13 @@ class ShardsInfo:
     """A folder of shards."""
 
     payload: str  # `mjpg` (frames) or `mp4` (video files)
-    # shards, videos, samples, frames, bytes: how many; samples are the rows of the list, frames those stored
+    # shards, videos, samples, frames, bytes: how many; samples are the rows of the list, frames those stored, of
+    # `frames_in_all` that the videos have
     shards: int
     videos: int
     samples: int
     frames: int
+    frames_in_all: int
     bytes: int
     seconds: float  # of video, over the videos whose frame rate is known
     no_rate: int  # videos whose frame rate is not known
@@ -44,12 +47,13 @@ def shards_info(folder: Path | str) -> ShardsInfo:
     names = manifest.get("names")
     sizes: Counter[tuple[int, int]] = Counter()
     classes: Counter[str] = Counter(dict.fromkeys(names or (), 0))
-    frames = no_rate = unlabelled = 0
+    frames = frames_in_all = no_rate = unlabelled = 0
     seconds = 0.0
     for key in source.index.keys:
         video = source.stored(key)
         sizes[video.width, video.height] += 1
-        frames += video.frames
+        frames += len(video.kept.indices)
+        frames_in_all += video.frames
         no_rate += not video.fps
         seconds += video.frames / video.fps if video.fps else 0
         for sample in video.samples:
@@ -61,6 +65,7 @@ def shards_info(folder: Path | str) -> ShardsInfo:
         videos=len(source.index.keys),
         samples=manifest["samples"],
         frames=frames,
+        frames_in_all=frames_in_all,
         bytes=manifest["bytes"],
         seconds=seconds,
         no_rate=no_rate,
@@ -95,16 +100,16 @@ def write_preview(
     check_file(out, inputs=[Path(folder) / name for name in read], replace=replace)
     for key in _spread_over_classes(source, videos):
         video = source.stored(key)
-        # Frame int(n / N · i), as `bike shard --frames-per-video` chooses.
-        count = min(frames, video.frames)
-        chosen = [index * video.frames // count for index in range(count)]
+        stored = video.kept.indices
+        chosen = [stored[place] for place in placed_frames(len(stored), frames)]
+        of_all = f"{len(stored)} of " if len(stored) < video.frames else ""
         labels = sorted({label for sample in video.samples for label in sample.labels})
         rows.append(
             {
                 "key": key,
                 "path": one_line(video.path),
                 "names": [one_line(_name(source, label)) for label in labels],
-                "facts": f"{video.frames} frames, {video.width} × {video.height} px, {video.fps:.4g} a second",
+                "facts": f"{of_all}{video.frames} frames, {video.width} × {video.height} px, {video.fps:.4g} a second",
                 "pictures": list(zip(chosen, map(frame_image, source.read(key, chosen)), strict=True)),
             }
         )

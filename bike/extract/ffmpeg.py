@@ -6,10 +6,12 @@ import os
 import re
 import subprocess
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import IO, Any
+from itertools import repeat
+from typing import IO, Any, TypeVar
 
 from av.video.reformatter import ColorRange
 
@@ -17,12 +19,15 @@ from bike.errors import BikeError, DataError, one_line
 from bike.extract.output import FrameOutput
 from bike.extract.rate import resample
 from bike.extract.task import Task
+from bike.formats.kept import KeptFrames, placed_frames
 from bike.formats.packs import add_checksum, split_stream
 from bike.records import VideoRecord
 from bike.video.container import FORMATS, MAX_PIXELS
 from bike.video.file import UnreadableError, VideoFile
 from bike.video.picture import PicturePlan, color_matrix, color_range, is_limited_gray, plan_picture
 from bike.video.stream import open_video
+
+Item = TypeVar("Item")
 
 _MATRIX_NAMES = {1: "bt709", 4: "fcc", 5: "bt601", 7: "smpte240m", 9: "bt2020"}
 # What ffmpeg logs where PyAV finds damage or has a remark; it only warns of a picture that it patched up.
@@ -69,7 +74,7 @@ def write_with_ffmpeg(task: Task, output: FrameOutput) -> tuple[VideoRecord, str
 
     The size, orientation and colours are read with PyAV from the first picture. Where ffmpeg reports anything wrong,
     or gives fewer frames than the index promises, the video is decoded once more with PyAV, which says how many are
-    sound; only those are kept.
+    sound; only those are kept. For a rate or a limit of frames PyAV decodes first, and says which frames are wanted.
 
     Returns:
         As :func:`bike.extract.video.write_with_pyav`.
@@ -82,28 +87,46 @@ def write_with_ffmpeg(task: Task, output: FrameOutput) -> tuple[VideoRecord, str
     with task.file.open() as file, open_video(file) as video:
         first = next(iter(video.frames()))
         plan = plan_picture(first, video.pixel_aspect, recipe.short_side_px)
-        command = _command(task.file, video.index, plan, _color_options(first), recipe.quality)
+        index, colors = video.index, _color_options(first)
         expected, remark = video.expected or 0, video.remark
     row = VideoRecord(task.key, task.path, "ok", width=plan.width, height=plan.height)
-    survey = None if recipe.fps is None else _survey(task.file)  # only PyAV gives the frames' times
+    survey, frames = None, KeptFrames.all_of(0)
+    copies: dict[int, int] = {}  # of each of ffmpeg's frames, where not all are wanted
+    if recipe.fps is not None or recipe.frames_per_video is not None:
+        survey = _survey(task.file)
+        sources = [
+            number for number, times in _resampled(range(len(survey.times)), survey, recipe.fps) for _ in range(times)
+        ]
+        frames = KeptFrames(len(sources), placed_frames(len(sources), recipe.frames_per_video))
+        copies = Counter(sources[number] for number in frames.indices) if frames.text else {}
+    command = _command(task.file, index, plan, colors, recipe.quality, sorted(copies))
+
+    def times_of(jpegs: Iterator[bytes]) -> Iterable[tuple[bytes, int]]:
+        if copies:
+            return zip(jpegs, (copies[number] for number in sorted(copies)), strict=False)
+        return zip(jpegs, repeat(1)) if survey is None else _resampled(jpegs, survey, recipe.fps)
+
     with tempfile.TemporaryFile() as complaints:
-        count, status = _run(command, output, complaints, recipe.fps, survey)
+        count, status = _run(command, output, complaints, times_of)
         complaints.seek(0)
         text = one_line(b"".join(filter(_TROUBLE.search, complaints)).decode(errors="replace"))[-200:]
     if survey is None and not status and not text and count and count >= expected:
         with task.file.open() as file, open_video(file) as video:
             video.skim()
             if not video.missing_end(count):
-                return replace(row, fps=video.fps(count), error=remark), ""
+                return replace(row, frames=count, fps=video.fps(count), error=remark), ""
     survey = survey or _survey(task.file)
     damage = survey.damage
     if count == 0:
         raise UnreadableError(damage or f"ffmpeg failed: {text or status}")
-    if count < len(survey.times):
-        damage = damage or f"damaged: ffmpeg gives {count} of {len(survey.times)} frames"
-    elif recipe.fps is None:
+    if count < (wanted := len(copies or survey.times)):
+        damage = damage or f"damaged: ffmpeg gives {count} of {wanted} frames"
+        if copies:  # which of them came is not known
+            raise UnreadableError(damage)
+    elif recipe.fps is None and not copies:
         output.keep_first(len(survey.times))
-    return replace(row, fps=recipe.fps or survey.fps, error=survey.remark), damage
+    total = frames.num_frames if copies else output.num_frames
+    return replace(row, frames=total, fps=recipe.fps or survey.fps, error=survey.remark, kept=frames.text), damage
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +146,14 @@ def _survey(file: VideoFile) -> _Survey:
         return _Survey(times, video.frame_seconds(), video.fps(), video.damage, video.remark)
 
 
+def _resampled(frames: Iterable[Item], survey: _Survey, fps: float | None) -> Iterable[tuple[Item, int]]:
+    """Frames that PyAV finds sound, with how often each is wanted at a rate."""
+    timed = zip(frames, survey.times, strict=False)
+    if fps is None:
+        return ((frame, 1) for frame, _ in timed)
+    return resample(timed, fps, lambda: survey.frame_seconds)
+
+
 def _color_options(frame: Any) -> dict[str, str]:
     options = {"out_range": "full", "out_color_matrix": "bt601"}
     if is_limited_gray(frame):
@@ -133,11 +164,15 @@ def _color_options(frame: Any) -> dict[str, str]:
     return options
 
 
-def _command(file: VideoFile, index: int, plan: PicturePlan, colors: dict[str, str], quality: int) -> list[str]:
+def _command(
+    file: VideoFile, index: int, plan: PicturePlan, colors: dict[str, str], quality: int, chosen: Sequence[int]
+) -> list[str]:
     ffmpeg = ffmpeg_python()
     # The same fences as in bike.video.stream: playlists must not lead to other files or addresses.
     limits = {"format_whitelist": FORMATS, "protocol_whitelist": "file,subfile", "max_pixels": MAX_PIXELS}
     stream = ffmpeg.input(_PLACEHOLDER, noautorotate=None, threads=1, reinit_filter=0, **limits)[str(index)]
+    if chosen:  # the others are decoded, no more
+        stream = stream.filter("select", "+".join(f"eq(n,{number})" for number in chosen))
     if stretch := colors.pop("gray", None):
         stream = stream.filter("format", "gray").filter("lut", stretch)
     if "in_range" in colors:  # frames may state a system that the scaler does not know
@@ -170,9 +205,12 @@ def _address(file: VideoFile) -> str:
 
 
 def _run(
-    command: list[str], output: FrameOutput, complaints: IO[bytes], fps: float | None, survey: _Survey | None
+    command: list[str],
+    output: FrameOutput,
+    complaints: IO[bytes],
+    times_of: Callable[[Iterator[bytes]], Iterable[tuple[bytes, int]]],
 ) -> tuple[int, int]:
-    """Run ffmpeg and add its frames, at ``fps`` by the times in ``survey`` if given; how many came, and exit status."""
+    """Run ffmpeg and add its frames as many times as ``times_of`` says; how many came, and the exit status."""
     process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=complaints)
     count = 0
 
@@ -184,14 +222,8 @@ def _run(
                 yield add_checksum(jpeg)
 
     try:
-        frames: Iterable[tuple[bytes, int]]
-        if fps is None or survey is None:
-            frames = ((jpeg, 1) for jpeg in jpegs())
-        else:
-            seconds = survey.frame_seconds  # strict=False: only as many frames count as PyAV finds sound
-            frames = resample(zip(jpegs(), survey.times, strict=False), fps, lambda: seconds)
-        for jpeg, copies in frames:
-            for _ in range(copies):
+        for jpeg, times in times_of(jpegs()):
+            for _ in range(times):
                 output.add(jpeg)
     finally:
         process.kill()

@@ -29,7 +29,7 @@ def is_current(result: Result, task: Task, stamp: tuple[int, ...], timeout_secon
     if record.status != "ok":  # the size and quality of pictures matter only where there are any
         made = json.loads(result.recipe)
         return (made.get("backend"), made.get("format")) == (recipe.backend, JOURNAL_FORMAT)
-    there = output_exists(Path(task.destination), task.key, recipe.layout, record.frames, record.bytes)
+    there = output_exists(Path(task.destination), task.key, recipe.layout, record.num_kept, record.bytes)
     return there and result.recipe == recipe_text(recipe)
 
 

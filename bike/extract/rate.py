@@ -49,8 +49,13 @@ def resample(
             yield held, slot - filled
             filled = slot
         held = frame
-    if time >= 0 and (end := max(1, _slot(time + frame_seconds(), fps))) > filled:
+    if time >= 0 and (end := num_slots(time + frame_seconds(), fps)) > filled:
         yield held, end - filled
+
+
+def num_slots(seconds: float, fps: float) -> int:
+    """How many frames a video of this length has at ``fps``: at least one."""
+    return max(1, _slot(seconds, fps))
 
 
 def _slot(seconds: float, fps: float) -> int:

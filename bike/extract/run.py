@@ -89,6 +89,7 @@ def extract_videos(
         quality=options.quality,
         backend=options.backend,
         keep_partial=options.keep_partial,
+        frames_per_video=options.frames_per_video,
         layout=layout,
     )
     check_not_read([destination], [source])
@@ -271,7 +272,7 @@ class _Run:
         task = outcome.task
         if outcome.value is not None:
             record = outcome.value.record
-            there = (self._destination, record.key, self._recipe.layout, record.frames, record.bytes)
+            there = (self._destination, record.key, self._recipe.layout, record.num_kept, record.bytes)
             if record.status == "ok" and not output_exists(*there):
                 raise BikeError(
                     f"{self._destination}: the frames of {shown(record.path)} are not there. "

@@ -25,6 +25,7 @@ class Recipe:
         quality: ffmpeg's JPEG scale, 1 (best) to 31.
         backend: ``pyav`` (in process) or ``ffmpeg`` (one command per video).
         keep_partial: keep the sound beginning of a video that does not decode to its end.
+        frames_per_video: scale and encode so many, see :func:`bike.formats.kept.placed_frames`; None: all.
         layout: ``packs`` writes ``<key>.mjpg``, ``folders`` writes ``<key>/img_00001.jpg`` and so on.
     """
 
@@ -33,6 +34,7 @@ class Recipe:
     quality: int = 2
     backend: Backend = "pyav"
     keep_partial: bool = False
+    frames_per_video: int | None = None
     layout: Layout = "packs"
 
 
@@ -82,6 +84,8 @@ def recipe_text(recipe: Recipe) -> str:
     """The options that decide the frames of a sound video, as JSON; one string for all videos of a run."""
     options = {"format": JOURNAL_FORMAT, **asdict(recipe)}
     del options["keep_partial"]
+    if recipe.frames_per_video is None:  # as in journals of earlier versions
+        del options["frames_per_video"]
     return json.dumps(options, sort_keys=True)
 
 

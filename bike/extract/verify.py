@@ -107,7 +107,7 @@ def _faults(record: VideoRecord, file: VideoFile | None, destination: str) -> It
                 yield f"the frames ({shown(record.key)}) are not those that were written"
         elif pack.is_file():  # of a manifest without hashes: their number at least
             count = len(scan_offsets(pack.read_bytes())) - 1
-            if count != record.frames:
-                raise DataError(f"{count} frames, {record.frames} in the manifest")
+            if count != record.num_kept:
+                raise DataError(f"{count} frames, {record.num_kept} in the manifest")
     except (BikeError, OSError) as error:
         yield f"the frames ({shown(record.key)}): {one_line(error)}"

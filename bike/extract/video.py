@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import replace
 from itertools import chain
 from pathlib import Path
@@ -12,8 +13,9 @@ from av.video.frame import VideoFrame
 
 from bike.extract.looks import Looks, written_looks
 from bike.extract.output import FrameOutput, frames_sha256, open_output
-from bike.extract.rate import resample
+from bike.extract.rate import num_slots, resample
 from bike.extract.task import Result, Task, jpeg_quality, rejected
+from bike.formats.kept import KeptFrames, placed_frames
 from bike.formats.packs import add_checksum
 from bike.records import VideoRecord
 from bike.video.file import UnreadableError
@@ -46,11 +48,9 @@ def extract_video(task: Task) -> Result:
     except UnreadableError as error:
         result = rejected(task.key, task.path, str(error), partial=error.partial, transient=error.transient)
         return replace(result, record=replace(result.record, source_sha256=source))
-    seconds = round(output.num_frames / record.fps, 6) if record.fps else 0.0
     record = replace(
         record,
-        frames=output.num_frames,
-        seconds=seconds,
+        seconds=round(record.frames / record.fps, 6) if record.fps else 0.0,
         bytes=output.num_bytes,
         error="; ".join(filter(None, (damage, record.error))),
         source_sha256=source,
@@ -61,17 +61,41 @@ def extract_video(task: Task) -> Result:
 
 
 def write_with_pyav(task: Task, output: FrameOutput) -> tuple[VideoRecord, str]:
-    """Decode in this process and add each picture to ``output``, as a baseline 4:2:0 JPEG (full range, BT.601).
+    """Decode in this process and add the pictures to ``output``, as baseline 4:2:0 JPEGs (full range, BT.601).
 
     Returns:
-        The video's row, but for what the output counts (frames, seconds and bytes), with a remark as its error; and
-        what is wrong with the video, or an empty string.
+        The video's row, but for its seconds, bytes and hashes, with a remark as its error; and what is wrong with the
+        video, or an empty string.
 
     Raises:
         UnreadableError: no picture decodes.
     """
+    limit = task.recipe.frames_per_video
+    if limit is None:
+        return _write(task, output, range(sys.maxsize))
+    # Where the frames to keep lie depends on how many there are, which only decoding shows. In all but odd files the
+    # index or the packets tell beforehand; those files are decoded once more.
+    placed = placed_frames(_expected_frames(task), limit)
+    row, damage = _write(task, output, frozenset(placed))
+    if placed != (right := placed_frames(row.frames, limit)) and (not damage or task.recipe.keep_partial):
+        output.keep_first(0)
+        row, damage = _write(task, output, frozenset(right))
+    return replace(row, kept=KeptFrames(row.frames, right).text), damage
+
+
+def _expected_frames(task: Task) -> int:
+    """How many frames extraction would keep without a limit, before any is decoded; now and then it is mistaken."""
+    with task.file.open() as file, open_video(file) as video:
+        if task.recipe.fps is None and video.expected:
+            return video.expected
+        count = video.skim()
+        return count if task.recipe.fps is None else num_slots(count / (video.fps(count) or 1.0), task.recipe.fps)
+
+
+def _write(task: Task, output: FrameOutput, wanted: Collection[int]) -> tuple[VideoRecord, str]:
+    """Decode all frames, and scale, encode and add those whose number is wanted; ``frames`` of the row counts all."""
     recipe = task.recipe
-    quality = jpeg_quality(recipe.quality)
+    quality, count = jpeg_quality(recipe.quality), 0
     with task.file.open() as file, open_video(file) as video:
         frames: Iterator[tuple[VideoFrame, int]]
         if recipe.fps is None:
@@ -81,13 +105,16 @@ def write_with_pyav(task: Task, output: FrameOutput) -> tuple[VideoRecord, str]:
             frames = resample(timed, recipe.fps, video.frame_seconds)
         first = next(frames)  # its picture decides the size of all
         converter = PictureConverter(plan_picture(first[0], video.pixel_aspect, recipe.short_side_px))
-        looks = Looks(video.expected)
+        looks = Looks(video.expected if recipe.frames_per_video is None else len(wanted))
         for frame, copies in chain([first], frames):
-            y, u, v = converter.yuv_planes(frame)
-            looks.see(y)
-            jpeg = add_checksum(simplejpeg.encode_jpeg_yuv_planes(y, u, v, quality=quality))
-            for _ in range(copies):
-                output.add(jpeg)
-        row = VideoRecord(task.key, task.path, "ok", fps=recipe.fps or video.fps(), error=video.remark)
+            times = sum(number in wanted for number in range(count, count + copies))
+            count += copies
+            if times:
+                y, u, v = converter.yuv_planes(frame)
+                looks.see(y)
+                jpeg = add_checksum(simplejpeg.encode_jpeg_yuv_planes(y, u, v, quality=quality))
+                for _ in range(times):
+                    output.add(jpeg)
+        row = VideoRecord(task.key, task.path, "ok", count, recipe.fps or video.fps(), error=video.remark)
         plan = converter.plan
         return replace(row, width=plan.width, height=plan.height, picture_hash=looks.hash()), video.damage

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 
 from bike.errors import BikeError, DataError
-from bike.files import read_json, sha256
+from bike.files import read_json, reading, sha256
 from bike.files.tables import read_table
+from bike.formats.kept import KeptFrames
 from bike.records import KEY, Sample
 
 FORMAT = "bike-shards-1"
@@ -36,11 +37,13 @@ class StoredVideo:
 
     Attributes:
         key, path: the video's key and source path.
-        frames: frames stored (fewer than the source has when the shards were made with ``frames_per_video``).
-        fps: frames per second of the stored frames, 0 when not known.
+        frames: frames of the video. Shards that earlier versions made with ``frames_per_video`` say how many they
+            store, at a rate as much lower.
+        fps: frames per second, 0 when not known.
         width, height: pixels.
-        offsets: (frames + 1) byte positions in the payload; None when the payload is a video file.
-        checksums: CRC-32 of each frame; None for a video file, and in shards of versions that kept none.
+        kept: which of the frames are stored.
+        offsets: (stored frames + 1) byte positions in the payload; None when the payload is a video file.
+        checksums: CRC-32 of each stored frame; None for a video file, and in shards of versions that kept none.
         samples: the rows of the list that use the video.
     """
 
@@ -50,6 +53,7 @@ class StoredVideo:
     fps: float
     width: int
     height: int
+    kept: KeptFrames
     offsets: array[int] | None
     checksums: array[int] | None
     samples: tuple[Sample, ...]
@@ -190,20 +194,26 @@ def parse_stored(data: bytes, key: str, payload_size: int, source: str) -> Store
         offsets = content["offsets"]
         if frames < 1 or not math.isfinite(fps) or fps < 0:
             raise ValueError
+        listed = content.get("kept")  # there where not all are
+        kept = KeptFrames.all_of(frames)
+        if listed is not None:
+            with reading(f"{source}: {key}"):
+                kept = KeptFrames.checked(array("q", map(_whole, listed)), frames)
+        stored = len(kept.indices)
         if offsets is not None:
             # Kept as an array by every worker for thousands of videos: 8 bytes a frame.
             offsets = array("q", (_whole(offset) for offset in offsets))
             rising = all(low < high for low, high in pairwise(offsets))
-            if len(offsets) != frames + 1 or offsets[0] != 0 or offsets[-1] != payload_size or not rising:
+            if len(offsets) != stored + 1 or offsets[0] != 0 or offsets[-1] != payload_size or not rising:
                 raise DataError(f"{source}: {key}: frame offsets do not fit its {payload_size} bytes. {_REMEDY}")
         checksums = content.get("crc32")
         if checksums is not None:
             checksums = array("I", checksums)
-            if offsets is None or len(checksums) != frames:
+            if offsets is None or len(checksums) != stored:
                 raise ValueError
         samples = _samples(content, key, frames)
         size = _whole(content["width"]), _whole(content["height"])
-        return StoredVideo(key, content["path"], frames, fps, *size, offsets, checksums, samples)
+        return StoredVideo(key, content["path"], frames, fps, *size, kept, offsets, checksums, samples)
     except DataError:
         raise
     except (ValueError, KeyError, TypeError, RecursionError, OverflowError, UnicodeDecodeError):

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from bike.errors import DataError
 from bike.files import existing_dir, open_regular, read_regular, reading
 from bike.files.names import leads_out
 from bike.formats.folders import frame_files
+from bike.formats.kept import KeptFrames
 from bike.formats.packs import PACK_SUFFIX, read_frames, scan_offsets
 from bike.frames.source import FileWindow, Frames, FrameSource, Recent
-from bike.records import Sample, read_manifest
+from bike.records import Sample, VideoRecord, read_manifest
 
 
 class PackSource(FrameSource):
@@ -25,7 +26,8 @@ class PackSource(FrameSource):
     def __init__(self, folder: Path | str) -> None:
         self.folder = existing_dir(folder)
         records = read_manifest(self.folder / "manifest.csv")
-        self._known = {record.key: (record.frames, record.fps) for record in records if record.status == "ok"}
+        self._known = {r.key: (r.frames, r.fps, r.kept) for r in records if r.status == "ok"}
+        self.frames_per_video = _most_kept(records)
         self._offsets: Recent[list[int]] = Recent(256)  # packs have no index: a whole one is read to find its frames
 
     def num_frames(self, video: str) -> int:
@@ -36,18 +38,29 @@ class PackSource(FrameSource):
         """Frames per second."""
         return self._record(video)[1]
 
+    def kept(self, video: str) -> KeptFrames:
+        """Which frames are in the pack."""
+        frames, _, kept = self._record(video)
+        return KeptFrames.parse(kept, frames)
+
     def read(self, video: str, frame_indices: Sequence[int], *, gray: bool = False) -> Frames:
         """Decode chosen frames; see :class:`bike.frames.source.FrameSource`."""
         path = self.folder / f"{video}{PACK_SUFFIX}"
         with reading(path, "Run `bike extract` again."):
             offsets = self._offsets.get(video, lambda _: scan_offsets(read_regular(path)))
+            places = self.kept(video).places(frame_indices)
             with os.fdopen(open_regular(path), "rb", buffering=0) as file:
-                return read_frames(FileWindow(file.fileno(), 0), offsets, frame_indices, gray=gray)
+                return read_frames(FileWindow(file.fileno(), 0), offsets, places, gray=gray)
 
-    def _record(self, video: str) -> tuple[int, float]:
+    def _record(self, video: str) -> tuple[int, float, str]:
         if video not in self._known:
             raise DataError(f"{self.folder}: no frames of {video} in the manifest. Run `bike extract` again.")
         return self._known[video]
+
+
+def _most_kept(records: Iterable[VideoRecord]) -> int | None:
+    """How many frames an extraction kept of the videos that it thinned; None where it kept all."""
+    return max((record.num_kept for record in records if record.kept), default=None)
 
 
 class _FileEach:
@@ -75,23 +88,34 @@ class FolderSource(FrameSource):
         self.folder = existing_dir(folder)
         self._paths: Mapping[str, str] = {sample.video: sample.path for sample in samples}
         manifest = self.folder / "manifest.csv"
-        self._rates = {record.key: record.fps for record in read_manifest(manifest)} if manifest.is_file() else {}
+        records = read_manifest(manifest) if manifest.is_file() else []
+        self._rates = {record.key: record.fps for record in records}
+        self._thinned = {record.key: (record.kept, record.frames) for record in records if record.kept}
+        self.frames_per_video = _most_kept(records)
         self._fps = fps
         self._files: Recent[list[Path]] = Recent(1024)
 
     def num_frames(self, video: str) -> int:
         """Frames of a video."""
-        return len(self._files.get(video, self._list))
+        return self.kept(video).num_frames
 
     def fps(self, video: str) -> float:
         """Frames per second."""
         return self._rates.get(video, self._fps)
 
+    def kept(self, video: str) -> KeptFrames:
+        """Which frames are in the folder."""
+        if video in self._thinned:
+            return KeptFrames.parse(*self._thinned[video])
+        return KeptFrames.all_of(len(self._files.get(video, self._list)))
+
     def read(self, video: str, frame_indices: Sequence[int], *, gray: bool = False) -> Frames:
         """Decode chosen frames; see :class:`bike.frames.source.FrameSource`."""
         files = self._files.get(video, self._list)
         with reading(self.folder / self._paths[video]):
-            return read_frames(_FileEach(files), range(len(files) + 1), frame_indices, gray=gray)
+            return read_frames(
+                _FileEach(files), range(len(files) + 1), self.kept(video).places(frame_indices), gray=gray
+            )
 
     def _list(self, video: str) -> list[Path]:
         if video not in self._paths:

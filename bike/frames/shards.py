@@ -11,6 +11,7 @@ from typing import Any
 
 from bike.errors import DataError, reason_of
 from bike.files import existing_dir, open_regular, reading, sha256
+from bike.formats.kept import KeptFrames
 from bike.formats.packs import read_frames
 from bike.formats.shards import INDEX_NAME, MANIFEST_NAME, ShardIndex, StoredVideo, parse_stored, read_shard_manifest
 from bike.frames.prefetch import ShardsAhead
@@ -119,12 +120,16 @@ class ShardSource(FrameSource):
         return self._stored.get(video, self._parse)
 
     def num_frames(self, video: str) -> int:
-        """Frames stored."""
+        """Frames of the video."""
         return self.stored(video).frames
 
     def fps(self, video: str) -> float:
-        """Frames per second of the stored frames."""
+        """Frames per second."""
         return self.stored(video).fps
+
+    def kept(self, video: str) -> KeptFrames:
+        """Which frames the shards hold."""
+        return self.stored(video).kept
 
     def shard_of(self, video: str) -> int:
         """Number of the shard that a video lies in."""
@@ -138,7 +143,8 @@ class ShardSource(FrameSource):
             if stored.offsets is None:
                 return self._decode(descriptor, offset, size, frame_indices)
             window = FileWindow(descriptor, offset)
-            return read_frames(window, stored.offsets, frame_indices, gray=gray, checksums=stored.checksums)
+            places = stored.kept.places(frame_indices)
+            return read_frames(window, stored.offsets, places, gray=gray, checksums=stored.checksums)
 
     def _decode(self, descriptor: int, offset: int, size: int, frame_indices: Sequence[int]) -> Frames:
         # A helper process decodes. By its path it might miss the shard, which the cache may give up meanwhile; through

@@ -11,6 +11,8 @@ from typing import Generic, Self, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from bike.formats.kept import KeptFrames
+
 Frames = NDArray[np.uint8]
 Value = TypeVar("Value")
 
@@ -48,11 +50,15 @@ class FrameSource(ABC):
 
     @abstractmethod
     def num_frames(self, video: str) -> int:
-        """Frames of the video that can be read."""
+        """Frames of the video."""
 
     @abstractmethod
     def fps(self, video: str) -> float:
         """Frames per second of those frames; 0 when not known."""
+
+    def kept(self, video: str) -> KeptFrames:
+        """Which of those frames are stored; all of them, where a source does not say otherwise."""
+        return KeptFrames.all_of(self.num_frames(video))
 
     @abstractmethod
     def read(self, video: str, frame_indices: Sequence[int], *, gray: bool = False) -> Frames:
@@ -60,7 +66,8 @@ class FrameSource(ABC):
 
         Args:
             video: its key.
-            frame_indices: frame numbers from 0, in any order, repeats allowed.
+            frame_indices: frame numbers from 0, in any order, repeats allowed; for one that is not :meth:`kept` the
+                nearest that is stands.
             gray: the caller takes the colour away afterwards, so the luma alone will do where that saves work.
 
         Returns:

@@ -11,9 +11,10 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from bike.errors import DataError
 from bike.files import atomic_write, read_text
+from bike.params import Extract
 from bike.project.dataset import load_datasets
 from bike.project.hours import expected_hours
-from bike.zoo import commands, load_zoo, show_metrics
+from bike.zoo import Preset, commands, load_zoo, show_metrics
 
 FRAME_KILOBYTES = 16  # of 340×256 at quality 90, docs/data_engine.md
 WIDER = {"340×256": 1.0, "1280×720": 455 / 340}  # what is stored, against that
@@ -42,8 +43,10 @@ def dataset_page(name: str, speeds: dict[str, float]) -> str:
     data, zoo = load_datasets()[name], load_zoo()
     source, speed = data.source, speeds[data.source.size]
     decoded = source.videos * source.seconds * source.fps
-    kept = decoded / source.fps * min(source.fps, data.params.get("extract", {}).get("fps") or source.fps)
-    size = _gigabytes(kept * FRAME_KILOBYTES * WIDER[source.size] * 1e3)
+    options = Extract.model_validate(data.params.get("extract", {}))
+    resampled = decoded / source.fps * min(source.fps, options.fps or source.fps)
+    kept = min(resampled, source.videos * (options.frames_per_video or resampled))
+    packs, every = (_gigabytes(frames * FRAME_KILOBYTES * WIDER[source.size] * 1e3) for frames in (kept, resampled))
     rows = [row for row in zoo.values() if row.dataset == name]
     tasks = {"full training": data.train, "three splits": data.splits, "base to novel": data.base_to_novel}
     tasks["zero-shot"] = data.zeroshot
@@ -54,11 +57,12 @@ def dataset_page(name: str, speeds: dict[str, float]) -> str:
         "counts": _counts,
         "commands": commands(rows[0]),
         "checkpoints": sorted({f"`{row.params.model.start_from}`" for row in rows if row.params.model.start_from}),
-        "packs": size,
-        "shards": size,
+        "packs": packs,
+        "every": every if kept < resampled else "",
         "extract": f"{decoded / speed / 3600:.2g}",
         "millions": f"{decoded / 1e6:.3g}",
         "kept": f"{kept / 1e6:.3g}" if kept < decoded else "",
+        "rule": _rule(options, rows),
         "speed": round(speed),
         "kilobytes": FRAME_KILOBYTES,
         "rows": [
@@ -81,6 +85,13 @@ def dataset_page(name: str, speeds: dict[str, float]) -> str:
         keep_trailing_newline=True,
     )
     return environment.get_template("dataset.md.j2").render(values)
+
+
+def _rule(options: Extract, rows: Iterable[Preset]) -> str:
+    if options.frames_per_video is None:
+        return f"{options.fps or 0:g} a second"
+    several = any(views.clips > 1 for row in rows for views in row.params.evaluate.views.values())
+    return f"{options.frames_per_video} of each video" + " (all, in rows of several clips)" * several
 
 
 def _counts(numbers: Iterable[float]) -> str:

@@ -23,6 +23,7 @@ KINDS = {
 }
 # What people tune first; stated in params.yaml of their own data even where it is the default.
 OWN_PARAMS: dict[str, Any] = {
+    "extract": {"frames_per_video": None},  # 32 is enough where whole videos are scored in one clip of 8 or 16 frames
     "model": {"weights": "ViT-B/32", "frames": 8, "temporal": "transf", "interaction": "vcs"},
     "train": {"epochs": 30, "batch_size": 256, "lr": 5.0e-5},
     "evaluate": {"views": {"1x1": {"clips": 1, "crops": 1}}},

@@ -187,9 +187,10 @@ def _page(
         rows.append(f"| {name} | {both} |")
     model = params.model
     views = ", ".join(params.evaluate.views)
+    kept = f", {params.extract.frames_per_video} frames kept of a video" if params.extract.frames_per_video else ""
     facts = [
         ("videos scored", f"{_counts(scored)} of {_counts(expected)}"),
-        ("protocol", f"{model.frames} frames, views {views}, head {model.temporal} + {model.interaction}"),
+        ("protocol", f"{model.frames} frames, views {views}, head {model.temporal} + {model.interaction}{kept}"),
         ("names", f"{len(class_names)} classes, {params.annotate.prompt_names}, such as {class_names[0]!r}"),
         ("prompt", repr(model.prompt)),
         ("weights", _weights(model.weights) if protocol.task != "zeroshot" else "the model's below"),

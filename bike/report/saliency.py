@@ -16,7 +16,7 @@ from PIL import Image
 
 from bike.data.spatial import test_crops
 from bike.data.temporal import validation_indices
-from bike.data.views import open_span
+from bike.data.views import open_span, stored_frames
 from bike.distributed import join_world
 from bike.errors import DataError
 from bike.frames.open import FrameSource, open_source
@@ -77,7 +77,8 @@ def saliency_strips(checkpoint: Path, frames: Path, lists: Path, *, params: Para
 
 def _strip(sample: Sample, source: FrameSource, scorer: Scorer, size: int, params: Params) -> SaliencyStrip:
     span = open_span(sample, source)
-    pictures = source.read(sample.video, validation_indices(len(span), params.model.frames, first_frame=span.start))
+    drawn = validation_indices(len(span), params.model.frames, first_frame=span.start)
+    pictures = source.read(sample.video, stored_frames(sample, source, span, drawn))
     crops = test_crops(torch.from_numpy(pictures), size, 1, short_side=params.model.short_side)
     features = scorer.features(crops[None, None])
     predicted = int(scorer.logits(features)[0, 0].argmax())

@@ -11,15 +11,16 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import simplejpeg
 
 from bike.errors import DataError, one_line
 from bike.files import reading, unreadable
 from bike.formats.folders import frame_files
+from bike.formats.kept import KeptFrames, placed_frames
 from bike.formats.packs import jpeg_checksum, scan_offsets
-from bike.records import Sample, VideoRecord
+from bike.records import Sample, VideoRecord, instance_range
 from bike.video.file import UnreadableError, VideoFile
 
 PayloadSource = str | VideoFile
@@ -70,17 +71,6 @@ def _opened(source: PayloadSource) -> Iterator[IO[bytes]]:
         raise unreadable(video.path, error) from error
 
 
-def kept_frames(num_frames: int, frames_per_video: int | None) -> list[int]:
-    """Which frames a shard keeps: all, or ``frames_per_video`` of them at ``int(num_frames / frames_per_video · i)``.
-
-    That is the rule of the validation frames, so validation with T frames sees the same pictures in a shard that keeps
-    T times a power of two.
-    """
-    if frames_per_video is None or num_frames <= frames_per_video:
-        return list(range(num_frames))
-    return [int(num_frames / frames_per_video * i) for i in range(frames_per_video)]
-
-
 def store_video(
     source: PayloadSource,
     record: VideoRecord,
@@ -104,25 +94,35 @@ def store_video(
     """
     if isinstance(source, VideoFile):
         _check_rate(source, record)
-        return Stored(_describe(record, samples, names, None), _read(source), _extension(record.path))
+        whole = KeptFrames.all_of(record.frames)
+        return Stored(_describe(record, samples, names, whole, None), _read(source), _extension(record.path))
     pieces, checksums = _jpegs(source)
-    if len(pieces) != record.frames:
+    if len(pieces) != record.num_kept:
         raise DataError(
-            f"{record.path}: {Path(source).name} holds {len(pieces)} frames, its record says {record.frames}. "
+            f"{record.path}: {Path(source).name} holds {len(pieces)} frames, its record says {record.num_kept}. "
             "Write the list again (`bike annotate`), after `bike extract` where that made the frames."
         )
-    kept = kept_frames(len(pieces), frames_per_video)
+    there, wanted = KeptFrames.parse(record.kept, record.frames), placed_frames(record.frames, frames_per_video)
+    places = sorted({*there.places(wanted)})  # of a pack that was thinned itself, those nearest to the wanted ones
+    kept = KeptFrames(record.frames, [there.indices[place] for place in places])
+    _check_samples(samples, record, kept)
     offsets = [0]
-    for index in kept:
-        offsets.append(offsets[-1] + len(pieces[index]))
+    for place in places:
+        offsets.append(offsets[-1] + len(pieces[place]))
     if not (record.width and record.height):  # of a frame folder: no manifest knows its pictures
         height, width = _shape(bytes(pieces[0]), record.path)
         record = replace(record, width=width, height=height)
-    # The same seconds in fewer frames: the rate falls, and times of trimmed samples still point at the same pictures.
-    if len(kept) != record.frames:
-        record = replace(record, frames=len(kept), fps=record.fps * len(kept) / record.frames)
-    described = _describe(record, samples, names, offsets, [checksums[index] for index in kept])
-    return Stored(described, b"".join(pieces[index] for index in kept), "mjpg")
+    described = _describe(record, samples, names, kept, offsets, [checksums[place] for place in places])
+    return Stored(described, b"".join(pieces[place] for place in places), "mjpg")
+
+
+def _check_samples(samples: Sequence[Sample], record: VideoRecord, kept: KeptFrames) -> None:
+    """See that something is stored of every trimmed sample."""
+    for sample in samples:
+        if record.fps and (sample.start_seconds is not None or sample.end_seconds is not None):
+            span = instance_range(record.frames, record.fps, sample.start_seconds, sample.end_seconds)
+            with reading(f"{record.path}, sample {sample.key}"):
+                kept.places((), span)
 
 
 def _check_rate(video: VideoFile, record: VideoRecord) -> None:
@@ -189,6 +189,7 @@ def _describe(
     record: VideoRecord,
     samples: Sequence[Sample],
     names: Sequence[str] | None,
+    kept: KeptFrames,
     offsets: list[int] | None,
     checksums: list[int] | None = None,
 ) -> bytes:
@@ -196,7 +197,7 @@ def _describe(
     whole = next((s for s in samples if s.start_seconds is None and s.end_seconds is None), None)
     labels = list(whole.labels) if whole else sorted({label for s in samples for label in s.labels})
     label = labels[0] if labels else None
-    content = {
+    content: dict[str, Any] = {
         "key": record.key,
         "path": record.path,
         "frames": record.frames,
@@ -204,6 +205,7 @@ def _describe(
         "width": record.width,
         "height": record.height,
         "seconds": record.seconds,
+        **({"kept": list(kept.indices)} if kept.text else {}),
         "offsets": offsets,
         "crc32": checksums,
         "label": label,

@@ -35,7 +35,7 @@ from bike.shard.wanted import wanted_videos
 from bike.shard.write import WORK, ShardJob, is_whole, size_of, work_file
 
 # Hashes are no part of a shard: manifests with and without them make the same ones.
-_RECORD_FIELDS = tuple(name for name in MANIFEST_COLUMNS if not name.endswith("_sha256"))
+_RECORD_FIELDS = tuple(name for name in MANIFEST_COLUMNS if not name.endswith("_sha256") and name != "kept")
 _SAMPLE_FIELDS = tuple(field.name for field in fields(Sample))
 
 
@@ -118,6 +118,8 @@ def write_shards(
         fps=fps,
         frames_per_video=frames_per_video if payload == "mjpg" else None,
     )
+    if payload == "mjpg" and (kept := [video.record.num_kept for video in videos if video.record.kept]):
+        frames_per_video = min(max(kept), frames_per_video or max(kept))  # the packs have no more
     shards = plan_shards(videos, int(max_size_mb * 1e6))
     options: dict[str, Any] = {
         "payload": payload,
@@ -189,11 +191,13 @@ def _inputs_checksum(shard: PlannedShard, options: dict[str, Any], names: tuple[
     # Names of the labels used, not all: a class that is added elsewhere must not make every shard again.
     used = sorted({label for video in shard.videos for sample in video.samples for label in sample.labels})
     parts: list[Any] = [FORMAT, "crc32", options["payload"], options["frames_per_video"]]
+    parts += ["kept"] if options["frames_per_video"] is not None else []  # earlier versions did not say which
     parts.append([[label, names[label]] for label in used if names is not None and label < len(names)])
     digest = hashlib.sha256(json.dumps(parts).encode())
     for video in shard.videos:
         rows = [[getattr(sample, name) for name in _SAMPLE_FIELDS] for sample in video.samples]
         row = [[getattr(video.record, name) for name in _RECORD_FIELDS], rows, video.checksum]
+        row += [video.record.kept] if video.record.kept else []  # only there, so that other shards stay as they were
         digest.update(json.dumps(row).encode())
     return digest.hexdigest()
 

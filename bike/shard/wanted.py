@@ -98,8 +98,8 @@ def _weigh(
     is_pack = isinstance(source, str) and source.endswith(PACK_SUFFIX)  # the manifest says sizes of packs only
     if is_pack and record.bytes not in (0, size):
         raise DataError(f"{source}: {size} bytes, the manifest says {record.bytes}.")
-    if frames_per_video is not None and record.frames > frames_per_video:
-        size = size * frames_per_video // record.frames
+    if frames_per_video is not None and record.num_kept > frames_per_video:
+        size = size * frames_per_video // record.num_kept
     # Rather too much: JSON may escape a letter by six characters, an offset takes up to ten and a checksum eleven; 4096
     # for tar headers.
     rows = sum(120 + len(sample.key) + 8 * len(sample.labels) for sample in samples)

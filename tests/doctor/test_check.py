@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import typer
+from helpers.shards import thin_packs
 from helpers.videos import make_video, overwrite
 from typer.testing import CliRunner, Result
 
@@ -96,6 +97,9 @@ def test_frame_packs(frames: Path, tmp_path: Path) -> None:
     checks = by_subject(check_data(frames))
     assert checks["data"].detail.startswith("frame packs of 3 videos, 15 frames, ")
     assert checks["reading"].detail == "3 of 3 sampled packs read well"
+    thin = by_subject(check_data(thin_packs(frames, 2)))
+    assert thin["data"].detail.startswith("frame packs of 3 videos, 6 of 15 frames, ")
+    assert thin["reading"].detail == "3 of 3 sampled packs read well"
     for path in frames.iterdir():
         (tmp_path / path.name).write_bytes(path.read_bytes())
     (tmp_path / "0.mjpg").unlink()

@@ -57,6 +57,20 @@ def test_a_preview_shows_frames_of_every_class_before_a_second_of_one(shards: Pa
     assert not re.search(r"(src|href)=.(?!data:)", page)  # asks for nothing outside itself
 
 
+def test_shards_of_some_frames_say_of_how_many(tmp_path: Path) -> None:
+    data = make_data(tmp_path, [4, 12])
+    write_shards(data.list, data.frames, tmp_path / "out", frames_per_video=4, jobs=1)
+    info = shards_info(tmp_path / "out")
+    assert (info.frames, info.frames_in_all, info.seconds) == (8, 16, 16 / 8)
+    assert "8, 4.0 a video, of 16 that the videos have" in run_bike("shards", "info", str(tmp_path / "out")).stdout
+    write_preview(tmp_path / "out", tmp_path / "page.html", frames=8)
+    facts = re.findall(r"(?:\d+ of )?\d+ frames, 32 × 24 px, 8 a second", (tmp_path / "page.html").read_text())
+    assert [text.partition(" frames")[0] for text in facts] == ["4", "4 of 12"]
+    images = re.findall(r"base64,([^\"]+)", (tmp_path / "page.html").read_text())
+    last = np.asarray(Image.open(io.BytesIO(base64.b64decode(images[-1]))))
+    assert abs(int(last[..., 1].mean()) - int(picture(1, 9)[..., 1].mean())) <= 3
+
+
 def test_a_preview_replaces_nothing_unasked(shards: Path, tmp_path: Path) -> None:
     out = tmp_path / "page.html"
     out.write_text("mine")

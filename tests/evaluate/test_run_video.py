@@ -17,6 +17,7 @@ from helpers.contracts import save_model
 from helpers.fit import run_processes, tiny_encoder
 from helpers.fit_data import NAMES, DataSet, make_data
 from helpers.shards import jpegs_of, write_folder
+from helpers.videos import make_video
 from ruamel.yaml import YAML
 from safetensors.torch import load_file
 from typer.testing import CliRunner
@@ -28,9 +29,10 @@ from bike.evaluate.results import summary_line
 from bike.evaluate.run_video import evaluate_video
 from bike.evaluate.scores import read_scores
 from bike.evaluate.views import video_scores
+from bike.extract.run import extract_videos
 from bike.model.heads import AttributeHead, VideoHead
 from bike.model.weights import save_released
-from bike.params import Views, load_params
+from bike.params import Extract, Views, load_params
 from bike.records import Sample, read_list, write_labels, write_list
 from bike.shard.run import write_shards
 
@@ -105,6 +107,30 @@ def test_the_published_running_map_and_dense_views_are_told_in_the_metrics(data:
     whole = evaluate(data, tmp_path / "whole", published_map_batch=12)
     assert whole["map_published"] == whole["map"] == metrics["map"]
     assert evaluate(data, tmp_path / "dense", views=Views(dense=True))["dense"] is True
+
+
+def test_some_frames_give_the_scores_of_all_where_the_drawn_ones_are_kept(data: DataSet, tmp_path: Path) -> None:
+    """From videos to scores; where others are drawn, packs and shards give the same nearest ones."""
+    for number in range(3):
+        make_video(tmp_path / f"videos/{number}.mp4", 12 + number)
+    for name, limit in (("all", None), ("few", 6)):  # a clip has 3 frames
+        options = Extract(short_side=24, frames_per_video=limit)
+        records = extract_videos(tmp_path / "videos", tmp_path / name, jobs=1, options=options)
+        samples = [Sample(record.key, record.key, record.path, (0,), record.frames) for record in records]
+        write_list(tmp_path / f"{name}.csv", samples)
+        write_shards(samples, tmp_path / name, tmp_path / f"{name}-shards", names=NAMES, jobs=1)
+    assert (tmp_path / "all.csv").read_bytes() == (tmp_path / "few.csv").read_bytes()
+    found = {}
+    for clips in (1, 2):
+        for frames in ("all", "few", "few-shards"):
+            out = tmp_path / f"{frames}{clips}"
+            evaluate(data, out, samples=tmp_path / "all.csv", frames=tmp_path / frames, views=Views(clips=clips))
+            found[frames, clips] = read_scores(out).scores
+            told = json.loads((tmp_path / f"{out.name}.provenance.json").read_text())["data"].get("frames_per_video")
+            assert told == (None if frames == "all" else "6")
+    assert torch.equal(found["all", 1], found["few", 1])
+    assert not torch.equal(found["all", 2], found["few", 2])
+    assert all(torch.equal(found["few", clips], found["few-shards", clips]) for clips in (1, 2))
 
 
 def test_files_of_an_evaluation_agree_with_each_other(data: DataSet, tmp_path: Path) -> None:

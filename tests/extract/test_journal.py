@@ -90,6 +90,6 @@ def test_the_notes_of_earlier_versions_are_read(tmp_path: Path) -> None:
     assert read_journal(tmp_path) == {"a.mp4": note(Result(record), Recipe())}
     rewrite_journal(tmp_path, read_journal(tmp_path).values())
     rewritten = json.loads((tmp_path / JOURNAL_NAME).read_text())
-    for name in ("source_sha256", "frames_sha256", "picture_hash"):
+    for name in ("source_sha256", "frames_sha256", "picture_hash", "kept"):
         assert rewritten["record"].pop(name) == ""
     assert rewritten == json.loads(line)

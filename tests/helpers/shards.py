@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
 import simplejpeg
 
+from bike.formats.kept import KeptFrames, placed_frames
 from bike.formats.packs import scan_offsets
-from bike.records import Sample, VideoRecord, write_labels, write_list, write_manifest
+from bike.records import Sample, VideoRecord, read_manifest, write_labels, write_list, write_manifest
 
 HEIGHT, WIDTH, FPS = 24, 32, 8.0
 
@@ -63,6 +64,21 @@ def make_data(root: Path, counts: Sequence[int], *, num_classes: int = 3) -> Dat
     write_list(root / "train.csv", samples)
     write_labels(root / "labels.csv", [f"class {number}" for number in range(num_classes)])
     return Data(frames, root / "train.csv", samples)
+
+
+def thin_packs(frames: Path, count: int) -> Path:
+    """A folder ``thin`` beside the packs, as an extraction leaves it that keeps ``count`` frames of each video."""
+    folder = frames.with_name("thin")
+    folder.mkdir(exist_ok=True)
+    records = []
+    for record in read_manifest(frames / "manifest.csv"):
+        kept = KeptFrames(record.frames, placed_frames(record.frames, count))
+        jpegs = jpegs_of(frames / f"{record.key}.mjpg")
+        pack = b"".join(jpegs[index] for index in kept.indices)
+        (folder / f"{record.key}.mjpg").write_bytes(pack)
+        records.append(replace(record, bytes=len(pack), kept=kept.text))
+    write_manifest(folder / "manifest.csv", records)
+    return folder
 
 
 def contents(folder: Path) -> dict[str, bytes]:

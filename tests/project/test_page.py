@@ -30,7 +30,8 @@ def test_every_data_set_of_a_row_has_a_page() -> None:
 def test_hours_and_disk_follow_from_the_measured_speed() -> None:
     """13,320 videos of 7.2 s at 25 frames/s: 2.4 million frames of 16 KB; at 1,000 a second, two thirds of an hour."""
     page = dataset_page("ucf101", {"340×256": 1000.0, "1280×720": 1.0})
-    assert "| extract | 38 GB of frame packs | 0.67 on two cores |" in page
+    assert "| extract | 6.8 GB of frame packs (38 GB with all frames) | 0.67 on two cores |" in page
+    assert "0.426 million are kept, 32 of each video." in page
     page = dataset_page("activitynet", {"340×256": 1.0, "1280×720": 1000.0})  # decoded whole, kept at a frame a second
     assert "| extract | 37 GB of frame packs | 15 on two cores |" in page
 

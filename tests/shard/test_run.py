@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import simplejpeg
-from helpers.shards import FPS, Data, contents, frame_numbers, jpeg, make_data, make_record, picture
+from helpers.shards import FPS, Data, contents, frame_numbers, jpeg, make_data, make_record, picture, thin_packs
 from helpers.videos import make_video
 
 from bike.data.temporal import validation_indices
@@ -180,13 +180,43 @@ def test_fewer_frames_per_video_are_those_of_validation(tmp_path: Path, segments
     data = make_data(tmp_path, [11, 3])
     write_shards(data.list, data.frames, tmp_path / "out", frames_per_video=4, jobs=1)
     source = ShardSource(tmp_path / "out")
-    key = data.samples[0].video
-    assert source.num_frames(key) == 4
-    assert source.fps(key) == pytest.approx(FPS * 4 / 11)
-    chosen = source.read(key, validation_indices(4, segments))
-    assert frame_numbers(chosen) == validation_indices(11, segments)
-    assert source.num_frames(data.samples[1].video) == 3
-    assert source.fps(data.samples[1].video) == FPS
+    key, short = data.samples[0].video, data.samples[1].video
+    assert (source.num_frames(key), source.fps(key), [*source.kept(key).indices]) == (11, FPS, [0, 2, 5, 8])
+    drawn = validation_indices(11, segments)
+    assert frame_numbers(source.read(key, drawn)) == drawn
+    assert frame_numbers(source.read(key, [10, 1, 4])) == [8, 0, 5]
+    assert (source.num_frames(short), source.fps(short), source.kept(short).text) == (3, FPS, "")
+
+
+@pytest.mark.parametrize(("limit", "stored"), [(None, [0, 2, 5, 8]), (9, [0, 2, 5, 8]), (2, [0, 5]), (3, [0, 2, 8])])
+def test_packs_that_hold_some_frames_become_shards_that_hold_no_others(
+    tmp_path: Path, limit: int | None, stored: list[int]
+) -> None:
+    """3 of 11 would be 0, 3 and 7: 2 is nearer to 3 than 5, and 8 to 7."""
+    data = make_data(tmp_path, [11, 3])
+    write_shards(data.list, thin_packs(data.frames, 4), tmp_path / "out", frames_per_video=limit, jobs=1)
+    verify_shards(tmp_path / "out", jobs=1)
+    source, key = ShardSource(tmp_path / "out"), data.samples[0].video
+    assert (source.num_frames(key), [*source.kept(key).indices]) == (11, stored)
+    assert frame_numbers(source.read(key, stored)) == stored
+    assert source.frames_per_video == min(4, limit or 4)
+    assert source.samples() == data.samples  # which count all frames
+    before = contents(tmp_path / "out")
+    assert write_shards(data.list, tmp_path / "thin", tmp_path / "out", frames_per_video=limit, jobs=1).written == 0
+    with pytest.raises(BikeError, match=r"another frames_per_video.*--replace"):
+        write_shards(data.list, data.frames, tmp_path / "out", jobs=1)
+    assert contents(tmp_path / "out") == before
+
+
+def test_a_sample_of_which_nothing_is_stored_is_refused(tmp_path: Path) -> None:
+    """Of 16 frames 0, 4, 8 and 12 are: none of 5 and 6."""
+    data = make_data(tmp_path, [16])
+    video = data.samples[0]
+    samples = [Sample(f"{video.key}-1", video.key, video.path, (0,), 16, 5 / FPS, 7 / FPS)]
+    for frames, limit in ((data.frames, 4), (thin_packs(data.frames, 4), None)):
+        with pytest.raises(DataError, match=f"sample {video.key}-1: none of the frames 5 to 6 is kept"):
+            write_shards(samples, frames, tmp_path / "out", frames_per_video=limit, jobs=1)
+    write_shards(samples, data.frames, tmp_path / "out", frames_per_video=8, jobs=1)
 
 
 def test_samples_of_one_video_share_its_pack(tmp_path: Path) -> None:

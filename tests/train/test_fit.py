@@ -14,6 +14,7 @@ import torch
 from helpers import fit_program
 from helpers.fit import ALONE, TINY, StopsAfter, batch_of, gradients_of, run_processes, tiny_encoder, tiny_video_branch
 from helpers.fit_data import NAMES, DataSet, make_data, write_params
+from helpers.shards import thin_packs
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -431,6 +432,9 @@ def test_a_checkpoint_says_what_it_was_trained_for(data: DataSet, plain: Trained
     # The same data set and run elsewhere on this machine: the same bytes.
     twin = make_data(tmp_path / "data")
     assert train(twin, "twin").checkpoint.read_bytes() == plain.checkpoint.read_bytes()
+    some = load_released(train(twin, "some", train_frames=thin_packs(twin.frames, 4)).checkpoint).contract
+    assert some is not None
+    assert some.data["frames_per_video"] == "4"
 
 
 @pytest.mark.parametrize(
