@@ -25,18 +25,16 @@ class VideoRecord:
         key: name of the frame pack without ``.mjpg``; letters, digits, ``_`` and ``-``.
         path: source path relative to the source folder (undecodable bytes kept as surrogates).
         status: ``ok`` or ``rejected``.
-        frames: frames of the video (what decoded, not what the header claims); all are in the pack unless ``kept`` says
-            which.
+        frames: frames of the video (what decoded, not what the header claims).
         fps: frames per second of the video.
         width, height: pixels of the stored frames.
         seconds: duration, frames / fps.
         bytes: size of the frame pack.
-        error: reason of a rejection; of an accepted video a remark (kept in part, which of several tracks was taken,
-            a picture size that changes), mostly empty.
+        error: reason of a rejection; of an accepted video a remark (kept in part, which track), mostly empty.
         source_sha256: of the source video's bytes; empty where they were not read, and in manifests before this column.
         frames_sha256: of all JPEGs end to end, which is the frame pack; empty as above.
         picture_hash: what the video looks like, 64 hexadecimal digits (:class:`bike.extract.looks.Looks`); of videos
-            that look alike few of the 256 bits differ. Empty of a rejected video, and in manifests before this column.
+            that look alike few of the 256 bits differ. Empty as above, and of a rejected video.
         kept: numbers of the stored frames, parted by blanks (:mod:`bike.formats.kept`); empty where all are.
     """
 

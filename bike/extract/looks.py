@@ -40,11 +40,12 @@ class Looks:
         self._chosen = set(_spread(self._expected)) if self._expected else set()
         self._levels: dict[int, NDArray[np.int64]] = {}
 
-    def see(self, luma: Plane) -> None:
-        """The next frame (H, W)."""
-        if self._count in self._chosen:
-            self._levels[self._count] = _gray_levels(luma)
-        self._count += 1
+    def see(self, luma: Plane, times: int = 1) -> None:
+        """The next frame (H, W), which is stored a number of times."""
+        for place in range(self._count, self._count + times):
+            if place in self._chosen:
+                self._levels[place] = _gray_levels(luma)
+        self._count += times
 
     def hash(self) -> str:
         """64 hexadecimal digits, slow waves first; none where another number of frames came than was expected."""

