@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import shutil
-import tomllib
 from pathlib import Path
 
 import pytest
 from helpers.annotations import hmdb_replica, ucf_replica
 from helpers.places import ROOT
-from helpers.projects import SMALL, git, make_videos, make_weights, run_in
+from helpers.projects import SMALL, commit, git, make_weights, own_videos, run_in
+from helpers.wheel import unpacked_wheel
 from ruamel.yaml import YAML
 
 from bike.annotate.restrict import num_base
@@ -23,11 +23,6 @@ from bike.project.init import init_project
 from bike.project.protocol import plan
 from bike.project.render import RUN
 from bike.zoo import load_zoo
-
-
-def own_videos(folder: Path) -> Path:
-    names = [f"{split}/{name}/{clip}.mp4" for split in ("train", "test") for name in ("red", "blue") for clip in (1, 2)]
-    return make_videos(folder, names)
 
 
 @pytest.fixture
@@ -192,16 +187,8 @@ def test_check_names_what_is_missing(small: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def test_an_installed_package_makes_the_same_project(tmp_path: Path) -> None:
-    """The wheel's layout, put together as pyproject.toml says: no checkout is near."""
-    wheel = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
-    site, skipped = tmp_path / "site", shutil.ignore_patterns("__pycache__")
-    for room in wheel["packages"]:
-        shutil.copytree(ROOT / room, site / room, ignore=skipped)
-    for source, target in wheel["force-include"].items():
-        copy = shutil.copytree if (ROOT / source).is_dir() else shutil.copy
-        (site / target).parent.mkdir(parents=True, exist_ok=True)
-        copy(ROOT / source, site / target)
-    shutil.rmtree(site / "bike/shipped/stages/__pycache__", ignore_errors=True)
+    """The wheel itself, unpacked: no checkout is near."""
+    site = unpacked_wheel(tmp_path / "site")
     hmdb_replica(tmp_path / "annotation")
     videos = own_videos(tmp_path / "videos")
     words = ("zeroshot-hmdb51", "p", "--videos", str(videos), "--annotation", str(tmp_path / "annotation"))
@@ -224,8 +211,7 @@ def test_a_project_from_init_to_a_fresh_clone(tmp_path: Path) -> None:
     project = tmp_path / "p"
     run_in(project, "dvc", "repro")
     assert "Running stage" not in run_in(project, "dvc", "repro")
-    git(project, "add", "--all")
-    git(project, "commit", "--quiet", "--message", "results")
+    commit(project)
     outputs = [project / name for name in ("frames/manifest.csv", "models/video.pt", "results/video/1x1/metrics.json")]
 
     # A bad value, and absent videos where they are needed: one line, nothing is gone.
@@ -253,8 +239,7 @@ def test_a_project_from_init_to_a_fresh_clone(tmp_path: Path) -> None:
     assert set(re.findall("Running stage '(.*)'", said)) <= {"check"}
 
     # A fresh clone shows the numbers without a cache, and runs nothing once it has pulled.
-    git(project, "add", "--all")
-    git(project, "commit", "--quiet", "--message", "other rate")
+    commit(project)
     run_in(project, "dvc", "remote", "add", "--default", "store", str(tmp_path / "store"))
     run_in(project, "dvc", "push", "--quiet")
     git(project, "commit", "--quiet", "--all", "--message", "remote")
@@ -293,8 +278,7 @@ def test_ut_interaction_from_its_csv(shared: Path, tmp_path: Path) -> None:
     numbers = read_json(one / "metrics.json")
     assert numbers["videos"] == numbers["expected"] == 60
     run_in(one, "dvc", "remote", "add", "--default", "store", str(tmp_path / "store"))
-    git(one, "add", "--all")
-    git(one, "commit", "--quiet", "--message", "results")
+    commit(one)
     assert "a clone gets all" in run_in(one, "bike.cli", "push")
 
     # A clone of it: the numbers are there at once, and no stage runs.
