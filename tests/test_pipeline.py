@@ -241,3 +241,13 @@ def test_a_changed_data_output_is_named(tmp_path: Path) -> None:
         "extract: manifest.csv: 1 is now 3",
         "extract: old: 2 is now absent",
     ]
+
+
+def test_a_zip_download_is_told_what_to_do(tmp_path: Path) -> None:
+    """Before anything is installed: `make demo` in a folder without git ends with one line."""
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    done = subprocess.run(("make", "demo"), cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode
+    assert "no git repository with a commit" in done.stdout
+    assert "git init && git add . && git commit -m Start" in done.stdout
+    assert [path.name for path in tmp_path.iterdir()] == ["Makefile"]

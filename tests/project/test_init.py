@@ -186,6 +186,20 @@ def test_check_names_what_is_missing(small: Path, monkeypatch: pytest.MonkeyPatc
     assert "fit.py" not in run_in(small, "bike.cli", "check", status=1)
 
 
+def test_a_project_without_its_git_repository_says_what_it_needs(small: Path, tmp_path: Path) -> None:
+    """As a zip download is: `git archive`, and no `.git`."""
+    folder = tmp_path / "download"
+    git(small, "archive", "--output", str(tmp_path / "p.tar"), "HEAD")
+    shutil.unpack_archive(tmp_path / "p.tar", folder)
+    assert "is not a git repository" in run_in(folder, "dvc", "repro", status=255)
+    remedy = "git init && git add . && git commit -m Start"
+    assert f"Run `{remedy}`." in run_in(folder, "bike.cli", "check", status=1)
+    for words in remedy.split(" && "):
+        git(folder, *words.split()[1:])
+    assert "git                a repository with commits" in run_in(folder, "bike.cli", "check", status=1)
+    run_in(folder, "dvc", "status", "--quiet", status=1)  # DVC works; nothing has run
+
+
 def test_an_installed_package_makes_the_same_project(tmp_path: Path) -> None:
     """The wheel itself, unpacked: no checkout is near."""
     site = unpacked_wheel(tmp_path / "site")
