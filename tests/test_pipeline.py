@@ -227,6 +227,13 @@ def test_the_readme_holds_the_table_that_dvc_lock_pins() -> None:
     assert hashlib.md5(table.encode(), usedforsecurity=False).hexdigest() == pinned, "run `dvc repro` and commit both"
 
 
+def test_models_are_artifacts() -> None:
+    pipeline = YAML(typ="safe", pure=True).load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
+    pinned = YAML(typ="safe", pure=True).load((ROOT / "dvc.lock").read_text(encoding="utf-8"))["stages"]
+    models = {out["path"] for stage in pinned.values() for out in stage["outs"] if out["path"].startswith("models/")}
+    assert {facts["path"] for facts in pipeline["artifacts"].values()} == models
+
+
 def write_lock(path: Path, hashes: dict[str, str]) -> None:
     outs = [{"path": name, "md5": md5} for name, md5 in hashes.items()]
     with path.open("w", encoding="utf-8") as file:

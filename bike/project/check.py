@@ -121,8 +121,10 @@ def _videos(folder: Path, contents: bool) -> str:
 def _needs_videos(folder: Path) -> bool:
     """Whether `dvc repro` would decode videos: extract would run, or shards would and their frame packs are gone."""
     manifest = folder / "frames" / "manifest.csv"
-    if not manifest.is_file() or _extract_changed(folder):
+    if _extract_changed(folder):
         return True
+    if not manifest.is_file():  # DVC fetches it, or passes it over (`--allow-missing`); no later result is here to lose
+        return False
     if not missing_packs(load_samples(manifest), manifest.parent):
         return False
     words = [sys.executable, "-m", "dvc", "status", "--json", "annotate", "shard"]

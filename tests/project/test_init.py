@@ -265,12 +265,6 @@ def test_a_project_from_init_to_a_fresh_clone(tmp_path: Path) -> None:
     run_in(clone, "dvc", "pull", "--quiet")
     assert "Running stage" not in run_in(clone, "dvc", "repro")
 
-    # Somebody without the project gets its model.
-    run_in(tmp_path, "dvc", "get", "--quiet", str(clone), "models/video.pt", "--out", "got.pt")
-    assert (tmp_path / "got.pt").read_bytes() == (project / "models/video.pt").read_bytes()
-    artifacts = YAML(typ="safe", pure=True).load((project / "dvc.yaml").read_text(encoding="utf-8"))["artifacts"]
-    assert [facts["path"] for facts in artifacts.values()] == ["models/video.pt"]
-
     # There, without videos and frame packs, training runs on the shards.
     assert not list((clone / "frames").glob("*.mjpg"))
     said = run_in(clone, "dvc", "exp", "run", "--set-param", "train.lr=1e-3")
