@@ -3,12 +3,12 @@ PYTHON ?= python3.11
 PIP_VERSION = 25.3
 VENV = .venv
 BIN = $(VENV)/bin
-EXTRAS = dev,decord,dask,s3,torchnet
+EXTRAS = dev,decord,dask,s3,ssh,torchnet
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DVC_NO_ANALYTICS = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test faults fuzz rehearsal pages push check format constraints clean
+.PHONY: help install repository demo test faults fuzz rehearsal pages push check format constraints clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -24,7 +24,10 @@ $(VENV)/.installed: pyproject.toml constraints.txt constraints-results.txt build
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --build-constraint build-constraints.txt --editable '.[$(EXTRAS)]'
 	@touch $@
 
-demo: install  ## generated data set, whole pipeline, result table, report/index.html
+repository:
+	@test -e .git && git rev-parse --quiet --verify HEAD >/dev/null || { echo "$(CURDIR): no git repository with a commit, which DVC needs (a zip download has none). Run \`git init && git add . && git commit -m Start\`, then the same again."; exit 1; }
+
+demo: repository install  ## generated data set, whole pipeline, result table, report/index.html
 	$(BIN)/dvc repro
 	@$(BIN)/bike report --show
 	@echo "The whole report: $(CURDIR)/report/index.html"

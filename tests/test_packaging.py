@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import ast
 import re
+import shutil
+import subprocess
 import sys
 import tomllib
 from importlib.metadata import packages_distributions, requires
+from pathlib import Path
 
 import pytest
 from helpers.places import ROOT
+from helpers.wheel import unpacked_wheel
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 
@@ -44,6 +48,25 @@ def imported() -> set[str]:
     outside = modules - sys.stdlib_module_names - {"bike", "stages"}
     # An extra that is not installed has no owner; its module has its name.
     return {normal(owner) for module in outside for owner in owners.get(module, [module])}
+
+
+def test_the_wheel_has_every_file_of_the_package_and_none_that_was_made_here(tmp_path: Path) -> None:
+    """Code and what it opens: templates, presets, stages, class names, lexicon, zoo."""
+    places = {"bike": "bike", "stages": "bike/shipped/stages", "lists": "bike/shipped/lists", "configs": "bike/configs"}
+    words = ("git", "ls-files", "--cached", "--others", "--exclude-standard")
+    if not (ROOT / ".git").exists():
+        pytest.skip("git does not say here which files are the project's")
+    names = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=True).stdout.splitlines()
+    for name in names:
+        (tmp_path / "checkout" / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, tmp_path / "checkout" / name)
+    (tmp_path / "checkout/lists/demo").mkdir()  # as `dvc repro` makes it; ignored by git
+    (tmp_path / "checkout/lists/demo/train.csv").touch()
+    site = unpacked_wheel(tmp_path / "site", tmp_path / "checkout")
+    parts = [name.partition("/") for name in names]
+    wanted = {f"{places[top]}/{rest}" for top, _, rest in parts if top in places and top != "configs"}
+    found = {path.relative_to(site).as_posix() for path in (site / "bike").rglob("*") if path.is_file()}
+    assert found == wanted | {"bike/configs/zoo.yaml"}
 
 
 def test_every_declared_package_is_imported() -> None:

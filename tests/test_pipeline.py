@@ -227,6 +227,13 @@ def test_the_readme_holds_the_table_that_dvc_lock_pins() -> None:
     assert hashlib.md5(table.encode(), usedforsecurity=False).hexdigest() == pinned, "run `dvc repro` and commit both"
 
 
+def test_models_are_artifacts() -> None:
+    pipeline = YAML(typ="safe", pure=True).load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
+    pinned = YAML(typ="safe", pure=True).load((ROOT / "dvc.lock").read_text(encoding="utf-8"))["stages"]
+    models = {out["path"] for stage in pinned.values() for out in stage["outs"] if out["path"].startswith("models/")}
+    assert {facts["path"] for facts in pipeline["artifacts"].values()} == models
+
+
 def write_lock(path: Path, hashes: dict[str, str]) -> None:
     outs = [{"path": name, "md5": md5} for name, md5 in hashes.items()]
     with path.open("w", encoding="utf-8") as file:
@@ -241,3 +248,13 @@ def test_a_changed_data_output_is_named(tmp_path: Path) -> None:
         "extract: manifest.csv: 1 is now 3",
         "extract: old: 2 is now absent",
     ]
+
+
+def test_a_zip_download_is_told_what_to_do(tmp_path: Path) -> None:
+    """Before anything is installed: `make demo` in a folder without git ends with one line."""
+    shutil.copy(ROOT / "Makefile", tmp_path)
+    done = subprocess.run(("make", "demo"), cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode
+    assert "no git repository with a commit" in done.stdout
+    assert "git init && git add . && git commit -m Start" in done.stdout
+    assert [path.name for path in tmp_path.iterdir()] == ["Makefile"]

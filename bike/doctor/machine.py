@@ -34,6 +34,7 @@ def check_machine() -> list[Check]:
         _try("device", _devices),
         _optional("dask", "distributed", "dask"),
         _optional("s3", "boto3", "s3"),
+        _optional("ssh", "dvc_ssh", "ssh"),
     ]
 
 

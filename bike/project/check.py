@@ -90,10 +90,27 @@ def _git(folder: Path) -> str:
         return subprocess.run(("git", *words), cwd=folder, capture_output=True, check=False).returncode == 0
 
     if shutil.which("git") is None or not git("rev-parse", "--git-dir"):
+        if _needs_git(folder):
+            raise DataError(
+                "no repository, though DVC was set up in one (a zip download has none). "
+                "Run `git init && git add . && git commit -m Start`."
+            )
         return "no repository: results are kept, but `dvc exp` needs one"
     if not git("rev-parse", "--verify", "HEAD"):
         raise DataError("the repository has no commit, and training curves need one. Run `git add . && git commit`.")
     return "a repository with commits"
+
+
+def _needs_git(folder: Path) -> bool:
+    """Whether the DVC repository around a folder was set up within git: DVC then does nothing without it."""
+    from dvc.config import Config
+    from dvc.exceptions import NotDvcRepoError
+    from dvc.repo import Repo
+
+    try:
+        return not Config(Repo.find_dvc_dir(str(folder)))["core"].get("no_scm", False)
+    except NotDvcRepoError:
+        return False
 
 
 def _videos(folder: Path, contents: bool) -> str:
@@ -104,8 +121,10 @@ def _videos(folder: Path, contents: bool) -> str:
 def _needs_videos(folder: Path) -> bool:
     """Whether `dvc repro` would decode videos: extract would run, or shards would and their frame packs are gone."""
     manifest = folder / "frames" / "manifest.csv"
-    if not manifest.is_file() or _extract_changed(folder):
+    if _extract_changed(folder):
         return True
+    if not manifest.is_file():  # DVC fetches it, or passes it over (`--allow-missing`); no later result is here to lose
+        return False
     if not missing_packs(load_samples(manifest), manifest.parent):
         return False
     words = [sys.executable, "-m", "dvc", "status", "--json", "annotate", "shard"]

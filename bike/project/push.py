@@ -1,33 +1,39 @@
 """``bike push``: results to the remote, and the proof in a scratch clone that a pull restores all of them.
 
 `dvc push` takes a folder for complete where the remote has its listing, so after a push that was killed, or where an
-object was lost, it calls the two "in sync"; and `dvc pull` takes what it gets for what it should be.
+object was lost, it calls the two "in sync"; and `dvc pull` takes what it gets for what it should be, unless the
+remote's configuration says ``verify = true``: without it a damaged model passes as "up to date".
 """
 
 from __future__ import annotations
 
 import os
-import shutil
 import subprocess
 import tempfile
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from bike.errors import BikeError, ParamsError, first_few, one_line
 from bike.files import ensure_dir
 from bike.project.tools import DVC, call
 
 
-def push_project(folder: Path, remote: str | None = None) -> tuple[int, int]:
+class Pushed(NamedTuple):
+    """What `bike push` found and did."""
+
+    objects: int  # that a clone gets
+    mended: int  # of these, what `dvc push` had left out or the remote had damaged, sent again
+    configured: str | None  # the file of DVC's configuration that says from now on that pulls compare checksums
+
+
+def push_project(folder: Path, remote: str | None = None) -> Pushed:
     """Push what is committed, and the run cache; then see to it that a clone of the commit gets all of it back.
+
+    The remote's configuration says ``verify = true`` afterwards.
 
     Args:
         folder: the project's, or any other with a DVC repository around it.
         remote: its name; None for the default.
-
-    Returns:
-        How many objects the clone has, and how many of them `dvc push` had left out or were damaged in the remote;
-        these are mended.
 
     Raises:
         BikeError: no git or DVC repository, no remote, results that are not committed, or objects that neither the
@@ -43,15 +49,16 @@ def push_project(folder: Path, remote: str | None = None) -> tuple[int, int]:
         raise BikeError(f"{folder}: {one_line(error)}.") from error
 
 
-def _push(repo: Any, remote: str | None, scratch: Path) -> tuple[int, int]:
+def _push(repo: Any, remote: str | None, scratch: Path) -> Pushed:
     root = Path(repo.root_dir)
     if remote is None or remote not in repo.config["remote"]:
         raise ParamsError(f"{root}: no such DVC remote (got {remote!r}). Add one: `dvc remote add --default NAME URL`.")
     status = call(root, "git", "status", "--porcelain", "--", "*dvc.lock", "*dvc.yaml", "*.dvc")
     if changed := [line.strip() for line in status.splitlines()]:
         raise BikeError(f"{root}: a clone has what is committed, and this is not: {first_few(changed, 3)}. Commit it.")
-    call(root, *DVC, "push", "--quiet", "--run-cache", "--remote", remote)
-    clone = _clone(root, remote, repo.config["remote"][remote]["url"], scratch)
+    call(root, *DVC, "push", "--run-cache", "--remote", remote)  # with --quiet it would keep some errors to itself
+    checked = {**repo.config["remote"][remote], "verify": True}
+    clone = _clone(root, {**repo.config["remote"], remote: checked}, scratch)
     wanted = {info.value for hashes in repo.used_objs().values() for info in hashes}
     lacking = wanted - _pull(clone, remote, scratch)
     if lacking:
@@ -61,20 +68,30 @@ def _push(repo: Any, remote: str | None, scratch: Path) -> tuple[int, int]:
             f"{remote}: {len(absent)} of {len(wanted)} objects can't be restored, nor sent from here: "
             f"{first_few(absent, 3)}. Run `dvc repro`, or `bike push` on the machine that made them."
         )
-    return len(wanted), len(lacking)
+    return Pushed(len(wanted), len(lacking), _verify_pulls(repo, remote))
 
 
-def _clone(root: Path, remote: str, url: str, scratch: Path) -> Path:
-    """A clone of the last commit, with a cache of its own and the same remote, whose objects are checked."""
+def _verify_pulls(repo: Any, remote: str) -> str | None:
+    """Have every pull compare checksums; the file that was changed for it, None where it said so already."""
+    if repo.config["remote"][remote]["verify"]:
+        return None
+    level = "repo" if remote in repo.config.load_one("repo")["remote"] else "local"
+    with repo.config.edit(level) as config:
+        config["remote"].setdefault(remote, {})["verify"] = True
+    return str(Path(repo.config.files[level]).relative_to(repo.root_dir))
+
+
+def _clone(root: Path, remotes: dict[str, Any], scratch: Path) -> Path:
+    """A clone of the last commit, with a cache of its own and the same remotes."""
+    from dvc.config import Config
+
     top = Path(call(root, "git", "rev-parse", "--show-toplevel").strip())
     call(scratch, "git", "clone", "--quiet", str(top), "clone")
     clone = scratch / "clone" / root.resolve().relative_to(top.resolve())
-    if (root / ".dvc/config.local").is_file():  # credentials
-        shutil.copy(root / ".dvc/config.local", clone / ".dvc/config.local")
-    call(clone, *DVC, "config", "--local", "cache.dir", str(ensure_dir(scratch / "cache")))
-    # The commit need not name the remote, and a folder's path is relative to the configuration.
-    call(clone, *DVC, "remote", "add", "--local", "--force", remote, url)
-    call(clone, *DVC, "remote", "modify", "--local", remote, "verify", "true")
+    # The commit need not name the remote, and credentials may lie in the local configuration.
+    with Config(str(clone / ".dvc")).edit("local") as config:
+        config["remote"] = remotes
+        config["cache"]["dir"] = str(ensure_dir(scratch / "cache"))
     return clone
 
 

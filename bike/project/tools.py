@@ -15,10 +15,12 @@ def call(folder: Path, *words: str) -> str:
     """Run a program in a folder; what it printed.
 
     Raises:
-        BikeError: it failed; its last line is quoted.
+        BikeError: it failed; its last line is quoted, of DVC the last error, behind which it offers help.
     """
     done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)
     if done.returncode:
         said = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()]
-        raise BikeError(f"{' '.join(words)}: failed in {folder} ({one_line(said[-1] if said else 'no message')}).")
+        errors = [line.removeprefix("ERROR: ") for line in said if line.startswith("ERROR: ")]
+        quoted = [*said, *errors][-1] if said else "no message"
+        raise BikeError(f"{' '.join(words)}: failed in {folder} ({one_line(quoted)}).")
     return done.stdout

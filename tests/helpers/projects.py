@@ -35,6 +35,11 @@ def git(folder: Path, *words: str) -> str:
     return done.stdout.strip()
 
 
+def commit(folder: Path) -> None:
+    git(folder, "add", "--all")
+    git(folder, "commit", "--quiet", "--message", "results")
+
+
 def make_videos(folder: Path, names: Iterable[str], *, seconds: float = 1.0) -> Path:
     """Videos of 12 frames under given names; six different ones, again and again."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -46,6 +51,12 @@ def make_videos(folder: Path, names: Iterable[str], *, seconds: float = 1.0) -> 
     return folder
 
 
+def own_videos(folder: Path) -> Path:
+    """Eight videos of two classes in folders of their names, which need no annotation."""
+    names = [f"{split}/{name}/{clip}.mp4" for split in ("train", "test") for name in ("red", "blue") for clip in (1, 2)]
+    return make_videos(folder, names)
+
+
 def make_weights(folder: Path) -> tuple[Path, Path]:
     """A CLIP of random weights, and a trained video branch of the same architecture."""
     encoder = tiny_encoder()
@@ -55,18 +66,23 @@ def make_weights(folder: Path) -> tuple[Path, Path]:
     return clip, model
 
 
-def run_in(folder: Path, *words: str, status: int = 0, **variables: str) -> str:
-    """Run a Python module (``dvc``, ``bike.cli``) in a folder; what it said."""
+def environment() -> dict[str, str]:
+    """Variables of programs that tests start: this Python comes first, and little of the machine is used."""
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     env = {**os.environ, "PATH": path, "PYTHONPATH": str(ROOT), "DVC_NO_ANALYTICS": "1", "BIKE_WORKERS": "0"}
     env |= {"OMP_NUM_THREADS": "1", "BIKE_JOBS": "1", "COLUMNS": "100", "NO_COLOR": "1"}
     env.pop("BIKE_VIDEOS", None)
+    return env
+
+
+def run_in(folder: Path, *words: str, status: int = 0, **variables: str) -> str:
+    """Run a Python module (``dvc``, ``bike.cli``) in a folder; what it said."""
     done = subprocess.run(
         [sys.executable, "-m", *words],
         cwd=folder,
         capture_output=True,
         text=True,
-        env={**env, **variables},
+        env={**environment(), **variables},
         check=False,
     )
     assert done.returncode == status, done.stdout[-3000:] + done.stderr[-3000:]

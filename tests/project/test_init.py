@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import shutil
-import tomllib
 from pathlib import Path
 
 import pytest
 from helpers.annotations import hmdb_replica, ucf_replica
 from helpers.places import ROOT
-from helpers.projects import SMALL, git, make_videos, make_weights, run_in
+from helpers.projects import SMALL, commit, git, make_weights, own_videos, run_in
+from helpers.wheel import unpacked_wheel
 from ruamel.yaml import YAML
 
 from bike.annotate.restrict import num_base
@@ -23,11 +23,6 @@ from bike.project.init import init_project
 from bike.project.protocol import plan
 from bike.project.render import RUN
 from bike.zoo import load_zoo
-
-
-def own_videos(folder: Path) -> Path:
-    names = [f"{split}/{name}/{clip}.mp4" for split in ("train", "test") for name in ("red", "blue") for clip in (1, 2)]
-    return make_videos(folder, names)
 
 
 @pytest.fixture
@@ -191,17 +186,23 @@ def test_check_names_what_is_missing(small: Path, monkeypatch: pytest.MonkeyPatc
     assert "fit.py" not in run_in(small, "bike.cli", "check", status=1)
 
 
+def test_a_project_without_its_git_repository_says_what_it_needs(small: Path, tmp_path: Path) -> None:
+    """As a zip download is: `git archive`, and no `.git`."""
+    folder = tmp_path / "download"
+    git(small, "archive", "--output", str(tmp_path / "p.tar"), "HEAD")
+    shutil.unpack_archive(tmp_path / "p.tar", folder)
+    assert "is not a git repository" in run_in(folder, "dvc", "repro", status=255)
+    remedy = "git init && git add . && git commit -m Start"
+    assert f"Run `{remedy}`." in run_in(folder, "bike.cli", "check", status=1)
+    for words in remedy.split(" && "):
+        git(folder, *words.split()[1:])
+    assert "git                a repository with commits" in run_in(folder, "bike.cli", "check", status=1)
+    run_in(folder, "dvc", "status", "--quiet", status=1)  # DVC works; nothing has run
+
+
 def test_an_installed_package_makes_the_same_project(tmp_path: Path) -> None:
-    """The wheel's layout, put together as pyproject.toml says: no checkout is near."""
-    wheel = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]["targets"]["wheel"]
-    site, skipped = tmp_path / "site", shutil.ignore_patterns("__pycache__")
-    for room in wheel["packages"]:
-        shutil.copytree(ROOT / room, site / room, ignore=skipped)
-    for source, target in wheel["force-include"].items():
-        copy = shutil.copytree if (ROOT / source).is_dir() else shutil.copy
-        (site / target).parent.mkdir(parents=True, exist_ok=True)
-        copy(ROOT / source, site / target)
-    shutil.rmtree(site / "bike/shipped/stages/__pycache__", ignore_errors=True)
+    """The wheel itself, unpacked: no checkout is near."""
+    site = unpacked_wheel(tmp_path / "site")
     hmdb_replica(tmp_path / "annotation")
     videos = own_videos(tmp_path / "videos")
     words = ("zeroshot-hmdb51", "p", "--videos", str(videos), "--annotation", str(tmp_path / "annotation"))
@@ -224,8 +225,7 @@ def test_a_project_from_init_to_a_fresh_clone(tmp_path: Path) -> None:
     project = tmp_path / "p"
     run_in(project, "dvc", "repro")
     assert "Running stage" not in run_in(project, "dvc", "repro")
-    git(project, "add", "--all")
-    git(project, "commit", "--quiet", "--message", "results")
+    commit(project)
     outputs = [project / name for name in ("frames/manifest.csv", "models/video.pt", "results/video/1x1/metrics.json")]
 
     # A bad value, and absent videos where they are needed: one line, nothing is gone.
@@ -253,8 +253,7 @@ def test_a_project_from_init_to_a_fresh_clone(tmp_path: Path) -> None:
     assert set(re.findall("Running stage '(.*)'", said)) <= {"check"}
 
     # A fresh clone shows the numbers without a cache, and runs nothing once it has pulled.
-    git(project, "add", "--all")
-    git(project, "commit", "--quiet", "--message", "other rate")
+    commit(project)
     run_in(project, "dvc", "remote", "add", "--default", "store", str(tmp_path / "store"))
     run_in(project, "dvc", "push", "--quiet")
     git(project, "commit", "--quiet", "--all", "--message", "remote")
@@ -265,12 +264,6 @@ def test_a_project_from_init_to_a_fresh_clone(tmp_path: Path) -> None:
     assert max(map(len, shown.splitlines())) <= 100
     run_in(clone, "dvc", "pull", "--quiet")
     assert "Running stage" not in run_in(clone, "dvc", "repro")
-
-    # Somebody without the project gets its model.
-    run_in(tmp_path, "dvc", "get", "--quiet", str(clone), "models/video.pt", "--out", "got.pt")
-    assert (tmp_path / "got.pt").read_bytes() == (project / "models/video.pt").read_bytes()
-    artifacts = YAML(typ="safe", pure=True).load((project / "dvc.yaml").read_text(encoding="utf-8"))["artifacts"]
-    assert [facts["path"] for facts in artifacts.values()] == ["models/video.pt"]
 
     # There, without videos and frame packs, training runs on the shards.
     assert not list((clone / "frames").glob("*.mjpg"))
@@ -293,8 +286,7 @@ def test_ut_interaction_from_its_csv(shared: Path, tmp_path: Path) -> None:
     numbers = read_json(one / "metrics.json")
     assert numbers["videos"] == numbers["expected"] == 60
     run_in(one, "dvc", "remote", "add", "--default", "store", str(tmp_path / "store"))
-    git(one, "add", "--all")
-    git(one, "commit", "--quiet", "--message", "results")
+    commit(one)
     assert "a clone gets all" in run_in(one, "bike.cli", "push")
 
     # A clone of it: the numbers are there at once, and no stage runs.

@@ -15,7 +15,7 @@ def push(
     """Run `dvc push --run-cache`, then pull everything into a scratch clone and compare checksums.
 
     What the remote lacks although `dvc push` calls it in sync, or has damaged, is sent again. It takes as much room as
-    the results, and as long as a pull.
+    the results, and as long as a pull. The remote gets `verify = true`: a pull of a damaged object is then an error.
 
     \b
     bike push
@@ -23,5 +23,8 @@ def push(
     """
     from bike.project.push import push_project
 
-    objects, mended = push_project(folder, remote)
-    typer.echo(f"{folder}: a clone gets all {objects} objects" + (f"; {mended} were sent again" if mended else ""))
+    done = push_project(folder, remote)
+    again = f"; {done.mended} were sent again" if done.mended else ""
+    typer.echo(f"{folder}: a clone gets all {done.objects} objects{again}")
+    if done.configured:
+        typer.echo(f"{done.configured}: pulls compare checksums from now on. Commit it, so that clones do too.")
