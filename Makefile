@@ -8,7 +8,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DVC_NO_ANALYTICS = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test faults fuzz rehearsal pages push check format constraints clean
+.PHONY: help install demo readme test faults fuzz rehearsal pages push check format constraints clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -27,7 +27,11 @@ $(VENV)/.installed: pyproject.toml constraints.txt constraints-results.txt build
 demo: install  ## generated data set, whole pipeline, result table, report/index.html
 	$(BIN)/dvc repro
 	@$(BIN)/bike report --show
+	@$(BIN)/bike report --readme README.md --check || echo 'README.md shows other numbers than this run; make readme renews its table.'
 	@echo "The whole report: $(CURDIR)/report/index.html"
+
+readme: install  ## README's table from the results
+	$(BIN)/bike report --readme README.md
 
 test: install  ## the whole test suite
 	$(BIN)/python -m pytest -n 2 --dist worksteal

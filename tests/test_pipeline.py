@@ -47,9 +47,9 @@ SMALL: dict[str, dict[str, Any]] = {
 TARGETS = ("fuse@4x3", "evaluate@none-dp-1x1", "zeroshot@1x1", "zeroshot@4x3")
 
 
-def git(folder: Path, *words: str) -> None:
+def git(folder: Path, *words: str) -> str:
     identity = ("-c", "user.name=test", "-c", "user.email=test@example.org")
-    subprocess.run(["git", *identity, *words], cwd=folder, check=True, capture_output=True)
+    return subprocess.run(["git", *identity, *words], cwd=folder, check=True, capture_output=True, text=True).stdout
 
 
 def run(folder: Path, *words: str, **variables: str) -> str:
@@ -160,6 +160,7 @@ def test_a_stage_declares_the_parameters_that_it_reads_and_no_others(reproduced:
             shutil.copytree(checkout / "results" / source, checkout / "results" / name)
     stages = YAML(typ="safe", pure=True).load((checkout / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
     run(checkout, *stage_words(stages["report"], checkout))
+    assert git(checkout, "diff", "--name-only") == ""  # files in git are changed by no stage, README.md included
 
     values = leaves(load_params(checkout / "params.yaml").model_dump())
     reads = recorded(checkout / "recorder")
@@ -228,7 +229,9 @@ def test_the_readme_holds_the_table_that_dvc_lock_pins() -> None:
     table = readme.split(START)[1].split(END)[0].strip("\n") + "\n"
     stages = YAML(typ="safe", pure=True).load((ROOT / "dvc.lock").read_text(encoding="utf-8"))["stages"]
     pinned = next(out["md5"] for out in stages["report"]["outs"] if out["path"] == "report/table.md")
-    assert hashlib.md5(table.encode(), usedforsecurity=False).hexdigest() == pinned, "run `dvc repro` and commit both"
+    assert hashlib.md5(table.encode(), usedforsecurity=False).hexdigest() == pinned, (
+        "run `dvc repro` and `make readme`, and commit both"
+    )
 
 
 def write_lock(path: Path, hashes: dict[str, str]) -> None:
