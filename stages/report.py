@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bike.report.run import build_report
+from bike.numerics import choose_numerics
 from stages import params, paths, run
 
 
@@ -19,6 +19,9 @@ def main() -> None:
         expected="folders below results, with blanks between them; one that is missing ends the stage",
     )
     settings = params(arguments)
+    choose_numerics(settings.numerics)
+    from bike.report.run import build_report
+
     build_report(
         arguments.results,
         arguments.out,

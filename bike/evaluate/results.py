@@ -24,6 +24,7 @@ from bike.evaluate.metrics import average_precision, class_accuracy
 from bike.evaluate.scores import SCORES_NAME, Scores, summarize, write_scores
 from bike.files import OutputFolder, check_not_read, claim_folder, read_json, write_json
 from bike.files.tables import read_table, write_table
+from bike.numerics import chosen_numerics
 from bike.provenance import check_provenance, write_provenance
 
 LAST = "metrics.json"
@@ -76,7 +77,7 @@ def write_results(
     with out.writing(LAST) as folder:
         _write_files(folder, scores, metrics)
     if origin is not None:
-        write_provenance(out.folder, LAST, origin, device=device)
+        write_provenance(out.folder, LAST, {**origin, "numerics": chosen_numerics()}, device=device)
     return metrics
 
 
