@@ -51,7 +51,7 @@ def params_tree(protocol: Protocol, tree: Mapping[str, Any]) -> dict[str, Any]:
 
     DVC refuses a stage that names a section which is not there.
     """
-    stated = {name: {} if name != "numerics" else Params().numerics for name in sections_of(protocol)}
+    stated: dict[str, Any] = {name: {} if name != "numerics" else Params().numerics for name in sections_of(protocol)}
     return merge(stated, dict(tree))
 
 
