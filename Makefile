@@ -8,7 +8,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DVC_NO_ANALYTICS = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install repository demo test faults fuzz rehearsal pages push check format constraints clean
+.PHONY: help install repository demo readme test cross-cpu faults fuzz rehearsal pages push check format constraints clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -30,10 +30,17 @@ repository:
 demo: repository install  ## generated data set, whole pipeline, result table, report/index.html
 	$(BIN)/dvc repro
 	@$(BIN)/bike report --show
+	@$(BIN)/bike report --readme README.md --check || echo 'README.md shows other numbers than this run; make readme renews its table.'
 	@echo "The whole report: $(CURDIR)/report/index.html"
+
+readme: install  ## README's table from the results
+	$(BIN)/bike report --readme README.md
 
 test: install  ## the whole test suite
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+cross-cpu: install  ## a small pipeline on emulated processors of two makers: the same bytes (needs qemu-user; half an hour)
+	$(BIN)/python .ci/cross_cpu.py
 
 faults: install  ## a fault at every single change on disk (an hour)
 	BIKE_FAULTS=all $(BIN)/python -m pytest -s -n 2 --dist worksteal tests/faults/test_every_change.py tests/faults/test_training.py

@@ -210,6 +210,8 @@ class Report(Section):
 class Params(Section):
     """The whole of ``params.yaml``. Sections left out take their defaults."""
 
+    # portable: the same bytes on every x86-64 processor with AVX2; fast: whatever it can do
+    numerics: Literal["portable", "fast"] = "fast"
     demo_data: DemoData = DemoData()
     extract: Extract = Extract()
     annotate: Annotate = Annotate()
@@ -223,6 +225,16 @@ class Params(Section):
     zeroshot: ZeroShot = ZeroShot()
     fuse: Fuse = Fuse()
     report: Report = Report()
+
+    @model_validator(mode="after")
+    def _portable_threads_are_stated(self) -> Params:
+        free = [name for name in _THREADED if getattr(self, name).threads is None]
+        if self.numerics == "portable" and free:
+            raise ValueError(f"numerics: portable needs a number of threads; state {'.threads, '.join(free)}.threads")
+        return self
+
+
+_THREADED = ("pretrain", "attributes", "train", "train_attributes", "evaluate")
 
 
 class Machine(Section):

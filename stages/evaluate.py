@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bike.checkpoint import Place
-from bike.evaluate.run_video import evaluate_video
-from bike.evaluate.views import choose_views
+from bike.numerics import choose_numerics
 from stages import machine, params, paths, run
 
 
@@ -16,6 +14,11 @@ def main() -> None:
         __doc__, "checkpoint", "lists", "shards", "out", views="clips x crops", split="list to score; left out: test"
     )
     settings, host = params(arguments), machine()
+    choose_numerics(settings.numerics)
+    from bike.checkpoint import Place
+    from bike.evaluate.run_video import evaluate_video
+    from bike.evaluate.views import choose_views
+
     evaluate_video(
         settings,
         checkpoint=arguments.checkpoint,

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from bike.checkpoint import Place
-from bike.evaluate.run_attributes import evaluate_attributes
+from bike.numerics import choose_numerics
 from stages import machine, params, paths, run
 
 
@@ -11,6 +10,10 @@ def main() -> None:
     """``<checkpoint> <lists folder> <corpus.json> <results folder> [--split test]``."""
     arguments = paths(__doc__, "checkpoint", "lists", "corpus", "out", split="list to score; left out: test")
     settings = params(arguments)
+    choose_numerics(settings.numerics)
+    from bike.checkpoint import Place
+    from bike.evaluate.run_attributes import evaluate_attributes
+
     evaluate_attributes(
         settings,
         checkpoint=arguments.checkpoint,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bike.evaluate.run_fuse import fuse_results
+from bike.numerics import choose_numerics
 from stages import params, paths, run
 
 
@@ -10,6 +10,9 @@ def main() -> None:
     """``<video results> <attribute results> <results folder>``."""
     arguments = paths(__doc__, "video", "attributes", "out")
     settings = params(arguments)
+    choose_numerics(settings.numerics)
+    from bike.evaluate.run_fuse import fuse_results
+
     fuse_results(arguments.video, arguments.attributes, arguments.out, video_weight=settings.fuse.video_weight)
 
 

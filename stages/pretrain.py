@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from bike.checkpoint import Place
-from bike.pretrain.run import pretrain_clip
+from bike.numerics import choose_numerics
 from stages import params, paths, run
 
 
@@ -11,6 +10,10 @@ def main() -> None:
     """``<weights.safetensors> <curves folder>``."""
     arguments = paths(__doc__, "out", "curves")
     settings = params(arguments)
+    choose_numerics(settings.numerics)
+    from bike.checkpoint import Place
+    from bike.pretrain.run import pretrain_clip
+
     place = Place(apart=True, live_dir=arguments.curves)
     pretrain_clip(arguments.out, settings.pretrain, place=place)
 

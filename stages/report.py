@@ -1,15 +1,13 @@
-"""Stage report: the page, the table, and the table in the README."""
+"""Stage report: the page, and the result table as a file."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
-from bike.report.run import build_report
+from bike.numerics import choose_numerics
 from stages import params, paths, run
 
 
 def main() -> None:
-    """``<results> <lists> <manifest> <test shards> <checkpoint> <report folder> --readme README.md --expected "…"``."""
+    """``<results> <lists> <manifest> <test shards> <checkpoint> <report folder> --expected "…"``."""
     arguments = paths(
         __doc__,
         "results",
@@ -18,10 +16,12 @@ def main() -> None:
         "frames",
         "checkpoint",
         "out",
-        readme="file whose table is renewed",
         expected="folders below results, with blanks between them; one that is missing ends the stage",
     )
     settings = params(arguments)
+    choose_numerics(settings.numerics)
+    from bike.report.run import build_report
+
     build_report(
         arguments.results,
         arguments.out,
@@ -30,7 +30,6 @@ def main() -> None:
         manifest=arguments.manifest,
         frames=arguments.frames,
         checkpoint=arguments.checkpoint,
-        readme=Path(arguments.readme) if arguments.readme else None,
         expected=(arguments.expected or "").split(),
     )
 

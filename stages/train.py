@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from bike.checkpoint import Place
 from bike.model.formats.official import OFFICIAL_FILES
-from bike.train.run_video import train_video
+from bike.numerics import choose_numerics
 from stages import check_is_dep, machine, params, paths, run_launched
 
 
@@ -22,6 +21,10 @@ def main() -> None:
         shards_of="folder below <shards folder> with the frames of every list; left out: one for each list",
     )
     settings, host = params(arguments), machine()
+    choose_numerics(settings.numerics)
+    from bike.checkpoint import Place
+    from bike.train.run_video import train_video
+
     validate = arguments.validate or "val"
     check_is_dep("model.weights", settings.model.weights, official=OFFICIAL_FILES)
     check_is_dep("model.start_from", settings.model.start_from)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from bike.checkpoint import Place
 from bike.model.formats.official import OFFICIAL_FILES
-from bike.train.run_attributes import train_attributes
+from bike.numerics import choose_numerics
 from stages import check_is_dep, machine, params, paths, run_launched
 
 
@@ -14,6 +13,10 @@ def main() -> None:
         __doc__, "lists", "corpus", "out", "curves", validate="split to validate on, or none; left out: val"
     )
     settings = params(arguments)
+    choose_numerics(settings.numerics)
+    from bike.checkpoint import Place
+    from bike.train.run_attributes import train_attributes
+
     validate = arguments.validate or "val"
     check_is_dep("model.weights", settings.model.weights, official=OFFICIAL_FILES)
     train_attributes(

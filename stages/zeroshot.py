@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bike.checkpoint import Place
-from bike.evaluate.run_zeroshot import evaluate_zeroshot
-from bike.evaluate.views import choose_views
 from bike.model.formats.official import OFFICIAL_FILES
+from bike.numerics import choose_numerics
 from stages import check_is_dep, machine, params, paths, run
 
 
@@ -24,6 +22,11 @@ def main() -> None:
         classes="files with the class names of one split each, with blanks between them",
     )
     settings, host = params(arguments), machine()
+    choose_numerics(settings.numerics)
+    from bike.checkpoint import Place
+    from bike.evaluate.run_zeroshot import evaluate_zeroshot
+    from bike.evaluate.views import choose_views
+
     check_is_dep("model.weights", settings.model.weights, official=OFFICIAL_FILES)
     evaluate_zeroshot(
         settings,

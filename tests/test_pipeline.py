@@ -156,6 +156,7 @@ def test_a_stage_declares_the_parameters_that_it_reads_and_no_others(reproduced:
             shutil.copytree(checkout / "results" / source, checkout / "results" / name)
     stages = YAML(typ="safe", pure=True).load((checkout / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
     run(checkout, *stage_words(stages["report"], checkout))
+    assert git(checkout, "diff", "--name-only") == ""  # files in git are changed by no stage, README.md included
 
     values = leaves(load_params(checkout / "params.yaml").model_dump())
     reads = recorded(checkout / "recorder")
@@ -224,7 +225,9 @@ def test_the_readme_holds_the_table_that_dvc_lock_pins() -> None:
     table = readme.split(START)[1].split(END)[0].strip("\n") + "\n"
     stages = YAML(typ="safe", pure=True).load((ROOT / "dvc.lock").read_text(encoding="utf-8"))["stages"]
     pinned = next(out["md5"] for out in stages["report"]["outs"] if out["path"] == "report/table.md")
-    assert hashlib.md5(table.encode(), usedforsecurity=False).hexdigest() == pinned, "run `dvc repro` and commit both"
+    assert hashlib.md5(table.encode(), usedforsecurity=False).hexdigest() == pinned, (
+        "run `dvc repro` and `make readme`, and commit both"
+    )
 
 
 def test_models_are_artifacts() -> None:

@@ -23,7 +23,7 @@ def test_a_result_has_its_origin_beside_it(tmp_path: Path, monkeypatch: pytest.M
     git(tmp_path, "tag", "v1")  # a name is no commit
     scores = fake_scores(["a", "b", "c", "d"], 0, labels=(0, 1, 0, 0))
     origin = {"data": {"list": "1"}, "weights": {"sha256": "2"}, "params": {"model": {"frames": 8}}}
-    write_results(tmp_path / "results/video/1x1", scores, seconds=1.0, origin=origin)
+    write_results(tmp_path / "results/video/1x1", scores, origin=origin)
     path = tmp_path / "results/video/1x1.provenance.json"
     assert path == provenance_path(tmp_path / "results/video/1x1")
     found = read_json(path)
@@ -32,6 +32,7 @@ def test_a_result_has_its_origin_beside_it(tmp_path: Path, monkeypatch: pytest.M
     assert found["metrics.json"] == sha256(tmp_path / "results/video/1x1/metrics.json")
     assert {name: found[name] for name in origin} == origin
     assert set(VERSIONS) < set(found["versions"])
+    assert found["numerics"] == "fast"
     assert found["device"].startswith("cpu, ")
     assert len(found["device"]) > len("cpu, ")
 
@@ -57,6 +58,6 @@ def test_without_git_or_dvc_the_rest_is_told(tmp_path: Path, monkeypatch: pytest
 def test_a_file_of_somebody_else_in_its_place_stays(tmp_path: Path, text: str) -> None:
     (tmp_path / "r.provenance.json").write_text(text)
     with pytest.raises(BikeError, match=r"r\.provenance\.json: is there already, and no run wrote it"):
-        write_results(tmp_path / "r", fake_scores(list("abcd"), 0), seconds=1.0, origin={})
+        write_results(tmp_path / "r", fake_scores(list("abcd"), 0), origin={})
     assert (tmp_path / "r.provenance.json").read_text() == text
     assert not (tmp_path / "r").exists()

@@ -76,6 +76,7 @@ def test_dvc_sees_other_weights_of_the_attributes_and_other_contents_of_them(tmp
     params = YAML(typ="safe", pure=True).load(data.params.read_text(encoding="utf-8"))
     params["model"]["short_side"] = params["attributes"]["weights"] = None
     params["model"]["allow_mismatch"] = []
+    params["numerics"] = "fast"  # what DVC is to watch must be stated
     write_yaml(tmp_path / "params.yaml", params)
     stage = {
         "cmd": "python -m stages.attributes lexicon.txt lists data/frames corpus.json",

@@ -37,11 +37,12 @@ def attributes(
       bike attributes lexicon.txt attributes.json --list lists/x --shards shards
       bike attributes k400.csv a.json --list lists/x/train.csv --shards s/train --list lists/x/val.csv --shards s/val
     """
+    settings = options.read_params(params, setting, allow_mismatch)
     from bike.attributes.run import make_attributes, pair_lists
     from bike.checkpoint import Place
 
     corpus = make_attributes(
-        options.read_params(params, setting, allow_mismatch),
+        settings,
         lexicon=lexicon,
         lists=pair_lists(lists, frames),
         out=out,

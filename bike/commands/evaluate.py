@@ -44,6 +44,7 @@ def evaluate(
       bike eval released.pt --list list.txt --frames frames --labels labels.csv --views 4x3 --out results/released/4x3
       bike eval models/a.pt --list lists/x/test.csv --attributes attributes.json --out r/a
     """
+    settings = options.read_params(params, setting, allow_mismatch)
     from bike.checkpoint import Place
     from bike.errors import BikeError
     from bike.evaluate.results import summary_line
@@ -52,7 +53,6 @@ def evaluate(
     from bike.evaluate.views import choose_views
     from bike.records import labels_of
 
-    settings = options.read_params(params, setting, allow_mismatch)
     place = Place(device=device, workers=workers, state_dir=state, split=options.split_of(part, merge))
     shared: dict[str, Any] = {"checkpoint": checkpoint, "samples": samples, "labels": labels_of(samples, labels)}
     shared |= {"out": out, "replace": replace, "place": place}

@@ -28,9 +28,9 @@ def fuse(
       bike fuse results/video/4x3 results/attributes --out results/fuse/4x3
       bike fuse results/video/4x3 results/attributes --video-weight 0.5 --out results/fuse-half/4x3
     """
+    section = params_with(params, setting, "fuse", video_weight=video_weight).fuse
     from bike.evaluate.results import summary_line
     from bike.evaluate.run_fuse import fuse_results
 
-    section = params_with(params, setting, "fuse", video_weight=video_weight).fuse
     metrics = fuse_results(video, attributes, out, video_weight=section.video_weight, replace=replace)
     typer.echo(f"{out}: {summary_line(metrics)}")

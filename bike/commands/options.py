@@ -197,15 +197,20 @@ def split_of(part: str | None, merge: bool) -> Split | None:
 def read_params(file: Path | None, settings: list[str] | None, allow_mismatch: str | None = None) -> Params:
     """The params file, or the published settings without one, under ``--set`` and ``--allow-mismatch``.
 
+    Its ``numerics`` hold from here on, so this comes before anything that imports torch.
+
     Raises:
         ParamsError: the file, a value or a word is bad; each is named.
+        BikeError: its numerics can't be had.
     """
     from typing import get_args
 
     from bike.errors import ParamsError, nearest
+    from bike.numerics import choose_numerics
     from bike.params import Mismatch, load_params_or_defaults
 
     params, words = load_params_or_defaults(file, settings or ()), allow_mismatch
+    choose_numerics(params.numerics)
     if words is None:
         return params
     names = [word.strip() for word in words.split(",")]

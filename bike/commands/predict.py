@@ -45,16 +45,17 @@ def predict(
     from contextlib import nullcontext
 
     from bike.errors import BikeError
-    from bike.evaluate.views import choose_views
-    from bike.files import claim_file, write_json
-    from bike.predict import predict_videos
-    from bike.records import read_labels
 
     if labels is not None and classes is not None:
         raise BikeError("--labels, --classes: both are given; give one.")
     if weights is not None and checkpoint is not None:
         raise BikeError("--weights, --checkpoint: both are given; give one.")
     settings = options.read_params(params, setting, allow_mismatch)
+    from bike.evaluate.views import choose_views
+    from bike.files import claim_file, write_json
+    from bike.predict import predict_videos
+    from bike.records import read_labels
+
     names = None if classes is None else [name.strip() for name in classes.split(",")]
     if labels is not None:
         names = read_labels(labels)

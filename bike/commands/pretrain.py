@@ -45,10 +45,10 @@ def pretrain(
       bike pretrain models/demo-clip.safetensors --params params.yaml
       bike pretrain /tmp/tiny.safetensors --steps 20 --images 500
     """
+    settings = params_with(params, setting, "pretrain", steps=steps, num_images=images, seed=seed)
     from bike.checkpoint import Place
     from bike.pretrain.run import pretrain_clip
 
-    settings = params_with(params, setting, "pretrain", steps=steps, num_images=images, seed=seed)
     done = pretrain_clip(
         destination,
         settings.pretrain,

@@ -25,10 +25,9 @@ def report(
         "params.yaml"
     ),
     setting: SetOption = None,
-    readme: Annotated[Path | None, typer.Option(help="Renew the table between the two results markers.")] = None,
+    readme: Annotated[Path | None, typer.Option(help="Only renew the table between the two results markers.")] = None,
     show: Annotated[bool, typer.Option("--show", help="Only print the table.")] = False,
-    check: Annotated[bool, typer.Option("--check", help="Only compare --readme with the results.")] = False,
-    timings: Annotated[bool, typer.Option(help="With --check: compare the seconds, too.")] = True,
+    check: Annotated[bool, typer.Option("--check", help="With --readme: compare, and change nothing.")] = False,
 ) -> None:
     """Collect every evaluation below RESULTS into one page and one table.
 
@@ -37,7 +36,7 @@ def report(
     \b
     bike report results --show
     bike report results --lists lists/demo --manifest data/demo/frames/manifest.csv
-    bike report results --readme README.md --check --no-timings
+    bike report results --readme README.md --check
     """
     from bike.errors import ParamsError
     from bike.files import existing_dir, existing_file
@@ -45,13 +44,13 @@ def report(
 
     settings = read_params(params, setting)
     pairs = settings.report.order_pairs
-    if check:
-        from bike.report.table import check_readme
+    if check and readme is None:
+        raise ParamsError("--readme: missing; --check needs the file to compare with.")
+    if readme is not None:
+        from bike.report.table import check_readme, renew_readme
 
-        if readme is None:
-            raise ParamsError("--readme: missing; --check needs the file to compare with.")
-        check_readme(readme, results, order_pairs=pairs, timings=timings)
-        typer.echo(f"{readme}: agrees with {results}")
+        (check_readme if check else renew_readme)(readme, results, order_pairs=pairs)
+        typer.echo(f"{readme}: {'agrees with' if check else 'table renewed from'} {results}")
         return
     if show:
         from rich.console import Console
@@ -79,7 +78,6 @@ def report(
         manifest=manifest,
         frames=frames,
         checkpoint=checkpoint,
-        readme=readme,
     )
     ran = sum(row.folder is not None for row in rows)
-    typer.echo(f"{out / 'index.html'}: {ran} evaluations" + (f"; table renewed in {readme}" if readme else ""))
+    typer.echo(f"{out / 'index.html'}: {ran} evaluations")

@@ -40,16 +40,17 @@ def zeroshot(
       bike zeroshot --checkpoint k400.pt --list k600.csv --shards k600 --labels k600-labels.csv --out results/k600 \\
         --split split1.txt --split split2.txt --split split3.txt
     """
-    from bike.checkpoint import Place
     from bike.errors import BikeError
+
+    if weights is not None and checkpoint is not None:
+        raise BikeError("--weights, --checkpoint: both are given; give one.")
+    settings = options.read_params(params, setting, allow_mismatch)
+    from bike.checkpoint import Place
     from bike.evaluate.results import summary_line
     from bike.evaluate.run_zeroshot import evaluate_zeroshot
     from bike.evaluate.views import choose_views
     from bike.records import labels_of
 
-    if weights is not None and checkpoint is not None:
-        raise BikeError("--weights, --checkpoint: both are given; give one.")
-    settings = options.read_params(params, setting, allow_mismatch)
     metrics = evaluate_zeroshot(
         settings,
         samples=samples,

@@ -151,6 +151,7 @@ def encode_h264(frames: list[np.ndarray], fps: int, *, index_first: bool = False
         "bf": 2,  # B-frames, as in videos from the web: packets are not in the order of display
         "g": 250,
         "threads": 1,  # x264 writes other bytes with another number of threads
+        "x264-params": "cpu-independent=1",  # and on another processor: AVX-512 and AVX2 choose other motion vectors
         "sws_flags": "bicubic+accurate_rnd+bitexact",
         "fflags": "+bitexact",  # without the version of the library that writes it
         "flags:v": "+bitexact",

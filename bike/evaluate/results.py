@@ -1,6 +1,6 @@
 """What an evaluation leaves in its folder, and how scores are read back.
 
-``metrics.json`` (written last) and ``timing.json``; ``per_class.csv``: label,name,videos,top1,ap; ``confusion.csv``:
+``metrics.json`` (written last); ``per_class.csv``: label,name,videos,top1,ap; ``confusion.csv``:
 actual,predicted, one row per video; ``predictions.csv``: key,label,prediction,score; ``scores.safetensors``: ``scores``
 (N,K), ``labels`` (N,K) 0 or 1, ``logits`` (N·V,K) where there are any, and keys and class names in its header. Beside
 the folder, ``<name>.provenance.json``.
@@ -24,10 +24,11 @@ from bike.evaluate.metrics import average_precision, class_accuracy
 from bike.evaluate.scores import SCORES_NAME, Scores, summarize, write_scores
 from bike.files import OutputFolder, check_not_read, claim_folder, read_json, write_json
 from bike.files.tables import read_table, write_table
+from bike.numerics import chosen_numerics
 from bike.provenance import check_provenance, write_provenance
 
 LAST = "metrics.json"
-FILES = ("per_class.csv", "confusion.csv", "predictions.csv", SCORES_NAME, "timing.json", LAST)
+FILES = ("per_class.csv", "confusion.csv", "predictions.csv", SCORES_NAME, LAST)
 
 
 @contextmanager
@@ -49,7 +50,6 @@ def write_results(
     out: OutputFolder | Path | str,
     scores: Scores,
     *,
-    seconds: float,
     extra: Mapping[str, Any] | None = None,
     origin: Mapping[str, Any] | None = None,
     device: str = "cpu",
@@ -59,7 +59,6 @@ def write_results(
     Args:
         out: a folder, or one that is held already.
         scores: of all videos, at least one of which has a label.
-        seconds: wall time.
         extra: more entries of ``metrics.json``.
         origin, device: as :func:`bike.provenance.write_provenance` takes them; without an origin nothing is written.
 
@@ -71,18 +70,18 @@ def write_results(
     """
     if not isinstance(out, OutputFolder):
         with claim_results(out) as held:
-            return write_results(held, scores, seconds=seconds, extra=extra, origin=origin, device=device)
+            return write_results(held, scores, extra=extra, origin=origin, device=device)
     metrics = {**summarize(scores), **(extra or {})}
     if scores.mismatch:
         metrics["mismatch"] = dict(scores.mismatch)
     with out.writing(LAST) as folder:
-        _write_files(folder, scores, metrics, seconds)
+        _write_files(folder, scores, metrics)
     if origin is not None:
-        write_provenance(out.folder, LAST, origin, device=device)
+        write_provenance(out.folder, LAST, {**origin, "numerics": chosen_numerics()}, device=device)
     return metrics
 
 
-def _write_files(out: Path, scores: Scores, metrics: Mapping[str, Any], seconds: float) -> None:
+def _write_files(out: Path, scores: Scores, metrics: Mapping[str, Any]) -> None:
     write_table(out / "per_class.csv", ("label", "name", "videos", "top1", "ap"), _class_rows(scores))
     best = scores.scores.argmax(1).tolist()
     shown = [row.nonzero()[:, 0].tolist() for row in scores.targets]
@@ -97,7 +96,6 @@ def _write_files(out: Path, scores: Scores, metrics: Mapping[str, Any], seconds:
         ((key, " ".join(map(str, labels)), b, f"{score:.6g}") for key, labels, b, score in rows),
     )
     write_scores(out / SCORES_NAME, scores)
-    write_json(out / "timing.json", {"seconds": round(seconds, 3)})  # apart: the other files have equal bytes each time
     write_json(out / LAST, metrics)
 
 

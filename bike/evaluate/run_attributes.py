@@ -98,6 +98,7 @@ def evaluate_attributes(
         "data": {**inputs.checksums, "attributes": sha256(corpus)},
         "weights": {"file": Path(checkpoint).name, "sha256": used["checkpoint"]},
         "params": {name: getattr(params, name).model_dump(mode="json") for name in ("model", "attributes")},
+        "seconds": time.monotonic() - start,
     }
     with claim_results(out, inputs=[checkpoint, samples, corpus, labels], settings=used, replace=replace) as output:
-        return write_results(output, scores, seconds=time.monotonic() - start, origin=origin, device=str(world.device))
+        return write_results(output, scores, origin=origin, device=str(world.device))

@@ -65,9 +65,9 @@ def fuse_results(
     scores = Scores(first.keys, first.names, fused, first.targets, branch="fused", mismatch=notes)
     settings = {"video_weight": video_weight}
     data = {name: sha256(scores_file(place)) for name, place in (("video", video), ("attributes", attributes))}
-    origin = {"data": data, "params": {"fuse": settings}}
+    origin = {"data": data, "params": {"fuse": settings}, "seconds": time.monotonic() - start}
     with claim_results(out, inputs=[video, attributes], settings=settings, replace=replace) as output:
-        return write_results(output, scores, seconds=time.monotonic() - start, origin=origin)
+        return write_results(output, scores, origin=origin)
 
 
 def _softmaxed_once(scores: Scores, place: Path | str) -> torch.Tensor:

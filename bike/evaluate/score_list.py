@@ -111,11 +111,9 @@ def score_list(
                 "data": inputs.checksums,
                 "weights": {"file": model.file.name, "sha256": job["model"]},
                 "params": {name: getattr(params, name).model_dump(mode="json") for name in ("model", "evaluate")},
+                "seconds": time.monotonic() - start,
             }
-            seconds = time.monotonic() - start
-            metrics = write_results(
-                output, scores, seconds=seconds, extra=extra, origin=origin, device=str(world.device)
-            )
+            metrics = write_results(output, scores, extra=extra, origin=origin, device=str(world.device))
             discard_state(state)  # only now: a run killed before this line finds its rows again
         wait_for_all(world)  # a rank that ended early would make the launcher stop rank 0 while it writes
     return metrics

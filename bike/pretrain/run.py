@@ -32,7 +32,7 @@ from bike.train.fit import Job, fit
 from bike.train.settings import flat_settings
 from bike.train.step import is_finite
 
-CHECKED_STILLS = 256  # held out for the caption accuracy
+CHECKED_STILLS = 256  # held out for the caption accuracy, and no more than are trained on
 SAVE_EVERY_SECONDS = 30.0  # the state is small
 
 
@@ -78,8 +78,9 @@ def pretrain_clip(
     with join_world(device=place.device or "cpu", threads=params.threads) as world:
         if world.is_main:
             check_places(destination, place, replace=replace)
-        stills = render_stills(params.num_images + CHECKED_STILLS, params.resolution, params.seed)
-        data, encoder = Captioned(stills, CHECKED_STILLS), build_small_clip(params)
+        checked = min(CHECKED_STILLS, params.num_images)
+        stills = render_stills(params.num_images + checked, params.resolution, params.seed)
+        data, encoder = Captioned(stills, checked), build_small_clip(params)
         whole = shrink_vocabulary(encoder, data.used)  # before the optimiser, which holds on to the parameters it gets
         branch = CaptionBranch(encoder.to(world.device), data)
         pictures = hashlib.sha256(data.pictures.numpy().tobytes()).hexdigest()

@@ -23,13 +23,13 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "extract": ("extract",),
     "annotate": ("annotate",),
     "shard": ("shard", "extract"),
-    "attributes": ("attributes", "model"),
-    "train": ("model", "train"),
-    "train_attributes": ("model", "attributes", "train_attributes"),
-    "evaluate": ("model", "evaluate"),
-    "evaluate_attributes": ("model", "attributes", "evaluate"),
-    "zeroshot": ("model", "evaluate", "zeroshot", "annotate"),
-    "fuse": ("fuse",),
+    "attributes": ("attributes", "model", "numerics"),
+    "train": ("model", "train", "numerics"),
+    "train_attributes": ("model", "attributes", "train_attributes", "numerics"),
+    "evaluate": ("model", "evaluate", "numerics"),
+    "evaluate_attributes": ("model", "attributes", "evaluate", "numerics"),
+    "zeroshot": ("model", "evaluate", "zeroshot", "annotate", "numerics"),
+    "fuse": ("fuse", "numerics"),
     "summary": (),
 }
 # A change of these can't change a result: progress, command lines, what makes and watches over a project, what is
@@ -93,7 +93,7 @@ def code_text(stage: str) -> str:
     files = {f"stages/{stage}.py", *imported_files(root / "stages" / f"{stage}.py")} - NO_RESULT
     rows = [(name, hashlib.sha256(_locate(name).read_bytes()).hexdigest()[:16]) for name in sorted(files)]
     for section in SECTIONS.get(stage, ()):
-        values = json.dumps(getattr(Params(), section).model_dump(mode="json"), sort_keys=True)
+        values = json.dumps(Params().model_dump(mode="json")[section], sort_keys=True)
         rows.append((f"defaults:{section}", hashlib.sha256(values.encode()).hexdigest()[:16]))
     rows += [(package, version_of(package)) for package in VERSIONS]
     return "".join(f"{name} {value}\n" for name, value in rows)

@@ -51,7 +51,8 @@ def params_tree(protocol: Protocol, tree: Mapping[str, Any]) -> dict[str, Any]:
 
     DVC refuses a stage that names a section which is not there.
     """
-    return merge({name: {} for name in sections_of(protocol)}, dict(tree))
+    stated: dict[str, Any] = {name: {} if name != "numerics" else Params().numerics for name in sections_of(protocol)}
+    return merge(stated, dict(tree))
 
 
 def render(protocol: Protocol, tree: Mapping[str, Any], params: Params) -> dict[str, str]:

@@ -53,7 +53,6 @@ class Row:
     mean_class: float | None = None
     map: float | None = None
     videos: int | None = None  # videos scored
-    seconds: float | None = None  # wall time of the evaluation, from `timing.json`
     # mean over the order pairs of how often the right one of the two scores higher, in percent (chance: 50)
     order: float | None = None
     pairs: tuple[PairResult, ...] = ()  # the figures of each order pair
@@ -76,9 +75,9 @@ class Row:
 def results_table(results: Path | str, *, order_pairs: Sequence[tuple[str, str]] = ()) -> list[Row]:
     """The result table: chance first, then every evaluation below ``results``.
 
-    Reads ``<results>/<name>/[<views>/]metrics.json`` (percent, 4 decimals) and ``timing.json``; chance is computed from
-    ``per_class.csv``. A method of which nothing is there has one row without numbers. Folders that hold a whole
-    results folder of another data set are left out.
+    Reads ``<results>/<name>/[<views>/]metrics.json`` (percent, 4 decimals); chance is computed from ``per_class.csv``.
+    A method of which nothing is there has one row without numbers. Folders that hold a whole results folder of another
+    data set are left out.
 
     Args:
         results: the folder.
@@ -168,7 +167,6 @@ def _read_row(folder: Path, results: Path, order_pairs: Sequence[tuple[str, str]
     if videos is not None and not (0 <= videos <= MOST_VIDEOS and videos == int(videos)):  # false for NaN, too
         raise DataError(f"{folder / 'metrics.json'}: videos must be a count (got {videos}). Evaluate again.")
     name, *views = folder.relative_to(results).parts
-    timing = folder / "timing.json"
     pairs = tuple(pair_results(folder, order_pairs))
     choices = [pair.forced for pair in pairs if pair.forced is not None]
     return Row(
@@ -177,7 +175,6 @@ def _read_row(folder: Path, results: Path, order_pairs: Sequence[tuple[str, str]
         views=re.sub(r"^(\d+)x(\d+)$", r"\1×\2", "".join(views)),
         **percents,  # type: ignore[arg-type]
         videos=None if videos is None else int(videos),
-        seconds=read_numbers(timing).get("seconds") if timing.is_file() else None,
         order=sum(choices) / len(choices) if choices else None,
         pairs=pairs,
         spreads=tuple(

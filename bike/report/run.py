@@ -1,4 +1,4 @@
-"""The report: ``index.html``, ``table.md``, ``summary.json``, and the table in the README, all from files on disk."""
+"""The report: ``index.html``, ``table.md`` and ``summary.json``, all from files on disk."""
 
 from __future__ import annotations
 
@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bike.errors import BikeError
-from bike.files import atomic_write, check_not_read, claim_folder, read_between, write_between, write_json
+from bike.files import atomic_write, check_not_read, claim_folder, write_json
 from bike.params import Params
 from bike.report.curves import read_curves
 from bike.report.data import summarise_data
 from bike.report.page import render_page
 from bike.report.rows import Row, check_complete, results_table
 from bike.report.saliency import SaliencyStrip, saliency_strips
-from bike.report.table import END, START, markdown_table
+from bike.report.table import markdown_table
 
 
 def build_report(
@@ -25,13 +25,11 @@ def build_report(
     manifest: Path | None = None,
     frames: Path | None = None,
     checkpoint: Path | None = None,
-    readme: Path | None = None,
     expected: Sequence[str] = (),
 ) -> list[Row]:
-    """Write page, table and ``summary.json`` (for `dvc exp show`) into ``out``, and renew the table in ``readme``.
+    """Write page, table and ``summary.json`` (for `dvc exp show`) into ``out``.
 
-    Everything comes from files; an optional file that is absent is shown as "not run". Equal input gives equal bytes
-    (the seconds are part of the input).
+    Everything comes from files; an optional file that is absent is shown as "not run". Equal input gives equal bytes.
 
     Args:
         results: folder of evaluations ``<name>/[<views>/]`` and of curves ``train/<run>/``, ``pretrain/``.
@@ -41,20 +39,16 @@ def build_report(
         manifest: ``manifest.csv`` of the extraction.
         frames: test shards (or packs, or frame folders) for the clips shown with their saliency.
         checkpoint: the video branch whose saliency is shown.
-        readme: a file with the two marks of the table; None leaves every README alone.
         expected: folders below ``results`` that must be there, such as ``fuse/4x3``; all others are shown as well.
 
     Returns:
         The rows of the result table.
 
     Raises:
-        BikeError: no results, one of ``expected`` is missing, a damaged file, no marks in ``readme``, or a place that
-            can't be written.
+        BikeError: no results, one of ``expected`` is missing, a damaged file, or a place that can't be written.
     """
     if out.exists() and not out.is_dir():
         raise BikeError(f"{out}: is a file; a folder for the report is needed. Choose another place.")
-    if readme is not None:
-        read_between(readme, START, END)  # before anything is written
     check_complete(results, expected)
     rows = results_table(results, order_pairs=params.report.order_pairs)
     strips, why_not = _read_strips(lists, frames, checkpoint, params)
@@ -63,14 +57,14 @@ def build_report(
     table = markdown_table(rows)
     check_not_read([out], [results, lists, frames])
     names = ("table.md", "summary.json", "index.html")
-    with claim_folder(out, "report", names=names, inputs=[manifest, checkpoint, readme]) as output:
-        with output.writing("index.html") as folder:
-            for name, text in (("table.md", table), ("index.html", html)):
-                with atomic_write(folder / name, "w") as file:
-                    file.write(text)
-            write_json(folder / "summary.json", _few_numbers(rows, params))
-        if readme is not None:
-            write_between(readme, START, END, table)
+    with (
+        claim_folder(out, "report", names=names, inputs=[manifest, checkpoint]) as output,
+        output.writing("index.html") as folder,
+    ):
+        for name, text in (("table.md", table), ("index.html", html)):
+            with atomic_write(folder / name, "w") as file:
+                file.write(text)
+        write_json(folder / "summary.json", _few_numbers(rows, params))
     return rows
 
 

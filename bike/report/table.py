@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bike.errors import BikeError, one_line
-from bike.files import read_between
+from bike.files import read_between, write_between
 from bike.report.rows import PERCENTS, Row, results_table
 
 if TYPE_CHECKING:
@@ -27,7 +27,6 @@ _COLUMNS = {
     "map": "mAP",
     "order": "Order pairs",
     "videos": "Videos",
-    "seconds": "Seconds",
 }
 TEXT_COLUMNS = ("method", "head", "views")
 FIGURES = (*PERCENTS, "order")
@@ -105,18 +104,25 @@ def rich_table(rows: Sequence[Row]) -> Table:
     return table
 
 
-def check_readme(
-    readme: Path | str, results: Path | str, *, order_pairs: Sequence[tuple[str, str]] = (), timings: bool = True
-) -> None:
-    """Compare the table in ``readme`` with the metrics files below ``results``, with the seconds if ``timings``.
+def renew_readme(readme: Path | str, results: Path | str, *, order_pairs: Sequence[tuple[str, str]] = ()) -> None:
+    """Put the table of the metrics files below ``results`` between the two marks of ``readme``; the rest stays.
+
+    Raises:
+        BikeError: ``readme`` has not both marks once each, or the results can't be read.
+    """
+    write_between(readme, START, END, markdown_table(results_table(results, order_pairs=order_pairs)))
+
+
+def check_readme(readme: Path | str, results: Path | str, *, order_pairs: Sequence[tuple[str, str]] = ()) -> None:
+    """Compare the table in ``readme`` with the metrics files below ``results``.
 
     Raises:
         BikeError: they differ; the first line that does is shown.
     """
     tables = read_between(readme, START, END), markdown_table(results_table(results, order_pairs=order_pairs))
-    found, wanted = (
-        [line if timings else line.rpartition(" | ")[0] for line in table.strip().splitlines()] for table in tables
-    )
-    for have, should in zip_longest(found, wanted, fillvalue="nothing"):
+    for have, should in zip_longest(*(table.strip().splitlines() for table in tables), fillvalue="nothing"):
         if have != should:
-            raise BikeError(f"{readme}: differs from {results}: {have} instead of {should}. Run `bike report`.")
+            raise BikeError(
+                f"{readme}: differs from {results}: {have} instead of {should}. Run `bike report {results} "
+                f"--readme {readme}`."
+            )

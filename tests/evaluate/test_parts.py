@@ -49,7 +49,7 @@ def evaluate(data: DataSet, out: Path, split: Split | None = None, **options: An
 
 
 def result(folder: Path) -> dict[str, bytes]:
-    return {name: (folder / name).read_bytes() for name in FILES if name != "timing.json"}
+    return {name: (folder / name).read_bytes() for name in FILES}
 
 
 def test_a_killed_part_and_others_in_any_order_give_the_bytes_of_one_process(data: DataSet) -> None:

@@ -29,7 +29,7 @@ def test_impossible_rows_of_classes_are_refused(tmp_path: Path, row: str) -> Non
 
 
 def test_the_summary_tells_what_counts_in_map(tmp_path: Path) -> None:
-    metrics = write_results(tmp_path, fake_scores(["a", "b", "c", "d"], 0, labels=(0, 1, 0, 0)), seconds=1.0)
+    metrics = write_results(tmp_path, fake_scores(["a", "b", "c", "d"], 0, labels=(0, 1, 0, 0)))
     assert summary_line(metrics).endswith("4 videos (1 classes without a video count as 0 in mAP)")
     assert metrics["map_seen_classes"] == pytest.approx(metrics["map"] * 3 / 2, abs=1e-3)
     assert metrics["map_labelled_videos"] == metrics["map"]

@@ -21,7 +21,7 @@ KEYS = ["a", "b", "c", "d"]
 
 
 def write(folder: Path, scores: Scores | None = None, **changes: Any) -> Path:
-    write_results(folder, replace(scores or fake_scores(KEYS, 0), **changes), seconds=1.0)
+    write_results(folder, replace(scores or fake_scores(KEYS, 0), **changes))
     return folder
 
 

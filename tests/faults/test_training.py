@@ -146,7 +146,7 @@ def test_an_output_that_is_an_input_is_refused(
     write_corpus(data.root / "corpus.json", {sample.key: list("abcde") for sample in samples})
     (data.root / "lexicon.txt").write_text("red\ngreen\nblue\nsquare\nnoise\n")
     for name in ("video", "attributes"):
-        write_results(data.root / name, fake_scores(["a", "b", "c", "d"], 0), seconds=1.0)
+        write_results(data.root / name, fake_scores(["a", "b", "c", "d"], 0))
     before = files_below(data.root)
     link = data.root / "link"
     for name in names:

@@ -40,17 +40,15 @@ def write_evaluation(
     labels = np.repeat(np.arange(len(names)), per_class)
     scores = rng.random((len(labels), len(names)))
     scores[np.arange(len(labels)), labels] += rng.random(len(labels)) < skill
-    write_scored(folder, scores, labels, names, seconds=1.5 + seed)
+    write_scored(folder, scores, labels, names)
 
 
-def write_scored(
-    folder: Path, scores: ArrayLike, labels: ArrayLike, names: Sequence[str], *, seconds: float = 1.0
-) -> None:
+def write_scored(folder: Path, scores: ArrayLike, labels: ArrayLike, names: Sequence[str]) -> None:
     """The files of an evaluation with these scores (N, K) and labels (N,)."""
     values = torch.from_numpy(np.array(scores, np.float32))
     targets = torch.from_numpy(np.eye(len(names), dtype=np.uint8)[np.array(labels)])
     keys = [f"video-{i:03d}" for i in range(len(values))]
-    results.write_results(folder, Scores(keys, list(names), values, targets), seconds=seconds)
+    results.write_results(folder, Scores(keys, list(names), values, targets))
 
 
 def write_results(root: Path, *, names: Sequence[str] = NAMES, per_class: int = 4) -> Path:

@@ -27,6 +27,7 @@ from bike.report.page import render_page
 from bike.report.rows import results_table
 from bike.report.run import build_report
 from bike.report.saliency import SaliencyStrip, choose_samples, frame_image
+from bike.report.table import renew_readme
 
 PARAMS = parse_params({"report": {"order_pairs": [list(pair) for pair in PAIRS]}}, "test")
 EVIL = (
@@ -107,8 +108,9 @@ def test_hostile_folder_names(tmp_path: Path) -> None:
         (tmp_path / "results/train" / name / "plots/metrics" / name / "<b>.tsv").write_text("step\t<b>\n0\t1\n1\t2\n")
     readme = tmp_path / "README.md"
     readme.write_text("<!-- results:start --><!-- results:end -->")
-    build_report(tmp_path / "results", tmp_path / "out", params=Params(), readme=readme)
-    build_report(tmp_path / "results", tmp_path / "out", params=Params(), readme=readme)  # the markers are still whole
+    build_report(tmp_path / "results", tmp_path / "out", params=Params())
+    for _ in range(2):  # the markers are still whole
+        renew_readme(readme, tmp_path / "results")
     page = Structure((tmp_path / "out" / "index.html").read_text())
     assert {tag for tag, _ in page.tags} & {"script", "i onload", "iframe", "object", "link"} == set()
     assert "<script>alert(1)<" in page.text
@@ -171,7 +173,7 @@ def test_a_few_numbers_are_enough_for_experiments(tmp_path: Path) -> None:
 def test_what_is_missing_is_said(tmp_path: Path) -> None:
     folder = tmp_path / "results" / "video-transf-vcs" / "1x1"
     write_evaluation(folder)
-    for name in ("per_class.csv", "confusion.csv", "scores.safetensors", "timing.json", "predictions.csv"):
+    for name in ("per_class.csv", "confusion.csv", "scores.safetensors", "predictions.csv"):
         (folder / name).unlink()
     build_report(tmp_path / "results", tmp_path / "out", params=Params())
     text = Structure((tmp_path / "out" / "index.html").read_text()).text
@@ -225,10 +227,7 @@ def test_many_classes_fold_into_a_small_page(tmp_path: Path) -> None:
 
 
 def test_nothing_is_written_when_something_is_wrong(tmp_path: Path) -> None:
-    results, out, readme = write_results(tmp_path / "results"), tmp_path / "out", tmp_path / "README.md"
-    readme.write_text("no markers")
-    with pytest.raises(BikeError, match="once each"):
-        build_report(results, out, params=PARAMS, readme=readme)
+    results, out = write_results(tmp_path / "results"), tmp_path / "out"
     with pytest.raises(ParamsError, match="is not a class"):
         build_report(results, out, params=parse_params({"report": {"order_pairs": [[NAMES[0], "b"]]}}, "p"))
     with pytest.raises(ParamsError, match="order_pairs"):
@@ -294,10 +293,14 @@ def test_command(app: typer.Typer, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     readme = tmp_path / "README.md"
     readme.write_text("<!-- results:start -->\n<!-- results:end -->\n")
     run = CliRunner()
-    arguments = ["results", "--lists", str(lists), "--manifest", str(manifest), "--readme", "README.md"]
+    arguments = ["results", "--lists", str(lists), "--manifest", str(manifest)]
     done = run.invoke(app, arguments)
     assert done.exit_code == 0, done.output
-    assert done.stdout == f"{Path('report') / 'index.html'}: 13 evaluations; table renewed in README.md\n"
+    assert done.stdout == f"{Path('report') / 'index.html'}: 13 evaluations\n"
+    assert readme.read_text() == "<!-- results:start -->\n<!-- results:end -->\n"  # a page renews no README
+    page = (tmp_path / "report/index.html").stat().st_mtime_ns
+    assert run.invoke(app, ["--readme", "README.md"]).stdout == "README.md: table renewed from results\n"
+    assert (tmp_path / "report/index.html").stat().st_mtime_ns == page  # nor the README's table a page
     assert run.invoke(app, ["--readme", "README.md", "--check"]).exit_code == 0
     shown = run.invoke(app, ["--show"])
     assert "transf + vcs" in shown.stdout

@@ -12,8 +12,17 @@ from markdown_it import MarkdownIt
 from rich.console import Console
 
 from bike.errors import BikeError, one_line
-from bike.report.rows import Row, results_table
-from bike.report.table import END, START, best_cells, check_readme, escape_markdown, markdown_table, rich_table
+from bike.report.rows import Row
+from bike.report.table import (
+    END,
+    START,
+    best_cells,
+    check_readme,
+    escape_markdown,
+    markdown_table,
+    renew_readme,
+    rich_table,
+)
 
 HOSTILE = (
     "a|b||c",
@@ -51,15 +60,15 @@ def texts(table: str) -> list[list[str]]:
 def test_a_small_table() -> None:
     rows = [
         Row("", "Chance", top1=25.0, videos=8),
-        Row("a", "Video branch", "transf + vcs", "4×3", 61.25, 100.0, videos=8, seconds=2.345, folder=Path("a")),
+        Row("a", "Video branch", "transf + vcs", "4×3", 61.25, 100.0, videos=8, folder=Path("a")),
         Row("b", "Fusion of both branches"),
     ]
     assert markdown_table(rows) == (
-        "| Method | Head | Views | Top-1 | Top-5 | Mean class | mAP | Videos | Seconds |\n"
-        "| --- | --- | --- | ---: | ---: | ---: | ---: | ---: | ---: |\n"
-        "| Chance | – | – | 25.0 | – | – | – | 8 | – |\n"
-        "| Video branch | transf + vcs | 4×3 | **61.2** | **100.0** | – | – | 8 | 2.3 |\n"
-        "| Fusion of both branches | – | – | not run | – | – | – | – | – |\n"
+        "| Method | Head | Views | Top-1 | Top-5 | Mean class | mAP | Videos |\n"
+        "| --- | --- | --- | ---: | ---: | ---: | ---: | ---: |\n"
+        "| Chance | – | – | 25.0 | – | – | – | 8 |\n"
+        "| Video branch | transf + vcs | 4×3 | **61.2** | **100.0** | – | – | 8 |\n"
+        "| Fusion of both branches | – | – | not run | – | – | – | – |\n"
     )
 
 
@@ -87,7 +96,7 @@ def test_hostile_text_stays_in_its_cell() -> None:
         slash + tag for slash in ("", "/") for tag in ("tr", "th", "td", "strong")
     }
     found = texts(table)
-    assert all(len(row) == 9 for row in found)
+    assert all(len(row) == 8 for row in found)
     for row, text in zip(found[1:], HOSTILE, strict=True):
         assert row[0] == (one_line(text) or ("–" if not text else ""))
 
@@ -108,26 +117,26 @@ def test_the_terminal_table_prints_control_characters_harmlessly() -> None:
     assert "12.5" in text
 
 
-def test_the_readme_is_compared_with_the_results(tmp_path: Path) -> None:
+def test_the_readme_is_renewed_from_the_results_and_compared_with_them(tmp_path: Path) -> None:
     results = write_results(tmp_path / "results")
     readme = tmp_path / "README.md"
+    readme.write_text(f"before\n{START}\n{END}\nafter\n")
 
-    def renew() -> None:
-        readme.write_text(f"{START}\n{markdown_table(results_table(results, order_pairs=PAIRS))}{END}\n")
+    def check() -> None:
+        check_readme(readme, results, order_pairs=PAIRS)
 
-    def check(**options: bool) -> None:
-        check_readme(readme, results, order_pairs=PAIRS, **options)
-
-    renew()
-    check()
-    (results / "fuse" / "4x3" / "timing.json").write_text('{"seconds": 999}')
-    check(timings=False)
-    with pytest.raises(BikeError, match=r"README\.md: differs from .*\| 999\.0 \|\. Run `bike report`"):
+    for _ in range(2):  # the marks are still whole
+        renew_readme(readme, results, order_pairs=PAIRS)
         check()
+    assert readme.read_text().startswith(f"before\n{START}\n| Method |")
+    assert readme.read_text().endswith(f" |\n{END}\nafter\n")
     (results / "attributes" / "metrics.json").write_text('{"top1": 1.5, "videos": 24}')
-    with pytest.raises(BikeError, match=r"\| Attribute branch .* instead of .*\| – \| 1\.5 \|"):
-        check(timings=False)
-    renew()
+    with pytest.raises(BikeError, match=r"\| Attribute branch .* instead of .*\| – \| 1\.5 \|.*Run `bike report \S+"):
+        check()
+    renew_readme(readme, results, order_pairs=PAIRS)
     write_evaluation(results / "more" / "1x1")
     with pytest.raises(BikeError, match=r"nothing instead of \| more \|"):
         check()
+    readme.write_text("no marks")
+    with pytest.raises(BikeError, match="once each"):
+        renew_readme(readme, results)

@@ -3,6 +3,7 @@
 ``F.linear`` calls MKL for fp32, and MKL picks slow instructions on processors that are not Intel's: on a Zen 5 core
 with AVX-512, oneDNN, which torch carries too, takes half the time for a forward pass and 0.55 of it with the backward
 pass. So there, for fp32 outside of autocast, the product goes to oneDNN. Results differ by rounding only (about 1e-6).
+With portable numerics MKL has slow instructions everywhere, and the processor's maker must not decide: oneDNN again.
 """
 
 from __future__ import annotations
@@ -16,17 +17,23 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from bike.numerics import chosen_numerics
+
 
 def _mkl_is_slow_here() -> bool:
-    """Whether torch has both libraries and the processor is AMD's."""
+    """Whether torch has both libraries, and numerics are portable or the processor is AMD's."""
     if not (torch.backends.mkl.is_available() and torch.backends.mkldnn.is_available()):  # type: ignore[no-untyped-call]
         return False
+    # The operator is private to torch, and may go with any release: then MKL does the work.
+    if not hasattr(torch.ops.mkldnn, "_linear_pointwise"):
+        return False
+    if chosen_numerics() == "portable":
+        return True
     try:
         text = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")[:2000]  # the first core says enough
     except OSError:
         return False
-    # The operator is private to torch, and may go with any release: then MKL does the work.
-    return "AuthenticAMD" in text and hasattr(torch.ops.mkldnn, "_linear_pointwise")
+    return "AuthenticAMD" in text
 
 
 USE_ONEDNN = _mkl_is_slow_here()
