@@ -210,8 +210,7 @@ class Report(Section):
 class Params(Section):
     """The whole of ``params.yaml``. Sections left out take their defaults."""
 
-    # portable: the same bytes on every x86-64 processor with AVX2; fast: whatever it can do
-    numerics: Literal["portable", "fast"] = "fast"
+    numerics: Literal["portable", "fast"] = "fast"  # portable: the same bytes on every x86-64 processor with AVX2
     demo_data: DemoData = DemoData()
     extract: Extract = Extract()
     annotate: Annotate = Annotate()

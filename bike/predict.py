@@ -11,13 +11,13 @@ import torch
 
 from bike.data.spatial import test_crops
 from bike.data.temporal import test_indices
-from bike.distributed import join_world
 from bike.errors import BikeError, DataError, first_few, one_line
 from bike.evaluate.views import video_scores
 from bike.files import existing_file
 from bike.model.choose import agree, check_input_size, load_video_model
 from bike.model.scorer import Scorer
 from bike.params import Params, Views
+from bike.runtime.distributed import join_world
 from bike.video.decode import Decoder, check_decoder, decode_frames, probe_video
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from bike.numerics import choose_numerics
+from bike.runtime.numerics import choose_numerics
 from stages import machine, params, paths, run
 
 
@@ -15,9 +15,9 @@ def main() -> None:
     )
     settings, host = params(arguments), machine()
     choose_numerics(settings.numerics)
-    from bike.checkpoint import Place
     from bike.evaluate.run_video import evaluate_video
     from bike.evaluate.views import choose_views
+    from bike.runtime.checkpoint import Place
 
     evaluate_video(
         settings,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bike.numerics import choose_numerics
+from bike.runtime.numerics import choose_numerics
 from stages import machine, params, paths, run
 
 
@@ -11,8 +11,8 @@ def main() -> None:
     arguments = paths(__doc__, "checkpoint", "lists", "corpus", "out", split="list to score; left out: test")
     settings = params(arguments)
     choose_numerics(settings.numerics)
-    from bike.checkpoint import Place
     from bike.evaluate.run_attributes import evaluate_attributes
+    from bike.runtime.checkpoint import Place
 
     evaluate_attributes(
         settings,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bike.numerics import choose_numerics
+from bike.runtime.numerics import choose_numerics
 from stages import params, paths, run
 
 

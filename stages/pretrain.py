@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bike.numerics import choose_numerics
+from bike.runtime.numerics import choose_numerics
 from stages import params, paths, run
 
 
@@ -11,8 +11,8 @@ def main() -> None:
     arguments = paths(__doc__, "out", "curves")
     settings = params(arguments)
     choose_numerics(settings.numerics)
-    from bike.checkpoint import Place
     from bike.pretrain.run import pretrain_clip
+    from bike.runtime.checkpoint import Place
 
     place = Place(apart=True, live_dir=arguments.curves)
     pretrain_clip(arguments.out, settings.pretrain, place=place)

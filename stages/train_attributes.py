@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bike.model.formats.official import OFFICIAL_FILES
-from bike.numerics import choose_numerics
+from bike.runtime.numerics import choose_numerics
 from stages import check_is_dep, machine, params, paths, run_launched
 
 
@@ -14,7 +14,7 @@ def main() -> None:
     )
     settings = params(arguments)
     choose_numerics(settings.numerics)
-    from bike.checkpoint import Place
+    from bike.runtime.checkpoint import Place
     from bike.train.run_attributes import train_attributes
 
     validate = arguments.validate or "val"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bike.model.formats.official import OFFICIAL_FILES
-from bike.numerics import choose_numerics
+from bike.runtime.numerics import choose_numerics
 from stages import check_is_dep, machine, params, paths, run
 
 
@@ -23,9 +23,9 @@ def main() -> None:
     )
     settings, host = params(arguments), machine()
     choose_numerics(settings.numerics)
-    from bike.checkpoint import Place
     from bike.evaluate.run_zeroshot import evaluate_zeroshot
     from bike.evaluate.views import choose_views
+    from bike.runtime.checkpoint import Place
 
     check_is_dep("model.weights", settings.model.weights, official=OFFICIAL_FILES)
     evaluate_zeroshot(

@@ -17,10 +17,10 @@ from bike.trees.sections import Section
 # A room imports only from itself and the rows above its own; rooms of one row leave each other alone.
 ROWS = [
     "errors",
-    "progress numerics",
+    "progress",
     "files",
     "workers text trees",
-    "records params provenance checkpoint distributed video",
+    "records params provenance runtime video",
     "formats demo",
     "extract annotate frames",
     "shard data",

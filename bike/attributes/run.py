@@ -11,10 +11,8 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from bike.attributes.corpus import merge_corpora, read_lexicon, write_corpus
-from bike.checkpoint import Place, discard_state, has_state, state_folder, tidy_state
 from bike.data.inputs import Inputs, frames_checksum, sampled
 from bike.data.map import map_samples
-from bike.distributed import join_world, wait_for_all
 from bike.errors import BikeError, DataError
 from bike.files import check_not_read, claim_file, existing_file, sha256
 from bike.files.parts import Part, held_place
@@ -27,6 +25,8 @@ from bike.model.formats.read import weights_sha256
 from bike.model.scorer import class_texts, encode_frames, encode_sentences
 from bike.model.weights import load_clip
 from bike.params import Params
+from bike.runtime.checkpoint import Place, discard_state, has_state, state_folder, tidy_state
+from bike.runtime.distributed import join_world, wait_for_all
 
 SPLITS = ("train", "val", "test")
 

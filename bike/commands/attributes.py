@@ -39,7 +39,7 @@ def attributes(
     """
     settings = options.read_params(params, setting, allow_mismatch)
     from bike.attributes.run import make_attributes, pair_lists
-    from bike.checkpoint import Place
+    from bike.runtime.checkpoint import Place
 
     corpus = make_attributes(
         settings,

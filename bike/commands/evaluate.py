@@ -45,13 +45,13 @@ def evaluate(
       bike eval models/a.pt --list lists/x/test.csv --attributes attributes.json --out r/a
     """
     settings = options.read_params(params, setting, allow_mismatch)
-    from bike.checkpoint import Place
     from bike.errors import BikeError
     from bike.evaluate.results import summary_line
     from bike.evaluate.run_attributes import evaluate_attributes
     from bike.evaluate.run_video import evaluate_video
     from bike.evaluate.views import choose_views
     from bike.records import labels_of
+    from bike.runtime.checkpoint import Place
 
     place = Place(device=device, workers=workers, state_dir=state, split=options.split_of(part, merge))
     shared: dict[str, Any] = {"checkpoint": checkpoint, "samples": samples, "labels": labels_of(samples, labels)}

@@ -206,8 +206,8 @@ def read_params(file: Path | None, settings: list[str] | None, allow_mismatch: s
     from typing import get_args
 
     from bike.errors import ParamsError, nearest
-    from bike.numerics import choose_numerics
     from bike.params import Mismatch, load_params_or_defaults
+    from bike.runtime.numerics import choose_numerics
 
     params, words = load_params_or_defaults(file, settings or ()), allow_mismatch
     choose_numerics(params.numerics)

@@ -46,8 +46,8 @@ def pretrain(
       bike pretrain /tmp/tiny.safetensors --steps 20 --images 500
     """
     settings = params_with(params, setting, "pretrain", steps=steps, num_images=images, seed=seed)
-    from bike.checkpoint import Place
     from bike.pretrain.run import pretrain_clip
+    from bike.runtime.checkpoint import Place
 
     done = pretrain_clip(
         destination,

@@ -45,9 +45,9 @@ def train(
       torchrun --nproc-per-node 8 -m bike.cli train --params configs/k400.yaml --train … --out models/k400.pt
     """
     settings = options.read_params(params, setting, allow_mismatch)
-    from bike.checkpoint import Place
     from bike.errors import BikeError
     from bike.records import labels_of
+    from bike.runtime.checkpoint import Place
 
     labels = labels_of(train_list, labels)
     place = Place(device=device, workers=workers, state_dir=state, fresh=fresh, live_dir=live)

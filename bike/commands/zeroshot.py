@@ -45,11 +45,11 @@ def zeroshot(
     if weights is not None and checkpoint is not None:
         raise BikeError("--weights, --checkpoint: both are given; give one.")
     settings = options.read_params(params, setting, allow_mismatch)
-    from bike.checkpoint import Place
     from bike.evaluate.results import summary_line
     from bike.evaluate.run_zeroshot import evaluate_zeroshot
     from bike.evaluate.views import choose_views
     from bike.records import labels_of
+    from bike.runtime.checkpoint import Place
 
     metrics = evaluate_zeroshot(
         settings,

@@ -10,11 +10,11 @@ import numpy as np
 from bike.data.order import epoch_order, reading_order
 from bike.data.reader import Batch, BatchReader
 from bike.data.views import EvaluationViews, TrainingViews
-from bike.distributed import rank_part
 from bike.errors import DataError
 from bike.frames.source import FrameSource
 from bike.params import Sampling
 from bike.records import Sample
+from bike.runtime.distributed import rank_part
 
 __all__ = ["Batch", "EvaluationBatches", "TrainingBatches", "evaluation_batches", "training_batches"]
 

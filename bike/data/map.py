@@ -9,14 +9,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bike.checkpoint import PartialRows, Place, StopRequest, fingerprint
 from bike.data.inputs import Inputs
 from bike.data.loader import evaluation_batches
 from bike.data.order import batch_keys
-from bike.distributed import World, collect_rows, is_same_everywhere, main_progress
 from bike.errors import BikeError
 from bike.files.parts import MERGE, Part, Parts
 from bike.progress import log
+from bike.runtime.checkpoint import PartialRows, Place, StopRequest, fingerprint
+from bike.runtime.distributed import World, collect_rows, is_same_everywhere, main_progress
 
 
 def map_samples(
@@ -36,7 +36,7 @@ def map_samples(
     Args:
         compute: frames (B, V, T, 3, S, S) uint8 to one row of a fixed shape for each of the B samples.
         inputs: the list and its frames.
-        job: what decides the rows beside ``inputs`` and ``views``; see :func:`bike.checkpoint.fingerprint`.
+        job: what decides the rows beside ``inputs`` and ``views``; see :func:`bike.runtime.checkpoint.fingerprint`.
         title: for progress.
         world: this process.
         place: loader processes, seconds between saves (None: 60), and which part of the samples is done.

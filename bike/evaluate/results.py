@@ -24,8 +24,8 @@ from bike.evaluate.metrics import average_precision, class_accuracy
 from bike.evaluate.scores import SCORES_NAME, Scores, summarize, write_scores
 from bike.files import OutputFolder, check_not_read, claim_folder, read_json, write_json
 from bike.files.tables import read_table, write_table
-from bike.numerics import chosen_numerics
 from bike.provenance import check_provenance, write_provenance
+from bike.runtime.numerics import chosen_numerics
 
 LAST = "metrics.json"
 FILES = ("per_class.csv", "confusion.csv", "predictions.csv", SCORES_NAME, LAST)

@@ -10,8 +10,6 @@ from typing import Any
 import torch
 
 from bike.attributes.corpus import read_corpus, sentences_of
-from bike.checkpoint import Place
-from bike.distributed import join_world
 from bike.errors import BikeError
 from bike.evaluate.results import claim_results, write_results
 from bike.evaluate.scores import other_order
@@ -24,6 +22,8 @@ from bike.model.scorer import class_texts, encode_sentences
 from bike.model.weights import load_with_contract
 from bike.params import Params
 from bike.progress import log
+from bike.runtime.checkpoint import Place
+from bike.runtime.distributed import join_world
 
 
 def evaluate_attributes(

@@ -8,7 +8,6 @@ from typing import Any
 
 from torch import Tensor
 
-from bike.checkpoint import Place
 from bike.data.inputs import read_inputs
 from bike.evaluate.metrics import published_mean_average_precision
 from bike.evaluate.score_list import score_list
@@ -17,6 +16,7 @@ from bike.evaluate.views import score_views
 from bike.model.choose import load_video_model
 from bike.model.scorer import Scorer
 from bike.params import Params, Views
+from bike.runtime.checkpoint import Place
 
 
 def evaluate_video(

@@ -10,7 +10,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from bike.checkpoint import Place
 from bike.data.inputs import read_inputs
 from bike.errors import DataError, first_few, one_line
 from bike.evaluate.metrics import top_k_accuracy
@@ -22,6 +21,7 @@ from bike.model.choose import load_video_model
 from bike.model.scorer import Scorer
 from bike.params import Params, Views
 from bike.progress import log
+from bike.runtime.checkpoint import Place
 
 VIDEOS_AT_ONCE = 64
 

@@ -11,10 +11,8 @@ from typing import Any
 
 from torch import Tensor
 
-from bike.checkpoint import Place, discard_state, state_folder
 from bike.data.inputs import Inputs
 from bike.data.map import map_samples
-from bike.distributed import join_world, wait_for_all, working_type
 from bike.evaluate.results import claim_results, write_results
 from bike.evaluate.scores import Scores, other_order
 from bike.files import check_not_read, sweep
@@ -23,6 +21,8 @@ from bike.model.choose import VideoModel, agree, check_input_size
 from bike.model.formats.read import weights_sha256
 from bike.model.scorer import Scorer
 from bike.params import Params, Views
+from bike.runtime.checkpoint import Place, discard_state, state_folder
+from bike.runtime.distributed import join_world, wait_for_all, working_type
 
 
 def score_list(

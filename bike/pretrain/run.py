@@ -9,8 +9,6 @@ from pathlib import Path
 
 import torch
 
-from bike.checkpoint import Place, check_places
-from bike.distributed import join_world
 from bike.errors import BikeError
 from bike.model.encoders import Encoder, build
 from bike.model.layers.architecture import Architecture
@@ -27,6 +25,8 @@ from bike.pretrain.step import (
     shrink_vocabulary,
 )
 from bike.pretrain.stills import render_stills
+from bike.runtime.checkpoint import Place, check_places
+from bike.runtime.distributed import join_world
 from bike.train.curves import latest
 from bike.train.fit import Job, fit
 from bike.train.settings import flat_settings

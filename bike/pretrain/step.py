@@ -11,10 +11,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bike.data.spatial import normalize
-from bike.distributed import World, rank_part
 from bike.model.encoders import Encoder, VisionTransformer
 from bike.params import Pretrain
 from bike.pretrain.stills import Stills
+from bike.runtime.distributed import World, rank_part
 from bike.text.tokenizer import tokenize
 from bike.train.step import StepOptions
 

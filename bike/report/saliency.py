@@ -17,13 +17,13 @@ from PIL import Image
 from bike.data.spatial import test_crops
 from bike.data.temporal import validation_indices
 from bike.data.views import open_span, stored_frames
-from bike.distributed import join_world
 from bike.errors import DataError
 from bike.frames.open import FrameSource, open_source
 from bike.model.choose import agree, check_input_size, load_video_model
 from bike.model.scorer import Scorer
 from bike.params import Params
 from bike.records import Sample, read_labels, read_list
+from bike.runtime.distributed import join_world
 
 FRAME_SIDE_PX = 120  # longer side of a frame in the page
 

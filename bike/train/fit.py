@@ -13,7 +13,9 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from bike.checkpoint import (
+from bike.errors import BikeError, one_line
+from bike.progress import Progress
+from bike.runtime.checkpoint import (
     STATE_NAME,
     Place,
     StopRequest,
@@ -24,9 +26,7 @@ from bike.checkpoint import (
     save_state,
     state_folder,
 )
-from bike.distributed import World, any_of, is_same_everywhere, main_progress, wait_for_all
-from bike.errors import BikeError, one_line
-from bike.progress import Progress
+from bike.runtime.distributed import World, any_of, is_same_everywhere, main_progress, wait_for_all
 from bike.train.branches import Branch, trained_parameters, trained_state
 from bike.train.curves import Curves, Point, latest
 from bike.train.settings import different_settings

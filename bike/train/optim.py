@@ -11,8 +11,8 @@ from torch import nn
 from torch.amp import GradScaler
 from torch.optim import AdamW, Optimizer
 
-from bike.distributed import working_type
 from bike.params import Optimisation
+from bike.runtime.distributed import working_type
 from bike.train.loss import contrastive_loss
 from bike.train.step import StepOptions
 

@@ -11,8 +11,6 @@ from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from bike.attributes.corpus import read_corpus, sentences_of
-from bike.checkpoint import Place, check_places
-from bike.distributed import World, join_world, rank_part
 from bike.errors import DataError, ParamsError
 from bike.evaluate.scores import targets_of
 from bike.files import sha256
@@ -25,6 +23,8 @@ from bike.model.heads import AttributeHead
 from bike.model.scorer import class_texts, encode_sentences
 from bike.model.weights import load_clip, save_released
 from bike.params import Optimisation, Params
+from bike.runtime.checkpoint import Place, check_places
+from bike.runtime.distributed import World, join_world, rank_part
 from bike.train.branches import AttributeBranch, choose_trained
 from bike.train.fit import Job, fit
 from bike.train.optim import PublishedUpdater

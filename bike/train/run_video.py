@@ -8,10 +8,8 @@ from pathlib import Path
 
 from torch import Tensor
 
-from bike.checkpoint import Place, check_places
 from bike.data.inputs import Inputs, read_inputs
 from bike.data.loader import training_batches
-from bike.distributed import World, join_world
 from bike.errors import BikeError, ParamsError, one_line
 from bike.model.choose import agree, check_input_size, check_same_clip, choose_model, load_video_model
 from bike.model.contract import Contract, Origin, make_contract, origin_of
@@ -20,6 +18,8 @@ from bike.model.formats.read import weights_sha256
 from bike.model.scorer import class_texts, text_ids
 from bike.model.weights import save_released
 from bike.params import Model, Params, Train
+from bike.runtime.checkpoint import Place, check_places
+from bike.runtime.distributed import World, join_world
 from bike.train.branches import VideoBranch, choose_trained
 from bike.train.fit import Job, fit
 from bike.train.optim import PublishedUpdater

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 from torch.amp import GradScaler
 
-from bike.distributed import World, gather_rows, sum_gradients
 from bike.model.scorer import autocast
+from bike.runtime.distributed import World, gather_rows, sum_gradients
 from bike.train.branches import Branch, trained_parameters
 from bike.train.loss import contrastive_loss
 

@@ -8,10 +8,10 @@ import torch
 
 from bike.data.inputs import Inputs
 from bike.data.loader import Batch, evaluation_batches
-from bike.distributed import World, collect_rows, working_type
 from bike.evaluate.scores import targets_of
 from bike.model.scorer import Scorer
 from bike.params import Model, Train
+from bike.runtime.distributed import World, collect_rows, working_type
 from bike.train.branches import VideoBranch
 from bike.train.outcome import validation_metrics
 

@@ -17,7 +17,6 @@ from torch.nn.functional import normalize
 
 from bike.attributes.corpus import read_corpus, write_corpus
 from bike.attributes.run import make_attributes, pair_lists, rank_phrases
-from bike.checkpoint import Place
 from bike.data.spatial import normalize as normalize_frames
 from bike.data.spatial import test_crops as cut_crops
 from bike.data.temporal import validation_indices
@@ -30,6 +29,7 @@ from bike.model.heads import AttributeHead
 from bike.model.weights import load_clip, load_released, load_with_contract, save_released
 from bike.params import load_params
 from bike.records import read_list, write_labels, write_list
+from bike.runtime.checkpoint import Place
 from bike.text.tokenizer import tokenize
 from bike.train.branches import AttributeBranch
 from bike.train.run_attributes import train_attributes

@@ -9,8 +9,8 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from bike.checkpoint import Place
 from bike.commands.train import train
+from bike.runtime.checkpoint import Place
 from bike.train import run_attributes, run_video
 from bike.train.outcome import Trained
 

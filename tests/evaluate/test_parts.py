@@ -11,7 +11,6 @@ from helpers import fit_program
 from helpers.fit import run_processes, tiny_encoder
 from helpers.fit_data import DataSet, make_data
 
-from bike.checkpoint import Place
 from bike.errors import BikeError, ParamsError
 from bike.evaluate.results import FILES
 from bike.evaluate.run_video import evaluate_video
@@ -20,6 +19,7 @@ from bike.files.parts import MERGE, Part, Split
 from bike.model.heads import VideoHead
 from bike.model.weights import save_released
 from bike.params import Views, load_params
+from bike.runtime.checkpoint import Place
 
 PARTS = [3, 1, 2]
 

@@ -22,7 +22,6 @@ from ruamel.yaml import YAML
 from safetensors.torch import load_file
 from typer.testing import CliRunner
 
-from bike.checkpoint import Place
 from bike.commands.evaluate import evaluate as evaluate_command
 from bike.errors import BikeError, DataError, ParamsError
 from bike.evaluate.results import summary_line
@@ -36,6 +35,7 @@ from bike.model.weights import save_released
 from bike.params import Extract, Views, load_params
 from bike.provenance import provenance_path
 from bike.records import Sample, read_list, write_labels, write_list
+from bike.runtime.checkpoint import Place
 from bike.shard.run import write_shards
 
 

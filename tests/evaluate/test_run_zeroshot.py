@@ -12,7 +12,6 @@ from helpers.contracts import save_model
 from helpers.fit import tiny_encoder
 from helpers.fit_data import NAMES, DataSet, make_data
 
-from bike.checkpoint import Place
 from bike.errors import DataError, ParamsError
 from bike.evaluate.results import summary_line
 from bike.evaluate.run_zeroshot import evaluate_zeroshot
@@ -21,6 +20,7 @@ from bike.model.heads import VideoHead
 from bike.model.weights import save_released
 from bike.params import Views, load_params
 from bike.records import Sample, read_list, write_labels, write_list
+from bike.runtime.checkpoint import Place
 
 
 @pytest.fixture(scope="module")

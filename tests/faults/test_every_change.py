@@ -17,10 +17,10 @@ from helpers.fit import run_processes
 from helpers.places import ROOT
 from helpers.tiny_commands import COMMANDS, MERGES
 
-from bike.checkpoint import Place, save_state
 from bike.cli import build_app, guarded
 from bike.errors import BikeError
 from bike.files.disk import FAULT
+from bike.runtime.checkpoint import Place, save_state
 
 ERRORS = ("ENOSPC", "EIO", "EROFS")
 MAKERS = COMMANDS | MERGES

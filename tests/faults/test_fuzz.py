@@ -24,7 +24,6 @@ from safetensors.torch import save_file
 
 from bike.annotate.reading import read_annotation_json
 from bike.attributes.corpus import read_corpus, write_corpus
-from bike.checkpoint import load_state, save_state
 from bike.errors import BikeError
 from bike.evaluate.results import read_numbers
 from bike.evaluate.scores import read_scores, write_scores
@@ -42,6 +41,7 @@ from bike.params import load_params
 from bike.records import read_labels, read_manifest
 from bike.report.curves import read_curves
 from bike.report.rows import results_table
+from bike.runtime.checkpoint import load_state, save_state
 from bike.shard.run import write_shards
 from bike.video.tars import tar_videos
 from bike.zoo import load_zoo

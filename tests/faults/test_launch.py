@@ -16,9 +16,9 @@ from helpers.places import ROOT
 WORK = """
 import os, sys, time
 from pathlib import Path
-from bike.checkpoint import StopRequest
+from bike.runtime.checkpoint import StopRequest
 from bike.cli import guarded
-from bike.distributed import join_world, wait_for_all
+from bike.runtime.distributed import join_world, wait_for_all
 
 def work():
     with join_world(device="cpu") as world, StopRequest() as stop:

@@ -17,13 +17,13 @@ from helpers.scores import fake_scores
 
 from bike.attributes.corpus import write_corpus
 from bike.attributes.run import make_attributes
-from bike.checkpoint import Place, load_state
 from bike.errors import BikeError
 from bike.evaluate.results import write_results
 from bike.evaluate.run_fuse import fuse_results
 from bike.files.disk import FAULT
 from bike.params import load_params
 from bike.records import read_list
+from bike.runtime.checkpoint import Place, load_state
 from bike.train.run_attributes import train_attributes
 from bike.train.run_video import train_video
 

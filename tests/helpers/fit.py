@@ -18,9 +18,13 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from bike.checkpoint import StopRequest
 from bike.cli import guarded
-from bike.distributed import (
+from bike.errors import DataError
+from bike.model.encoders import Encoder, build
+from bike.model.heads import AttributeHead, VideoHead
+from bike.model.layers.architecture import Architecture
+from bike.runtime.checkpoint import StopRequest
+from bike.runtime.distributed import (
     World,
     any_of,
     collect_rows,
@@ -30,10 +34,6 @@ from bike.distributed import (
     rank_part,
     wait_for_all,
 )
-from bike.errors import DataError
-from bike.model.encoders import Encoder, build
-from bike.model.heads import AttributeHead, VideoHead
-from bike.model.layers.architecture import Architecture
 from bike.train.branches import AttributeBranch, VideoBranch, choose_trained, trained_parameters
 from bike.train.loss import contrastive_loss
 from bike.train.step import StepOptions, compute_gradients

@@ -9,12 +9,12 @@ from typing import Any
 
 import torch
 
-from bike.checkpoint import Place
 from bike.cli import guarded
 from bike.evaluate.run_video import evaluate_video
 from bike.files.parts import parse_part
 from bike.frames import open as sources
 from bike.params import Views, load_params
+from bike.runtime.checkpoint import Place
 from bike.train.run_attributes import train_attributes
 from bike.train.run_video import train_video
 

@@ -14,7 +14,6 @@ import typer
 from helpers.fit import StopsAfter
 from typer.testing import CliRunner
 
-from bike.checkpoint import Place
 from bike.errors import BikeError
 from bike.model.weights import load_clip
 from bike.params import Pretrain
@@ -32,6 +31,7 @@ from bike.pretrain.step import (
     shrink_vocabulary,
 )
 from bike.pretrain.stills import render_stills
+from bike.runtime.checkpoint import Place
 from bike.text.tokenizer import tokenize
 from bike.train import fit
 

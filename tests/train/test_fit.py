@@ -18,7 +18,6 @@ from helpers.shards import thin_packs
 from safetensors.torch import load_file
 from torch import Tensor
 
-from bike.checkpoint import Place, held_state
 from bike.errors import BikeError, BusyError, DataError, ParamsError
 from bike.files import sha256
 from bike.model.contract import Origin
@@ -27,6 +26,7 @@ from bike.model.heads import VideoHead
 from bike.model.weights import load_clip, load_released, load_with_contract, save_released, save_safetensors
 from bike.params import Optimisation, load_params
 from bike.records import read_list, write_labels, write_list
+from bike.runtime.checkpoint import Place, held_state
 from bike.train import fit as fit_module
 from bike.train.branches import VideoBranch, choose_trained, trained_parameters
 from bike.train.fit import Job, fit

@@ -17,7 +17,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from bike.numerics import chosen_numerics
+from bike.runtime.numerics import chosen_numerics
 
 
 def _mkl_is_slow_here() -> bool:

@@ -19,12 +19,12 @@ from helpers.places import ROOT
 from ruamel.yaml import YAML
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from bike import numerics
 from bike.errors import BikeError, ParamsError
 from bike.model.layers.linear import _mkl_is_slow_here
-from bike.numerics import PORTABLE, choose_numerics, chosen_numerics
 from bike.params import Pretrain, parse_params
 from bike.pretrain.run import pretrain_clip
+from bike.runtime import numerics
+from bike.runtime.numerics import PORTABLE, choose_numerics, chosen_numerics
 from bike.train.branches import trained_parameters
 from bike.train.optim import build_optimizer
 from bike.train.step import StepOptions
@@ -41,7 +41,7 @@ COMMANDS = (
 )
 ASKED = """
 import importlib, json, sys
-import bike.numerics
+import bike.runtime.numerics
 
 class Asked(Exception):
     pass
@@ -51,7 +51,7 @@ def choose(numerics):
     assert "torch" not in sys.modules, "torch is loaded"
     raise Asked
 
-bike.numerics.choose_numerics = choose
+bike.runtime.numerics.choose_numerics = choose
 from bike.cli import COMMANDS, find_command
 import typer
 for words in json.loads(sys.argv[1]):

@@ -11,8 +11,16 @@ import torch
 from helpers.fit import ALONE, CASES, gradients_of, meet, run_processes, save_gradients
 from safetensors.torch import load_file
 
-from bike.distributed import any_of, collect_rows, gather_rows, join_world, rank_part, sum_gradients, working_type
 from bike.errors import BikeError
+from bike.runtime.distributed import (
+    any_of,
+    collect_rows,
+    gather_rows,
+    join_world,
+    rank_part,
+    sum_gradients,
+    working_type,
+)
 
 
 @pytest.mark.parametrize("size", [2, 3])
