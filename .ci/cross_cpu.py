@@ -24,7 +24,7 @@ from ruamel.yaml import YAML
 
 ROOT = Path(__file__).resolve().parents[1]
 PROCESSORS = ("Haswell", "EPYC-Rome")
-# Enough for every kernel of a stage to run; what is not named here is as in params.yaml, numerics and threads as well.
+# Enough for every kernel of a stage to run; what is not named here is as in params.yaml, threads as well.
 SMALL: dict[str, dict[str, Any]] = {
     "demo_data": {"train_per_class": 1, "val_per_class": 1, "test_per_class": 1},
     "extract": {"short_side": 48},
@@ -105,6 +105,7 @@ def run_pipeline(folder: Path, processor: str | None) -> dict[str, str]:
     yaml, work = YAML(), folder / "work"
     work.mkdir()
     params = yaml.load((ROOT / "params.yaml").read_text(encoding="utf-8"))
+    params["numerics"] = "portable"
     for section, values in SMALL.items():
         params[section].update(values)
     with (work / "params.yaml").open("w", encoding="utf-8") as file:

@@ -210,7 +210,7 @@ class Report(Section):
 class Params(Section):
     """The whole of ``params.yaml``. Sections left out take their defaults."""
 
-    numerics: Literal["portable", "fast"] = "fast"  # portable: the same bytes on every x86-64 processor with AVX2
+    numerics: Literal["portable", "fast"] = "fast"  # portable: only what x86-64 processors with AVX2 share
     demo_data: DemoData = DemoData()
     extract: Extract = Extract()
     annotate: Annotate = Annotate()

@@ -37,7 +37,8 @@ def _mkl_is_slow_here() -> bool:
 
 
 USE_ONEDNN = _mkl_is_slow_here()
-LEAST_PRODUCTS = 2**22  # multiplications; for fewer, oneDNN's preparation costs more than it saves
+# Multiplications; for fewer, oneDNN's preparation costs more than it saves, unless MKL is slowed down by portable numerics.
+LEAST_PRODUCTS = 0 if chosen_numerics() == "portable" else 2**22
 
 
 class Linear(nn.Linear):
