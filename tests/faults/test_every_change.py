@@ -25,7 +25,7 @@ from bike.runtime.checkpoint import Place, save_state
 ERRORS = ("ENOSPC", "EIO", "EROFS")
 MAKERS = COMMANDS | MERGES
 ALL = os.environ.get("BIKE_FAULTS") == "all"  # `make faults`
-TIMES = re.compile(r"timing\.json|\.extract\.jsonl|\.bike-.*")  # seconds, times of files and records of ours
+TIMES = re.compile(r".*\.provenance\.json|\.extract\.jsonl|\.bike-.*")  # seconds, times of files and records of ours
 
 
 def bike(folder: str, fault: str, *words: str) -> int:

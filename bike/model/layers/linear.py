@@ -37,7 +37,7 @@ def _mkl_is_slow_here() -> bool:
 
 
 USE_ONEDNN = _mkl_is_slow_here()
-# Multiplications; for fewer, oneDNN's preparation costs more than it saves, unless MKL is slowed down by portable numerics.
+# Multiplications; for fewer, oneDNN's preparation costs more than it saves, unless portable numerics slow MKL down.
 LEAST_PRODUCTS = 0 if chosen_numerics() == "portable" else 2**22
 
 
