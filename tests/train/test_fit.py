@@ -432,7 +432,7 @@ def test_a_checkpoint_says_what_it_was_trained_for(data: DataSet, plain: Trained
     # The same data set and run elsewhere on this machine: the same bytes.
     twin = make_data(tmp_path / "data")
     assert train(twin, "twin").checkpoint.read_bytes() == plain.checkpoint.read_bytes()
-    some = load_released(train(twin, "some", train_frames=thin_packs(twin.frames, 4)).checkpoint).contract
+    some = load_with_contract(train(twin, "some", train_frames=thin_packs(twin.frames, 4)).checkpoint).contract
     assert some is not None
     assert some.data["frames_per_video"] == "4"
 
