@@ -66,7 +66,8 @@ class KeptFrames:
         if not text:
             return cls.all_of(num_frames)
         words = text.split(" ")
-        good = all(word.isascii() and word.isdecimal() for word in words)
+        digits = len(str(num_frames))  # of more, int() takes long or refuses
+        good = all(word.isascii() and word.isdecimal() and len(word) <= digits for word in words)
         return cls.checked([int(word) for word in words] if good else [], num_frames)
 
     @classmethod
