@@ -45,8 +45,8 @@ cross-cpu: install  ## a small pipeline on emulated processors of two makers: th
 faults: install  ## a fault at every single change on disk (an hour)
 	BIKE_FAULTS=all $(BIN)/python -m pytest -s -n 2 --dist worksteal tests/faults/test_every_change.py tests/faults/test_training.py
 
-fuzz: install  ## every reader on 1000 corrupted inputs each (BIKE_FUZZ=N for another number)
-	BIKE_FUZZ=$${BIKE_FUZZ:-1000} $(BIN)/python -m pytest tests/faults/test_fuzz.py -n 2
+fuzz: install  ## every reader on 3000 corrupted inputs each (BIKE_FUZZ=N for another number)
+	BIKE_FUZZ=$${BIKE_FUZZ:-3000} $(BIN)/python -m pytest tests/faults/test_fuzz.py -n 2
 
 rehearsal: install  ## every kind of published row on tiny videos, from `bike init` to its summary
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m 'rehearsal or not rehearsal' tests/project
