@@ -98,6 +98,8 @@ def write_few_shot(
         raise ParamsError(f"{out}: can't be a list's name, since another file beside lists has it. Give another name.")
     names = read_labels(labels) if labels is not None else None
     full = read_list(source)
+    if not full:
+        raise DataError(f"{source}: no rows. Write the list again (`bike annotate`).")
     samples = choose_shots(full, shots, seed=seed, names=names, repeat=repeat)
     present = {sample.labels[0] for sample in samples}
     absent = [one_line(name)[:60] for label, name in enumerate(names or ()) if label not in present]

@@ -11,6 +11,7 @@ from bike.extract.output import frames_sha256
 from bike.extract.task import Layout
 from bike.files import existing_dir
 from bike.files.names import shown
+from bike.formats.kept import KeptFrames
 from bike.formats.packs import PACK_SUFFIX, scan_offsets
 from bike.progress import progress
 from bike.records import VideoRecord, read_manifest
@@ -101,6 +102,7 @@ def _faults(record: VideoRecord, file: VideoFile | None, destination: str) -> It
     folder = Path(destination)
     pack = folder / f"{record.key}{PACK_SUFFIX}"
     try:
+        KeptFrames.parse(record.kept, record.frames)
         if record.frames_sha256:
             layout: Layout = "packs" if pack.is_file() or not (folder / record.key).is_dir() else "folders"
             if frames_sha256(folder, record.key, layout) != record.frames_sha256:

@@ -61,14 +61,19 @@ class KeptFrames:
         """The numbers as a manifest has them, parted by blanks; an empty text means all.
 
         Raises:
-            DataError: no numbers, or not rising ones below ``num_frames``.
+            DataError: no numbers, or not those of :func:`placed_frames` for as many.
         """
         if not text:
             return cls.all_of(num_frames)
         words = text.split(" ")
         digits = len(str(num_frames))  # of more, int() takes long or refuses
         good = all(word.isascii() and word.isdecimal() and len(word) <= digits for word in words)
-        return cls.checked([int(word) for word in words] if good else [], num_frames)
+        found = cls.checked([int(word) for word in words] if good else [], num_frames)
+        if found.indices != list(placed_frames(num_frames, len(words))):
+            raise DataError(
+                f"kept frames: not {len(words)} evenly placed ones of {num_frames}. Extract the video again."
+            )
+        return found
 
     @classmethod
     def checked(cls, indices: Sequence[int], num_frames: int) -> Self:

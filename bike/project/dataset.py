@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any, Literal
 
 from bike.errors import ParamsError
@@ -66,6 +67,7 @@ class Dataset(Section):
         return found
 
 
+@cache
 def load_datasets() -> dict[str, Dataset]:
     """The data sets of the published rows by name."""
     folder = PACKAGE / "project" / "datasets"

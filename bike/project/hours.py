@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 from bike.project.dataset import load_datasets
 from bike.zoo import Preset
 
@@ -14,14 +16,19 @@ def expected_hours(preset: Preset, *, gpus: int = 8, tflops: float = 60.0) -> fl
         gpus: how many.
         tflops: what one GPU sustains on this model, in TFLOP/s; 60 is about half of a V100's fp16 peak.
     """
-    from bike.model.count import count_image_flops
-    from bike.model.layers.architecture import OFFICIAL
-
     lists = load_datasets()[preset.dataset].lists_for(preset.task)
     params = preset.params
-    flops = count_image_flops(OFFICIAL[params.model.weights]) * params.model.frames
+    flops = _image_flops(params.model.weights) * params.model.frames
     protocol = next(iter(params.evaluate.views.values()))
     total = sum(lists.expected) * protocol.clips * protocol.crops * flops
     # A backward pass costs about two forward ones. Few-shot lists are repeated to the full one's length.
     total += 3 * params.train.epochs * (lists.expected_train or 0) * flops
     return total / (gpus * tflops * 1e12) / 3600
+
+
+@cache  # rows share few models
+def _image_flops(weights: str) -> int:
+    from bike.model.count import count_image_flops
+    from bike.model.layers.architecture import OFFICIAL
+
+    return count_image_flops(OFFICIAL[weights])

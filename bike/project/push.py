@@ -56,6 +56,8 @@ def _push(repo: Any, remote: str | None, scratch: Path) -> Pushed:
     status = call(root, "git", "status", "--porcelain", "--", "*dvc.lock", "*dvc.yaml", "*.dvc")
     if changed := [line.strip() for line in status.splitlines()]:
         raise BikeError(f"{root}: a clone has what is committed, and this is not: {first_few(changed, 3)}. Commit it.")
+    if not any(path.is_file() for path in (root / "dvc.lock", *root.rglob("*.dvc"))):
+        raise BikeError(f"{root}: no results yet, so there is nothing to push. Run `dvc repro`, and commit dvc.lock.")
     call(root, *DVC, "push", "--run-cache", "--remote", remote)  # with --quiet it would keep some errors to itself
     checked = {**repo.config["remote"][remote], "verify": True}
     clone = _clone(root, {**repo.config["remote"], remote: checked}, scratch)

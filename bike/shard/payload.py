@@ -97,12 +97,12 @@ def store_video(
         whole = KeptFrames.all_of(record.frames)
         return Stored(_describe(record, samples, names, whole, None), _read(source), _extension(record.path))
     pieces, checksums = _jpegs(source)
+    there, wanted = KeptFrames.parse(record.kept, record.frames), placed_frames(record.frames, frames_per_video)
     if len(pieces) != record.num_kept:
         raise DataError(
             f"{record.path}: {Path(source).name} holds {len(pieces)} frames, its record says {record.num_kept}. "
             "Write the list again (`bike annotate`), after `bike extract` where that made the frames."
         )
-    there, wanted = KeptFrames.parse(record.kept, record.frames), placed_frames(record.frames, frames_per_video)
     places = sorted({*there.places(wanted)})  # of a pack that was thinned itself, those nearest to the wanted ones
     kept = KeptFrames(record.frames, [there.indices[place] for place in places])
     _check_samples(samples, record, kept)

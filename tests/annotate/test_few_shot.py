@@ -101,3 +101,9 @@ def test_a_list_of_the_first_half_has_shots_of_its_classes(tmp_path: Path, caplo
     chosen = write_few_shot(tmp_path / "train.csv", tmp_path / "few.csv", shots=3)
     assert Counter(sample.labels[0] for sample in chosen) == {0: 3, 1: 3}
     assert f"2 of the 4 classes of {tmp_path / 'labels.csv'} are not in it and get no shots: swim; walk" in caplog.text
+
+
+def test_an_empty_list_has_no_shots(tmp_path: Path) -> None:
+    write_list(tmp_path / "none.csv", [])
+    with pytest.raises(DataError, match=r"none\.csv: no rows"):
+        write_few_shot(tmp_path / "none.csv", tmp_path / "out.csv", shots=1)

@@ -22,7 +22,7 @@ from bike.files.parts import MERGE, Part
 from bike.formats.folders import frame_files
 from bike.formats.kept import placed_frames
 from bike.params import Extract
-from bike.records import VideoRecord, read_manifest
+from bike.records import VideoRecord, read_manifest, write_manifest
 
 N = 4
 FEW = Extract(frames_per_video=N)
@@ -110,6 +110,12 @@ def test_another_number_asks_before_frames_are_thrown_away(videos: Path, tmp_pat
     before = digests(tmp_path)
     assert extract_videos(videos, tmp_path, jobs=1, layout=layout, options=FEW) == first
     assert verify_extraction(videos, tmp_path, jobs=1).faults == []
+    moved = [replace(row, kept=" ".join(str(int(word) + 1) for word in row.kept.split())) for row in first]
+    write_manifest(tmp_path / "manifest.csv", moved)
+    faults = verify_extraction(videos, tmp_path, jobs=1).faults
+    assert len(faults) == sum(row.kept != "" for row in first) > 0
+    assert all("not 4 evenly placed ones" in fault or "not rising numbers" in fault for fault in faults)
+    write_manifest(tmp_path / "manifest.csv", first)
     for other in (Extract(), Extract(frames_per_video=5)):
         with pytest.raises(BikeError, match="--replace"):
             extract_videos(videos, tmp_path, jobs=1, layout=layout, options=other)

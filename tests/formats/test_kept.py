@@ -66,7 +66,7 @@ def test_what_is_not_there_is_refused(span: range | None, wanted: list[int]) -> 
         TEN.places(wanted, span)
 
 
-@pytest.mark.parametrize("text", ["0 2 5 7", "", "3"])
+@pytest.mark.parametrize("text", ["0 2 5 7", "", "0"])
 def test_numbers_come_back_from_text(text: str) -> None:
     assert KeptFrames.parse(text, 10).text == text
     assert KeptFrames.parse("0 1 2", 3).text == ""
@@ -75,4 +75,10 @@ def test_numbers_come_back_from_text(text: str) -> None:
 @pytest.mark.parametrize("text", ["0 10", "2 2", "5 2", "-1 3", "0  2", " ", "a", "٣", "0 2 ", "1" * 5000])
 def test_other_text_is_refused(text: str) -> None:
     with pytest.raises(DataError, match="not rising numbers below 10"):
+        KeptFrames.parse(text, 10)
+
+
+@pytest.mark.parametrize("text", ["1 3 6 8", "0 2 5", "3"])  # all numbers later by one; one number lost; another one
+def test_numbers_that_extraction_does_not_place_are_refused(text: str) -> None:
+    with pytest.raises(DataError, match="evenly placed ones of 10"):
         KeptFrames.parse(text, 10)

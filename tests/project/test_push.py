@@ -136,3 +136,8 @@ def test_what_stops_a_push_is_one_line(project: Path, tmp_path: Path) -> None:
         push_project(project)
     with pytest.raises(BikeError, match="not inside of a DVC repository"):
         push_project(tmp_path)
+    run_in(project, "dvc", "remote", "add", "--local", "near", str(tmp_path / "near"))
+    git(project, "rm", "--quiet", "--force", "dvc.lock")
+    git(project, "commit", "--quiet", "--message", "before the first run")
+    with pytest.raises(BikeError, match="no results yet, so there is nothing to push"):
+        push_project(project, "near")
