@@ -52,7 +52,8 @@ def push_project(folder: Path, remote: str | None = None) -> Pushed:
 def _push(repo: Any, remote: str | None, scratch: Path) -> Pushed:
     root = Path(repo.root_dir)
     if remote is None or remote not in repo.config["remote"]:
-        raise ParamsError(f"{root}: no such DVC remote (got {remote!r}). Add one: `dvc remote add --default NAME URL`.")
+        found = "no default DVC remote" if remote is None else f"no DVC remote {remote!r}"
+        raise ParamsError(f"{root}: {found}. Add one: `dvc remote add --default NAME URL`.")
     status = call(root, "git", "status", "--porcelain", "--", "*dvc.lock", "*dvc.yaml", "*.dvc")
     if changed := [line.strip() for line in status.splitlines()]:
         raise BikeError(f"{root}: a clone has what is committed, and this is not: {first_few(changed, 3)}. Commit it.")
