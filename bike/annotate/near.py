@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from functools import partial
 from typing import NamedTuple
 
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 
 from bike.annotate.audit import Audit
 from bike.annotate.media import Media
+from bike.progress import progress
 from bike.records import Sample
 
 # Videos that look like one before them, that one (the first), and how many pairs there are between which splits.
@@ -102,8 +104,14 @@ def _alike(words: NDArray[np.uint64], splits: Sequence[str]) -> Iterator[Alike]:
     """What agrees among the picture hashes (N, 4) of N videos in these splits, block by block."""
     numbers = {split: number for number, split in enumerate(_ORDER)}
     kinds = np.array([numbers[split] for split in splits], np.intp)
-    with ThreadPoolExecutor() as pool:  # numpy lets go of the interpreter
-        yield from pool.map(partial(_alike_block, words, kinds), range(0, len(words), _ROWS))
+    millions = len(words) ** 2 // 2_000_000
+    shown = progress("annotate: compare", millions, unit="million pairs") if millions else nullcontext()
+    with ThreadPoolExecutor() as pool, shown as job:  # numpy lets go of the interpreter
+        for start, block in enumerate(pool.map(partial(_alike_block, words, kinds), range(0, len(words), _ROWS))):
+            yield block
+            if job:
+                stop = min((start + 1) * _ROWS, len(words))
+                job.advance(stop**2 // 2_000_000 - job.done)
 
 
 def _alike_block(words: NDArray[np.uint64], kinds: NDArray[np.intp], start: int) -> Alike:

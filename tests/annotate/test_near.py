@@ -82,8 +82,9 @@ def test_what_is_not_compared(desk: Desk) -> None:
         )
 
 
-def test_all_pairs_of_many_are_found(desk: Desk) -> None:
+def test_all_pairs_of_many_are_found(desk: Desk, caplog: pytest.LogCaptureFixture) -> None:
     """More than are compared at once, in either direction; copies near and far, and nine of one video."""
+    caplog.set_level("INFO", "bike")
     names = [f"{number:05d}.mp4" for number in range(9_000)]
     path = manifest(desk.folder / "manifest.csv", names)
     records = read_manifest(path)
@@ -96,3 +97,4 @@ def test_all_pairs_of_many_are_found(desk: Desk) -> None:
         (names[copy], f"looks like {names[original]} in train") for copy, original in sorted(copies.items())
     ]
     assert audit.notes == [f"pairs of videos that look alike: {4 + 10 * 9 // 2} within train."]
+    assert "annotate: compare: 40/40 million pairs" in caplog.text
