@@ -20,12 +20,12 @@ VERSIONS = (
     "av",
     "ftfy",
     "imageio-ffmpeg",
-    "instant-clip-tokenizer",
     "numpy",
     "pandas",
     "pillow",
     "safetensors",
     "simplejpeg",
+    "tokenizers",
     "torch",
 )
 

@@ -22,12 +22,12 @@ from bike.report.table import TEXT_COLUMNS, best_cells, cell_text, table_columns
 MOST_CLASSES = 3000  # in the matrix
 PACKAGES = (
     "bike-video",
+    "tokenizers",
     "torch",
     "numpy",
     "av",
     "simplejpeg",
     "safetensors",
-    "instant-clip-tokenizer",
     "dvc",
     "dvclive",
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 from collections.abc import Sequence
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import ftfy
@@ -15,6 +16,10 @@ from torch import Tensor
 CONTEXT_LENGTH = 77
 START_OF_TEXT = 49406
 END_OF_TEXT = 49407  # the highest id of all: the text tower finds the end of a text by it
+
+_MERGES = Path(__file__).with_name("merges.txt")  # OpenAI's, without the lines that CLIP does not use
+_WORD_END = "</w>"
+_WORDS = r"'s|'t|'re|'ve|'m|'ll|'d|\p{L}+|\p{N}|[^\s\p{L}\p{N}]+"
 
 
 def _clean(text: str) -> str:
@@ -45,14 +50,27 @@ def tokenize(texts: Sequence[str], length: int = CONTEXT_LENGTH) -> Int64[Tensor
         raise ValueError(f"length must be at least 3 (got {length}): start and end of text, and a word.")
     ids = torch.zeros(len(texts), length, dtype=torch.int64)
     for row, text in zip(ids, texts, strict=True):
-        words = _encoder().encode(_clean(text).lower())[: length - 2]
+        words = _encoder().encode(_clean(text).lower()).ids[: length - 2]
         row[: len(words) + 2] = torch.tensor([START_OF_TEXT, *words, END_OF_TEXT])
     return ids
 
 
 @lru_cache(maxsize=1)
 def _encoder() -> Any:
-    """The vocabulary, built on first use."""
-    from instant_clip_tokenizer import Tokenizer
+    """CLIP's byte-pair encoding, built on first use.
 
-    return Tokenizer()
+    Ids are, in this order: 256 bytes, as GPT-2 writes them; the same at the end of a word; what each line of
+    ``merges.txt`` makes; start and end of text. Text that looks like those two is text.
+    """
+    from tokenizers import Regex, Tokenizer, models, pre_tokenizers
+
+    lines = _MERGES.read_text(encoding="utf-8").splitlines()
+    merges = [(left, right) for left, right in map(str.split, lines)]
+    letters = sorted(pre_tokenizers.ByteLevel.alphabet())  # those that print have their own place and come first
+    units = [*letters, *(letter + _WORD_END for letter in letters), *map("".join, merges)]
+    encoder = Tokenizer(
+        models.BPE({unit: place for place, unit in enumerate(units)}, merges, end_of_word_suffix=_WORD_END)
+    )
+    words = pre_tokenizers.Split(Regex(_WORDS), behavior="removed", invert=True)
+    encoder.pre_tokenizer = pre_tokenizers.Sequence([words, pre_tokenizers.ByteLevel(False, use_regex=False)])
+    return encoder

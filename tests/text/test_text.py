@@ -11,6 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from safetensors.torch import load_file
 
+from bike.files import sha256
+from bike.text import tokenizer
 from bike.text.prompts import attribute_sentence, class_prompts
 from bike.text.tokenizer import END_OF_TEXT, START_OF_TEXT, tokenize
 
@@ -34,6 +36,15 @@ def test_ids_of_known_texts() -> None:
     assert ids[1, :4].tolist() == [START_OF_TEXT, 320, END_OF_TEXT, 0]
     assert ids[2, :7].tolist()[1:6] == [589, 533, 320, 1455, 781]
     assert tokenize([]).shape == (0, 77)
+
+
+def test_the_merges_are_clips() -> None:
+    """A fact, which no version changes: so no hash of a stage's code needs to follow it."""
+    merges = Path(tokenizer.__file__).with_name("merges.txt")
+    assert sha256(merges) == "d308b7377a8ceaa9707a21614fe8c831b9196e197b7aeb69833359362907af02"
+    lines = merges.read_text(encoding="utf-8").splitlines()
+    assert 2 * 256 + len(lines) == START_OF_TEXT
+    assert [tokenize([text])[0, 1].item() for text in ("a", "jekyll")] == [320, START_OF_TEXT - 1]
 
 
 def test_long_text_is_cut_with_end_of_text_last() -> None:
