@@ -14,7 +14,7 @@ from bike.errors import ParamsError
 from bike.files import read_text
 from bike.files.parse import parse_yaml
 from bike.trees.overrides import merge, overrides
-from bike.trees.sections import Section, validated
+from bike.trees.sections import Section, validated, variable_of
 
 log = logging.getLogger("bike")
 Policy = Literal["error", "drop", "keep"]
@@ -240,7 +240,7 @@ class Machine(Section):
     """What a machine decides: no result depends on it, so it is neither in ``params.yaml`` nor pinned."""
 
     launch: str = "python"  # of training stages; `torchrun --standalone --nproc-per-node 8` for eight processes
-    device: str | None = None  # cpu, cuda, cuda:1; None takes a GPU where there is one
+    device: str | None = Field(None, pattern=r"^(cpu|cuda(:\d+)?)$", description="cpu, cuda or cuda:N")  # None: a GPU
     workers: int = Field(2, ge=0)  # processes of the loader
     jobs: int | None = Field(None, ge=1)  # processes of extraction and sharding; None: one per core
     videos: str | None = None  # where the videos of a project's media.csv are
@@ -254,9 +254,9 @@ def load_machine(path: Path | str = "machine.yaml") -> Machine:
         ParamsError: the file is not YAML, or has an unknown key or a bad value; each is named.
     """
     tree = read_tree(path) if Path(path).exists() else {}
-    names = {name: f"BIKE_{name.upper()}" for name in Machine.model_fields}
-    tree |= {name: os.environ[variable] for name, variable in names.items() if os.environ.get(variable)}
-    return validated(Machine, tree, f"{path} or {', '.join(names.values())}")
+    validated(Machine, tree, str(path))
+    over = {name: value for name in Machine.model_fields if (value := os.environ.get(variable_of(name)))}
+    return validated(Machine, tree | over, ", ".join(map(variable_of, over)))
 
 
 def load_params(path: Path | str = "params.yaml", settings: Sequence[str] = ()) -> Params:

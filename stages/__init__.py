@@ -26,6 +26,8 @@ from bike.errors import BikeError, ParamsError, one_line
 from bike.files import read_text
 from bike.params import Machine, Params, load_machine, load_params, read_tree
 from bike.project.code import check_code
+from bike.trees.sections import stated_by
+from bike.workers.parent import end_with_parent
 
 log = logging.getLogger("bike")
 
@@ -104,6 +106,7 @@ def _expanded(dep: str, known: dict[str, Any]) -> str:
 
 def run(main: Callable[[], object]) -> None:
     """Run a stage's ``main``; users' errors become one line and exit status 1."""
+    _end_with_dvc()
     sys.exit(guarded(lambda: _run(main)))
 
 
@@ -113,7 +116,17 @@ def run_launched(main: Callable[[], object]) -> None:
     The launcher takes this process's place and starts the stage again in each of its own, so that ``cmd`` in dvc.yaml,
     which DVC compares, is the same for every launcher.
     """
+    _end_with_dvc()
     sys.exit(guarded(lambda: _launch(main)))
+
+
+def _end_with_dvc() -> None:
+    """A DVC that is killed can't stop its stage, which would write on under the hands of the next run (Linux only).
+
+    A stage that somebody started by hand may outlive the shell. The launcher of :func:`run_launched` keeps this.
+    """
+    if "DVC_STAGE" in os.environ:
+        end_with_parent(os.getppid())
 
 
 def _launch(main: Callable[[], object]) -> None:
@@ -121,7 +134,7 @@ def _launch(main: Callable[[], object]) -> None:
     try:
         words = shlex.split(launch)
     except ValueError as error:
-        raise ParamsError(f"launch: not a command ({error}; got {launch!r}). Correct machine.yaml.") from error
+        raise ParamsError(f"launch: not a command ({error}; got {launch!r}). Correct {stated_by('launch')}.") from error
     # RANK is the launcher's: this is one of the processes that it started. The other variable is our own, since a
     # launcher that sets no RANK would be started again and again.
     if words in ([], ["python"]) or "RANK" in os.environ or _LAUNCHED in os.environ:
@@ -135,7 +148,9 @@ def _launch(main: Callable[[], object]) -> None:
     try:
         os.execvp(words[0], [*words, "-m", "bike.project.stage", stage, *sys.argv[1:]])  # noqa: S606 (the user's own launcher)
     except (OSError, ValueError) as error:  # ValueError: a NUL in it
-        raise BikeError(f"launch: {words[0]!r} can't be started ({one_line(error)}). Correct machine.yaml.") from error
+        raise BikeError(
+            f"launch: {words[0]!r} can't be started ({one_line(error)}). Correct {stated_by('launch')}."
+        ) from error
 
 
 def _torchrun(words: list[str]) -> None:

@@ -41,6 +41,7 @@ def main() -> None:
         frames_per_video=settings.shard.frames_per_video,
         payload=settings.shard.payload,
         media=videos,
+        follow_links=listing is not None,
         jobs=host.jobs,
     )
 

@@ -123,7 +123,7 @@ def test_dvc_sees_other_weights_of_the_attributes_and_other_contents_of_them(tmp
         # env sets no RANK: the stage must not be started again and again.
         (f"env {sys.executable}", "no such file"),
         ("torchrun --standalone --nproc-per-node 2", "no such file"),
-        ("torchrun '", "launch: not a command"),
+        ("torchrun '", "Correct BIKE_LAUNCH."),
         ("no-such-launcher", "can't be started"),
     ],
 )
@@ -141,3 +141,17 @@ def test_a_launcher_starts_the_stage_once_or_is_refused(tmp_path: Path, launch: 
     assert done.returncode == 1
     assert message in done.stderr
     assert done.stderr.count("\n") == 1, done.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel of Linux tells a process of its parent's death")
+@pytest.mark.parametrize("start", ["run", "run_launched"])
+def test_the_stage_of_a_killed_dvc_ends_with_it(start: str) -> None:
+    """What the stage holds open ends before its ten minutes do; without DVC it goes on."""
+    stage = f"import time\nfrom stages import {start}\n{start}(lambda: (print('up', flush=True), time.sleep(600)))"
+    parent = f"import subprocess, sys\nsubprocess.run([sys.executable, '-c', {stage!r}])"
+    variables = {**os.environ, "PYTHONPATH": str(ROOT), "DVC_STAGE": "train"}
+    with subprocess.Popen([sys.executable, "-c", parent], env=variables, stdout=subprocess.PIPE, text=True) as dvc:
+        assert dvc.stdout is not None
+        assert dvc.stdout.readline() == "up\n"
+        dvc.kill()
+        assert dvc.stdout.read() == ""  # its end comes when the stage is gone

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 from bike.attributes.corpus import merge_corpora, read_lexicon, write_corpus
-from bike.data.inputs import Inputs, frames_checksum, sampled
+from bike.data.inputs import Inputs, sampled
 from bike.data.map import map_samples
 from bike.errors import BikeError, DataError
 from bike.files import check_not_read, claim_file, existing_file, sha256
@@ -67,7 +67,7 @@ def make_attributes(
     phrases, top_k = read_lexicon(lexicon), params.attributes.top_k
     if len(phrases) < top_k:
         raise DataError(f"{lexicon}: {len(phrases)} phrases, fewer than attributes.top_k ({top_k}). Add more.")
-    inputs = [_read(path, frames, decoder) for path, frames in lists]
+    inputs = [_read(path, frames, decoder, follow_links=place.follow_links) for path, frames in lists]
     weights = run_weights(params.attributes.weights or params.model.weights, "attributes.weights, model.weights")
     params = agree_clip(params, weights, model=["short_side"], attributes=["frames", "prompt"])
     settings = params.attributes
@@ -140,13 +140,13 @@ def pair_lists(lists: Sequence[Path], places: Sequence[Path]) -> list[tuple[Path
     return [(existing_file(path), existing_place(place)) for path, place in zip(lists, places, strict=True)]
 
 
-def _read(path: Path, frames: Path, decoder: str) -> Inputs:
+def _read(path: Path, frames: Path, decoder: str, *, follow_links: bool) -> Inputs:
     """A list without class names: labels play no part here."""
     samples = load_samples(path)
     if not samples:
         raise DataError(f"{path}: no rows. Write the list again (`bike annotate`).")
-    source = open_source(frames, samples, decoder=decoder)
-    checksums = {"list": sha256(path), "frames": frames_checksum(frames, source), "decoder": decoder}
+    source = open_source(frames, samples, decoder=decoder, follow_links=follow_links)
+    checksums = {"list": sha256(path), "frames": source.checksum, "decoder": decoder}
     return Inputs(samples, [], checksums | sampled(source), {}, source)
 
 

@@ -22,6 +22,7 @@ def attributes(
     allow_mismatch: options.AllowOption = None,
     state: options.StateOption = None,
     decoder: options.DecoderOption = "pyav",
+    follow_links: options.FollowLinksOption = False,
     device: options.DeviceOption = None,
     workers: options.WorkersOption = 2,
     part: options.PartOption = None,
@@ -47,7 +48,13 @@ def attributes(
         lists=pair_lists(lists, frames),
         out=out,
         decoder=decoder,
-        place=Place(device=device, workers=workers, state_dir=state, split=options.split_of(part, merge)),
+        place=Place(
+            device=device,
+            workers=workers,
+            state_dir=state,
+            split=options.split_of(part, merge),
+            follow_links=follow_links,
+        ),
         replace=replace,
     )
     if corpus:

@@ -28,6 +28,7 @@ def evaluate(
     allow_mismatch: options.AllowOption = None,
     state: options.StateOption = None,
     decoder: options.DecoderOption = "pyav",
+    follow_links: options.FollowLinksOption = False,
     device: options.DeviceOption = None,
     workers: options.WorkersOption = 2,
     part: options.PartOption = None,
@@ -53,7 +54,9 @@ def evaluate(
     from bike.records import labels_of
     from bike.runtime.checkpoint import Place
 
-    place = Place(device=device, workers=workers, state_dir=state, split=options.split_of(part, merge))
+    place = Place(
+        device=device, workers=workers, state_dir=state, split=options.split_of(part, merge), follow_links=follow_links
+    )
     shared: dict[str, Any] = {"checkpoint": checkpoint, "samples": samples, "labels": labels_of(samples, labels)}
     shared |= {"out": out, "replace": replace, "place": place}
     for_frames: dict[str, object] = {

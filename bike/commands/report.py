@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bike.commands.options import SetOption, read_params
+from bike.commands.options import AllowOption, FollowLinksOption, SetOption, read_params
 
 
 def report(
@@ -21,10 +21,12 @@ def report(
     manifest: Annotated[Path | None, typer.Option(help="manifest.csv of `bike extract`: names the rejects.")] = None,
     frames: Annotated[Path | None, typer.Option(help="Test shards (or frame packs), for the saliency strips.")] = None,
     checkpoint: Annotated[Path | None, typer.Option(help="Video branch whose saliency is shown.")] = None,
+    follow_links: FollowLinksOption = False,
     params: Annotated[Path, typer.Option(help="Shown on the page; report.order_pairs and report.clips.")] = Path(
         "params.yaml"
     ),
     setting: SetOption = None,
+    allow_mismatch: AllowOption = None,
     readme: Annotated[Path | None, typer.Option(help="Only renew the table between the two results markers.")] = None,
     show: Annotated[bool, typer.Option("--show", help="Only print the table.")] = False,
     check: Annotated[bool, typer.Option("--check", help="With --readme: compare, and change nothing.")] = False,
@@ -42,7 +44,7 @@ def report(
     from bike.files import existing_dir, existing_file
     from bike.frames.remote import existing_place
 
-    settings = read_params(params, setting)
+    settings = read_params(params, setting, allow_mismatch)
     pairs = settings.report.order_pairs
     if check and readme is None:
         raise ParamsError("--readme: missing; --check needs the file to compare with.")
@@ -78,6 +80,7 @@ def report(
         manifest=manifest,
         frames=frames,
         checkpoint=checkpoint,
+        follow_links=follow_links,
     )
     ran = sum(row.folder is not None for row in rows)
     typer.echo(f"{out / 'index.html'}: {ran} evaluations")

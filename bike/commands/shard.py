@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 import typer
 
 from bike.commands.options import (
+    FollowLinksOption,
     FramesPerVideoOption,
     JobsOption,
     MergeOption,
@@ -41,6 +42,7 @@ def shard(
         Path | None,
         typer.Option(help="Folder, list or tar of the source videos, for --payload mp4.", show_default=False),
     ] = None,
+    follow_links: FollowLinksOption = False,
     manifest: Annotated[
         Path | None,
         typer.Option(help="What extraction wrote. Default: manifest.csv in the frames folder.", show_default=False),
@@ -104,6 +106,7 @@ def shard(
         frames_per_video=frames_per_video,
         payload=payload,
         media=media,
+        follow_links=follow_links,
         fps=fps,
         jobs=jobs,
         replace=replace,

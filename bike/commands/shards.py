@@ -11,7 +11,19 @@ from bike.commands.options import ReplaceOption
 
 app = typer.Typer(no_args_is_help=True, help="Look at shards before training on them.")
 
-ShardsFolder = Annotated[Path, typer.Argument(metavar="DIR", help="Folder of shards.", show_default=False)]
+
+def _here(folder: Path) -> Path:
+    from bike.errors import ParamsError
+    from bike.frames.remote import remote_url
+
+    if url := remote_url(folder):
+        raise ParamsError(f"{url}: shards are looked at in a folder. Copy them to one.")
+    return folder
+
+
+ShardsFolder = Annotated[
+    Path, typer.Argument(metavar="DIR", help="Folder of shards.", show_default=False, callback=_here)
+]
 
 
 @app.command("info")

@@ -29,6 +29,7 @@ def train(
     fresh: options.FreshOption = False,
     live: options.LiveOption = None,
     decoder: options.DecoderOption = "pyav",
+    follow_links: options.FollowLinksOption = False,
     device: options.DeviceOption = None,
     workers: options.WorkersOption = 2,
     replace: options.ReplaceOption = False,
@@ -50,7 +51,9 @@ def train(
     from bike.runtime.checkpoint import Place
 
     labels = labels_of(train_list, labels)
-    place = Place(device=device, workers=workers, state_dir=state, fresh=fresh, live_dir=live)
+    place = Place(
+        device=device, workers=workers, state_dir=state, fresh=fresh, live_dir=live, follow_links=follow_links
+    )
     if attributes is not None:
         from bike.train.run_attributes import train_attributes
 

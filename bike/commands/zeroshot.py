@@ -26,6 +26,7 @@ def zeroshot(
     allow_mismatch: options.AllowOption = None,
     state: options.StateOption = None,
     decoder: options.DecoderOption = "pyav",
+    follow_links: options.FollowLinksOption = False,
     device: options.DeviceOption = None,
     workers: options.WorkersOption = 2,
     part: options.PartOption = None,
@@ -62,7 +63,13 @@ def zeroshot(
         checkpoint=checkpoint,
         class_splits=split or [],
         decoder=decoder,
-        place=Place(device=device, workers=workers, state_dir=state, split=options.split_of(part, merge)),
+        place=Place(
+            device=device,
+            workers=workers,
+            state_dir=state,
+            split=options.split_of(part, merge),
+            follow_links=follow_links,
+        ),
         replace=replace,
     )
     if metrics:

@@ -6,7 +6,6 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from bike.files import sha256
 from bike.formats.lists import Listing, check_classes, read_listing
 from bike.frames.open import FrameSource, open_source
 from bike.progress import log
@@ -29,20 +28,21 @@ def read_inputs(
     place: Path | str,
     *,
     decoder: str = "pyav",
+    follow_links: bool = False,
     allowed: Collection[str] = (),
 ) -> Inputs:
     """Read a list, its class names and the place of its frames.
 
     Args:
         samples_path, labels_path, allowed: as :func:`bike.formats.lists.read_listing`.
-        place, decoder: as :func:`bike.frames.open.open_source`.
+        place, decoder, follow_links: as :func:`bike.frames.open.open_source`.
 
     Raises:
         BikeError: no such place, or a decoder that can't be used.
         DataError: no rows, no labels at all, labels without a name, or other classes than the shards'.
     """
     listing = read_listing(samples_path, labels_path, allowed=allowed)
-    source = open_source(place, listing.samples, decoder=decoder)
+    source = open_source(place, listing.samples, decoder=decoder, follow_links=follow_links)
     mismatch = listing.mismatch
     if source.class_names is not None:
         mismatch = mismatch | check_classes(listing.names, source.class_names, (labels_path, place), allowed)
@@ -57,21 +57,10 @@ def read_inputs(
             max(max(sample.labels, default=0) for sample in listing.samples),
         )
     # With the decoder, since both round colours differently: rows of one must not be completed with the other.
-    checksums = {**listing.checksums, "frames": frames_checksum(place, source), "decoder": decoder}
+    checksums = {**listing.checksums, "frames": source.checksum, "decoder": decoder}
     return Inputs(listing.samples, listing.names, checksums | sampled(source), mismatch, source)
 
 
 def sampled(source: FrameSource) -> dict[str, str]:
     """``{"frames_per_video": N}`` where no more frames of a video are stored, for a result's origin; else empty."""
     return {} if source.frames_per_video is None else {"frames_per_video": str(source.frames_per_video)}
-
-
-def frames_checksum(place: Path | str, source: FrameSource) -> str:
-    """SHA-256 of what describes the frames at a place: the shards' manifest, near or far, or the extraction's.
-
-    The place itself where nothing describes them: hashing all frames would take longer than reading them for the run.
-    """
-    if source.checksum is not None:
-        return source.checksum
-    manifest = Path(place, "manifest.csv")
-    return sha256(manifest) if manifest.is_file() else str(Path(place).resolve())

@@ -21,7 +21,7 @@ from bike.errors import BikeError, one_line
 from bike.files import reading
 from bike.frames.source import FrameSource
 from bike.records import Sample
-from bike.workers.worker import end_with_parent
+from bike.workers.parent import end_with_parent
 
 log = logging.getLogger("bike")
 

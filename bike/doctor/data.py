@@ -116,7 +116,7 @@ def _reading(what: str, source: FrameSource, videos: Sequence[str]) -> Check:
         try:
             source.read(video, [0, source.num_frames(video) - 1])
         except BikeError as error:
-            bad.append(one_line(error))
+            bad.append(one_line(error).partition("; --")[0])
     return _counted("reading", f"{len(videos) - len(bad)} of {len(videos)} sampled {what} read well", bad)
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from bike.doctor.check import Check
 from bike.errors import BikeError, one_line
+from bike.params import load_machine
 from bike.workers.pool import num_cores
 from bike.workers.worker import has_module
 
@@ -32,6 +33,7 @@ def check_machine() -> list[Check]:
         _try("jpeg", lambda: _package("simplejpeg")),
         _try("torch", _torch),
         _try("device", _devices),
+        _try("machine.yaml", machine_settings),
         _optional("dask", "distributed", "dask"),
         _optional("s3", "boto3", "s3"),
         _optional("ssh", "dvc_ssh", "ssh"),
@@ -61,6 +63,16 @@ def _optional(subject: str, module: str, extra: str) -> Check:
     if has_module(module):
         return Check(subject, "ok", f"{module} {_version(module)}")
     return Check(subject, "note", f'not installed (`pip install "bike-video[{extra}]"`)')
+
+
+def machine_settings(path: Path = Path("machine.yaml")) -> str:
+    """What is set for this machine, in a few words.
+
+    Raises:
+        ParamsError: an unknown key or a bad value.
+    """
+    stated = load_machine(path).model_dump(exclude_defaults=True)
+    return ", ".join(f"{name} {value}" for name, value in stated.items()) or "nothing is set: the defaults hold"
 
 
 def _ffmpeg() -> str:

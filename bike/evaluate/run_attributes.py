@@ -16,6 +16,7 @@ from bike.evaluate.scores import other_order
 from bike.evaluate.views import score_views
 from bike.files import existing_file, sha256
 from bike.formats.lists import read_listing
+from bike.model.choose import check_weights
 from bike.model.contract import Agreement
 from bike.model.heads import AttributeHead
 from bike.model.scorer import class_texts, encode_sentences
@@ -66,6 +67,7 @@ def evaluate_attributes(
         model = agreement.settle(model, "model", {"prompt": contract.prompt})
         theirs = {"top_k": contract.top_k, "prompt": contract.attribute_prompt}
         settings = agreement.settle(settings, "attributes", theirs)
+    check_weights(agreement, model, Path(checkpoint))
     agreement.check_classes(inputs.names, labels)
     sentences = sentences_of(
         inputs.samples, read_corpus(corpus), top_k=settings.top_k, prompt=settings.prompt, source=corpus

@@ -64,7 +64,12 @@ def evaluate_video(
     """
     start = time.monotonic()
     # Before the weights: a bad list is found at once.
-    inputs = read_inputs(samples, labels, frames, decoder=decoder, allowed=params.model.allow_mismatch)
+    reading: dict[str, Any] = {
+        "decoder": decoder,
+        "follow_links": place.follow_links,
+        "allowed": params.model.allow_mismatch,
+    }
+    inputs = read_inputs(samples, labels, frames, **reading)
     model = load_video_model(checkpoint, temporal=temporal, interaction=interaction)
 
     def finish(_: Scorer, logits: Tensor) -> tuple[Scores, dict[str, float]]:

@@ -63,7 +63,12 @@ def evaluate_zeroshot(
         KeyboardInterrupt: a stop was asked for; finished videos are kept.
     """
     start = time.monotonic()
-    inputs = read_inputs(samples, labels, frames, decoder=decoder, allowed=params.model.allow_mismatch)
+    reading: dict[str, Any] = {
+        "decoder": decoder,
+        "follow_links": place.follow_links,
+        "allowed": params.model.allow_mismatch,
+    }
+    inputs = read_inputs(samples, labels, frames, **reading)
     absent = bool(class_splits) and params.annotate.classes == "present"
     splits = [read_class_split(path, inputs.names, absent=absent) for path in class_splits]
     model = load_video_model(checkpoint, weights or params.model.weights)

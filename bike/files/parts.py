@@ -151,7 +151,8 @@ class Parts:
         if numbers:
             raise BikeError(
                 f"{self._place}: {len(numbers)} of {self._count} parts are missing or not complete, or were made with "
-                f"other settings: {first_few(list(map(str, numbers)))}. Run them (again), then --merge."
+                f"other settings: {first_few(list(map(str, numbers)))}. Run them (again; with --replace"
+                " where they have other settings), then --merge."
             )
 
 

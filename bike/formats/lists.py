@@ -147,7 +147,8 @@ def _letters(name: str) -> str:
 def _differ(text: str, allowed: Collection[str]) -> dict[str, str]:
     if "classes" not in allowed:
         raise DataError(
-            f"{text}. Give the labels file that belongs to both, or allow it with --allow-mismatch classes."
+            f"{text}. Give the labels file that belongs to both, or allow it: --allow-mismatch classes, or "
+            "model.allow_mismatch."
         )
     log.warning("%s (allowed)", text)
     return {"classes": text}

@@ -7,13 +7,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from bike.errors import DataError
-from bike.files import existing_dir, open_regular, read_regular, reading
+from bike.files import existing_dir, open_regular, read_regular, reading, sha256
 from bike.files.names import leads_out
 from bike.formats.folders import frame_files
 from bike.formats.kept import KeptFrames
 from bike.formats.packs import PACK_SUFFIX, read_frames, scan_offsets
-from bike.frames.source import FileWindow, Frames, FrameSource, Recent
+from bike.frames.source import FileWindow, Frames, FrameSource, Recent, stamps_checksum
 from bike.records import Sample, VideoRecord, read_manifest
+from bike.video.walk import LEADS_OUT, is_link_out
 
 
 class PackSource(FrameSource):
@@ -26,6 +27,7 @@ class PackSource(FrameSource):
     def __init__(self, folder: Path | str) -> None:
         self.folder = existing_dir(folder)
         records = read_manifest(self.folder / "manifest.csv")
+        self.checksum = sha256(self.folder / "manifest.csv")
         self._known = {r.key: (r.frames, r.fps, r.kept) for r in records if r.status == "ok"}
         self.frames_per_video = _most_kept(records)
         self._offsets: Recent[list[int]] = Recent(256)  # packs have no index: a whole one is read to find its frames
@@ -82,9 +84,12 @@ class FolderSource(FrameSource):
         folder: where the frame folders lie.
         samples: rows of the list, which give the ``path`` of each video.
         fps: frames per second of all videos; 0 when not known. An extraction's ``manifest.csv`` in ``folder`` knows.
+        follow_links: frame folders may be links that lead out of ``folder``.
     """
 
-    def __init__(self, folder: Path | str, samples: Sequence[Sample], *, fps: float = 0.0) -> None:
+    def __init__(
+        self, folder: Path | str, samples: Sequence[Sample], *, fps: float = 0.0, follow_links: bool = False
+    ) -> None:
         self.folder = existing_dir(folder)
         self._paths: Mapping[str, str] = {sample.video: sample.path for sample in samples}
         manifest = self.folder / "manifest.csv"
@@ -93,6 +98,8 @@ class FolderSource(FrameSource):
         self._thinned = {record.key: (record.kept, record.frames) for record in records if record.kept}
         self.frames_per_video = _most_kept(records)
         self._fps = fps
+        self._root = None if follow_links else os.path.realpath(self.folder)
+        self.checksum = sha256(manifest) if manifest.is_file() else self._stamps()
         self._files: Recent[list[Path]] = Recent(1024)
 
     def num_frames(self, video: str) -> int:
@@ -120,8 +127,19 @@ class FolderSource(FrameSource):
     def _list(self, video: str) -> list[Path]:
         if video not in self._paths:
             raise DataError(f"{video}: not in the list.")
+        return frame_files(self._place(video))
+
+    def _place(self, video: str) -> Path:
         path = self._paths[video]
         if leads_out(path):
             raise DataError(f"{path}: leads out of the folder. Use paths relative to it, without `..`.")
         own = self.folder / video
-        return frame_files(own if own.is_dir() else self.folder / path)
+        place = own if own.is_dir() else self.folder / path
+        if self._root is not None and is_link_out(str(place), self._root, anywhere=True):
+            raise DataError(f"{place}: {LEADS_OUT}.")
+        return place
+
+    def _stamps(self) -> str:
+        """A folder's time changes with the names in it; to look at each file would take as long as reading them."""
+        places = [(path, self._place(video)) for video, path in self._paths.items()]
+        return stamps_checksum((path, place.stat().st_mtime_ns) for path, place in places if place.is_dir())

@@ -31,7 +31,9 @@ __all__ = [
 _NUM_TRIED = 10  # samples of the list that are looked for in a folder
 
 
-def open_source(place: Path | str, samples: Sequence[Sample], *, decoder: str = "pyav") -> FrameSource:
+def open_source(
+    place: Path | str, samples: Sequence[Sample], *, decoder: str = "pyav", follow_links: bool = False
+) -> FrameSource:
     """The source for a place.
 
     Args:
@@ -39,6 +41,8 @@ def open_source(place: Path | str, samples: Sequence[Sample], *, decoder: str = 
             published-style frame folders, or of videos (also a tar of videos).
         samples: rows of the list, which say where in the place a video lies.
         decoder: ``pyav`` or ``decord``, for videos and shards of videos; stored frames need neither.
+        follow_links: videos and frame folders may be links that lead out of the place. Frame packs and shards may be
+            in any case: DVC makes such links, and what they lead to must have the manifest's checksums.
 
     Raises:
         BikeError: no such place, an unknown decoder, or one that is not installed.
@@ -48,7 +52,7 @@ def open_source(place: Path | str, samples: Sequence[Sample], *, decoder: str = 
     if remote_url(place) is not None:
         return RemoteShardSource(str(place), decoder=chosen)
     if folder.is_file():
-        return VideoSource(place, samples, decoder=chosen)
+        return VideoSource(place, samples, decoder=chosen, follow_links=follow_links)
     # Shards come first: a folder that was extracted into, and then sharded into, holds both.
     if (folder / MANIFEST_NAME).is_file():
         return ShardSource(place, decoder=chosen)
@@ -57,9 +61,9 @@ def open_source(place: Path | str, samples: Sequence[Sample], *, decoder: str = 
     tried = samples[:_NUM_TRIED]
     paths = [folder / sample.path for sample in tried if not Path(sample.path).is_absolute()]
     if any(path.is_dir() for path in (*paths, *(folder / sample.video for sample in tried))):
-        return FolderSource(place, samples)
+        return FolderSource(place, samples, follow_links=follow_links)
     if any(path.is_file() for path in paths):
-        return VideoSource(place, samples, decoder=chosen)
+        return VideoSource(place, samples, decoder=chosen, follow_links=follow_links)
     if any(folder.glob("*.tar")):
         return ShardSource(place, decoder=chosen)  # which says that their manifest is missing
     raise DataError(

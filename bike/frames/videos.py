@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from bike.errors import DataError
-from bike.frames.source import Frames, FrameSource, Recent
+from bike.errors import DataError, first_few
+from bike.frames.source import Frames, FrameSource, Recent, stamps_checksum
 from bike.records import Sample, read_manifest
 from bike.video.decode import Decoder, VideoFacts, decode_frames, probe_video
 from bike.video.file import VideoFile
-from bike.video.find import find_videos
+from bike.video.find import find_videos, problem_of
+from bike.video.walk import LEADS_OUT
 
 
 class VideoSource(FrameSource):
@@ -25,10 +26,11 @@ class VideoSource(FrameSource):
             that is not in it is decoded once more to count its frames.
         short_side: px the shorter side is shrunk to; None: as it is.
         decoder: ``pyav`` or ``decord``. Frames are counted by pyav, which counts what decodes.
+        follow_links: as for :func:`bike.video.find.find_videos`.
         timeout_seconds: for the frames of one sample.
 
     Raises:
-        DataError: no videos at all.
+        DataError: no videos at all, or some that are links out of the folder.
     """
 
     def __init__(
@@ -39,11 +41,18 @@ class VideoSource(FrameSource):
         manifest: Path | str | None = None,
         short_side: int | None = 256,
         decoder: Decoder = "pyav",
+        follow_links: bool = False,
         timeout_seconds: float = 60.0,
     ) -> None:
-        found = {video.path: video.file for video in find_videos(media, follow_links=True) if not video.problem}
+        found = {video.path: video for video in find_videos(media, follow_links=follow_links)}
+        problems = {sample.video: problem_of(sample.path, found) for sample in samples}
+        if outside := [sample.path for sample in samples if problems[sample.video] == LEADS_OUT]:
+            raise DataError(f"{media}: {len(outside)} of the list's videos, each {LEADS_OUT}: {first_few(outside)}.")
+        self._problems = {video: problem for video, problem in problems.items() if problem}
         records = [] if manifest is None else read_manifest(manifest)
-        self._files = {sample.video: found[sample.path] for sample in samples if sample.path in found}
+        usable = [found[sample.path] for sample in samples if sample.video not in self._problems]
+        self._files = {s.video: found[s.path].file for s in samples if s.video not in self._problems}
+        self.checksum = stamps_checksum((video.path, *video.stamp) for video in usable)
         self._facts = {record.key: (record.frames, record.fps) for record in records if record.status == "ok"}
         self._short_side, self._decoder, self._timeout_seconds = short_side, decoder, timeout_seconds
         self._probed: Recent[VideoFacts] = Recent(1 << 20)  # small, and each cost the decoding of a whole video
@@ -71,5 +80,6 @@ class VideoSource(FrameSource):
 
     def _file(self, video: str) -> VideoFile:
         if video not in self._files:
-            raise DataError(f"{video}: not among the videos. Check the folder of videos against the list.")
+            problem = self._problems.get(video, "not in the list")
+            raise DataError(f"{video}: {problem}. Check the folder of videos against the list.")
         return self._files[video]

@@ -108,8 +108,8 @@ def agree(chosen: Model, model: VideoModel) -> tuple[Model, Agreement]:
     Values that the params file leaves out are the contract's. The model's head may have another interaction.
 
     Raises:
-        ParamsError: frames, sizes, prompt, head or ``start_from`` contradict the contract, and ``allow_mismatch`` does
-            not name them.
+        ParamsError: frames, sizes, prompt, head, ``weights`` or ``start_from`` contradict the contract, and
+            ``allow_mismatch`` does not name them.
     """
     agreement, head = _agreement(model.contract, model.file, chosen), model.head
     contract = agreement.contract
@@ -122,6 +122,8 @@ def agree(chosen: Model, model: VideoModel) -> tuple[Model, Agreement]:
         agreement.check("head", "a new one", contract.head)
     agreement.check("interaction", head.interaction, head.interaction if model.is_new_head else contract.interaction)
     _check_start(agreement, contract, chosen.start_from, model.file)
+    if not model.is_new_head:  # the file itself stands for model.weights there
+        check_weights(agreement, chosen, model.file)
     return _settle(agreement, chosen, "model", ("frames", "short_side", "prompt")), agreement
 
 
@@ -140,6 +142,29 @@ def _check_start(agreement: Agreement, contract: Contract, start_from: str | Non
     else:
         began = f"{theirs.name!r} (SHA-256 {theirs.sha256[:12]}…)"
     agreement.differs("model.start_from", f"{start_from!r}, but training of {file} began with {began}")
+
+
+def check_weights(agreement: Agreement, chosen: Model, file: Path) -> None:
+    """Where the params name CLIP's weights: the checkpoint ``file`` goes back to those.
+
+    As with a checkpoint to start from: by content, or by name where they are not here, since a checkpoint alone is
+    enough to work with.
+
+    Raises:
+        ParamsError: it goes back to others, and ``allow_mismatch`` does not name ``weights``.
+    """
+    theirs = None if agreement.contract is None else agreement.contract.weights
+    if theirs is None or "weights" not in chosen.model_fields_set:
+        return
+    official, here = OFFICIAL_FILES.get(chosen.weights), Path(chosen.weights)
+    ours = official.sha256 if official else weights_sha256(here) if here.is_file() else None
+    if theirs.sha256 == ours or (ours is None and theirs.name == here.name):
+        return
+    shown = "" if ours is None else f"; here {ours[:12]}…"
+    agreement.differs(
+        "model.weights",
+        f"{chosen.weights!r}, but {file} goes back to {theirs.name!r} (SHA-256 {theirs.sha256[:12]}…{shown})",
+    )
 
 
 def agree_clip(params: Params, weights: Path, **used: Sequence[str]) -> Params:
@@ -177,30 +202,19 @@ def _settle(agreement: Agreement, section: AnySection, place: str, keys: Sequenc
 
 
 def check_same_clip(chosen: Model, model: VideoModel, agreement: Agreement) -> None:
-    """Refuse ``model.start_from`` where ``model.weights`` names another CLIP than the one it was trained from.
+    """Refuse ``model.start_from`` where ``model.weights`` names another architecture.
 
-    A released checkpoint doesn't say; its architecture must be the one that ``model.weights`` has.
+    A released checkpoint doesn't say which CLIP it was trained from; of others :func:`agree` knows.
 
     Raises:
         ParamsError: it does, and ``allow_mismatch`` does not name ``weights``.
     """
-    if "weights" not in chosen.model_fields_set:
+    if "weights" not in chosen.model_fields_set or (model.contract is not None and model.contract.weights is not None):
         return
     official = OFFICIAL_FILES.get(chosen.weights)
-    theirs = None if model.contract is None else model.contract.weights
-    if theirs is not None:
-        ours = official.sha256 if official else weights_sha256(run_weights(chosen.weights, "model.weights"))
-        text = f"{theirs.name!r} (SHA-256 {theirs.sha256[:12]}…; here {ours[:12]}…)"
-        differs = ours != theirs.sha256
-    else:
+    clip = OFFICIAL[official.name] if official else load_clip(run_weights(chosen.weights, "model.weights")).architecture
+    if model.encoder.architecture != clip:
         text = f"another architecture ({model.encoder.architecture})"
-        clip = (
-            OFFICIAL[official.name]
-            if official
-            else load_clip(run_weights(chosen.weights, "model.weights")).architecture
-        )
-        differs = model.encoder.architecture != clip
-    if differs:
         agreement.differs("model.weights", f"{chosen.weights!r}, but {model.file} goes back to {text}")
 
 

@@ -53,7 +53,7 @@ class Contract(BaseModel):
     weights: Origin | None = None  # CLIP's, where all training began; None where a released checkpoint doesn't say
     start_from: Origin | None = None  # the checkpoint that this training began with
     training: dict[str, str | int | float | bool | None] = {}  # parameters of the training
-    # checksums of list, class names and frames (the shards' manifest); folders without one have their name
+    # checksums of list, class names and frames: of their manifest, or of paths, sizes and times where there is none
     data: dict[str, str] = {}
 
     @field_validator("prompt", "attribute_prompt")
@@ -205,7 +205,9 @@ class Agreement:
         """
         name = key.rpartition(".")[2]
         if name not in self._allowed:
-            raise ParamsError(f"{key}: {text}. Change one, or allow it with --allow-mismatch {name}.")
+            raise ParamsError(
+                f"{key}: {text}. Change one, or allow it: --allow-mismatch {name}, or model.allow_mismatch."
+            )
         log.warning("%s: %s (allowed)", key, text)
         self.mismatch[name] = text
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from bike.doctor.check import Check
+from bike.doctor.machine import machine_settings
 from bike.errors import BikeError, DataError, first_few, one_line
 from bike.formats.lists import load_samples
 from bike.model.formats.official import OFFICIAL_FILES, weights_folder
@@ -45,7 +46,9 @@ def check_project(folder: Path, *, contents: bool = False) -> list[Check]:
         found.append(Check("params", "bad", one_line(error)))
     found.append(_try("code", lambda: _code(protocol, folder)))
     found.append(_try("git", lambda: _git(folder)))
-    found.append(_try("videos", lambda: _videos(folder, contents)))
+    found.append(_try("machine.yaml", lambda: machine_settings(folder / "machine.yaml")))
+    if found[-1].status == "ok":
+        found.append(_try("videos", lambda: _videos(folder, contents)))
     if protocol.reader != "folders":
         there = (folder / "annotation").exists()
         detail = "annotation/" if there else f"annotation/: absent. Run `dvc pull`, or `bike init {protocol.name} . "

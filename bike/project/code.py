@@ -32,8 +32,8 @@ SECTIONS: dict[str, tuple[str, ...]] = {
     "fuse": ("fuse", "numerics"),
     "summary": (),
 }
-# A change of these can't change a result: progress, command lines, what makes and watches over a project, what is
-# recorded of a result's origin, and the schema of params.yaml, whose defaults count by their values.
+# A change of these can't change a result: progress, command lines, the end of orphans, what makes and watches over a
+# project, what is recorded of a result's origin, and the schema of params.yaml, whose defaults count by their values.
 NO_RESULT = {
     "bike/__init__.py",
     "bike/cli.py",
@@ -45,6 +45,7 @@ NO_RESULT = {
     "bike/provenance.py",
     "bike/trees/overrides.py",
     "bike/trees/sections.py",
+    "bike/workers/parent.py",
     "stages/__init__.py",
 }
 

@@ -14,6 +14,7 @@ from bike.files.names import shown
 from bike.files.tables import read_table, write_table
 from bike.params import load_machine
 from bike.progress import log
+from bike.trees.sections import stated_by
 from bike.video.file import FoundVideo, UnreadableError
 from bike.video.find import find_videos
 from bike.video.walk import LEADS_OUT
@@ -89,8 +90,12 @@ def read_media_file(path: Path | str) -> list[Medium]:
         raise DataError(f"{path}: not a table of videos ({one_line(error)}). Run `bike manifest` again.") from error
 
 
-def check_media(path: Path | str, videos: Path | str | None, *, contents: bool = False) -> list[Medium]:
+def check_media(
+    path: Path | str, videos: Path | str | None, *, contents: bool = False, named: str | None = None
+) -> list[Medium]:
     """See to it that the videos of ``media.csv`` are there, with their sizes and, if asked for, their checksums.
+
+    ``named`` says in errors what names the folder ``videos``; None: what states it for this machine.
 
     Raises:
         DataError: in one line, how many are absent or other ones, and the first of them.
@@ -102,7 +107,8 @@ def check_media(path: Path | str, videos: Path | str | None, *, contents: bool =
             "into machine.yaml, or set BIKE_VIDEOS."
         )
     if not Path(videos).exists():
-        raise DataError(f"{videos}: no such folder, so the {len(media)} videos of {path} are absent. Correct `videos`.")
+        place = named or stated_by("videos")
+        raise DataError(f"{videos}: no such folder, so the {len(media)} videos of {path} are absent. Correct {place}.")
     # Whoever wrote the file chose which links to follow; it names what they lead to, with size and checksum.
     found = find_videos(videos, listing=path, follow_links=True)
     there = {video.path: video for video in found if not video.problem}

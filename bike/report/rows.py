@@ -12,6 +12,7 @@ from pathlib import Path
 from bike.errors import DataError, first_few
 from bike.evaluate.results import ClassResult, read_numbers, read_per_class
 from bike.files import existing_dir
+from bike.records import other_class
 from bike.report.pairs import PairResult, pair_results
 
 PERCENTS = ("top1", "top5", "mean_class", "map")
@@ -84,7 +85,7 @@ def results_table(results: Path | str, *, order_pairs: Sequence[tuple[str, str]]
         order_pairs: pairs of class names that only the order of frames tells apart, for ``Row.order``.
 
     Raises:
-        DataError: no evaluation at all, or a file with values that can't be.
+        DataError: no evaluation at all, evaluations of other classes, or a file with values that can't be.
         ParamsError: a name in ``order_pairs`` is not a class.
         BikeError: the folder is missing.
     """
@@ -93,6 +94,7 @@ def results_table(results: Path | str, *, order_pairs: Sequence[tuple[str, str]]
     if not folders:
         raise DataError(f"{results}: no <name>/<views>/metrics.json below it. Run `bike eval` first.")
     rows = [_read_row(folder, results, order_pairs) for folder in folders]
+    _check_same_classes(rows)
     for name, (method, _) in KNOWN.items():
         if not any(row.method == method for row in rows):
             rows.append(Row(name, method))
@@ -184,6 +186,17 @@ def _read_row(folder: Path, results: Path, order_pairs: Sequence[tuple[str, str]
         ),
         folder=folder,
     )
+
+
+def _check_same_classes(rows: Sequence[Row]) -> None:
+    """Numbers of other classes, or under another order of their names, say nothing beside each other."""
+    named = [(row.folder, [item.name for item in found]) for row in rows if (found := per_class(row))]
+    for folder, names in named:
+        if different := other_class(names, named[0][1]):
+            raise DataError(
+                f"{folder} and {named[0][0]}: other classes, {different}. Evaluate again with one labels file, or keep "
+                "each data set's results in a folder of its own."
+            )
 
 
 def _table_order(row: Row) -> tuple[int, str, int, str]:

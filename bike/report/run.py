@@ -25,6 +25,7 @@ def build_report(
     manifest: Path | None = None,
     frames: Path | None = None,
     checkpoint: Path | None = None,
+    follow_links: bool = False,
     expected: Sequence[str] = (),
 ) -> list[Row]:
     """Write page, table and ``summary.json`` (for `dvc exp show`) into ``out``.
@@ -39,6 +40,7 @@ def build_report(
         manifest: ``manifest.csv`` of the extraction.
         frames: test shards (or packs, or frame folders) for the clips shown with their saliency.
         checkpoint: the video branch whose saliency is shown.
+        follow_links: as for :func:`bike.frames.open.open_source`.
         expected: folders below ``results`` that must be there, such as ``fuse/4x3``; all others are shown as well.
 
     Returns:
@@ -51,7 +53,7 @@ def build_report(
         raise BikeError(f"{out}: is a file; a folder for the report is needed. Choose another place.")
     check_complete(results, expected)
     rows = results_table(results, order_pairs=params.report.order_pairs)
-    strips, why_not = _read_strips(lists, frames, checkpoint, params)
+    strips, why_not = _read_strips(lists, frames, checkpoint, params, follow_links=follow_links)
     data, curves = summarise_data(lists, manifest), read_curves(results)
     html = render_page(rows, data, params, curves=curves, strips=strips, strips_absent=why_not)
     table = markdown_table(rows)
@@ -79,12 +81,12 @@ def _few_numbers(rows: Sequence[Row], params: Params) -> dict[str, float]:
 
 
 def _read_strips(
-    lists: Path | None, frames: Path | None, checkpoint: Path | None, params: Params
+    lists: Path | None, frames: Path | None, checkpoint: Path | None, params: Params, *, follow_links: bool
 ) -> tuple[list[SaliencyStrip], str]:
     """The clips to show, and why there are none."""
     if not params.report.clips:
         return [], "report.clips is 0 in the params file."
     if not (lists and frames and checkpoint):
         return [], "a checkpoint of the video branch, the test split's frames and its list are needed."
-    strips = saliency_strips(checkpoint, frames, lists, params=params)
+    strips = saliency_strips(checkpoint, frames, lists, params=params, follow_links=follow_links)
     return strips, "the checkpoint is not a video branch with concept spotting (vcs)."

@@ -40,7 +40,9 @@ class SaliencyStrip:
     predicted: str  # the class name that the model gave
 
 
-def saliency_strips(checkpoint: Path, frames: Path, lists: Path, *, params: Params) -> list[SaliencyStrip]:
+def saliency_strips(
+    checkpoint: Path, frames: Path, lists: Path, *, params: Params, follow_links: bool = False
+) -> list[SaliencyStrip]:
     """Strips of ``params.report.clips`` test clips, drawn with ``params.report.seed``.
 
     Args:
@@ -49,6 +51,7 @@ def saliency_strips(checkpoint: Path, frames: Path, lists: Path, *, params: Para
         lists: folder with ``test.csv`` and ``labels.csv``.
         params: ``model`` says how frames reach the encoder (T frames of the whole video, centre crop), ``evaluate``
             how many CPU threads work.
+        follow_links: as for :func:`bike.frames.open.open_source`.
 
     Returns:
         The strips; none for a checkpoint without concept spotting.
@@ -68,7 +71,7 @@ def saliency_strips(checkpoint: Path, frames: Path, lists: Path, *, params: Para
     wrong = next((label for sample in samples for label in sample.labels if label >= len(names)), None)
     if wrong is not None:
         raise DataError(f"{lists / 'test.csv'}: class {wrong} has no name in labels.csv. Annotate again.")
-    source = open_source(frames, samples)
+    source = open_source(frames, samples, follow_links=follow_links)
     chosen = choose_samples([s for s in samples if s.labels], params.report.clips, params.report.seed)
     with join_world(device="cpu", threads=params.evaluate.threads):
         scorer = Scorer(encoder, head, names, params.model.prompt)

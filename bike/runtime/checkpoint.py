@@ -55,6 +55,7 @@ class Place:
         live_dir: folder of the training curves; None writes none.
         split: of attributes and evaluations: a part of the samples, or the merge of all parts.
         save_every_seconds: between two saves; None: what the run's own docstring says.
+        follow_links: videos and frame folders may be links that lead out of the folder of frames.
     """
 
     device: str | None = None
@@ -65,6 +66,7 @@ class Place:
     live_dir: Path | str | None = None
     split: Split | None = None
     save_every_seconds: float | None = None
+    follow_links: bool = False
 
 
 def save_state(path: Path | str, state: Mapping[str, Any]) -> None:

@@ -18,7 +18,7 @@ from torch import Tensor, distributed
 
 from bike.errors import BikeError, PeerGoneError
 from bike.progress import Progress, progress
-from bike.workers.worker import end_with_parent
+from bike.workers.parent import end_with_parent
 
 log = logging.getLogger("bike")
 

@@ -68,6 +68,7 @@ def write_shards(
     frames_per_video: int | None = None,
     payload: str = "mjpg",
     media: Path | str | None = None,
+    follow_links: bool = False,
     fps: float | None = None,
     jobs: int | None = None,
     replace: bool = False,
@@ -90,6 +91,7 @@ def write_shards(
         frames_per_video: keep this many evenly spaced frames of each video; None for all.
         payload: ``mjpg`` stores frames, ``mp4`` the video files from ``media`` as they are.
         media: the source videos (folder, list or tar), for ``payload="mp4"``.
+        follow_links: source videos and frame folders may be links that lead out of their folder.
         fps: frames per second of published-style frame folders, which do not say it.
         jobs: processes; None for one per core.
         replace: whether finished shards of other settings, or of videos that the list lacks, may be thrown away.
@@ -115,6 +117,7 @@ def write_shards(
         manifest=manifest,
         names=names,
         media=media if payload == "mp4" else None,
+        follow_links=follow_links,
         fps=fps,
         frames_per_video=frames_per_video if payload == "mjpg" else None,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,8 @@ from bike.records import Sample, VideoRecord, contradiction, read_labels, read_m
 from bike.shard.payload import PayloadSource, quick_checksum
 from bike.shard.plan import PlannedVideo
 from bike.video.file import FoundVideo
-from bike.video.find import find_videos
+from bike.video.find import find_videos, problem_of
+from bike.video.walk import LEADS_OUT, is_link_out
 
 # What to do where list and frames don't fit: one for each problem; where several are needed, in this order.
 _EXTRACT = "Run `bike extract` again: it makes what is missing."
@@ -39,6 +41,7 @@ def wanted_videos(
     manifest: Path | str | None,
     names: Sequence[str] | None,
     media: Path | str | None,
+    follow_links: bool,
     fps: float | None,
     frames_per_video: int | None,
 ) -> tuple[list[PlannedVideo], tuple[str, ...] | None]:
@@ -64,7 +67,8 @@ def wanted_videos(
     known = {record.key: record for record in read_manifest(manifest)} if manifest is not None else None
     if media is not None and known is None:
         raise DataError("payload mp4: true frame counts are needed. Give the --manifest that `bike extract` wrote.")
-    files = None if media is None else {video.path: video for video in find_videos(media, follow_links=True)}
+    files = None if media is None else {video.path: video for video in find_videos(media, follow_links=follow_links)}
+    root = None if follow_links else os.path.realpath(frames)
     groups: dict[str, list[Sample]] = {}
     for sample in samples:
         groups.setdefault(sample.video, []).append(sample)
@@ -74,7 +78,7 @@ def wanted_videos(
         group = groups.pop(key)
         try:
             record = _folder_record(group, frames, fps) if known is None else _known_record(key, group, known)
-            source = _place(record, frames, files, packs=known is not None)
+            source = _place(record, frames, files, root, packs=known is not None)
             videos.append(_weigh(record, group, source, frames_per_video))
         except DataError as error:
             bad.append(str(error).removesuffix("."))
@@ -140,17 +144,23 @@ def _folder_record(group: list[Sample], frames: Path, fps: float | None) -> Vide
     return VideoRecord(sample.video, sample.path, "ok", sample.frames, fps=rate, seconds=seconds)
 
 
-def _place(record: VideoRecord, frames: Path, files: dict[str, FoundVideo] | None, *, packs: bool) -> PayloadSource:
+def _place(
+    record: VideoRecord, frames: Path, files: dict[str, FoundVideo] | None, root: str | None, *, packs: bool
+) -> PayloadSource:
     if files is not None:
-        found = files.get(record.path)
-        if found is None or found.problem:
-            raise DataError(f"{record.path}: {found.problem if found else 'not among the source videos'}.")
-        return found.file
+        if problem := problem_of(record.path, files):
+            raise DataError(f"{record.path}: {problem}.")
+        return files[record.path].file
     # With a manifest the key says where frames lie; without one it is a published layout, in which the path does.
     pack = frames / f"{record.key}{PACK_SUFFIX}"
     if packs or pack.is_file():
         folder = frames / record.key  # of an extraction with folders as its layout
-        return str(folder if folder.is_dir() and not pack.is_file() else pack)
-    if leads_out(record.path):
-        raise DataError(f"{record.path}: leads out of the folder. Use paths relative to it, without `..`.")
-    return str(frames / record.path)
+        if pack.is_file() or not folder.is_dir():
+            return str(pack)
+    else:
+        folder = frames / record.path
+        if leads_out(record.path):
+            raise DataError(f"{record.path}: leads out of the folder. Use paths relative to it, without `..`.")
+    if root is not None and is_link_out(str(folder), root, anywhere=True):
+        raise DataError(f"{record.path}: {LEADS_OUT}.")
+    return str(folder)

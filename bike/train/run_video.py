@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from torch import Tensor
 
@@ -67,13 +68,14 @@ def train_video(
     """
     model = choose_model(params.model, temporal=temporal, interaction=interaction)
     settings, out = params.train, Path(out)
-    training = read_inputs(train_list, labels, train_frames, decoder=decoder, allowed=model.allow_mismatch)
+    reading: dict[str, Any] = {"decoder": decoder, "follow_links": place.follow_links, "allowed": model.allow_mismatch}
+    training = read_inputs(train_list, labels, train_frames, **reading)
     check_trainable(training.samples, train_list)
     validation = None
     if val_list is not None:
         if val_frames is None:
             raise BikeError("Validation: a list is given, but not where its frames are. Give both or none.")
-        validation = read_inputs(val_list, labels, val_frames, decoder=decoder, allowed=model.allow_mismatch)
+        validation = read_inputs(val_list, labels, val_frames, **reading)
         tell_shared(training.samples, validation.samples, (train_list, val_list))
     weights = run_weights(
         model.start_from or model.weights, "model.start_from" if model.start_from else "model.weights"

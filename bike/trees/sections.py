@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator, model_validator
@@ -31,6 +32,16 @@ MACHINE = {"launch", "device", "workers", "jobs"}
 AnySection = TypeVar("AnySection", bound=Section)
 
 
+def variable_of(name: str) -> str:
+    """The variable that goes over a setting of ``machine.yaml``."""
+    return f"BIKE_{name.upper()}"
+
+
+def stated_by(name: str) -> str:
+    """What states a setting of this machine, for an error: ``BIKE_VIDEOS``, or ```videos` in machine.yaml``."""
+    return variable_of(name) if os.environ.get(variable_of(name)) else f"`{name}` in machine.yaml"
+
+
 def validated(schema: type[AnySection], tree: dict[str, Any], source: str) -> AnySection:
     """A tree as the section that the schema describes.
 
@@ -57,9 +68,11 @@ def _explain(schema: type[Section], item: Any) -> str:
             model = get_args(model)[-1] if get_origin(model) is dict else model.model_fields[part].annotation
         allowed, key = model.model_fields, place.rpartition(".")[2]
         if key in MACHINE and model is not schema:  # parameters once
-            return f"{place}: each machine's own: machine.yaml, BIKE_{key.upper()} or the command's option"
+            return f"{place}: each machine's own: machine.yaml, {variable_of(key)} or the command's option"
         anchors = " (x-… may hold anchors)" if model is schema else ""
         return f"{place}: unknown key.{nearest(key, allowed)} Known: {', '.join(allowed)}{anchors}"
+    if item["type"] == "string_pattern_mismatch":  # people read no patterns
+        item = {**item, "msg": f"{schema.model_fields[place].description} is allowed"}
     # Not a whole section: what its rule says names the values.
     silent = isinstance(item["input"], dict) or (item["input"] is None and item["type"] == "missing")
     got = "" if silent else f" (got {_shown(item['input'])})"

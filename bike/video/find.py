@@ -8,10 +8,10 @@ import os
 import re
 import stat
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from functools import partial
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from bike.errors import BikeError, DataError, first_few, one_line, reason_of
 from bike.files import read_annotation_text, unreadable
@@ -67,6 +67,17 @@ def find_videos(
     if not found:
         raise DataError(f"{source}: no videos (files ending in .mp4, .avi, .webm and the like). Check the folder.")
     return sorted(found, key=lambda video: video.path)
+
+
+def problem_of(path: str, found: Mapping[str, FoundVideo]) -> str:
+    """Why the video that a list names is not usable, given the found ones by path; an empty text where it is.
+
+    A folder that is a link out of the source is found in the place of the videos in it.
+    """
+    if path in found:
+        return found[path].problem
+    problems = (found[place].problem for place in map(str, PurePath(path).parents) if place in found)
+    return next(filter(None, problems), "not among the videos")
 
 
 def _refuse_other_kinds(source: Path) -> None:

@@ -22,8 +22,9 @@ from multiprocessing.connection import Connection, Pipe
 from pathlib import Path
 from typing import Any
 
+from bike.workers.parent import end_with_parent
+
 _START_SECONDS = 300.0  # for the process to start and import, on a machine that is busy
-_PR_SET_PDEATHSIG = 1  # from linux/prctl.h
 _GRACE_SECONDS = 5.0  # beyond the limit, an abandoned helper ends itself
 _ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1"}  # numpy's idle threads spin for a while: a tenth of a second per helper
 
@@ -173,17 +174,6 @@ class Worker:
             with suppress(ValueError):
                 return f"signal {-status}, {signal.Signals(-status).name}"
         return f"exit status {status}"
-
-
-def end_with_parent(parent: int) -> None:
-    """Have the kernel kill this process when its parent dies, so that nothing is written after that (Linux only)."""
-    if sys.platform == "linux":
-        import ctypes
-
-        with suppress(OSError, AttributeError):
-            ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    if os.getppid() != parent:  # it died before
-        os._exit(1)
 
 
 def serve(descriptor: int, parent: int) -> None:

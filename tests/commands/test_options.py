@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from bike.commands.options import DeviceOption, JobsOption, WorkersOption, params_with
 from bike.errors import ParamsError
-from bike.params import Params
+from bike.params import Params, load_machine
 
 
 def test_a_machine_states_device_and_workers_once_and_the_command_line_wins(
@@ -40,8 +40,12 @@ def test_a_machine_states_device_and_workers_once_and_the_command_line_wins(
     assert shown("--device", "cpu", "--workers", "5", "--jobs", "1") == "cpu 5 1"
     assert CliRunner().invoke(app, ["--workers", "-1"]).exit_code == 2
     (tmp_path / "machine.yaml").write_text("jobs: 0\n")
-    with pytest.raises(ParamsError, match=r"machine\.yaml or .*jobs"):
+    with pytest.raises(ParamsError, match=r"^machine\.yaml: jobs"):
         CliRunner().invoke(app, [], catch_exceptions=False)
+    (tmp_path / "machine.yaml").write_text("jobs: 1\n")
+    monkeypatch.setenv("BIKE_WORKERS", "-1")
+    with pytest.raises(ParamsError, match=r"BIKE_WORKERS: workers.*\(got '-1'\)"):
+        load_machine()
 
 
 def test_what_the_command_line_chooses_goes_over_the_file(tmp_path: Path) -> None:

@@ -59,6 +59,18 @@ def test_the_machine() -> None:
     assert all("\n" not in check.detail for check in checks.values())
 
 
+def test_what_is_set_for_the_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("BIKE_DEVICE", "BIKE_WORKERS", "BIKE_JOBS", "BIKE_VIDEOS", "BIKE_LAUNCH"):
+        monkeypatch.delenv(name, raising=False)
+    assert by_subject(check_machine())["machine.yaml"].detail == "nothing is set: the defaults hold"
+    Path("machine.yaml").write_text("device: cuda:1\njobs: 3\n")
+    assert by_subject(check_machine())["machine.yaml"] == Check("machine.yaml", "ok", "device cuda:1, jobs 3")
+    Path("machine.yaml").write_text("device: gpux\n")
+    found = by_subject(check_machine())["machine.yaml"]
+    assert found == Check("machine.yaml", "bad", "machine.yaml: device: cpu, cuda or cuda:N is allowed (got 'gpux').")
+
+
 def test_a_machine_without_ffmpeg(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("IMAGEIO_FFMPEG_EXE", str(tmp_path / "none"))
     assert by_subject(check_machine())["ffmpeg"].status == "bad"

@@ -14,9 +14,11 @@ import pytest
 from helpers.commands import run_bike
 from helpers.shards import make_data, picture
 from PIL import Image
+from typer.testing import CliRunner
 
+from bike.commands.shards import app
 from bike.doctor.shards import shards_info, write_preview
-from bike.errors import BikeError
+from bike.errors import BikeError, ParamsError
 from bike.shard.run import write_shards
 
 
@@ -92,3 +94,9 @@ def test_labels_beyond_the_names_are_numbers(shards: Path, tmp_path: Path) -> No
     (folder / "manifest.json").write_text(json.dumps({**manifest, "names": ["only one"]}))
     assert shards_info(folder).classes == {"only one": 2, "1": 2, "2": 1}
     assert write_preview(folder, tmp_path / "page.html") == 5
+
+
+@pytest.mark.parametrize("words", [("info", "s3://bucket/shards"), ("preview", "https://host/shards", "page.html")])
+def test_an_address_is_said_to_be_no_folder(words: tuple[str, ...]) -> None:
+    with pytest.raises(ParamsError, match=rf"{words[1]}: shards are looked at in a folder\. Copy them"):
+        CliRunner().invoke(app, list(words), catch_exceptions=False)

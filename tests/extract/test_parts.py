@@ -93,8 +93,10 @@ def test_what_is_not_there_is_not_merged(videos: Path, tmp_path: Path) -> None:
     with pytest.raises(BikeError, match="was begun in 3 parts"):
         parts_of(videos, out, 2, count=4)
     parts_of(videos, out, 2)
-    with pytest.raises(BikeError, match="made with other settings"):
+    with pytest.raises(BikeError, match="made with other settings.* with --replace"):
         extract_videos(videos, out, options=Extract(quality=9), split=MERGE)
+    with pytest.raises(BikeError, match="Give --replace"):
+        extract_videos(videos, out, options=Extract(quality=9), split=Part(1, 3), jobs=1)
     assert not (out / "manifest.csv").exists()
     assert len(extract_videos(videos, out, split=MERGE)) == 7
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import shutil
 import tarfile
@@ -12,11 +13,14 @@ import pytest
 from helpers.servers import Server
 from helpers.shards import HEIGHT, WIDTH, Data, frame_numbers, jpegs_of, make_data, write_folder
 from PIL import Image
+from typer.testing import CliRunner
 
+from bike.cli import build_app
 from bike.errors import BikeError, DataError
 from bike.frames.open import FolderSource, PackSource, RemoteShardSource, ShardSource, VideoSource, open_source
-from bike.records import Sample
+from bike.records import Sample, write_labels, write_list
 from bike.shard.run import write_shards
+from bike.video.walk import LEADS_OUT
 
 
 @pytest.fixture(scope="module")
@@ -128,3 +132,73 @@ def test_luma_is_what_gray_frames_hold(data: Data, places: dict[str, Path], kind
     colours = source.read(video, [3, 0, 3])
     expected = np.stack([np.asarray(Image.fromarray(frame).convert("L")) for frame in colours])
     assert np.abs(luma[..., 0].astype(int) - expected).max() <= 2
+
+
+def write_linked(root: Path, content: bytes = b"not looked into") -> tuple[Path, Path, list[Sample]]:
+    """A folder of videos and one of frame folders, in each some that are links out of it; and rows for all."""
+    paths = ["a/own.mp4", "a/link.mp4", "farm/x.mp4"]
+    for folder, suffix in (("videos", ""), ("frames", "/img_00001.jpg")):
+        for path in ("a/own.mp4", "elsewhere/x.mp4"):
+            place = root / (folder if path == "a/own.mp4" else f"of {folder}") / f"{path}{suffix}"
+            place.parent.mkdir(parents=True)
+            place.write_bytes(content)
+        (root / folder / "a/link.mp4").symlink_to(root / f"of {folder}/elsewhere/x.mp4")
+        (root / folder / "farm").symlink_to(root / f"of {folder}/elsewhere")
+    return root / "videos", root / "frames", [Sample(f"v{i}", f"v{i}", path, (0,), 1) for i, path in enumerate(paths)]
+
+
+def test_links_out_of_a_folder_are_followed_when_asked(tmp_path: Path) -> None:
+    """As by extraction and annotation."""
+    videos, frames, samples = write_linked(tmp_path)
+    for place, first in ((videos, r"2 of the list's videos, each"), (frames, r"frames/a/link\.mp4:")):
+        with pytest.raises(DataError, match=rf"{first} {LEADS_OUT}"):
+            open_source(place, samples)
+        assert open_source(place, samples[:1]).checksum
+        assert open_source(place, samples, follow_links=True).checksum
+    (videos / "b.mp4").symlink_to(videos / "a/own.mp4")  # inside
+    assert open_source(videos, [Sample("b", "b", "b.mp4", (0,), 1)]).checksum
+
+
+def test_every_command_that_reads_frames_follows_links_when_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, frames, samples = write_linked(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    write_list(Path("list.csv"), samples)
+    write_labels(Path("labels.csv"), ["one", "two"])
+    Path("lexicon.txt").write_text("a\nb\nc\nd\ne\n")
+    place = ("--frames", str(frames), "--set", "model.weights=nowhere.pt")
+    for words in (
+        ("eval", "nowhere.pt", "--list", "list.csv", *place, "--out", "out"),
+        ("zeroshot", "--list", "list.csv", *place, "--out", "out"),
+        ("attributes", "lexicon.txt", "out", "--list", "list.csv", *place),
+        ("train", "--train", "list.csv", *place, "--out", "out"),
+    ):
+        refused, asked = run_command(*words), run_command(*words, "--follow-links")
+        assert LEADS_OUT in refused
+        assert "nowhere.pt" in asked  # what is missing next
+
+
+def run_command(*words: str) -> str:
+    """The error that a command ends with."""
+    with pytest.raises(BikeError) as raised:
+        CliRunner().invoke(build_app(), list(words), catch_exceptions=False)
+    return str(raised.value)
+
+
+@pytest.mark.parametrize("kind", ["videos", "frames"])
+def test_other_files_of_the_same_names_have_another_checksum(tmp_path: Path, kind: str) -> None:
+    """A state, a checkpoint and a result's provenance would otherwise pass them off as those they were made of."""
+    folder = write_linked(tmp_path)[kind == "frames"]
+    sample = Sample("v0", "v0", "a/own.mp4", (0,), 1)
+    first = open_source(folder, [sample]).checksum
+    moved = folder.rename(tmp_path / "moved")
+    assert open_source(moved, [sample]).checksum == first  # wherever they lie
+    changed = moved / sample.path
+    os.utime(changed, ns=(1, 1))
+    timed = open_source(moved, [sample]).checksum
+    assert timed != first
+    if kind == "videos":
+        changed.write_bytes(b"longer than it was")
+        os.utime(changed, ns=(1, 1))
+        assert open_source(moved, [sample]).checksum not in (first, timed)

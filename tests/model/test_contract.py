@@ -18,8 +18,9 @@ from bike.files import sha256
 from bike.model.choose import agree, agree_clip, load_video_model
 from bike.model.contract import KEY, MAX_CHARS, Agreement, origin_of, read_contract
 from bike.model.formats.inspect import inspect_weights
+from bike.model.formats.official import OFFICIAL_FILES
 from bike.model.heads import VideoHead
-from bike.model.weights import load_clip, load_released, load_with_contract, save_released
+from bike.model.weights import load_clip, load_released, load_with_contract, save_released, save_safetensors
 from bike.params import Model, Params
 
 
@@ -165,6 +166,28 @@ def test_what_training_began_with_must_be_what_the_params_name(tmp_path: Path) -
             agree(chosen, load_video_model(file))
         allowed = chosen.model_copy(update={"allow_mismatch": ["start_from"]})
         assert set(agree(allowed, load_video_model(file))[1].mismatch) == {"start_from"}
+
+
+def test_weights_that_the_params_name_are_those_a_checkpoint_goes_back_to(tmp_path: Path) -> None:
+    """By content; by name where they are not here, and what is not named is not asked for."""
+    clip, other = tmp_path / "clip", tmp_path / "b"
+    for seed, file in enumerate((clip, other)):
+        save_safetensors(file, tiny_encoder(seed))
+    path = save_model(tmp_path / "model.pt", weights=origin_of(clip, clip).model_dump())
+    official = save_model(
+        tmp_path / "b32.pt", weights={"name": "ViT-B/32", "sha256": OFFICIAL_FILES["ViT-B/32"].sha256}
+    )
+    for file, named in ((path, None), (path, clip), (path, "elsewhere/clip"), (official, "ViT-B/32")):
+        chosen = Model() if named is None else Model(weights=str(named))
+        assert agree(chosen, load_video_model(file))[1].mismatch == {}
+    for file, named, theirs in ((path, other, "clip"), (path, "ViT-B/16", "clip"), (official, clip, "ViT-B/32")):
+        chosen = Model(weights=str(named))
+        with pytest.raises(ParamsError, match=rf"model\.weights: '{named}', but .*{file.name} goes back to '{theirs}'"):
+            agree(chosen, load_video_model(file))
+        allowed = chosen.model_copy(update={"allow_mismatch": ["weights"]})
+        assert set(agree(allowed, load_video_model(file))[1].mismatch) == {"weights"}
+    chosen = Model(weights=str(other), allow_mismatch=["head"])
+    assert set(agree(chosen, load_video_model(None, path))[1].mismatch) == {"head"}  # it is taken as CLIP itself
 
 
 def test_a_file_that_says_nothing_is_told_with_what_is_taken(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -182,6 +182,10 @@ def test_check_names_what_is_missing(small: Path, monkeypatch: pytest.MonkeyPatc
     (small / "params.yaml").write_text("model: {weights: absent.pt}\n")
     found = {check.subject: check for check in check_project(small)}
     assert found["weights"].detail == "absent.pt: no such file. Put it there."
+    (small / "machine.yaml").write_text("device: gpux\n")
+    found = {check.subject: check for check in check_project(small)}
+    assert found["machine.yaml"].detail.endswith("machine.yaml: device: cpu, cuda or cuda:N is allowed (got 'gpux').")
+    (small / "machine.yaml").write_text(f"videos: {small.parent / 'videos'}\n")
     assert "1 of" not in run_in(small, "bike.cli", "check", "--renew", status=1).split("videos")[0]
     assert "fit.py" not in run_in(small, "bike.cli", "check", status=1)
 

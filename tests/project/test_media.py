@@ -54,10 +54,14 @@ def test_what_is_absent_or_another_is_one_line(videos: Path, tmp_path: Path, mon
     (videos / "a/1.mp4").unlink()
     with pytest.raises(DataError, match=r"1 of 3 videos of .*media.csv are absent: a/1\.mp4"):
         check_media(media, videos)
-    with pytest.raises(DataError, match="no such folder"):
-        check_media(media, tmp_path / "absent")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.delenv("BIKE_VIDEOS", raising=False)
+    monkeypatch.setenv("BIKE_VIDEOS", "absent")
+    with pytest.raises(DataError, match=r"absent: no such folder.* Correct BIKE_VIDEOS\."):
+        media_source(Path("media.csv"))
+    assert "Correct VIDEOS." in run_bike("manifest", "nowhere", "--check").stderr
+    monkeypatch.delenv("BIKE_VIDEOS")
+    with pytest.raises(DataError, match=r"absent: no such folder.* Correct `videos` in machine\.yaml\."):
+        check_media(media, tmp_path / "absent")
     with pytest.raises(DataError, match="machine.yaml, or set BIKE_VIDEOS"):
         media_source(Path("media.csv"))
     monkeypatch.setenv("BIKE_VIDEOS", str(videos))

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.results import PAIRS, write_curves, write_evaluation, write_results
+from helpers.results import NAMES, PAIRS, write_curves, write_evaluation, write_results
 
 from bike.errors import BikeError, DataError
 from bike.report.rows import best_row, check_complete, expected_random_ap, find_row, results_table
@@ -61,6 +61,13 @@ def test_other_names_come_last_and_results_of_other_data_sets_are_left_out(resul
     *others, row = results_table(results)
     assert others == before
     assert (row.name, row.method, row.views) == ("few-shot-4", "few-shot-4", "8×10")
+
+
+@pytest.mark.parametrize(("names", "reason"), [(NAMES[::-1], "another order"), (NAMES[1:], "5 of 5 places")])
+def test_evaluations_of_other_classes_share_no_table(results: Path, names: tuple[str, ...], reason: str) -> None:
+    write_evaluation(results / "other" / "1x1", names=names)
+    with pytest.raises(DataError, match=rf"other/1x1 and .*attributes: other classes, class 0 is .*({reason})"):
+        results_table(results)
 
 
 def test_curves_are_not_evaluations(tmp_path: Path) -> None:

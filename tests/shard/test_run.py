@@ -12,7 +12,19 @@ from pathlib import Path
 
 import pytest
 import simplejpeg
-from helpers.shards import FPS, Data, contents, frame_numbers, jpeg, make_data, make_record, picture, thin_packs
+from helpers.shards import (
+    FPS,
+    Data,
+    contents,
+    frame_numbers,
+    jpeg,
+    jpegs_of,
+    make_data,
+    make_record,
+    picture,
+    thin_packs,
+    write_folder,
+)
 from helpers.videos import make_video
 
 from bike.data.temporal import validation_indices
@@ -23,6 +35,7 @@ from bike.frames.open import ShardSource
 from bike.records import Sample, read_manifest, write_list, write_manifest
 from bike.shard.run import missing_packs, write_shards
 from bike.shard.verify import verify_shards
+from bike.video.walk import LEADS_OUT
 
 
 @pytest.fixture(scope="module")
@@ -310,6 +323,25 @@ def test_video_files_can_be_the_payload(tmp_path: Path) -> None:
         assert json.load(tar.extractfile(f"{data.samples[1].key}.json"))["offsets"] is None
     assert verify_shards(tmp_path / "out", jobs=1).videos == 2
     assert ShardSource(tmp_path / "out").num_frames(data.samples[1].key) == 4
+
+
+@pytest.mark.parametrize("payload", ["mp4", "mjpg"])
+def test_links_out_of_a_folder_are_followed_when_asked(tmp_path: Path, payload: str) -> None:
+    """Of source videos, and of published-style frame folders."""
+    data = make_data(tmp_path, [3, 4])
+    place, own = tmp_path / "place", {"payload": payload, "jobs": 1}
+    for number, sample in enumerate(data.samples):
+        target = tmp_path / f"elsewhere/{number}.mp4" if number else place / sample.path
+        if payload == "mp4":
+            make_video(target, sample.frames, fps=8)
+        else:
+            write_folder(target, jpegs_of(data.frames / f"{sample.key}.mjpg"))
+    (place / data.samples[1].path).symlink_to(tmp_path / "elsewhere/1.mp4")
+    where = (data.frames, tmp_path / "out") if payload == "mp4" else (place, tmp_path / "out")
+    own |= {"media": place} if payload == "mp4" else {}
+    with pytest.raises(DataError, match=rf"1 of 2 videos .*: {data.samples[1].path}: {LEADS_OUT}"):
+        write_shards(data.samples, *where, **own)
+    assert write_shards(data.samples, *where, follow_links=True, **own).videos == 2
 
 
 def test_missing_packs_are_counted_and_the_remedy_is_named(tmp_path: Path) -> None:

@@ -32,7 +32,7 @@ def manifest(
 
     place = videos or load_machine().videos
     if check:
-        media, done = check_media(out, place, contents=True), "all there"
+        media, done = check_media(out, place, contents=True, named="VIDEOS" if videos else None), "all there"
     else:
         if place is None:
             raise ParamsError("VIDEOS: the folder or tar is needed; neither machine.yaml nor BIKE_VIDEOS names it.")
