@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bike.errors import BikeError
-from bike.files import read_json, read_text, sha256, write_json
+from bike.files import read_json, read_text, sha256, sweep_file, write_json
 from bike.files.names import beside
 
 # Packages that decide results: those of constraints-results.txt.
@@ -46,6 +46,8 @@ def provenance_path(result: Path) -> Path:
 def check_provenance(result: Path) -> None:
     """Refuse to replace somebody else's file in the place of a result's origin.
 
+    What killed runs left of it is removed.
+
     Raises:
         BikeError: there is a file that no run wrote.
     """
@@ -55,6 +57,7 @@ def check_provenance(result: Path) -> None:
             found = read_json(path)
         if not isinstance(found, dict) or not found.keys() >= {"commit", "versions", "device"}:
             raise BikeError(f"{path}: is there already, and no run wrote it. Move it away, or choose another folder.")
+    sweep_file(path)
 
 
 def write_provenance(result: Path, last: str, origin: Mapping[str, Any], *, device: str) -> None:

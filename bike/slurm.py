@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from bike.errors import BikeError, first_few
-from bike.files import atomic_write, ensure_dir, remove
+from bike.files import atomic_write, ensure_dir, remove, sweep_file
 
 MOST_TASKS = 1000  # of an array; SLURM's own limit is 1001 where nobody changed it, and numbers stay below it
 _BIKE = ("-m", "bike.cli")
@@ -99,6 +99,7 @@ def _find_sbatch() -> None:
 
 
 def _write(path: Path, template: str, **values: object) -> Path:
+    sweep_file(path)
     with atomic_write(path, "w") as file:
         file.write(template.format(**values))
     return path

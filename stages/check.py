@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bike.files import atomic_write
+from bike.files import atomic_write, sweep_file
 from bike.project.check import check_stage
 from stages import paths, run
 
@@ -11,6 +11,7 @@ def main() -> None:
     """``<file>``: written where nothing is wrong, with the same content each time, so that nothing reruns for it."""
     arguments = paths(__doc__, "out")
     check_stage()
+    sweep_file(arguments.out)
     with atomic_write(arguments.out, "w") as file:
         file.write("checked\n")
 

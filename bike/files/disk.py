@@ -229,6 +229,11 @@ def sweep(folder: Path, prefix: str = ".bike-") -> None:
                 remove(path)
 
 
+def sweep_file(path: Path) -> None:
+    """Remove what runs that were killed left of a file that they wrote with :func:`atomic_write`."""
+    sweep(path.parent, part_prefix(path))
+
+
 def _hold(descriptor: int) -> bool:
     """Lock an open file until it is closed, which the end of the process does as well; False: another one has it."""
     from filelock import lock_descriptor

@@ -25,11 +25,11 @@ from bike.files.disk import (
     check_writable,
     ensure_dir,
     new_folder,
-    part_prefix,
     remove,
     remove_folder,
     rename,
     sweep,
+    sweep_file,
     write_json,
 )
 from bike.files.lock import locked
@@ -95,7 +95,7 @@ def check_file(path: Path | str, *, inputs: Iterable[Place] = (), replace: bool 
     if path.exists():
         refuse_finished(path, size_text(path.stat().st_size), replace)
     check_writable(path.parent)
-    sweep(path.parent, part_prefix(path))
+    sweep_file(path)
 
 
 @contextmanager
@@ -123,7 +123,7 @@ def record_names(folder: Path | str, kind: str, names: Iterable[str]) -> None:
         BikeError: some are there already, and were not noted.
     """
     output = OutputFolder(ensure_dir(folder), kind)
-    sweep(output.folder, part_prefix(output.path))
+    sweep_file(output.path)
     output.check(names)
     output.record({*output.names, *names}, finished=False)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from bike.errors import BikeError, DataError
-from bike.files.disk import BUFFER_BYTES, atomic_write, unreadable
+from bike.files.disk import BUFFER_BYTES, atomic_write, sweep_file, unreadable
 from bike.files.parse import parse_json
 
 MAX_LINE_BYTES = 16 << 20  # of a table or a list: a whole file without a line end is no such thing
@@ -68,6 +68,7 @@ def write_between(path: Path | str, start: str, end: str, block: str) -> bool:
     """
     before, old, after = _split_at_marks(path, start, end)
     new = f"\n{block}".replace("\n", "\r\n" if old.startswith("\r\n") else "\n")
+    sweep_file(Path(path))
     if new != old:
         with atomic_write(path) as file:
             file.write(f"{before}{start}{new}{end}{after}".encode())

@@ -7,44 +7,32 @@ import os
 import re
 import shutil
 import signal
-import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import torch
-from helpers.fit import run_processes
 from helpers.places import ROOT
+from helpers.runs import Run, runs
 from helpers.tiny_commands import COMMANDS, MERGES
 
-from bike.cli import build_app, guarded
 from bike.errors import BikeError
 from bike.files.disk import FAULT
-from bike.runtime.checkpoint import Place, save_state
+from bike.runtime.checkpoint import save_state
 
+NONE = "0:kill"
+HELPED = ("extract", "shard", "merged_frames", "merged_shards")  # whose helper processes may end alone
 ERRORS = ("ENOSPC", "EIO", "EROFS")
 MAKERS = COMMANDS | MERGES
 ALL = os.environ.get("BIKE_FAULTS") == "all"  # `make faults`
 TIMES = re.compile(r".*\.provenance\.json|\.extract\.jsonl|\.bike-.*")  # seconds, times of files and records of ours
 
 
-def bike(folder: str, fault: str, *words: str) -> int:
-    """In a process of its own, which a fault may end: a ``bike`` command that saves its state as often as it can."""
-    os.setsid()
-    os.chdir(folder)
-    for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"):
-        del os.environ[name]
-    os.environ |= {FAULT: f"{fault}:{folder}/count", "PYTHONPATH": str(ROOT), "NO_COLOR": "1"}
-    Place.__init__.__kwdefaults__["save_every_seconds"] = 0.0
-    sys.argv = ["bike", *words]
-    return guarded(lambda: build_app()(standalone_mode=True))
-
-
-def run(words: list[str], folder: Path, fault: str = "0:kill") -> tuple[int, str]:
-    """The status of a command, and what it said on stderr."""
-    (folder / "count").unlink(missing_ok=True)
-    (ended,) = run_processes(1, bike, str(folder), fault, *words)
-    return ended.status, ended.errors
+@pytest.fixture(scope="module")
+def run() -> Iterator[Run]:
+    with runs() as run:
+        yield run
 
 
 def files_of(folder: Path) -> dict[str, bytes | None]:
@@ -67,29 +55,30 @@ class Case:
     changes: int
 
 
-def make_case(name: str, folder: Path) -> Case:
+def make_case(name: str, folder: Path, run: Run) -> Case:
     words = MAKERS[name](folder / "inputs")
     (folder / "inputs/out").mkdir(exist_ok=True)
     (folder / "inputs/out/keep.txt").write_text("somebody else's")
     shutil.copytree(folder / "inputs", folder / "whole")
-    status, said = run(words, folder / "whole")
-    assert status == 0, said
+    done = run(words, folder / "whole", NONE)
+    assert done.status == 0, done.errors
     return Case(words, folder / "inputs", files_of(folder / "whole"), (folder / "whole/count").stat().st_size)
 
 
 def faults(name: str, total: int) -> list[tuple[int, str]]:
-    """Changes and what happens at each: two ends and an error at all of them, or a few in the suite."""
-    turn = list(MAKERS).index(name)
+    """Changes and what happens at each: its end and an error at all of them, or a few in the suite."""
+    turn, helped = list(MAKERS).index(name), name in HELPED
     if ALL:
-        return [(n, kind) for n in range(1, total + 1) for kind in ("kill", "crash", ERRORS[(n + turn) % 3])]
+        kinds = ("kill", *["crash"] * helped)
+        return [(n, kind) for n in range(1, total + 1) for kind in (*kinds, ERRORS[(n + turn) % 3])]
     some = [(total - 2, "kill") if turn % 2 else (total // 2, ERRORS[turn // 2 % 3])]
-    return some + [(total // 2, "crash")] * (name in ("extract", "shard"))  # by helper processes
+    return some + [(total // 2, "crash")] * helped
 
 
-@pytest.mark.timeout(3600 if ALL else 300)
+@pytest.mark.timeout(0)  # each run has its own
 @pytest.mark.parametrize("name", MAKERS)
-def test_a_fault_at_a_change_costs_nothing(tmp_path: Path, name: str) -> None:
-    case = make_case(name, tmp_path)
+def test_a_fault_at_a_change_costs_nothing(tmp_path: Path, run: Run, name: str) -> None:
+    case = make_case(name, tmp_path, run)
     # What parts wrote is taken into the merged result.
     inputs = {file: content for file, content in files_of(case.inputs).items() if "/.bike-parts" not in file}
     total = case.changes
@@ -98,7 +87,8 @@ def test_a_fault_at_a_change_costs_nothing(tmp_path: Path, name: str) -> None:
     for number, kind in faults(name, total):
         folder = case.inputs.with_name(f"{number}-{kind}")
         shutil.copytree(case.inputs, folder)
-        status, said = run(case.words, folder, f"{number}:{kind}")
+        done = run(case.words, folder, f"{number}:{kind}")
+        status, said = done.status, done.errors
         where = f"change {number} of {total}, {kind}: {said}"
         assert "Traceback" not in said, where
         if kind == "kill" or (kind == "crash" and status < 0):
@@ -107,8 +97,8 @@ def test_a_fault_at_a_change_costs_nothing(tmp_path: Path, name: str) -> None:
             assert status == 1, where
             assert sum(line.startswith("Error") for line in said.splitlines()) == 1, where
         assert inputs.items() <= files_of(folder).items(), where
-        status, said = run(case.words, folder)
-        assert status == 0 or "has finished work" in said, f"{where}; again: {said}"
+        again = run(case.words, folder, NONE)
+        assert again.status == 0 or "has finished work" in again.errors, f"{where}; again: {again.errors}"
         assert files_of(folder) == case.whole, where
         shutil.rmtree(folder)
     print(f"{name}: {total} changes")  # noqa: T201 (`make faults` shows it)

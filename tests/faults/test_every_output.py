@@ -4,14 +4,21 @@ from __future__ import annotations
 
 import re
 import shutil
+import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from helpers.scores import fake_scores
 from helpers.tiny_commands import COMMANDS, TRAINING
 
-from bike import cli
+import stages.check
+from bike import cli, slurm
 from bike.cli import build_app, guarded
-from bike.files.disk import FAULT
+from bike.errors import BikeError
+from bike.evaluate.results import write_results
+from bike.files import write_between
+from bike.files.disk import FAULT, part_prefix
 
 # What else changes nothing but its own cache or scratch folder, or prints.
 NO_OUTPUT = {"check", "params", "weights", "zoo", "bench", "doctor", "slurm", "push"}
@@ -215,3 +222,41 @@ def test_a_renewed_table_of_videos_needs_no_asking(tmp_path: Path, capfd: pytest
         (tmp_path / f"videos/{name}.mp4").write_text(name)
         assert bike(capfd, words)[0] == 0
         assert f"{name}.mp4" in (tmp_path / "media.csv").read_text()
+
+
+def write_origin(path: Path) -> None:
+    write_results(path.parent / "r", fake_scores(list("abcd"), 0), origin={})
+
+
+def write_marks(path: Path) -> None:
+    path.write_text("<>\n</>")
+    write_between(path, "<>", "</>", "new\n")
+
+
+def write_script(path: Path) -> None:
+    with pytest.raises(BikeError, match="the job failed"):
+        slurm.run_nodes(["doctor"], path.parent, nodes=1, processes="1", options=[])
+
+
+@pytest.mark.parametrize(
+    ("name", "write"),
+    [
+        ("r.provenance.json", write_origin),
+        ("README.md", write_marks),
+        ("nodes.sh", write_script),
+        ("checked.txt", lambda _: stages.check.main()),
+    ],
+)
+def test_what_a_killed_run_left_of_a_file_goes_with_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, write: Callable[[Path], None]
+) -> None:
+    """Of files that no claimed folder holds."""
+    left = tmp_path / f"{part_prefix(Path(name))}killed.part"
+    left.touch()
+    monkeypatch.setattr(sys, "argv", ["check", str(tmp_path / name)])
+    monkeypatch.setattr(stages.check, "check_stage", lambda: None)
+    monkeypatch.setattr(slurm, "_find_sbatch", lambda: None)
+    monkeypatch.setattr(slurm, "_submit", lambda _: [1])
+    write(tmp_path / name)
+    assert (tmp_path / name).is_file()
+    assert not left.exists()

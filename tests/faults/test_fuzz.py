@@ -134,6 +134,7 @@ READERS: dict[str, tuple[str, Read]] = {
 }
 
 
+@pytest.mark.timeout(0)  # each input has its own
 @pytest.mark.parametrize("name", READERS)
 def test_corrupted_input_is_a_value_or_one_line(sound: Path, tmp_path: Path, name: str) -> None:
     where, read = READERS[name]

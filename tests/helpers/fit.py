@@ -127,12 +127,14 @@ class Ended:
     errors: str
 
 
+HANGING_SECONDS = 600  # a run takes seconds; on the busiest machine only a hang takes this long
 # What a new process would spend its first seconds on.
 PRELOADED = ["bike.train.run_attributes", "bike.evaluate.run_video", "dvclive.live", "torch._dynamo", "pytest"]
+PRELOADED += ["pandas", "filelock", "matplotlib.backends.backend_svg"]
 
 
 def run_processes(
-    count: int, target: Callable[..., int], *args: str, timeout: float = 120, names: Mapping[str, str] | None = None
+    count: int, target: Callable[..., int], *args: str, names: Mapping[str, str] | None = None
 ) -> list[Ended]:
     """Call ``target`` in ``count`` processes of one world; ``names`` are another launcher's for ``RANK`` and so on.
 
@@ -156,7 +158,9 @@ def run_processes(
             processes[-1].start()
         try:
             for process in processes:
-                process.join(timeout)
+                process.join(HANGING_SECONDS)
+                if process.is_alive():
+                    raise TimeoutError(f"{target.__name__}{args} still runs after {HANGING_SECONDS} s")
         finally:
             for process in processes:
                 process.kill()
