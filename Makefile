@@ -20,7 +20,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt constraints-results.txt build
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) can't make virtual environments. On Debian and Ubuntu: apt install $(PYTHON)-venv"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip==$(PIP_VERSION)
-	@echo "Installing into $(VENV) (about two minutes, 2 GB)"
+	@echo "Installing into $(VENV) (two to five minutes, 2 GB)"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --build-constraint build-constraints.txt --editable '.[$(EXTRAS)]'
 	@touch $@
 

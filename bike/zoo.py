@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from bike.errors import ParamsError, nearest
 from bike.params import Params, parse_params, read_tree
+from bike.trees.dump import yaml_text
 from bike.trees.overrides import merge
 from bike.trees.sections import Section, validated
 
@@ -115,11 +116,4 @@ def commands(preset: Preset) -> list[str]:
 
 def params_text(preset: Preset) -> str:
     """The preset's whole parameter set as YAML 1.2, every value stated."""
-    from io import StringIO
-
-    from ruamel.yaml import YAML
-
-    text = StringIO()
-    text.write(f"# Preset {preset.name}, written by `bike zoo params`.\n")
-    YAML().dump(preset.params.model_dump(mode="json"), text)
-    return text.getvalue()
+    return f"# Preset {preset.name}, written by `bike zoo params`.\n" + yaml_text(preset.params.model_dump(mode="json"))

@@ -68,7 +68,7 @@ def train_video(
     model = choose_model(params.model, temporal=temporal, interaction=interaction)
     settings, out = params.train, Path(out)
     training = read_inputs(train_list, labels, train_frames, decoder=decoder, allowed=model.allow_mismatch)
-    check_trainable(training.samples, train_list)
+    check_trainable(training.samples, train_list, settings.batch_size)
     validation = None
     if val_list is not None:
         if val_frames is None:
