@@ -8,7 +8,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DVC_NO_ANALYTICS = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install repository demo readme test cross-cpu faults fuzz rehearsal pages push check format constraints clean
+.PHONY: help install repository demo exp readme test cross-cpu faults fuzz rehearsal pages push check format constraints clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -32,6 +32,9 @@ demo: repository install  ## generated data set, whole pipeline, result table, r
 	@$(BIN)/bike report --show
 	@$(BIN)/bike report --readme README.md --check || echo 'README.md shows other numbers than this run; make readme renews its table.'
 	@echo "The whole report: $(CURDIR)/report/index.html"
+
+exp: install  ## experiments side by side: what differs among parameters and metrics, without the columns of files
+	$(BIN)/dvc exp show --only-changed --drop '.*/|constraints-results.txt$$'
 
 readme: install  ## README's table from the results
 	$(BIN)/bike report --readme README.md

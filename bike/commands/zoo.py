@@ -82,9 +82,8 @@ def _print(console: Console, rows: list[dict[str, str]]) -> None:
         console.print(table)
         return
     for row in rows:
-        name, *others = row.items()
-        console.print(Text(name[1], style="bold"))
-        for key, value in others:
+        console.print(Text(row["row"], style="bold"))
+        for key, value in list(row.items())[1:]:
             console.print(Padding(Text(f"{key}: {value}", overflow="fold"), (0, 0, 0, 2)))
 
 

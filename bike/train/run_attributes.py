@@ -116,7 +116,7 @@ def train_attributes(
             validate=validate,
             validate_every=settings.validate_every,
         )
-        batches = _RowBatches(truths, settings, world, train_list)
+        batches = _RowBatches(truths, settings, world)
         updater = PublishedUpdater(branch.parts, settings, len(batches), world.device)
         points = fit(
             branch, batches, updater, world, job, lambda: save_released(out, encoder, head, settings.epochs, contract)
