@@ -8,7 +8,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DVC_NO_ANALYTICS = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install repository demo readme test cross-cpu faults fuzz rehearsal pages push check format constraints clean
+.PHONY: help install repository demo exp readme test cross-cpu faults fuzz rehearsal pages push check format constraints clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -20,7 +20,7 @@ $(VENV)/.installed: pyproject.toml constraints.txt constraints-results.txt build
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) can't make virtual environments. On Debian and Ubuntu: apt install $(PYTHON)-venv"; exit 1; }
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip==$(PIP_VERSION)
-	@echo "Installing into $(VENV) (about two minutes, 2 GB)"
+	@echo "Installing into $(VENV) (two to five minutes, 2 GB)"
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --build-constraint build-constraints.txt --editable '.[$(EXTRAS)]'
 	@touch $@
 
@@ -32,6 +32,9 @@ demo: repository install  ## generated data set, whole pipeline, result table, r
 	@$(BIN)/bike report --show
 	@$(BIN)/bike report --readme README.md --check || echo 'README.md shows other numbers than this run; make readme renews its table.'
 	@echo "The whole report: $(CURDIR)/report/index.html"
+
+exp: install  ## experiments side by side: what differs among parameters and metrics, without the columns of files
+	$(BIN)/dvc exp show --only-changed --drop '.*/|constraints-results.txt$$'
 
 readme: install  ## README's table from the results
 	$(BIN)/bike report --readme README.md

@@ -1,4 +1,4 @@
-"""The published models as presets: which parameters, what was published, what was measured here."""
+"""The published models as presets: which parameters, what was published, how to run them."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from bike.errors import ParamsError, nearest
-from bike.files import read_json
 from bike.params import Params, parse_params, read_tree
+from bike.trees.dump import yaml_text
 from bike.trees.overrides import merge
 from bike.trees.sections import Section, validated
 
@@ -32,6 +32,7 @@ class Preset(Stated):
     name: str  # such as `k400-vitb16-8f`
     params: Params  # the whole validated parameter set
     tree: dict[str, Any]  # the parameters that differ from the defaults, section by section
+    image_flops: int  # of its encoder for one frame
 
 
 class _FewShot(Section):
@@ -41,6 +42,7 @@ class _FewShot(Section):
 
 
 class _File(Section):
+    image_flops: dict[str, int]  # weights -> operations that embed one picture
     parts: dict[str, dict[str, Any]]
     presets: dict[str, Stated]
     few_shot: _FewShot
@@ -68,16 +70,20 @@ def load_zoo(path: Path | str | None = None) -> dict[str, Preset]:
         for shots in zoo.few_shot.shots:
             parts = (*zoo.few_shot.parts, f"shots{shots}")
             presets[f"few-shot-{dataset}-{shots}"] = Stated(dataset=dataset, task="few-shot", parts=parts)
-    return {name: _resolve(name, stated, zoo.parts, str(path)) for name, stated in presets.items()}
+    return {name: _resolve(name, stated, zoo, str(path)) for name, stated in presets.items()}
 
 
-def _resolve(name: str, stated: Stated, parts: dict[str, dict[str, Any]], source: str) -> Preset:
+def _resolve(name: str, stated: Stated, zoo: _File, source: str) -> Preset:
     tree: dict[str, Any] = {}
     for part in (stated.dataset, *stated.parts):
-        if part not in parts:
-            raise ParamsError(f"{source}: {name}: unknown part {part!r}.{nearest(part, parts)}")
-        tree = merge(tree, parts[part])
-    return Preset(name=name, params=parse_params(tree, f"{source}: {name}"), tree=tree, **stated.model_dump())
+        if part not in zoo.parts:
+            raise ParamsError(f"{source}: {name}: unknown part {part!r}.{nearest(part, zoo.parts)}")
+        tree = merge(tree, zoo.parts[part])
+    params = parse_params(tree, f"{source}: {name}")
+    flops = zoo.image_flops.get(params.model.weights)
+    if flops is None:
+        raise ParamsError(f"{source}: {name}: image_flops says nothing of {params.model.weights}. Add its number.")
+    return Preset(name=name, params=params, tree=tree, image_flops=flops, **stated.model_dump())
 
 
 def find_preset(zoo: dict[str, Preset], name: str) -> Preset:
@@ -89,20 +95,6 @@ def find_preset(zoo: dict[str, Preset], name: str) -> Preset:
     if name not in zoo:
         raise ParamsError(f"{name}: no such preset.{nearest(name, zoo)} `bike zoo list` names them all.")
     return zoo[name]
-
-
-def measured(preset: Preset, results: Path) -> str:
-    """Our own figures for a preset from its project's ``<results>/<name>/metrics.json``, or ``not run here``.
-
-    A rehearsal (other weights, videos or another protocol) is called one, and shows no figure.
-    """
-    file = results / preset.name / "metrics.json"
-    if not file.is_file():
-        return "not run here"
-    metrics = dict(read_json(file))
-    if metrics.get("measured") != 1:
-        return f"a rehearsal, {metrics.get('videos', 0):,} of {metrics.get('expected', 0):,} videos"
-    return show_metrics(metrics, tuple(preset.published) or ("top1",))
 
 
 def show_metrics(metrics: dict[str, Any], names: tuple[str, ...]) -> str:
@@ -124,11 +116,4 @@ def commands(preset: Preset) -> list[str]:
 
 def params_text(preset: Preset) -> str:
     """The preset's whole parameter set as YAML 1.2, every value stated."""
-    from io import StringIO
-
-    from ruamel.yaml import YAML
-
-    text = StringIO()
-    text.write(f"# Preset {preset.name}, written by `bike zoo params`.\n")
-    YAML().dump(preset.params.model_dump(mode="json"), text)
-    return text.getvalue()
+    return f"# Preset {preset.name}, written by `bike zoo params`.\n" + yaml_text(preset.params.model_dump(mode="json"))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from bike.commands.options import FollowLinksOption, ReplaceOption, SetOption, read_params
+from bike.commands.options import FollowLinksOption, ReplaceOption, SetOption, params_with, read_params
 
 if TYPE_CHECKING:
     from bike.annotate.audit import Audit
@@ -146,9 +146,10 @@ for _dataset, _text in DATASETS.items():
 @app.command("few-shot")
 def few_shot(
     source: Annotated[Path, typer.Argument(metavar="LIST", help="A list CSV, such as lists/ucf101/split1/train.csv.")],
-    shots: Annotated[int, typer.Option(min=1, help="Videos of each class.")],
     out: Annotated[Path, typer.Option(help="The list to write, .csv; the published form goes beside it.")],
-    seed: Annotated[int, typer.Option(min=0, help="Another seed chooses other videos.")] = 0,
+    shots: Annotated[int | None, typer.Option(min=1, help="Videos of each class; or --set annotate.shots.")] = None,
+    setting: SetOption = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Another seed chooses other videos. Default: 0.")] = None,
     repeat: Annotated[bool, typer.Option("--repeat", help="Repeat the videos up to the length of LIST.")] = False,
     labels: Labels = None,
     replace: ReplaceOption = False,
@@ -159,8 +160,15 @@ def few_shot(
     bike annotate few-shot lists/ucf101/split1/train.csv --shots 4 --seed 0 --out lists/ucf101/split1/train-4.csv
     """
     from bike.annotate.few_shot import write_few_shot
+    from bike.errors import ParamsError
 
-    samples = write_few_shot(source, out, shots=shots, seed=seed, repeat=repeat, labels=labels, replace=replace)
+    section = params_with(None, setting, "annotate", shots=shots, shots_seed=seed).annotate
+    shots = section.shots
+    if shots is None:
+        raise ParamsError("--shots: missing; say how many videos of each class.")
+    samples = write_few_shot(
+        source, out, shots=shots, seed=section.shots_seed, repeat=repeat, labels=labels, replace=replace
+    )
     typer.echo(f"{out}: {len(samples)} samples, {shots} videos of each of {len({s.labels for s in samples})} classes")
 
 

@@ -15,7 +15,8 @@ from bike.commands.options import (
     PartOption,
     ReplaceOption,
     SchedulerOption,
-    TimeoutOption,
+    SetOption,
+    params_with,
     split_of,
 )
 
@@ -31,28 +32,37 @@ def extract(
     listing: Annotated[
         Path | None, typer.Option("--list", help="List or CSV that picks among the videos of SRC.", show_default=False)
     ] = None,
+    setting: SetOption = None,
     short_side: Annotated[
-        int, typer.Option(min=16, max=4096, help="Shrink the shorter side to this many pixels; never enlarge.")
-    ] = 256,
+        int | None,
+        typer.Option(
+            min=16, max=4096, help="Shrink the shorter side to this many pixels; never enlarge. Default: 256."
+        ),
+    ] = None,
     fps: Annotated[
         float | None,
         typer.Option(min=0.001, max=240, help="Resample to this rate. Default: every frame.", show_default=False),
     ] = None,
-    quality: Annotated[int, typer.Option(min=1, max=31, help="JPEG quality on ffmpeg's scale: 1 best, 31 worst.")] = 2,
+    quality: Annotated[
+        int | None,
+        typer.Option(min=1, max=31, help="JPEG quality on ffmpeg's scale: 1 best, 31 worst. Default: 2."),
+    ] = None,
     frames_per_video: FramesPerVideoOption = None,
     jobs: JobsOption = None,
     layout: Annotated[
         Literal["packs", "folders"], typer.Option(help="packs: KEY.mjpg; folders: KEY/img_00001.jpg and so on.")
     ] = "packs",
     scheduler: SchedulerOption = None,
-    timeout: TimeoutOption = 60.0,
+    timeout: Annotated[
+        float | None, typer.Option(min=0.1, help="Seconds that decoding a video may take. Default: 60.")
+    ] = None,
     backend: Annotated[
-        Literal["pyav", "ffmpeg"],
-        typer.Option(help="pyav, or one ffmpeg process per video; both give the same frames in number."),
-    ] = "pyav",
+        Literal["pyav", "ffmpeg"] | None,
+        typer.Option(help="pyav, or one ffmpeg process per video; both give the same frames in number. Default: pyav."),
+    ] = None,
     keep_partial: Annotated[
-        bool, typer.Option("--keep-partial", help="Keep the sound beginning of a damaged or truncated video.")
-    ] = False,
+        bool | None, typer.Option("--keep-partial", help="Keep the sound beginning of a damaged or truncated video.")
+    ] = None,
     strict: Annotated[bool, typer.Option("--strict", help="Exit with status 1 when any video is rejected.")] = False,
     verify: Annotated[
         bool, typer.Option("--verify", help="Extract nothing: read all of SRC and DST and compare with the manifest.")
@@ -89,14 +99,10 @@ def extract(
 
     bike extract videos/ frames/ --verify
     """
-    if verify:
-        _verify(source, destination, listing, jobs, follow_links=follow_links)
-        return
-    from bike.extract.run import extract_videos
-    from bike.files.names import shown
-    from bike.params import Extract
-
-    options = Extract(
+    options = params_with(
+        None,
+        setting,
+        "extract",
         short_side=short_side,
         fps=fps,
         quality=quality,
@@ -104,7 +110,13 @@ def extract(
         backend=backend,
         keep_partial=keep_partial,
         frames_per_video=frames_per_video,
-    )
+    ).extract
+    if verify:
+        _verify(source, destination, listing, jobs, follow_links=follow_links)
+        return
+    from bike.extract.run import extract_videos
+    from bike.files.names import shown
+
     records = extract_videos(
         source,
         destination,

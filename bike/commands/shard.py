@@ -15,6 +15,8 @@ from bike.commands.options import (
     PartOption,
     ReplaceOption,
     SchedulerOption,
+    SetOption,
+    params_with,
     split_of,
 )
 
@@ -33,11 +35,13 @@ def shard(
         Path | None,
         typer.Option(help="Frame packs or frame folders. Default: SRC's folder, for manifest.csv.", show_default=False),
     ] = None,
-    max_size: Annotated[str, typer.Option(help="Largest shard, such as 512MB or 2GB.")] = "512MB",
+    setting: SetOption = None,
+    max_size: Annotated[str | None, typer.Option(help="Largest shard, such as 512MB or 2GB. Default: 512MB.")] = None,
     frames_per_video: FramesPerVideoOption = None,
     payload: Annotated[
-        Literal["mjpg", "mp4"], typer.Option(help="mjpg: frames; mp4: the video files of --media as they are.")
-    ] = "mjpg",
+        Literal["mjpg", "mp4"] | None,
+        typer.Option(help="mjpg: frames; mp4: the video files of --media as they are. Default: mjpg."),
+    ] = None,
     media: Annotated[
         Path | None,
         typer.Option(help="Folder, list or tar of the source videos, for --payload mp4.", show_default=False),
@@ -75,6 +79,14 @@ def shard(
     from bike.errors import ParamsError
     from bike.frames.remote import remote_url
 
+    options = params_with(
+        None,
+        setting,
+        "shard",
+        max_size_mb=None if max_size is None else read_size_mb(max_size),
+        frames_per_video=frames_per_video,
+        payload=payload,
+    ).shard
     if remote_url(destination or source):
         raise ParamsError(
             f"{destination or source}: shards are written and checked in a folder. Copy them from or to it."
@@ -102,9 +114,9 @@ def shard(
         destination,
         manifest=manifest if manifest is not None or source.name != "manifest.csv" else source,
         names=None if labels is None else read_labels(labels),
-        max_size_mb=read_size_mb(max_size),
-        frames_per_video=frames_per_video,
-        payload=payload,
+        max_size_mb=options.max_size_mb,
+        frames_per_video=options.frames_per_video,
+        payload=options.payload,
         media=media,
         follow_links=follow_links,
         fps=fps,

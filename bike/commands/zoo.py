@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bike.commands.options import ReplaceOption
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+_WITH_COMMANDS, _AS_TABLE = 160, 80  # columns of the terminal
 
 app = typer.Typer(invoke_without_command=True, help="The published models as presets.", rich_markup_mode="rich")
 
@@ -24,53 +29,81 @@ def zoo(context: typer.Context) -> None:
 
 @app.command("list")
 def list_presets(
-    results: Annotated[Path, typer.Option(help="Folder of projects, each named as its row.")] = Path(),
+    projects: Annotated[
+        list[Path] | None,
+        typer.Option(help="Folder of projects, beside this one. May be given again.", show_default=False),
+    ] = None,
     zoo: ZooFile = None,
 ) -> None:
-    """Print every preset: published result, ours, expected memory and time, and where its commands are.
+    """Print every row: what was published, what came of it here, and what it needs.
 
-    Time is worked out from the arithmetic for 8 GPUs that sustain 60 TFLOP/s each; memory is the published figure.
+    Looked at are the projects in this folder and up to two below it, whatever their names. A row is measured here
+    where its weights, all its videos and its protocol were used; anything else is a rehearsal.
 
     \b
     bike zoo list
-    bike zoo list --results projects
+    bike zoo list --projects /data/projects
     """
+    import os
+
     from rich.console import Console
-    from rich.table import Table
 
-    from bike.project.hours import expected_hours
-    from bike.zoo import load_zoo, measured, show_metrics
+    from bike.project.overview import find_projects, needs, what_came_of
+    from bike.zoo import load_zoo, show_metrics
 
-    table = Table(
-        "preset", "encoder", "input", "views", "published", "measured here", "GB/GPU", "8-GPU hours", "command"
-    )
+    found = find_projects((Path(), *(projects or ())))
+    console = Console(highlight=False)
+    if not (console.is_terminal or "COLUMNS" in os.environ):
+        console.width = 200  # for files and programs, which fold no lines
+    wide = console.width >= _WITH_COMMANDS
+    rows = []
     for name, preset in load_zoo(zoo).items():
-        params = preset.params
-        size = "336" if params.model.weights.endswith("336px") else "224"
-        table.add_row(
-            name,
-            params.model.weights,
-            f"{params.model.frames}×{size}²",
-            ", ".join(params.evaluate.views),
-            show_metrics(dict(preset.published), tuple(preset.published)),
-            measured(preset, results),
-            "–" if preset.memory_gb is None else f"{preset.memory_gb:g}",
-            f"{expected_hours(preset):.2g}",
-            f"bike zoo show {name}",
-        )
-    Console(width=None if Console().is_terminal else 200).print(table)
+        published = show_metrics(dict(preset.published), tuple(preset.published))
+        row = {"row": name, "published": published, "here": what_came_of(preset, found), "what it needs": needs(preset)}
+        rows.append(row | ({"command": f"bike init {name} DIR"} if wide else {}))
+    _print(console, rows)
+    if not wide:
+        console.print("\n`bike init ROW DIR` makes a project of a row; `bike zoo show ROW` has its memory and hours.")
+
+
+def _print(console: Console, rows: list[dict[str, str]]) -> None:
+    """A table, or one line for each value where a table would be all folds."""
+    from rich.padding import Padding
+    from rich.table import Table
+    from rich.text import Text
+
+    if console.width >= _AS_TABLE:
+        table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False)
+        for name in rows[0]:
+            whole = name in ("row", "command")  # for those who copy them
+            table.add_column(name, no_wrap=whole, overflow="fold", min_width={"what it needs": 19}.get(name, 15))
+        for row in rows:
+            table.add_row(*(Text(value) for value in row.values()))
+        console.print(table)
+        return
+    for row in rows:
+        console.print(Text(row["row"], style="bold"))
+        for key, value in list(row.items())[1:]:
+            console.print(Padding(Text(f"{key}: {value}", overflow="fold"), (0, 0, 0, 2)))
 
 
 @app.command("show")
 def show_preset(name: PresetName, zoo: ZooFile = None) -> None:
-    """Print a preset's commands and the parameters that differ from the defaults.
+    """Print what a preset needs and takes, its commands, and the parameters that differ from the defaults.
+
+    Time is worked out from the arithmetic for 8 GPUs that sustain 60 TFLOP/s each; memory is the published figure.
 
     \b
     bike zoo show k400-vitb16-8f
     """
+    from bike.project.hours import expected_hours
+    from bike.project.overview import needs
     from bike.zoo import commands, find_preset, load_zoo
 
     preset = find_preset(load_zoo(zoo), name)
+    memory = "" if preset.memory_gb is None else f", {preset.memory_gb:g} GB of each in training"
+    typer.echo(f"needs: {needs(preset)}")
+    typer.echo(f"takes: about {expected_hours(preset):.2g} hours on 8 GPUs of 60 TFLOP/s{memory}\n")
     for section, values in preset.tree.items():
         for key, value in values.items():
             typer.echo(f"{section}.{key}: {value}")

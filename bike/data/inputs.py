@@ -62,5 +62,12 @@ def read_inputs(
 
 
 def sampled(source: FrameSource) -> dict[str, str]:
-    """``{"frames_per_video": N}`` where no more frames of a video are stored, for a result's origin; else empty."""
-    return {} if source.frames_per_video is None else {"frames_per_video": str(source.frames_per_video)}
+    """``{"frames_per_video": …}`` where no more than N frames of a video are stored, for a result's origin; else empty.
+
+    It says which those are, and which one is taken for a frame that is not among them (:mod:`bike.formats.kept`).
+    """
+    kept = source.frames_per_video
+    if kept is None:
+        return {}
+    text = f"{kept} of each video, evenly placed; for a drawn frame that is not kept the nearest was taken"
+    return {"frames_per_video": text}

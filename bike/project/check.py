@@ -12,23 +12,31 @@ from pathlib import Path
 from bike.doctor.check import Check
 from bike.doctor.machine import machine_settings
 from bike.errors import BikeError, DataError, first_few, one_line
+from bike.files import size_text
 from bike.formats.lists import load_samples
 from bike.model.formats.official import OFFICIAL_FILES, weights_folder
 from bike.params import Params, load_machine, load_params, read_tree
 from bike.project.code import CODE, check_code
+from bike.project.dataset import load_datasets
 from bike.project.hours import expected_hours
+from bike.project.init import missing_annotation
 from bike.project.media import NAME as MEDIA
 from bike.project.media import check_media, read_media_file
 from bike.project.protocol import Protocol, load_protocol
 from bike.project.render import stages_of
+from bike.project.takes import SHARD_SPEED, estimate, footage_of_source, look_at, made
+from bike.records import read_manifest
 from bike.shard.run import missing_packs
 from bike.zoo import load_zoo
 
 
-def check_project(folder: Path, *, contents: bool = False) -> list[Check]:
+def check_project(folder: Path, *, contents: bool = False, estimates: bool = True) -> list[Check]:
     """What is there and what is missing: parameters, code, videos, annotation, weights, disk, hours.
 
-    With ``contents`` the videos' checksums are compared as well, which reads them.
+    Args:
+        folder: of the project.
+        contents: compare the videos' checksums as well, which reads them.
+        estimates: say what will be taken, for which the headers of some videos are read.
 
     Returns:
         The findings; ``bad`` ones would end `dvc repro`.
@@ -50,13 +58,14 @@ def check_project(folder: Path, *, contents: bool = False) -> list[Check]:
     if found[-1].status == "ok":
         found.append(_try("videos", lambda: _videos(folder, contents)))
     if protocol.reader != "folders":
-        there = (folder / "annotation").exists()
-        detail = "annotation/" if there else f"annotation/: absent. Run `dvc pull`, or `bike init {protocol.name} . "
-        found.append(Check("annotation", "ok" if there else "bad", detail if there else f"{detail}--annotation …`."))
+        absent = missing_annotation(protocol, folder)
+        found.append(Check("annotation", "bad" if absent else "ok", *(absent or ["annotation/"])))
     if params is not None:
         found += _weights(protocol, params, folder)
-    found.append(_try("disk", lambda: _disk(folder)))
-    found += _hours(protocol)
+        found += _batch(protocol, params, folder)
+    if params is not None and estimates:
+        found += _takes(protocol, params, folder)
+        found += _hours(protocol)
     return found
 
 
@@ -68,7 +77,7 @@ def check_stage(folder: Path = Path()) -> None:
     Raises:
         BikeError: one line that names all of them.
     """
-    bad = [check for check in check_project(folder) if check.status == "bad"]
+    bad = [check for check in check_project(folder, estimates=False) if check.status == "bad"]
     if any(check.subject == "videos" for check in bad) and not _needs_videos(folder):
         bad = [check for check in bad if check.subject != "videos"]
     if bad:
@@ -168,10 +177,47 @@ def _weights(protocol: Protocol, params: Params, folder: Path) -> Iterator[Check
             yield Check(subject, "note", f"{name}: will be fetched when it is needed (`bike weights fetch {name}`)")
 
 
-def _disk(folder: Path) -> str:
-    size = sum(row.bytes for row in read_media_file(folder / MEDIA)) / 1e9
-    free = shutil.disk_usage(folder).free / 1e9
-    return f"{free:.3g} GB are free; the videos take {size:.3g} GB, frame packs and shards come on top"
+def _batch(protocol: Protocol, params: Params, folder: Path) -> Iterator[Check]:
+    """Whether an epoch has a whole batch; by the list, or by what the annotation had."""
+    made = folder / "lists" / f"{protocol.lists.train}.csv"
+    entries = len(load_samples(made)) if made.is_file() else protocol.lists.expected_train
+    if protocol.lists.train and entries is not None and entries < params.train.batch_size:
+        yield Check(
+            "batch",
+            "note",
+            f"train.batch_size is {params.train.batch_size}, the training list has {entries} samples. Only whole "
+            f"batches are trained on, so `dvc repro` will end at stage train. Set it to {entries} or less.",
+        )
+
+
+def _takes(protocol: Protocol, params: Params, folder: Path) -> Iterator[Check]:
+    """Bytes and hours of packs and shards, and whether there is room for them."""
+    media = read_media_file(folder / MEDIA)
+    row = load_zoo().get(protocol.name)
+    manifest, videos = folder / "frames" / "manifest.csv", load_machine(folder / "machine.yaml").videos
+    about = "about "
+    if manifest.is_file():
+        about, takes, whence = "", made(read_manifest(manifest), params), "by frames/manifest.csv"
+    elif media and videos is not None and Path(videos).exists():
+        looked = look_at(media, folder / MEDIA, Path(videos))
+        takes, whence = estimate(looked, params), f"by the headers of {len(looked)} of {len(media):,} videos"
+    elif row is not None:
+        source = load_datasets()[row.dataset].source
+        takes, whence = estimate([footage_of_source(source)], params), f"for {source.videos:,} videos"
+    else:
+        return
+    hours = f", {takes.extract_hours:.2g} hours on two cores" if about else ""
+    kept = f"{takes.kept:,.0f} of {takes.decoded:,.0f} frames, {whence}"
+    yield Check("packs", "ok", f"{about}{size_text(round(takes.pack_bytes))}{hours}: {kept}")
+    shards = sum(row.bytes for row in media) if params.shard.payload == "mp4" and media else takes.shard_bytes
+    yield Check("shards", "ok", f"about {size_text(round(shards))}, {shards / SHARD_SPEED / 3600:.2g} hours")
+    wanted = shards + (takes.pack_bytes if about else 0.0)
+    free = shutil.disk_usage(folder).free
+    if wanted > free:
+        remedy = "Make room, or keep fewer frames (extract.frames_per_video)"
+        yield Check("disk", "note", f"{size_text(free)} are free, less than the {size_text(round(wanted))}. {remedy}.")
+    else:
+        yield Check("disk", "ok", f"{size_text(free)} are free")
 
 
 def _hours(protocol: Protocol) -> Iterator[Check]:

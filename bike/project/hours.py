@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from functools import cache
-
 from bike.project.dataset import load_datasets
 from bike.zoo import Preset
 
@@ -18,17 +16,9 @@ def expected_hours(preset: Preset, *, gpus: int = 8, tflops: float = 60.0) -> fl
     """
     lists = load_datasets()[preset.dataset].lists_for(preset.task)
     params = preset.params
-    flops = _image_flops(params.model.weights) * params.model.frames
+    flops = preset.image_flops * params.model.frames
     protocol = next(iter(params.evaluate.views.values()))
     total = sum(lists.expected) * protocol.clips * protocol.crops * flops
     # A backward pass costs about two forward ones. Few-shot lists are repeated to the full one's length.
     total += 3 * params.train.epochs * (lists.expected_train or 0) * flops
     return total / (gpus * tflops * 1e12) / 3600
-
-
-@cache  # rows share few models
-def _image_flops(weights: str) -> int:
-    from bike.model.count import count_image_flops
-    from bike.model.layers.architecture import OFFICIAL
-
-    return count_image_flops(OFFICIAL[weights])

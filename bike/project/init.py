@@ -16,8 +16,8 @@ from bike.files import OutputFolder, atomic_write, ensure_dir, read_json, read_t
 from bike.params import parse_params, read_tree
 from bike.project.code import write_code
 from bike.project.media import NAME as MEDIA
-from bike.project.media import write_media
-from bike.project.protocol import KINDS, NAME, load_protocol, plan, with_lists
+from bike.project.media import NO_VIDEOS, read_media_file, write_media, write_no_media
+from bike.project.protocol import KINDS, NAME, Protocol, load_protocol, plan, with_lists
 from bike.project.render import params_tree, render, stages_of
 from bike.project.tools import DVC, call
 from bike.trees.overrides import merge, overrides
@@ -31,10 +31,11 @@ GENERATED = ("dvc.yaml", "params.yaml", NAME, ".gitignore", ".dvcignore", "READM
 class Report:
     """What was done to a project's files."""
 
-    written: list[str] = field(default_factory=list)  # files that are new or renewed
+    written: list[str] = field(default_factory=list)  # files that are new or renewed; of folders, their names
     # edited files that were kept -> how the generated text differs now, as a unified diff
     kept: dict[str, str] = field(default_factory=dict)
     stages: list[str] = field(default_factory=list)  # stages whose code is another one
+    missing: list[str] = field(default_factory=list)  # what must be named before `dvc repro`, and how
 
 
 def init_project(
@@ -51,8 +52,10 @@ def init_project(
     Args:
         name: a row of the zoo or a kind of one's own data; None for what the project is already.
         folder: where; made if need be.
-        videos: folder or tar of videos; needed the first time.
-        annotation: the annotation's file or folder, which is copied; needed the first time, but for ``folders``.
+        videos: folder or tar of videos; needed the first time for ``folders``, whose names are the classes. Without
+            it media.csv names none yet.
+        annotation: the annotation's file or folder, which is copied; needed the first time for ``csv`` and
+            ``published``, whose lists it says.
         settings: ``train.lr=1e-5`` …, over the row's parameters, or over params.yaml where there is one.
         follow_links: as :func:`bike.project.media.write_media`.
 
@@ -69,42 +72,66 @@ def init_project(
     stated = read_tree(folder / "params.yaml") if there else tree
     tree = merge(stated, overrides(settings))
     params = parse_params(tree, "--set" if settings else str(folder / "params.yaml"))
-    source = _source(protocol.reader, folder, videos, annotation, there)
-    files = dict(classes)
+    source = _source(protocol, folder, videos, annotation, there)
+    report, files = Report(), dict(classes)
     if not there and not (folder / RECORD).is_file():
         OutputFolder(ensure_dir(folder), "init").check([*GENERATED, ANNOTATION, *files])
         write_json(folder / RECORD, {})  # the names are ours from here on, also after a run that is killed
     for file, text in classes.items():  # class names, which the annotation may need
         if not (folder / file).exists():
             _write(folder / file, text)
-    if protocol.reader == "folders" and videos is not None:
+            report.written.append(file)
+    by_folders = protocol.reader == "folders"
+    if by_folders and videos is not None:
         write_media(videos, ensure_dir(folder) / MEDIA, follow_links=follow_links)
-    protocol = with_lists(protocol, source, folder)
-    if videos is not None and protocol.reader != "folders":
-        write_media(videos, folder / MEDIA, follow_links=follow_links)
+    if source is not None:
+        protocol = with_lists(protocol, source, folder)
+    if videos is not None:
+        if not by_folders:
+            write_media(videos, folder / MEDIA, follow_links=follow_links)
+        _set_machine(folder / "machine.yaml", str(videos.resolve()))
+        report.written += [MEDIA, "machine.yaml"]
+    elif not (folder / MEDIA).is_file():
+        write_no_media(folder / MEDIA)
+        report.written.append(MEDIA)
     if annotation is not None:
         _copy(annotation, folder / ANNOTATION)
-    if videos is not None:
-        _set_machine(folder / "machine.yaml", str(videos.resolve()))
+        report.written.append(ANNOTATION)
     tree = params_tree(protocol, tree)
     files |= render(protocol, tree, params)
     if there and read_tree(folder / "params.yaml") == tree:
         del files["params.yaml"]  # it says the same already, in its author's words
-    report = Report()
     _write_files(folder, files, report, forced={"params.yaml"})
     changed = write_code(folder, stages_of(protocol))
+    report.written += [f"code/{stage}.txt" for stage in changed]
     report.stages = changed if there else []
-    _init_tools(folder, with_annotation=annotation is not None)
+    report.missing = [*missing_videos(folder), *missing_annotation(protocol, folder)]
+    report.written += _init_tools(folder, with_annotation=annotation is not None)
     return report
 
 
-def _source(reader: str, folder: Path, videos: Path | None, annotation: Path | None, there: bool) -> Path:
-    """Where the annotation is to be read from."""
-    if videos is None and not (folder / MEDIA).is_file():
-        raise ParamsError("--videos: the folder or tar of the videos is needed the first time.")
+def missing_videos(folder: Path) -> list[str]:
+    """What to do where a project's media.csv names no videos yet; nothing where it does."""
+    return [] if read_media_file(folder / MEDIA) else [f"{MEDIA}: {NO_VIDEOS}"]
+
+
+def missing_annotation(protocol: Protocol, folder: Path) -> list[str]:
+    """What to do where a project's annotation is not there; nothing where it is, or none is needed."""
+    if protocol.reader == "folders" or (folder / ANNOTATION).exists():
+        return []
+    return [f"{ANNOTATION}/: absent. Run `bike init . --annotation …`, or `dvc pull` in a clone."]
+
+
+def _source(protocol: Protocol, folder: Path, videos: Path | None, annotation: Path | None, there: bool) -> Path | None:
+    """Where the annotation is to be read from; None for a row's that is not there yet, whose lists are known."""
     if videos is not None and not videos.exists():
-        raise ParamsError(f"--videos: no such folder or file (got {str(videos)!r}).")
-    if reader == "folders":
+        raise ParamsError(
+            f"--videos: no such folder or file (got {str(videos)!r}). Correct it, or leave it out and name the videos "
+            "in machine.yaml once they are there."
+        )
+    if protocol.reader == "folders":
+        if videos is None and not (folder / MEDIA).is_file():
+            raise ParamsError("--videos: needed the first time, since the folders' names are the classes.")
         if annotation is not None:
             raise ParamsError("--annotation: folders need none, their names are the classes. Leave it out.")
         return folder / MEDIA
@@ -113,6 +140,8 @@ def _source(reader: str, folder: Path, videos: Path | None, annotation: Path | N
             raise ParamsError(f"--annotation: no such folder or file (got {str(annotation)!r}).")
         return annotation
     if not (folder / ANNOTATION).exists():
+        if protocol.task != "own":
+            return None
         remedy = "Fetch it with `dvc pull`, or give it again." if there else "It is needed the first time."
         raise ParamsError(f"--annotation: the annotation's file or folder is not there. {remedy}")
     return folder / ANNOTATION
@@ -175,25 +204,34 @@ def _set_machine(path: Path, videos: str) -> None:
     _write(path, text.getvalue())
 
 
-def _init_tools(folder: Path, *, with_annotation: bool) -> None:
-    """git and DVC, where there is none above: in a DVC project above, this one is a part of it and shares its cache."""
+def _init_tools(folder: Path, *, with_annotation: bool) -> list[str]:
+    """git and DVC, where there is none above: in a DVC project above, this one is a part of it and shares its cache.
+
+    Returns:
+        What they wrote here.
+    """
+    written = []
     above = [folder.resolve(), *folder.resolve().parents]
     git = next((place for place in above if (place / ".git").exists()), None)
     new = git is None and shutil.which("git") is not None
     if new:
         call(folder, "git", "init", "--quiet")
         git = folder.resolve()
+        written.append(".git")
     if not any((place / ".dvc").is_dir() for place in above):
         # A folder's files, such as .dvcignore, are ours already.
         how = [] if git == folder.resolve() else ["--subdir"] if git else ["--no-scm"]
         call(folder, *DVC, "init", "--quiet", *how)
+        written.append(".dvc")
     if with_annotation:
         call(folder, *DVC, "add", "--quiet", ANNOTATION)
+        written.append(f"{ANNOTATION}.dvc")
     if new:  # DVC's experiments and training curves need a first commit, also of people who never told git their name
         named = subprocess.run(("git", "config", "user.email"), cwd=folder, capture_output=True, check=False).stdout
         identity = [] if named else ["-c", "user.name=bike init", "-c", "user.email=bike@localhost"]
         call(folder, "git", "add", "--all")
         call(folder, "git", *identity, "commit", "--quiet", "--message", "Made by bike init")
+    return written
 
 
 def check_name(name: str) -> bool:

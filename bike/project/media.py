@@ -21,6 +21,10 @@ from bike.video.walk import LEADS_OUT
 
 NAME = "media.csv"
 COLUMNS = ("path", "bytes", "checksum")
+NO_VIDEOS = (
+    "names no videos yet. Write `videos: /folder` into machine.yaml or set BIKE_VIDEOS, run `bike manifest`, then "
+    "`bike check`."
+)
 _ENDS = 1 << 16  # bytes of each end that the quick checksum covers
 
 
@@ -69,6 +73,11 @@ def write_media(videos: Path | str, out: Path | str, *, full: bool = False, foll
     return media
 
 
+def write_no_media(out: Path | str) -> None:
+    """Write a ``media.csv`` without rows, for a project whose videos are still to come."""
+    write_table(out, COLUMNS, ())
+
+
 def _is_media_file(path: Path | str) -> bool:
     """Whether a file is an earlier ``media.csv``, which is made again in a moment, and which git keeps."""
     with suppress(BikeError):
@@ -101,6 +110,8 @@ def check_media(
         DataError: in one line, how many are absent or other ones, and the first of them.
     """
     media = read_media_file(path)
+    if not media:
+        raise DataError(f"{path}: {NO_VIDEOS}")
     if videos is None:
         raise DataError(
             f"{path}: nothing says where its {len(media)} videos are on this machine. Write `videos: /folder` "

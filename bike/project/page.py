@@ -11,13 +11,11 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from bike.errors import DataError
 from bike.files import atomic_write, read_text
-from bike.params import Extract
+from bike.params import Extract, Params
 from bike.project.dataset import load_datasets
 from bike.project.hours import expected_hours
+from bike.project.takes import FRAME_BYTES, SHARD_SPEED, SPEEDS, estimate, footage_of_source
 from bike.zoo import Preset, commands, load_zoo, show_metrics
-
-FRAME_KILOBYTES = 16  # of 340×256 at quality 90, docs/data_engine.md
-WIDER = {"340×256": 1.0, "1280×720": 455 / 340}  # what is stored, against that
 
 
 def read_speeds(benchmarks: Path) -> dict[str, float]:
@@ -28,7 +26,7 @@ def read_speeds(benchmarks: Path) -> dict[str, float]:
     """
     rows = re.findall(r"extraction, (\S+) → 256 \| ffmpeg command line \| ([\d,]+) :", read_text(benchmarks))
     speeds = {size: float(speed.replace(",", "")) for size, speed in rows}
-    if not WIDER.keys() <= speeds.keys():
+    if not SPEEDS.keys() <= speeds.keys():
         raise DataError(f"{benchmarks}: no speeds of extraction in it. Run `bike bench data`.")
     return speeds
 
@@ -44,9 +42,11 @@ def dataset_page(name: str, speeds: dict[str, float]) -> str:
     source, speed = data.source, speeds[data.source.size]
     decoded = source.videos * source.seconds * source.fps
     options = Extract.model_validate(data.params.get("extract", {}))
-    resampled = decoded / source.fps * min(source.fps, options.fps or source.fps)
-    kept = min(resampled, source.videos * (options.frames_per_video or resampled))
-    packs, every = (_gigabytes(frames * FRAME_KILOBYTES * WIDER[source.size] * 1e3) for frames in (kept, resampled))
+    thinned, whole = (
+        estimate([footage_of_source(source)], Params(extract=choice))
+        for choice in (options, options.model_copy(update={"frames_per_video": None}))
+    )
+    kept = thinned.kept
     rows = [row for row in zoo.values() if row.dataset == name]
     tasks = {"full training": data.train, "three splits": data.splits, "base to novel": data.base_to_novel}
     tasks["zero-shot"] = data.zeroshot
@@ -57,14 +57,16 @@ def dataset_page(name: str, speeds: dict[str, float]) -> str:
         "counts": _counts,
         "commands": commands(rows[0]),
         "checkpoints": sorted({f"`{row.params.model.start_from}`" for row in rows if row.params.model.start_from}),
-        "packs": packs,
-        "every": every if kept < resampled else "",
+        "packs": _gigabytes(thinned.pack_bytes),
+        "every": _gigabytes(whole.pack_bytes) if kept < whole.kept else "",
+        "shard_hours": f"{thinned.shard_hours:.2g}",
+        "shard_speed": round(SHARD_SPEED / 1e6),
         "extract": f"{decoded / speed / 3600:.2g}",
         "millions": f"{decoded / 1e6:.3g}",
         "kept": f"{kept / 1e6:.3g}" if kept < decoded else "",
         "rule": _rule(options, rows),
         "speed": round(speed),
-        "kilobytes": FRAME_KILOBYTES,
+        "kilobytes": round(FRAME_BYTES / 1e3),
         "rows": [
             {
                 "name": row.name,

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from io import StringIO
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from ruamel.yaml import YAML
 
 from bike.model.formats.official import OFFICIAL_FILES
 from bike.params import Params
 from bike.project.code import SECTIONS
 from bike.project.protocol import NAME, Protocol
+from bike.trees.dump import yaml_text
 from bike.trees.overrides import merge
 from bike.zoo import show_metrics
 
@@ -104,11 +103,11 @@ def render(protocol: Protocol, tree: Mapping[str, Any], params: Params) -> dict[
     )
     templates = {"dvc.yaml": "dvc.yaml", "README.md": "README.md", ".gitignore": "gitignore", ".dvcignore": "dvcignore"}
     files = {name: environment.get_template(f"{file}.j2").render(values) for name, file in templates.items()}
-    files["params.yaml"] = "# What differs from the defaults; `bike params show` has the rest.\n" + _dump(tree)
+    files["params.yaml"] = "# What differs from the defaults; `bike params show` has the rest.\n" + yaml_text(tree)
     header = (
         f"# What `bike init {protocol.name}` measures. The summary compares with it; nothing here need be edited.\n"
     )
-    files[NAME] = header + _dump(protocol.model_dump(mode="json", exclude_defaults=True))
+    files[NAME] = header + yaml_text(protocol.model_dump(mode="json", exclude_defaults=True))
     return files
 
 
@@ -123,12 +122,3 @@ def _reading(protocol: Protocol) -> str:
 
 def _is_official(weights: str | None) -> bool:
     return weights is None or weights in OFFICIAL_FILES  # exactly: DVC takes any other word for a file
-
-
-def _dump(tree: Mapping[str, Any]) -> str:
-    text = StringIO()
-    yaml = YAML()
-    yaml.default_flow_style = False
-    yaml.width = 110
-    yaml.dump(dict(tree), text)
-    return text.getvalue()

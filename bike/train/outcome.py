@@ -38,15 +38,21 @@ class Trained:
         return latest(self.points, name)
 
 
-def check_trainable(samples: list[Sample], place: Path | str) -> None:
-    """Every sample of a training list needs a label.
+def check_trainable(samples: list[Sample], place: Path | str, batch_size: int, section: str = "train") -> None:
+    """Every sample of a training list needs a label, and there must be enough of them for a whole batch.
 
     Raises:
-        DataError: naming those that have none.
+        DataError: naming those that have none, or the parameter of ``section`` that asks for more.
     """
     bare = [sample.key for sample in samples if not sample.labels]
     if bare:
         raise DataError(f"{place}: samples without a label can't be trained on: {first_few(bare)}.")
+    if len(samples) < batch_size:
+        remedy = f"Set {section}.batch_size to {len(samples)} or less." if len(samples) > 1 else "Bring more samples."
+        raise DataError(
+            f"{place}: {len(samples)} samples, fewer than one batch of {batch_size}; only whole batches are trained "
+            f"on, so there would be none. {remedy}"
+        )
     if len({sample.labels[0] for sample in samples}) == 1:
         log.warning("%s: all samples are of one class, and training learns from what tells classes apart", place)
     if several := sum(len(sample.labels) > 1 for sample in samples):

@@ -11,7 +11,7 @@ from jaxtyping import Float, Int64, UInt8
 from torch import Tensor
 
 from bike.attributes.corpus import read_corpus, sentences_of
-from bike.errors import DataError, ParamsError
+from bike.errors import ParamsError
 from bike.evaluate.scores import targets_of
 from bike.files import sha256
 from bike.formats.lists import read_listing
@@ -61,7 +61,7 @@ def train_attributes(
     settings, out = params.train_attributes, Path(out)
     allowed = params.model.allow_mismatch
     lists = [read_listing(path, labels, allowed=allowed) for path in (train_list, val_list) if path is not None]
-    check_trainable(lists[0].samples, train_list)
+    check_trainable(lists[0].samples, train_list, settings.batch_size, "train_attributes")
     if len(lists) > 1:
         tell_shared(lists[0].samples, lists[1].samples, (train_list, val_list))
     weights = run_weights(params.model.weights, "model.weights")
@@ -116,7 +116,7 @@ def train_attributes(
             validate=validate,
             validate_every=settings.validate_every,
         )
-        batches = _RowBatches(truths, settings, world, train_list)
+        batches = _RowBatches(truths, settings, world)
         updater = PublishedUpdater(branch.parts, settings, len(batches), world.device)
         points = fit(
             branch, batches, updater, world, job, lambda: save_released(out, encoder, head, settings.epochs, contract)
@@ -127,12 +127,8 @@ def train_attributes(
 class _RowBatches:
     """Rows of the list in an order drawn from (seed, epoch), each process taking its part of every batch."""
 
-    def __init__(self, labels: Int64[Tensor, " N"], settings: Optimisation, world: World, source: Path | str) -> None:
+    def __init__(self, labels: Int64[Tensor, " N"], settings: Optimisation, world: World) -> None:
         self._labels, self._batch_size, self._seed, self._world = labels, settings.batch_size, settings.seed, world
-        if len(labels) < self._batch_size:
-            raise DataError(
-                f"{source}: {len(labels)} samples, fewer than one batch of {self._batch_size}. Choose a smaller batch."
-            )
         if self._batch_size < world.size:
             raise ParamsError(f"train_attributes.batch_size: {self._batch_size} can't be shared by {world.size}.")
 

@@ -70,7 +70,7 @@ def train_video(
     settings, out = params.train, Path(out)
     reading: dict[str, Any] = {"decoder": decoder, "follow_links": place.follow_links, "allowed": model.allow_mismatch}
     training = read_inputs(train_list, labels, train_frames, **reading)
-    check_trainable(training.samples, train_list)
+    check_trainable(training.samples, train_list, settings.batch_size)
     validation = None
     if val_list is not None:
         if val_frames is None:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
+from helpers.commands import commands_of, options_of, run_bike
+from helpers.videos import make_video
 from typer.testing import CliRunner
 
+from bike.cli import COMMANDS
 from bike.commands.options import DeviceOption, JobsOption, WorkersOption, params_with
 from bike.errors import ParamsError
+from bike.files import read_json
 from bike.params import Params, load_machine
+from bike.records import read_manifest
 
 
 def test_a_machine_states_device_and_workers_once_and_the_command_line_wins(
@@ -56,3 +62,54 @@ def test_what_the_command_line_chooses_goes_over_the_file(tmp_path: Path) -> Non
     assert params_with(None, None, "pretrain") == Params()
     with pytest.raises(ParamsError, match=r"options: pretrain\.steps"):
         params_with(file, None, "pretrain", steps=0)
+
+
+def every_command() -> list[tuple[str, Any]]:
+    """Words -> command, for each command of the app."""
+    return [(f"{name} {word}".strip(), command) for name in COMMANDS for word, command in commands_of(name).items()]
+
+
+def has_parameters(words: str, command: Any) -> bool:
+    """Whether a command reads a params file, or has options for the section of its name."""
+    return "--params" in options_of(command) or words.split()[0].replace("-", "_") in Params.model_fields
+
+
+@pytest.mark.parametrize(
+    ("words", "command"), [pair for pair in every_command() if has_parameters(*pair)], ids=lambda item: str(item)[:30]
+)
+def test_every_command_with_parameters_takes_them_one_by_one(
+    words: str, command: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And refuses them as it refuses those of a file."""
+    monkeypatch.chdir(tmp_path)
+    Path("params.yaml").write_text("")
+    given = {
+        "train.lrr=1": "train.lrr: unknown key. Did you mean 'lr'",
+        "train.lr=50": "train.lr: Input should be less",
+    }
+    given["train.lr"] = "key=value is needed"
+    for setting, said in given.items():
+        filled = []  # a value for each argument and option that must be there
+        for item in (item for item in command.params if item.required):
+            filled += [*(item.opts[-1:] if item.param_type_name == "option" else ()), "3"]
+        with pytest.raises(ParamsError, match=said):
+            command.main([*filled, "--set", setting], standalone_mode=False)
+
+
+def test_init_takes_them_too() -> None:
+    assert "--set" in options_of(commands_of("init")[""])
+
+
+def test_a_setting_is_what_a_command_runs_with_and_an_option_goes_over_it(tmp_path: Path) -> None:
+    make_video(tmp_path / "v/a.mp4", 12, width=80, height=64)
+    shown = run_bike(
+        "extract", "v", "f", "--set", "extract.frames_per_video=4", "--set", "extract.short_side=16", cwd=tmp_path
+    )
+    assert "1 videos, 4 frames" in shown.stdout, shown.stderr
+    (record,) = read_manifest(tmp_path / "f/manifest.csv")
+    assert record.height == 16
+    words = ("shard", "f/manifest.csv", "s", "--set", "shard.frames_per_video=1")
+    assert run_bike(*words, cwd=tmp_path).returncode == 0
+    assert read_json(tmp_path / "s/manifest.json")["frames_per_video"] == 1
+    assert run_bike(*words, "--frames-per-video", "2", "--replace", cwd=tmp_path).returncode == 0
+    assert read_json(tmp_path / "s/manifest.json")["frames_per_video"] == 2

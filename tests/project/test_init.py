@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from helpers.annotations import hmdb_replica, ucf_replica
 from helpers.places import ROOT
-from helpers.projects import SMALL, commit, git, make_weights, own_videos, run_in
+from helpers.projects import SMALL, commit, git, make_videos, make_weights, own_videos, run_in
 from helpers.wheel import unpacked_wheel
 from ruamel.yaml import YAML
 
@@ -98,9 +99,13 @@ def test_mistakes_are_one_line_and_leave_no_project(tmp_path: Path) -> None:
     videos = own_videos(tmp_path / "videos")
     for name, options, said in (
         ("ucf101-vitl14-16", {"videos": videos}, "Did you mean 'ucf101-vitl14-16f'"),
-        ("folders", {}, "--videos: the folder or tar"),
+        ("folders", {}, "--videos: needed the first time"),
         ("csv", {"videos": videos}, "--annotation: the annotation's file or folder is not there"),
-        ("folders", {"videos": tmp_path / "absent"}, "--videos: no such folder"),
+        (
+            "ucf101-vitl14-16f",
+            {"videos": tmp_path / "absent"},
+            "--videos: no such folder .* Correct it, or leave it out",
+        ),
         ("folders", {"videos": videos, "settings": ["train.lr"]}, "key=value is needed"),
         ("folders", {"videos": videos, "settings": ["train.lrr=1"]}, "Did you mean 'lr'"),
         ("folders", {"videos": videos, "settings": ["train.lr=50"]}, "train.lr"),
@@ -115,6 +120,49 @@ def test_mistakes_are_one_line_and_leave_no_project(tmp_path: Path) -> None:
     (tmp_path / "ucf" / "testlist01.txt").unlink()
     with pytest.raises(ParamsError, match="no test list in it"):
         init_project("ucf101-vitl14-16f", tmp_path / "r", videos=videos, annotation=tmp_path / "ucf")
+
+
+def test_a_rows_project_is_written_before_its_videos_are_there(tmp_path: Path) -> None:
+    """What is to be named is said by init, and by check until it is; then the project is the usual one."""
+    project, row = tmp_path / "p", "ucf101-vitl14-16f"
+    said = run_in(tmp_path, "bike.cli", "init", row, "p")
+    assert (
+        "Missing: media.csv: names no videos yet. Write `videos: /folder` into machine.yaml or set BIKE_VIDEOS" in said
+    )
+    assert "Missing: annotation/: absent. Run `bike init . --annotation" in said
+    assert said.endswith("Next: cd p && bike check\n")
+    found = {check.subject: check for check in check_project(project)}
+    assert {name for name, check in found.items() if check.status == "bad"} == {"videos", "annotation", "start_from"}
+    assert "run `bike manifest`" in found["videos"].detail
+
+    videos = make_videos(tmp_path / "videos", ucf_replica(tmp_path / "ucf")["split1/train"])
+    (project / "machine.yaml").write_text(f"videos: {videos}\n", encoding="utf-8")
+    run_in(project, "bike.cli", "manifest")
+    said = run_in(project, "bike.cli", "init", ".", "--annotation", str(tmp_path / "ucf"))
+    assert "Missing" not in said
+    assert [check.subject for check in check_project(project) if check.status == "bad"] == ["start_from"]
+    init_project(row, tmp_path / "q", videos=videos, annotation=tmp_path / "ucf")
+    for name in ("dvc.yaml", "params.yaml", "protocol.yaml", "media.csv", "annotation.dvc"):
+        assert (project / name).read_bytes() == (tmp_path / "q" / name).read_bytes(), name
+
+
+def test_every_file_that_init_writes_is_listed(tmp_path: Path) -> None:
+    ucf_replica(tmp_path / "ucf")
+    options = {"videos": own_videos(tmp_path / "videos"), "annotation": tmp_path / "ucf"}
+    said = init_project("ucf101-vitl14-16f", tmp_path / "p", **options).written
+    there = {path.name for path in (tmp_path / "p").iterdir() if path.name != ".bike.json"}
+    listed = {name.split("/")[0] for name in said}
+    assert listed == there
+    assert {name for name in said if name.startswith("code/")} == {
+        f"code/{path.name}" for path in (tmp_path / "p/code").iterdir()
+    }
+    assert len(said) == len(set(said))
+
+
+def test_params_without_a_value_say_null(small: Path) -> None:
+    lines = (small / "params.yaml").read_text(encoding="utf-8").splitlines()
+    assert "  frames_per_video: null" in lines
+    assert "fps: null" in run_in(small, "bike.cli", "params", "show", "extract")
 
 
 def test_a_project_is_small_and_complete(small: Path) -> None:
@@ -172,6 +220,12 @@ def test_check_names_what_is_missing(small: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.delenv("BIKE_VIDEOS", raising=False)
     found = {check.subject: check for check in check_project(small)}
     assert [check.subject for check in found.values() if check.status == "bad"] == []
+    assert re.fullmatch(
+        r"about [\d.]+ kB, [\de.-]+ hours on two cores: 96 of 96 frames, by the headers of 8 of 8 videos",
+        found["packs"].detail,
+    )
+    assert found["shards"].detail.startswith("about ")
+    assert "batch" not in found
     (small.parent / "videos/test/red/1.mp4").unlink()
     (small / "code/train.txt").write_text("bike/train/fit.py 0\n")
     (small / "params.yaml").write_text("model: {weights: absent.pt}\ntrain: {lr: 50}\n")
@@ -180,7 +234,11 @@ def test_check_names_what_is_missing(small: Path, monkeypatch: pytest.MonkeyPatc
     assert "--renew" in found["code"].detail
     assert "train.lr" in found["params"].detail
     (small / "params.yaml").write_text("model: {weights: absent.pt}\n")
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=1000))
     found = {check.subject: check for check in check_project(small)}
+    assert "train.batch_size is 256, the training list has 4 samples" in found["batch"].detail
+    assert found["batch"].detail.endswith("Set it to 4 or less.")
+    assert "1.0 kB are free, less than the" in found["disk"].detail
     assert found["weights"].detail == "absent.pt: no such file. Put it there."
     (small / "machine.yaml").write_text("device: gpux\n")
     found = {check.subject: check for check in check_project(small)}

@@ -32,6 +32,7 @@ def test_hours_and_disk_follow_from_the_measured_speed() -> None:
     page = dataset_page("ucf101", {"340×256": 1000.0, "1280×720": 1.0})
     assert "| extract | 6.8 GB of frame packs (38 GB with all frames) | 0.67 on two cores |" in page
     assert "0.426 million are kept, 32 of each video." in page
+    assert "| shard | 6.8 GB of shards (38 GB) | 0.034 |" in page
     page = dataset_page("activitynet", {"340×256": 1.0, "1280×720": 1000.0})  # decoded whole, kept at a frame a second
     assert "| extract | 37 GB of frame packs | 15 on two cores |" in page
 

@@ -4,18 +4,28 @@ from __future__ import annotations
 
 import pytest
 
+from bike.errors import DataError
 from bike.records import Sample
 from bike.train.outcome import check_trainable, tell_shared
 
 
 def test_samples_of_one_class_are_told(caplog: pytest.LogCaptureFixture) -> None:
     samples = [Sample(key, key, f"{key}.mp4", (label,), 8) for key, label in (("a", 1), ("b", 1), ("c", 0))]
-    check_trainable(samples, "list.csv")
+    check_trainable(samples, "list.csv", 3)
     assert caplog.messages == []
-    check_trainable(samples[:2], "list.csv")
+    check_trainable(samples[:2], "list.csv", 2)
     assert caplog.messages == [
         "list.csv: all samples are of one class, and training learns from what tells classes apart"
     ]
+
+
+@pytest.mark.parametrize(
+    ("count", "remedy"), [(3, r"Set train_attributes\.batch_size to 3 or less"), (1, "Bring more")]
+)
+def test_a_list_shorter_than_a_batch_is_refused_with_what_to_do(count: int, remedy: str) -> None:
+    samples = [Sample(str(number), str(number), "a.mp4", (number,), 8) for number in range(count)]
+    with pytest.raises(DataError, match=rf"list\.csv: {count} samples, fewer than one batch of 4; .*\. {remedy}"):
+        check_trainable(samples, "list.csv", 4, "train_attributes")
 
 
 def test_videos_of_both_lists_are_told(caplog: pytest.LogCaptureFixture) -> None:

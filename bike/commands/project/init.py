@@ -26,10 +26,13 @@ def init(
 ) -> None:
     """Write a small DVC project: dvc.yaml, params.yaml, media.csv, a README with its commands; then `dvc repro`.
 
+    A row's project is written without videos and annotation, too: `bike check` in it says what to bring.
+
     With a folder alone, renew the generated files of the project in it; what you edited is kept.
 
     \b
     bike init ucf101-vitl14-16f my-ucf --videos /data/UCF-101 --annotation /data/ucfTrainTestlist
+    bike init ucf101-vitl14-16f my-ucf
     bike init folders my-project --videos /data/clips --set model.weights=ViT-B/16
     bike init .
     """
@@ -54,4 +57,6 @@ def init(
         typer.echo(f"{place / 'code'}: {', '.join(report.stages)} have other code now; `dvc repro` will run them")
     if not (report.written or report.kept or report.stages):
         typer.echo(f"{place}: nothing to renew; your settings stay as they are")
-    typer.echo(f"Next: cd {place} && bike check && dvc repro")
+    for line in report.missing:
+        typer.echo(f"Missing: {line}")
+    typer.echo(f"Next: cd {place} && bike check" + ("" if report.missing else " && dvc repro"))

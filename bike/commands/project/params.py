@@ -31,17 +31,12 @@ def show(
     bike params show
     bike params show train evaluate --set train.lr=1e-5
     """
-    from io import StringIO
-
-    from ruamel.yaml import YAML
-
     from bike.errors import ParamsError, nearest
     from bike.params import load_params
+    from bike.trees.dump import yaml_text
 
     tree = load_params(file, setting or ()).model_dump(mode="json")
     unknown = [name for name in sections or () if name not in tree]
     if unknown:
         raise ParamsError(f"{unknown[0]}: no such section.{nearest(unknown[0], tree)} Known: {', '.join(tree)}.")
-    text = StringIO()
-    YAML().dump({name: tree[name] for name in sections or tree}, text)
-    typer.echo(text.getvalue(), nl=False)
+    typer.echo(yaml_text({name: tree[name] for name in sections or tree}), nl=False)
