@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import subprocess
 import tempfile
+from contextlib import chdir
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -59,13 +60,14 @@ def _push(repo: Any, remote: str | None, scratch: Path) -> Pushed:
         raise BikeError(f"{root}: a clone has what is committed, and this is not: {first_few(changed, 3)}. Commit it.")
     if not any(path.is_file() for path in (root / "dvc.lock", *root.rglob("*.dvc"))):
         raise BikeError(f"{root}: no results yet, so there is nothing to push. Run `dvc repro`, and commit dvc.lock.")
+    in_git = _cache_files_of_git(repo)
     call(root, *DVC, "push", "--run-cache", "--remote", remote)  # with --quiet it would keep some errors to itself
+    _send(repo, remote, in_git)
     checked = {**repo.config["remote"][remote], "verify": True}
     clone = _clone(root, {**repo.config["remote"], remote: checked}, scratch)
     wanted = {info.value for hashes in repo.used_objs().values() for info in hashes}
     lacking = wanted - _pull(clone, remote, scratch)
-    if lacking:
-        _mend(repo, remote, lacking)
+    _send(repo, remote, lacking)
     if absent := sorted(lacking - _pull(clone, remote, scratch) if lacking else ()):
         raise BikeError(
             f"{remote}: {len(absent)} of {len(wanted)} objects can't be restored, nor sent from here: "
@@ -107,8 +109,25 @@ def _pull(clone: Path, remote: str, scratch: Path) -> set[str]:
     return {f"{path.parent.name}{path.name}" for path in (scratch / "cache/files/md5").glob("??/*")}
 
 
-def _mend(repo: Any, remote: str, checksums: set[str]) -> None:
-    """Send objects of this machine's cache in the place of the remote's."""
+def _cache_files_of_git(repo: Any) -> set[str]:
+    """Note the stages whose outputs git holds in the run cache, which DVC leaves out; the checksums of these outputs.
+
+    A second project has no commit to take such files from: without the note it would run the stage.
+    """
+    found: set[str] = set()
+    for stage in repo.index.stages:
+        outs = [out for out in stage.outs if not out.use_cache]
+        if outs and all(out.hash_info and out.exists for out in outs):
+            with chdir(repo.root_dir):  # DVC looks for dvc.yaml there
+                repo.stage_cache.save(stage)
+            found |= {out.hash_info.value for out in outs}
+    return found
+
+
+def _send(repo: Any, remote: str, checksums: set[str]) -> None:
+    """Send objects of this machine's cache, also in the place of damaged ones."""
+    if not checksums:  # no remote is opened for nothing
+        return
     local, there = repo.cache.local, repo.cloud.get_remote_odb(remote)
     for checksum in sorted(checksums, key=lambda name: name.endswith(".dir")):  # listings last: they vouch for the rest
         path = Path(local.oid_to_path(checksum))

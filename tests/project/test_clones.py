@@ -40,13 +40,19 @@ def md5(project: Path, path: str) -> str:
     return next(out["md5"] for stage in stages.values() for out in stage["outs"] if out["path"] == path)
 
 
+def make_own(source: Path, project: Path) -> None:
+    """A project of the videos and weights in a folder."""
+    settings = [*SMALL, f"model.weights={source / 'clip.safetensors'}"]
+    init_project("folders", project, videos=source / "videos", settings=settings)
+
+
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A project whose stages have run and whose results are committed."""
     folder = tmp_path_factory.mktemp("finished")
-    clip, _ = make_weights(folder)
+    make_weights(folder)
     own_videos(folder / "videos")
-    init_project("folders", folder / "p", videos=folder / "videos", settings=[*SMALL, f"model.weights={clip}"])
+    make_own(folder, folder / "p")
     run_in(folder / "p", "dvc", "repro")
     commit(folder / "p")
     return folder / "p"
@@ -84,6 +90,19 @@ def test_a_clone_computes_nothing_but_what_is_damaged(shared_project: Path, remo
     mended = clone_of(shared_project, "mended")
     run_in(mended, "dvc", "pull", "--quiet", "--run-cache")
     assert ran(run_in(mended, "dvc", "repro")) == set()
+
+
+@pytest.mark.parametrize("server", ["folder"], indirect=True)
+def test_a_second_project_of_the_same_videos_computes_nothing(
+    finished: Path, shared_project: Path, remote: Remote, tmp_path: Path
+) -> None:
+    """Another folder, another repository, no dvc.lock: the same stages all the same."""
+    second = tmp_path / "elsewhere/second"
+    make_own(finished.parent, second)
+    remote.add_to(second)
+    assert ran(run_in(second, "dvc", "repro", "--pull")) == set()
+    for name in ("metrics.json", "summary.md", "dvc.lock", MODEL):
+        assert (second / name).read_bytes() == (shared_project / name).read_bytes()
 
 
 @pytest.mark.parametrize("server", ["folder"], indirect=True)

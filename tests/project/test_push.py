@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import time
@@ -57,6 +58,29 @@ def test_a_clone_of_what_was_pushed_runs_nothing(project: Path, tmp_path: Path) 
     assert push_project(project) == (31, 0, ".dvc/config")  # 30 files and their listing
     check_clone(project, tmp_path / "clone")
     assert push_project(project) == (31, 0, None)
+
+
+def test_a_second_repository_gets_what_git_holds_as_well(project: Path, remote: Remote, tmp_path: Path) -> None:
+    """The same stages and no commit in common: `dvc push` leaves outputs outside the cache to git."""
+    word = (
+        f"  keep:\n    cmd: {sys.executable} keep.py\n    deps: [keep.py, word]\n    outs: [kept: {{cache: false}}]\n"
+    )
+    (project / "keep.py").write_text("from shutil import copy\ncopy('word', 'kept')\n")
+    (project / "dvc.yaml").write_text(STAGE + word)
+    run_in(project, "dvc", "repro", "--quiet")
+    commit(project)
+    push_project(project)
+
+    second = tmp_path / "second"
+    second.mkdir()
+    git(second, "init", "--quiet")
+    run_in(second, "dvc", "init", "--quiet")
+    for name in ("make.py", "keep.py", "word", "dvc.yaml"):
+        shutil.copy(project / name, second)
+    remote.add_to(second)
+    assert "Running stage" not in run_in(second, "dvc", "repro", "--pull")
+    assert contents(second) == contents(project)
+    assert (second / "kept").read_text() == "one"
 
 
 @pytest.mark.parametrize("server", ["folder", "s3", "ssh"], indirect=True)
