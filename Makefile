@@ -45,7 +45,7 @@ test: install  ## the whole test suite
 cross-cpu: install  ## a small pipeline on emulated processors of two makers: the same bytes (needs qemu-user; half an hour)
 	$(BIN)/python .ci/cross_cpu.py
 
-faults: install  ## a fault at every single change on disk (an hour)
+faults: install  ## a fault at every single change on disk
 	BIKE_FAULTS=all $(BIN)/python -m pytest -s -n 2 --dist worksteal tests/faults/test_every_change.py tests/faults/test_training.py
 
 fuzz: install  ## every reader on 3000 corrupted inputs each (BIKE_FUZZ=N for another number)

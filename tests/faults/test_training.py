@@ -56,6 +56,7 @@ def test_an_encoder_that_can_not_be_compiled_here_is_one_line(data: DataSet) -> 
     assert not (data.root / "model.pt").exists()
 
 
+@pytest.mark.timeout(0 if ALL else 300)  # a training for each change
 def test_a_full_disk_costs_nothing(data: DataSet, monkeypatch: pytest.MonkeyPatch) -> None:
     out, state, count = data.root / "model.pt", data.root / ".model.pt.state/state.pt", data.root / "count"
 

@@ -130,7 +130,7 @@ class Ended:
 HANGING_SECONDS = 600  # a run takes seconds; on the busiest machine only a hang takes this long
 # What a new process would spend its first seconds on.
 PRELOADED = ["bike.train.run_attributes", "bike.evaluate.run_video", "dvclive.live", "torch._dynamo", "pytest"]
-PRELOADED += ["pandas", "filelock", "matplotlib.backends.backend_svg"]
+PRELOADED += ["pandas", "filelock", "dvc.repo", "matplotlib.backends.backend_svg"]
 
 
 def run_processes(
