@@ -33,7 +33,7 @@ def choose_numerics(numerics: Numerics) -> None:
         BikeError: torch is imported already, or the processor has no AVX2.
     """
     # GNU's OpenMP, torch's on Linux, otherwise keeps waiting threads at work: where another process has one thread's
-    # core, the rest wait for it at full speed, and a training takes ten times as long.
+    # core, the rest wait for it at full speed, and a training takes five to ten times as long.
     if "GOMP_SPINCOUNT" not in os.environ:
         os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if numerics == "fast" or chosen_numerics() == "portable":
