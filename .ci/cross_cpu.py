@@ -1,8 +1,8 @@
-"""A small pipeline on this processor and on emulated ones of two makers: every output must be the same bytes.
+"""A small demo on this processor and on emulated ones of two makers: every output must be the same bytes.
 
-``python .ci/cross_cpu.py [PROCESSOR …]`` needs ``qemu-x86_64`` (Debian's package qemu-user) and half an hour;
-processors are QEMU's names, left out Haswell (Intel) and EPYC-Rome (AMD). QEMU emulates AVX2 and no AVX-512. It prints
-a table of checksums, and exits with 1 where one differs.
+``python .ci/cross_cpu.py [PROCESSOR …]`` needs ``qemu-x86_64`` (Debian's package qemu-user) and half an hour of two
+cores; processors are QEMU's names, left out Haswell (Intel) and EPYC-Rome (AMD). QEMU emulates AVX2 and no AVX-512. It
+prints a table of checksums, and exits with 1 where one differs.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ from __future__ import annotations
 import hashlib
 import importlib
 import os
+import re
+import shlex
 import shutil
 import socket
 import subprocess
@@ -17,6 +19,7 @@ import sys
 import sysconfig
 import tempfile
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -25,47 +28,55 @@ from ruamel.yaml import YAML
 ROOT = Path(__file__).resolve().parents[1]
 PROCESSORS = ("Haswell", "EPYC-Rome")
 # Enough for every kernel of a stage to run; what is not named here is as in params.yaml, threads as well.
+STILLS = {"num_images": 32, "steps": 2, "batch_size": 32, "warmup_steps": 1}
 SMALL: dict[str, dict[str, Any]] = {
     "demo_data": {"train_per_class": 1, "val_per_class": 1, "test_per_class": 1},
     "extract": {"short_side": 48},
-    "pretrain": {"num_images": 32, "steps": 4, "batch_size": 16, "warmup_steps": 1},
-    "train": {"epochs": 2, "batch_size": 14, "warmup_epochs": 0.5, "validate_every": 1},
+    "pretrain": STILLS,
+    "pretrain_strong": STILLS,
+    "model": {"frames": 4},
+    "attributes": {"frames": 4},
+    "train": {"epochs": 1, "batch_size": 14, "warmup_epochs": 0.5, "validate_every": 1},
     "train_attributes": {"epochs": 2, "batch_size": 14, "warmup_epochs": 0.5, "validate_every": 1},
+    "evaluate": {
+        "views": {"1x1": {"clips": 1, "crops": 1, "dense": False}, "4x3": {"clips": 2, "crops": 3, "dense": False}}
+    },
     "report": {"clips": 2},
 }
-LISTS, SHARDS, CORPUS = "lists/demo", "data/shards", "data/attributes.json"
-VIDEO, TEST = "results/video-transf-vcs", [LISTS, f"{SHARDS}/test"]
-STAGES = [
-    ["demo_data", "data/source"],
-    ["extract", "data/source/videos.tar", "data/frames"],
-    ["annotate", "data/source/annotations.csv", "data/frames/manifest.csv", LISTS],
-    *(
-        ["shard", f"{LISTS}/{split}.csv", "data/frames", f"{SHARDS}/{split}", "--videos", "data/source/videos.tar"]
-        for split in ("train", "val", "test")
-    ),
-    ["pretrain", "models/demo-clip.safetensors", "results/pretrain"],
-    ["attributes", str(ROOT / "lists/demo-lexicon.txt"), LISTS, SHARDS, CORPUS],
-    ["train", LISTS, SHARDS, "models/video.pt", "results/train/video"],
-    ["train_attributes", LISTS, CORPUS, "models/attributes.pt", "results/train/attributes"],
-    *(["evaluate", "models/video.pt", *TEST, f"{VIDEO}/{views}", "--views", views] for views in ("1x1", "4x3")),
-    ["evaluate_attributes", "models/attributes.pt", LISTS, CORPUS, "results/attributes"],
-    ["zeroshot", *TEST, "results/zeroshot/4x3", "--views", "4x3"],
-    ["fuse", f"{VIDEO}/4x3", "results/attributes", "results/fuse/4x3"],
-    ["report", "results", LISTS, "data/frames/manifest.csv", f"{SHARDS}/test", "models/video.pt", "report"],
-]
-# In processes of their own, since peers find each other once.
-TWO_PROCESSES = {
-    "two-video": ["train", LISTS, SHARDS, "two/video.pt", "two/video", "--temporal", "none", "--interaction", "dp"],
-    "two-attributes": ["train_attributes", LISTS, CORPUS, "two/attributes.pt", "two/attributes"],
-}
+EACH = ("--heads", "--sections")  # options whose names a stage shares out among processes
+TRAININGS = ("train", "train_attributes")
 
 
-def run_stages(stages: list[list[str]]) -> None:
+def demo_commands() -> list[list[str]]:
+    """Every stage of the demo in turn, as the name of its module and its arguments, from dvc.yaml."""
+    from dvc.repo import Repo
+
+    with Repo(str(ROOT)) as repo:
+        commands = [shlex.split(stage.cmd)[2:] for stage in repo.index.stages if stage.cmd]
+    return [words for command in commands for words in one_by_one(command)]
+
+
+def one_by_one(command: list[str]) -> list[list[str]]:
+    """The command once for each name that one of EACH gives, since everything runs in one process here."""
+    for option in EACH:
+        if option in command:
+            place = command.index(option) + 1
+            return [[*command[:place], name, *command[place + 1 :]] for name in command[place].split()]
+    return [command]
+
+
+def for_two_processes(commands: list[list[str]]) -> list[list[str]]:
+    """One training of each kind, with places of its own for what it writes."""
+    last = {words[0].removeprefix("stages."): words for words in commands}
+    return [[re.sub("^(models|results)/", r"two/\1/", word) for word in last[name]] for name in TRAININGS]
+
+
+def run_stages(commands: list[list[str]]) -> None:
     """Run stages one after the other in this process, so that torch is imported once: an emulator takes long for it."""
-    for words in stages:
+    for words in commands:
         start, sys.argv = time.monotonic(), list(words)
-        importlib.import_module(f"stages.{words[0]}").main()
-        sys.stderr.write(f"{words[0]}: {time.monotonic() - start:.0f} s\n")
+        importlib.import_module(words[0]).main()
+        sys.stderr.write(f"{shlex.join(words[:4])}: {time.monotonic() - start:.0f} s\n")
 
 
 def make_programs(folder: Path, processor: str | None) -> dict[str, str]:
@@ -92,37 +103,38 @@ def make_programs(folder: Path, processor: str | None) -> dict[str, str]:
         path.chmod(0o755)
     packages = sysconfig.get_paths()["purelib"]
     mine = {"PYTHONPATH": f"{ROOT}{os.pathsep}{packages}", "IMAGEIO_FFMPEG_EXE": str(folder / "bin/ffmpeg")}
-    return {**os.environ, **mine, "OMP_WAIT_POLICY": "PASSIVE", "BIKE_WORKERS": "0", "BIKE_DEVICE": "cpu"}
+    return {**os.environ, **mine, "BIKE_JOBS": "2", "BIKE_WORKERS": "0", "BIKE_DEVICE": "cpu"}
 
 
-def run_pipeline(folder: Path, processor: str | None) -> dict[str, str]:
-    """Run every stage, the trainings with two processes too, in ``folder``.
+def run_pipeline(folder: Path, processor: str | None, commands: list[list[str]]) -> dict[str, str]:
+    """Run every stage, then a training of each kind with two processes, in ``folder``.
 
     Returns:
         Output -> SHA-256 over its files.
     """
     variables = make_programs(folder / "programs", processor)
     yaml, work = YAML(), folder / "work"
-    work.mkdir()
     params = yaml.load((ROOT / "params.yaml").read_text(encoding="utf-8"))
     params["numerics"] = "portable"
-    for section, values in SMALL.items():
-        params[section].update(values)
+    for section in SMALL.keys() & params.keys():
+        params[section].update(SMALL[section])
+    (work / "lists").mkdir(parents=True)
+    shutil.copy(ROOT / "lists/demo-lexicon.txt", work / "lists")
     with (work / "params.yaml").open("w", encoding="utf-8") as file:
         yaml.dump(params, file)
-    finish([start(work, variables, "alone")])
-    for what in TWO_PROCESSES:
+    finish([start(work, variables, "alone", commands)])
+    for words in for_two_processes(commands):  # in processes of their own, since peers find each other once
         with socket.create_server(("127.0.0.1", 0)) as probe:
             port = str(probe.getsockname()[1])
         peers = {**variables, "WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
-        finish([start(work, {**peers, "RANK": rank, "LOCAL_RANK": rank}, what) for rank in "01"])
+        finish([start(work, {**peers, "RANK": rank, "LOCAL_RANK": rank}, words[0], [words]) for rank in "01"])
     return checksums(work)
 
 
-def start(work: Path, variables: dict[str, str], what: str) -> subprocess.Popen[bytes]:
+def start(work: Path, variables: dict[str, str], what: str, commands: list[list[str]]) -> subprocess.Popen[bytes]:
     """Start this file with the programs beside ``work``; its messages go to a file there."""
     with (work.parent / f"{what}-{variables.get('RANK', '0')}.log").open("wb") as log:
-        words = [work.parent / "programs/bin/python", "-W", "ignore", __file__, "--stages", what]
+        words = [work.parent / "programs/bin/python", "-W", "ignore", __file__, "--stages", *map(shlex.join, commands)]
         return subprocess.Popen(words, cwd=work, env=variables, stdout=log, stderr=log)
 
 
@@ -167,27 +179,32 @@ def table(found: dict[str, dict[str, str]]) -> str:
 def main() -> int:
     """Entry point; see the module's docstring."""
     if sys.argv[1:2] == ["--stages"]:
-        run_stages([TWO_PROCESSES[sys.argv[2]]] if sys.argv[2] in TWO_PROCESSES else STAGES)
+        run_stages([shlex.split(command) for command in sys.argv[2:]])
         return 0
     if shutil.which("qemu-x86_64") is None:
         sys.stderr.write("qemu-x86_64: not found. On Debian and Ubuntu: apt-get install qemu-user\n")
         return 1
-    found = {}
-    names = sys.argv[1:] or list(PROCESSORS)
-    folder = Path(os.environ.get("CROSS_CPU_FOLDER") or tempfile.mkdtemp(prefix="bike-"))
-    for name in ("here", *names):
-        start = time.monotonic()
-        try:
-            found[name] = run_pipeline(folder / name, None if name == "here" else name)
-        except subprocess.CalledProcessError as error:
-            sys.stderr.write(f"{name}: {error}. Its messages are in {folder / name}.\n")
-            return 1
-        sys.stderr.write(f"{name}: {time.monotonic() - start:.0f} s\n")
+    names, commands = ["here", *(sys.argv[1:] or PROCESSORS)], demo_commands()
+    folder = Path(tempfile.mkdtemp(prefix="bike-"))
+
+    def run(name: str) -> dict[str, str]:
+        began = time.monotonic()
+        found = run_pipeline(folder / name, None if name == "here" else name, commands)
+        sys.stderr.write(f"{name}: {time.monotonic() - began:.0f} s\n")
+        return found
+
+    try:
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            found = dict(zip(names, pool.map(run, names), strict=True))
+    except subprocess.CalledProcessError as error:
+        sys.stderr.write(f"{error}. Its messages are in {folder}.\n")
+        return 1
     sys.stdout.write(table(found))
-    differ = differing(found)
-    if not differ:
-        shutil.rmtree(folder)
-    return 1 if differ else 0
+    if differing(found):
+        sys.stderr.write(f"The outputs are in {folder}.\n")
+        return 1
+    shutil.rmtree(folder)
+    return 0
 
 
 if __name__ == "__main__":

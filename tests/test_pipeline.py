@@ -29,7 +29,7 @@ assert _SPEC is not None
 assert _SPEC.loader is not None
 compare_locks = importlib.util.module_from_spec(_SPEC)
 _SPEC.loader.exec_module(compare_locks)
-data_hashes, differences = compare_locks.data_hashes, compare_locks.differences
+output_hashes, differences = compare_locks.output_hashes, compare_locks.differences
 
 # Enough for every stage to run, far too little to learn; few shots, so that their seed is read.
 SMALL: dict[str, dict[str, Any]] = {
@@ -133,12 +133,12 @@ def test_the_pipeline_runs_from_videos_to_a_table_and_then_does_nothing(reproduc
 def test_a_lost_folder_of_packs_is_made_again(reproduced: Path) -> None:
     """The packs are no DVC output: a checkout with a manifest from the cache may lack them."""
     checkout = reproduced
-    hashes = data_hashes(checkout / "dvc.lock")
+    hashes = output_hashes(checkout / "dvc.lock")
     shutil.rmtree(checkout / "data/demo/shards/val")
     for pack in (checkout / "data/demo/frames").glob("*.mjpg"):
         pack.unlink()
     run(checkout, "dvc", "repro", "--force", "--single-item", "shard@val")
-    assert data_hashes(checkout / "dvc.lock") == hashes
+    assert output_hashes(checkout / "dvc.lock") == hashes
 
 
 @pytest.mark.slow
@@ -240,16 +240,16 @@ def test_models_are_artifacts() -> None:
 def write_lock(path: Path, hashes: dict[str, str]) -> None:
     outs = [{"path": name, "md5": md5} for name, md5 in hashes.items()]
     with path.open("w", encoding="utf-8") as file:
-        YAML().dump({"stages": {"extract": {"outs": outs}, "train@a": {"outs": [{"path": "m", "md5": "x"}]}}}, file)
+        YAML().dump({"stages": {"train@a": {"outs": outs}, "report": {"cmd": "no outputs"}}}, file)
 
 
-def test_a_changed_data_output_is_named(tmp_path: Path) -> None:
-    write_lock(tmp_path / "a", {"manifest.csv": "1", "old": "2"})
-    write_lock(tmp_path / "b", {"manifest.csv": "3"})
+def test_a_changed_output_is_named(tmp_path: Path) -> None:
+    write_lock(tmp_path / "a", {"model.pt": "1", "old": "2"})
+    write_lock(tmp_path / "b", {"model.pt": "3"})
     assert differences(tmp_path / "a", tmp_path / "a") == []
     assert differences(tmp_path / "a", tmp_path / "b") == [
-        "extract: manifest.csv: 1 is now 3",
-        "extract: old: 2 is now absent",
+        "train@a: model.pt: 1 is now 3",
+        "train@a: old: 2 is now absent",
     ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import torch
 from helpers.projects import git
 from helpers.scores import fake_scores
 
@@ -32,7 +33,7 @@ def test_a_result_has_its_origin_beside_it(tmp_path: Path, monkeypatch: pytest.M
     assert found["metrics.json"] == sha256(tmp_path / "results/video/1x1/metrics.json")
     assert {name: found[name] for name in origin} == origin
     assert set(VERSIONS) < set(found["versions"])
-    assert found["numerics"] == "fast"
+    assert (found["numerics"], found["threads"]) == ("fast", torch.get_num_threads())
     assert found["device"].startswith("cpu, ")
     assert len(found["device"]) > len("cpu, ")
 

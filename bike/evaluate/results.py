@@ -77,7 +77,8 @@ def write_results(
     with out.writing(LAST) as folder:
         _write_files(folder, scores, metrics)
     if origin is not None:
-        write_provenance(out.folder, LAST, {**origin, "numerics": chosen_numerics()}, device=device)
+        digits = {"numerics": chosen_numerics(), "threads": torch.get_num_threads()}
+        write_provenance(out.folder, LAST, {**origin, **digits}, device=device)
     return metrics
 
 

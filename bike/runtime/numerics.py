@@ -1,4 +1,4 @@
-"""Whether the processor may decide the last digit: variables that torch's libraries read once, while they load."""
+"""Whether the processor may decide the last digit, and how threads wait: what torch's libraries read as they load."""
 
 from __future__ import annotations
 
@@ -23,15 +23,22 @@ PORTABLE = {"ATEN_CPU_CAPABILITY": "avx2", "ONEDNN_MAX_CPU_ISA": "AVX2", "MKL_CB
 def choose_numerics(numerics: Numerics) -> None:
     """Set what makes results equal on every x86-64 processor with AVX2; before torch is imported, and for helpers too.
 
+    Threads that wait give their core away from here on, unless ``OMP_WAIT_POLICY`` or ``GOMP_SPINCOUNT`` is set.
+
     Args:
-        numerics: ``portable`` (equal results for the same number of threads) or ``fast`` (the environment as it is).
+        numerics: ``portable`` (equal results for the same number of threads) or ``fast`` (whatever the processor does
+            best).
 
     Raises:
         BikeError: torch is imported already, or the processor has no AVX2.
     """
+    # GNU's OpenMP, torch's on Linux, otherwise keeps waiting threads at work: where another process has one thread's
+    # core, the rest wait for it at full speed, and a training takes five to ten times as long.
+    if "GOMP_SPINCOUNT" not in os.environ:
+        os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if numerics == "fast" or chosen_numerics() == "portable":
         return
-    if platform.machine() not in ("x86_64", "AMD64"):
+    if not _is_x86():
         log.warning("numerics: portable is for x86-64; the last digits of %s are its own.", platform.machine())
         return
     if "torch" in sys.modules:
@@ -48,9 +55,15 @@ def chosen_numerics() -> Numerics:
 
 
 def has_avx2() -> bool:
-    """Whether the processor has AVX2, as far as the system tells."""
+    """Whether this is an x86-64 processor with AVX2, as far as the system tells."""
+    if not _is_x86():
+        return False
     try:
         text = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace")
     except OSError:
         return True
     return "flags" not in text or " avx2 " in text
+
+
+def _is_x86() -> bool:
+    return platform.machine() in ("x86_64", "AMD64")

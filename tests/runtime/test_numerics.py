@@ -25,7 +25,7 @@ from bike.model.layers.linear import _mkl_is_slow_here
 from bike.params import Pretrain, parse_params
 from bike.pretrain.run import pretrain_clip
 from bike.runtime import numerics
-from bike.runtime.numerics import PORTABLE, choose_numerics, chosen_numerics
+from bike.runtime.numerics import PORTABLE, choose_numerics, chosen_numerics, has_avx2
 from bike.train.branches import trained_parameters
 from bike.train.optim import build_optimizer
 from bike.train.step import StepOptions
@@ -87,8 +87,9 @@ def test_stages_and_commands_choose_before_torch_loads(tmp_path: Path) -> None:
 @pytest.fixture
 def fresh(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
     """As in a process that has not loaded torch, on an x86-64 processor."""
-    for name in PORTABLE:
+    for name in (*PORTABLE, "OMP_WAIT_POLICY", "GOMP_SPINCOUNT"):
         monkeypatch.setenv(name, "")  # put back afterwards, whatever is set meanwhile
+        monkeypatch.delenv(name)
     monkeypatch.delitem(sys.modules, "torch")
     monkeypatch.setattr(platform, "machine", lambda: "x86_64")
     monkeypatch.setattr(numerics, "has_avx2", lambda: True)
@@ -117,6 +118,31 @@ def test_portable_is_refused_where_it_can_not_hold(fresh: pytest.MonkeyPatch, ca
     choose_numerics("portable")
     assert "the last digits of aarch64 are its own" in caplog.text
     assert chosen_numerics() == "fast"
+
+
+def test_threads_that_wait_do_not_spin(fresh: pytest.MonkeyPatch) -> None:
+    """Whatever the numerics; a choice of the user's stands."""
+    choose_numerics("fast")
+    assert os.environ["OMP_WAIT_POLICY"] == "PASSIVE"
+    fresh.setenv("OMP_WAIT_POLICY", "ACTIVE")
+    choose_numerics("portable")
+    assert os.environ["OMP_WAIT_POLICY"] == "ACTIVE"
+    fresh.delenv("OMP_WAIT_POLICY")
+    fresh.setenv("GOMP_SPINCOUNT", "1000")
+    choose_numerics("fast")
+    assert "OMP_WAIT_POLICY" not in os.environ
+
+
+@pytest.mark.parametrize(
+    ("machine", "flags", "expected"),
+    [("x86_64", "fma avx2 bmi2", True), ("x86_64", "sse2 avx", False), ("aarch64", "", False)],
+)
+def test_the_processor_is_asked_for_avx2(
+    machine: str, flags: str, expected: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(platform, "machine", lambda: machine)
+    monkeypatch.setattr(Path, "read_text", lambda *_, **__: f"flags : {flags} end")
+    assert has_avx2() is expected
 
 
 def test_portable_needs_a_number_of_threads_for_each_stage() -> None:
