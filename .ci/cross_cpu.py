@@ -29,6 +29,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "demo_data": {"train_per_class": 1, "val_per_class": 1, "test_per_class": 1},
     "extract": {"short_side": 48},
     "pretrain": {"num_images": 32, "steps": 4, "batch_size": 16, "warmup_steps": 1},
+    "pretrain_strong": {"num_images": 32, "steps": 4, "batch_size": 16, "warmup_steps": 1},
     "train": {"epochs": 2, "batch_size": 14, "warmup_epochs": 0.5, "validate_every": 1},
     "train_attributes": {"epochs": 2, "batch_size": 14, "warmup_epochs": 0.5, "validate_every": 1},
     "report": {"clips": 2},
@@ -43,7 +44,10 @@ STAGES = [
         ["shard", f"{LISTS}/{split}.csv", "data/frames", f"{SHARDS}/{split}", "--videos", "data/source/videos.tar"]
         for split in ("train", "val", "test")
     ),
-    ["pretrain", "models/demo-clip.safetensors", "results/pretrain"],
+    *(
+        ["pretrain", "models/demo-clip{kind}.safetensors", "results/pretrain{kind}", "--sections", section]
+        for section in ("pretrain", "pretrain_strong")
+    ),
     ["attributes", str(ROOT / "lists/demo-lexicon.txt"), LISTS, SHARDS, CORPUS],
     ["train", LISTS, SHARDS, "models/video.pt", "results/train/video"],
     ["train_attributes", LISTS, CORPUS, "models/attributes.pt", "results/train/attributes"],
@@ -55,7 +59,7 @@ STAGES = [
 ]
 # In processes of their own, since peers find each other once.
 TWO_PROCESSES = {
-    "two-video": ["train", LISTS, SHARDS, "two/video.pt", "two/video", "--temporal", "none", "--interaction", "dp"],
+    "two-video": ["train", LISTS, SHARDS, "two/video.pt", "two/video", "--heads", "none-dp"],
     "two-attributes": ["train_attributes", LISTS, CORPUS, "two/attributes.pt", "two/attributes"],
 }
 
