@@ -81,7 +81,7 @@ class Shard(Section):
 
 
 class Pretrain(Section):
-    """The small CLIP of the demo, in place of OpenAI's weights."""
+    """A small CLIP of the demo, in place of OpenAI's weights."""
 
     seed: int = Field(0, ge=0)
     threads: int = Field(2, ge=1)
@@ -216,6 +216,7 @@ class Params(Section):
     annotate: Annotate = Annotate()
     shard: Shard = Shard()
     pretrain: Pretrain = Pretrain()
+    pretrain_strong: Pretrain = Pretrain(resolution=64, patch_size=16)
     model: Model = Model()
     attributes: Attributes = Attributes()
     train: Train = Train()
@@ -227,13 +228,11 @@ class Params(Section):
 
     @model_validator(mode="after")
     def _portable_threads_are_stated(self) -> Params:
-        free = [name for name in _THREADED if getattr(self, name).threads is None]
+        stages = ("attributes", "train", "train_attributes", "evaluate")
+        free = [name for name in stages if getattr(self, name).threads is None]
         if self.numerics == "portable" and free:
             raise ValueError(f"numerics: portable needs a number of threads; state {'.threads, '.join(free)}.threads")
         return self
-
-
-_THREADED = ("pretrain", "attributes", "train", "train_attributes", "evaluate")
 
 
 class Machine(Section):
@@ -242,7 +241,7 @@ class Machine(Section):
     launch: str = "python"  # of training stages; `torchrun --standalone --nproc-per-node 8` for eight processes
     device: str | None = Field(None, pattern=r"^(cpu|cuda(:\d+)?)$", description="cpu, cuda or cuda:N")  # None: a GPU
     workers: int = Field(2, ge=0)  # processes of the loader
-    jobs: int | None = Field(None, ge=1)  # processes of extraction and sharding; None: one per core
+    jobs: int | None = Field(None, ge=1)  # processes of extraction and sharding, models at a time; None: one per core
     videos: str | None = None  # where the videos of a project's media.csv are
 
 

@@ -27,7 +27,9 @@ from bike.files import read_text
 from bike.params import Machine, Params, load_machine, load_params, read_tree
 from bike.project.code import check_code
 from bike.trees.sections import stated_by
+from bike.workers.beside import share_out
 from bike.workers.parent import end_with_parent
+from bike.workers.pool import num_cores
 
 log = logging.getLogger("bike")
 
@@ -50,6 +52,18 @@ def paths(doc: str | None, *names: str, **choices: str) -> argparse.Namespace:
         parser.add_argument(f"--{name.replace('_', '-')}", dest=name, help=text)
     parser.add_argument("--params", type=Path, default=Path("params.yaml"), help="default: params.yaml")
     return parser.parse_args()
+
+
+def named(place: Path, **names: str | None) -> Path:
+    """``place`` with each ``{key}`` replaced by its name: one command line then has a place for each of several things.
+
+    Example:
+        ``named(Path("results/{heads}/{views}"), heads="none-dp", views="4x3")`` is ``results/none-dp/4x3``.
+    """
+    text = str(place)
+    for key, name in names.items():
+        text = text.replace(f"{{{key}}}", name or "")
+    return Path(text)
 
 
 def params(arguments: argparse.Namespace) -> Params:
@@ -104,20 +118,33 @@ def _expanded(dep: str, known: dict[str, Any]) -> str:
     return re.sub(r"\$\{\s*([\w.]+)\s*\}", value, dep)
 
 
-def run(main: Callable[[], object]) -> None:
-    """Run a stage's ``main``; users' errors become one line and exit status 1."""
+def run(main: Callable[[], object], *, each: str = "") -> None:
+    """Run a stage's ``main``; users' errors become one line and exit status 1.
+
+    Args:
+        main: reads its arguments from the command line.
+        each: an option that may name several things, with blanks between them. Each then gets a process of its own
+            with this command line and only its name, several at a time (:mod:`bike.workers.beside`).
+    """
     _end_with_dvc()
-    sys.exit(guarded(lambda: _run(main)))
+    sys.exit(guarded(lambda: None if share_out(each, machine().jobs or num_cores()) else _run(main)))
 
 
-def run_launched(main: Callable[[], object]) -> None:
+def run_launched(main: Callable[[], object], *, each: str = "") -> None:
     """As :func:`run`, under ``launch`` of this machine (``torchrun …``) where it is not python itself.
 
     The launcher takes this process's place and starts the stage again in each of its own, so that ``cmd`` in dvc.yaml,
-    which DVC compares, is the same for every launcher.
+    which DVC compares, is the same for every launcher. A launcher has the machine to itself: what ``each`` names is
+    then done one after the other.
     """
     _end_with_dvc()
-    sys.exit(guarded(lambda: _launch(main)))
+
+    def start() -> None:
+        host = machine()
+        if not share_out(each, (host.jobs or num_cores()) if host.launch in ("", "python") else 1):
+            _launch(main)
+
+    sys.exit(guarded(start))
 
 
 def _end_with_dvc() -> None:

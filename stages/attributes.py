@@ -18,7 +18,8 @@ def main() -> None:
     from bike.runtime.checkpoint import Place
 
     check_is_dep("attributes.weights", settings.attributes.weights, official=OFFICIAL_FILES)
-    check_is_dep("model.weights", settings.model.weights, official=OFFICIAL_FILES)
+    if not settings.attributes.weights:
+        check_is_dep("model.weights", settings.model.weights, official=OFFICIAL_FILES)
     make_attributes(
         settings,
         lexicon=arguments.lexicon,

@@ -1,17 +1,27 @@
-"""Stage evaluate: one video model in one view protocol, on the test split or another."""
+"""Stage evaluate: video models in view protocols, on the test split or another."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from bike.runtime.numerics import choose_numerics
-from stages import machine, params, paths, run
+from stages import machine, named, params, paths, run
 
 
 def main() -> None:
-    """``<checkpoint> <lists folder> <shards folder> <results folder> --views 4x3 [--split test]``."""
+    """``<checkpoint> <lists> <shards> <results> --views "1x1 4x3" [--split test --heads "none-dp transf-vcs"]``.
+
+    In the results folder ``{views}`` stands for the protocol, there and in the checkpoint ``{heads}`` for the model.
+    """
     arguments = paths(
-        __doc__, "checkpoint", "lists", "shards", "out", views="clips x crops", split="list to score; left out: test"
+        __doc__,
+        "checkpoint",
+        "lists",
+        "shards",
+        "out",
+        views="clips x crops, with blanks between several",
+        split="list to score; left out: test",
+        heads="names of models, which are scored side by side",
     )
     settings, host = params(arguments), machine()
     choose_numerics(settings.numerics)
@@ -19,21 +29,23 @@ def main() -> None:
     from bike.evaluate.views import choose_views
     from bike.runtime.checkpoint import Place
 
-    evaluate_video(
-        settings,
-        checkpoint=arguments.checkpoint,
-        samples=arguments.lists / f"{arguments.split or 'test'}.csv",
-        frames=arguments.shards,
-        labels=arguments.lists / "labels.csv",
-        out=arguments.out,
-        views=choose_views(settings.evaluate, arguments.views),
-        place=Place(
-            device=host.device,
-            workers=host.workers,
-            state_dir=Path("state") / "evaluate" / arguments.checkpoint.stem / arguments.views,
-        ),
-    )
+    checkpoint = named(arguments.checkpoint, heads=arguments.heads)
+    for views in arguments.views.split():
+        evaluate_video(
+            settings,
+            checkpoint=checkpoint,
+            samples=arguments.lists / f"{arguments.split or 'test'}.csv",
+            frames=arguments.shards,
+            labels=arguments.lists / "labels.csv",
+            out=named(arguments.out, heads=arguments.heads, views=views),
+            views=choose_views(settings.evaluate, views),
+            place=Place(
+                device=host.device,
+                workers=host.workers,
+                state_dir=Path("state") / "evaluate" / checkpoint.stem / views,
+            ),
+        )
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, each="--heads")

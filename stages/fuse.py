@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from bike.runtime.numerics import choose_numerics
-from stages import params, paths, run
+from stages import named, params, paths, run
 
 
 def main() -> None:
-    """``<video results> <attribute results> <results folder>``."""
-    arguments = paths(__doc__, "video", "attributes", "out")
+    """``<video results> <attribute results> <results folder> [--views "1x1 4x3"]``.
+
+    In the first and the last ``{views}`` stands for the protocol.
+    """
+    arguments = paths(__doc__, "video", "attributes", "out", views="protocols to fuse, with blanks between them")
     settings = params(arguments)
     choose_numerics(settings.numerics)
     from bike.evaluate.run_fuse import fuse_results
 
-    fuse_results(arguments.video, arguments.attributes, arguments.out, video_weight=settings.fuse.video_weight)
+    for views in (arguments.views or "-").split():
+        places = (named(place, views=views) for place in (arguments.video, arguments.attributes, arguments.out))
+        fuse_results(*places, video_weight=settings.fuse.video_weight)
 
 
 if __name__ == "__main__":

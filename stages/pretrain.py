@@ -1,22 +1,26 @@
-"""Stage pretrain: a small CLIP from captioned stills, in the place of the official weights."""
+"""Stage pretrain: small CLIPs from captioned stills, in the place of the official weights."""
 
 from __future__ import annotations
 
 from bike.runtime.numerics import choose_numerics
-from stages import params, paths, run
+from stages import named, params, paths, run
 
 
 def main() -> None:
-    """``<weights.safetensors> <curves folder>``."""
-    arguments = paths(__doc__, "out", "curves")
-    settings = params(arguments)
+    """``<weights.safetensors> <curves folder> [--sections "pretrain pretrain_strong"]``.
+
+    In both places ``{kind}`` stands for what follows ``pretrain`` in the section's name.
+    """
+    arguments = paths(__doc__, "out", "curves", sections="of params.yaml; several models are trained side by side")
+    settings, section = params(arguments), arguments.sections or "pretrain"
     choose_numerics(settings.numerics)
     from bike.pretrain.run import pretrain_clip
     from bike.runtime.checkpoint import Place
 
-    place = Place(apart=True, live_dir=arguments.curves)
-    pretrain_clip(arguments.out, settings.pretrain, place=place)
+    kind = section.removeprefix("pretrain")
+    place = Place(apart=True, live_dir=named(arguments.curves, kind=kind))
+    pretrain_clip(named(arguments.out, kind=kind), getattr(settings, section), section=section, place=place)
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, each="--sections")

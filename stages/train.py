@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from bike.model.formats.official import OFFICIAL_FILES
 from bike.runtime.numerics import choose_numerics
-from stages import check_is_dep, machine, params, paths, run_launched
+from stages import check_is_dep, machine, named, params, paths, run_launched
 
 
 def main() -> None:
-    """``<lists folder> <shards folder> <checkpoint> <curves folder> [--temporal none|transf --interaction dp|vcs]``."""
+    """``<lists> <shards> <checkpoint> <curves> [--heads "none-dp transf-vcs"]``.
+
+    In the last two places ``{heads}`` stands for the head's name.
+    """
     arguments = paths(
         __doc__,
         "lists",
         "shards",
         "out",
         "curves",
-        temporal="temporal head; left out: model.temporal",
-        interaction="interaction with the text; left out: model.interaction",
+        heads="temporal head and interaction, such as transf-vcs; several are trained side by side; left out: model",
         validate="split to validate on, or none; left out: val",
         shards_of="folder below <shards folder> with the frames of every list; left out: one for each list",
     )
@@ -26,6 +28,7 @@ def main() -> None:
     from bike.train.run_video import train_video
 
     validate = arguments.validate or "val"
+    temporal, _, interaction = (arguments.heads or "").partition("-")
     check_is_dep("model.weights", settings.model.weights, official=OFFICIAL_FILES)
     check_is_dep("model.start_from", settings.model.start_from)
     train_video(
@@ -35,17 +38,17 @@ def main() -> None:
         val_list=None if validate == "none" else arguments.lists / f"{validate}.csv",
         val_frames=arguments.shards / (arguments.shards_of or validate),
         labels=arguments.lists / "labels.csv",
-        out=arguments.out,
-        temporal=arguments.temporal,
-        interaction=arguments.interaction,
+        out=named(arguments.out, heads=arguments.heads),
+        temporal=temporal or None,
+        interaction=interaction or None,
         place=Place(
             device=host.device,
             workers=host.workers,
             apart=True,
-            live_dir=arguments.curves,
+            live_dir=named(arguments.curves, heads=arguments.heads),
         ),
     )
 
 
 if __name__ == "__main__":
-    run_launched(main)
+    run_launched(main, each="--heads")

@@ -6,17 +6,20 @@ from pathlib import Path
 
 from bike.model.formats.official import OFFICIAL_FILES
 from bike.runtime.numerics import choose_numerics
-from stages import check_is_dep, machine, params, paths, run
+from stages import check_is_dep, machine, named, params, paths, run
 
 
 def main() -> None:
-    """``<lists> <shards> <results folder> --views 4x3 [--split test --checkpoint FILE --classes "FILE …"]``."""
+    """``<lists> <shards> <results> --views "1x1 4x3" [--split test --checkpoint FILE --classes "FILE …"]``.
+
+    In the results folder ``{views}`` stands for the protocol.
+    """
     arguments = paths(
         __doc__,
         "lists",
         "shards",
         "out",
-        views="clips x crops",
+        views="clips x crops, with blanks between several",
         split="list to score; left out: test",
         checkpoint="trained video branch; left out: CLIP as it came",
         classes="files with the class names of one split each, with blanks between them",
@@ -28,17 +31,18 @@ def main() -> None:
     from bike.runtime.checkpoint import Place
 
     check_is_dep("model.weights", settings.model.weights, official=OFFICIAL_FILES)
-    evaluate_zeroshot(
-        settings,
-        samples=arguments.lists / f"{arguments.split or 'test'}.csv",
-        frames=arguments.shards,
-        labels=arguments.lists / "labels.csv",
-        out=arguments.out,
-        views=choose_views(settings.evaluate, arguments.views),
-        checkpoint=arguments.checkpoint,
-        class_splits=(arguments.classes or "").split(),
-        place=Place(device=host.device, workers=host.workers, state_dir=Path("state") / "zeroshot" / arguments.views),
-    )
+    for views in arguments.views.split():
+        evaluate_zeroshot(
+            settings,
+            samples=arguments.lists / f"{arguments.split or 'test'}.csv",
+            frames=arguments.shards,
+            labels=arguments.lists / "labels.csv",
+            out=named(arguments.out, views=views),
+            views=choose_views(settings.evaluate, views),
+            checkpoint=arguments.checkpoint,
+            class_splits=(arguments.classes or "").split(),
+            place=Place(device=host.device, workers=host.workers, state_dir=Path("state") / "zeroshot" / views),
+        )
 
 
 if __name__ == "__main__":

@@ -58,10 +58,11 @@ def report(
         from rich.console import Console
 
         from bike.report.rows import results_table
-        from bike.report.table import rich_table
+        from bike.report.table import rich_claims, rich_table
 
-        table = rich_table(results_table(results, order_pairs=pairs))
-        Console(width=None if Console().is_terminal else 110).print(table)
+        rows = results_table(results, order_pairs=pairs)
+        claims = rich_claims(rows)
+        Console(width=None if Console().is_terminal else 110).print(rich_table(rows), *[claims] * bool(claims.rows))
         return
     for path in (manifest, checkpoint):
         if path is not None:

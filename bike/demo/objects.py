@@ -21,6 +21,14 @@ COLOURS: dict[str, RGB] = {
     "white": (244, 244, 244),
 }
 INK: RGB = (22, 22, 26)  # outlines
+# Of flags. Each is about half dark: with too few pixels for its lines all flags are one grey.
+PATTERNS = ("striped", "barred", "checked", "slanted")
+_IS_DARK: tuple[Callable[[int, int], int], ...] = (
+    lambda row, column: row,
+    lambda row, column: column,
+    lambda row, column: row + column,
+    lambda row, column: (row + column) // 2,
+)
 SCALE = 2  # pictures are drawn this much larger and then averaged down
 
 
@@ -55,8 +63,8 @@ def _box_around(x: float, y: float, rx: float, ry: float) -> tuple[float, float,
 
 def _ball(pen: ImageDraw.ImageDraw, x: float, y: float, r: float, colour: RGB, state: float) -> None:
     pen.ellipse(_box_around(x, y, r, r), fill=colour, outline=INK, width=SCALE)
-    dx, dy = r * math.cos(math.tau * state), r * math.sin(math.tau * state)
-    pen.line((x - dx, y - dy, x + dx, y + dy), fill=INK, width=SCALE)
+    for turn in (0, 180):
+        pen.pieslice(_box_around(x, y, r, r), 360 * state + turn, 360 * state + turn + 90, fill=INK)
 
 
 def _kite(pen: ImageDraw.ImageDraw, x: float, y: float, r: float, colour: RGB, state: float) -> None:
@@ -125,6 +133,17 @@ def _fish(pen: ImageDraw.ImageDraw, x: float, y: float, r: float, colour: RGB, s
     pen.ellipse(_box_around(x - 0.1 * r, y, 0.8 * r, 0.45 * r), fill=(140, 150, 170), outline=INK)
 
 
-_PAINTERS = (_ball, _kite, _balloon, _box, _car, _glass, _door, _tree, _house, _cloud, _flower, _fish)
+def _flag(pen: ImageDraw.ImageDraw, x: float, y: float, r: float, colour: RGB, state: float) -> None:
+    pen.line((x - 1.2 * r, y - r, x - 1.2 * r, y + 1.2 * r), fill=INK, width=SCALE)
+    left, top, cell = x - 1.2 * r, y - r, r / 4
+    pen.rectangle((left, top, left + 9 * cell, top + 6 * cell), fill=(244, 244, 244))
+    for row in range(6):
+        for column in range(9):
+            if _IS_DARK[round(state * (len(PATTERNS) - 1))](row, column) % 2:
+                corner = left + column * cell, top + row * cell
+                pen.rectangle((*corner, corner[0] + cell, corner[1] + cell), fill=INK)
+
+
+_PAINTERS = (_ball, _kite, _balloon, _box, _car, _glass, _door, _tree, _house, _cloud, _flower, _fish, _flag)
 DRAW: dict[str, Painter] = {painter.__name__.strip("_"): painter for painter in _PAINTERS}
 BYSTANDERS = ("tree", "house", "cloud", "flower", "fish")  # kinds that no class is about; their paint is fixed

@@ -13,7 +13,7 @@ from functools import partial
 import numpy as np
 from PIL import Image, ImageDraw
 
-from bike.demo.objects import BYSTANDERS, COLOURS, RGB, SCALE, Item
+from bike.demo.objects import BYSTANDERS, COLOURS, PATTERNS, RGB, SCALE, Item
 
 SETTINGS: dict[str, RGB] = {
     "on grass": (104, 132, 88),
@@ -46,6 +46,7 @@ class Pair:
     """Two classes that only the order of frames tells apart."""
 
     liked: tuple[str, str]  # the favourite paint of each class
+    flown: tuple[str, str]  # the favourite flag of each class
     pose: Pose
     words: Words
     size: tuple[float, float]  # range of the thing's size
@@ -104,24 +105,24 @@ _GAPS = ("very far apart", "far apart", "apart", "close up", "very close up")
 _LEVELS = ("nearly empty", "less than half full", "half full", "nearly full", "full")
 _ANGLES = ("closed", "nearly closed", "half open", "open", "wide open")
 
-# Name, folder and favourite paint; of each pair the first class runs ``u`` from 0 to 1, the second from 1 to 0.
+# Name, folder, favourite paint and flag; of each pair the first class runs ``u`` from 0 to 1, the second from 1 to 0.
 CLASSES = (
-    ("a ball rolling to the left", "ball_left", "red"),
-    ("a ball rolling to the right", "ball_right", "blue"),
-    ("a kite climbing to the top", "kite_top", "yellow"),
-    ("a kite sinking to the bottom", "kite_bottom", "green"),
-    ("a balloon growing big", "balloon_big", "pink"),
-    ("a balloon shrinking small", "balloon_small", "orange"),
-    ("two boxes joining into one", "boxes_joining", "purple"),
-    ("one box splitting into two", "box_splitting", "white"),
-    ("two cars meeting close up", "cars_meeting", "blue"),
-    ("two cars driving far apart", "cars_parting", "orange"),
-    ("a glass filling until it is full", "glass_full", "green"),
-    ("a glass draining until it is empty", "glass_empty", "red"),
-    ("a door swinging open", "door_open", "white"),
-    ("a door falling closed", "door_closed", "yellow"),
+    ("a ball rolling to the left", "ball_left", "red", "striped"),
+    ("a ball rolling to the right", "ball_right", "blue", "barred"),
+    ("a kite climbing to the top", "kite_top", "yellow", "checked"),
+    ("a kite sinking to the bottom", "kite_bottom", "green", "slanted"),
+    ("a balloon growing big", "balloon_big", "pink", "barred"),
+    ("a balloon shrinking small", "balloon_small", "orange", "checked"),
+    ("two boxes joining into one", "boxes_joining", "purple", "slanted"),
+    ("one box splitting into two", "box_splitting", "white", "striped"),
+    ("two cars meeting close up", "cars_meeting", "blue", "striped"),
+    ("two cars driving far apart", "cars_parting", "orange", "checked"),
+    ("a glass filling until it is full", "glass_full", "green", "barred"),
+    ("a glass draining until it is empty", "glass_empty", "red", "slanted"),
+    ("a door swinging open", "door_open", "white", "checked"),
+    ("a door falling closed", "door_closed", "yellow", "barred"),
 )
-CLASS_NAMES, CLASS_SLUGS, _LIKED = zip(*CLASSES, strict=True)
+CLASS_NAMES, CLASS_SLUGS, _LIKED, _FLOWN = zip(*CLASSES, strict=True)
 _ACTIONS: tuple[tuple[Pose, Words, tuple[float, float]], ...] = (
     (_ball, partial(_say, "a {colour} ball {}", _ACROSS), (0.26, 0.38)),
     (_kite, partial(_say, "a {colour} kite {}", _UPWARDS), (0.3, 0.4)),
@@ -131,7 +132,7 @@ _ACTIONS: tuple[tuple[Pose, Words, tuple[float, float]], ...] = (
     (_glass, _glass_words, (0.5, 0.66)),
     (_door, partial(_say, "a {colour} door {}", _ANGLES), (0.55, 0.75)),
 )
-PAIRS = tuple(Pair(_LIKED[2 * n : 2 * n + 2], *action) for n, action in enumerate(_ACTIONS))
+PAIRS = tuple(Pair(_LIKED[2 * n : 2 * n + 2], _FLOWN[2 * n : 2 * n + 2], *action) for n, action in enumerate(_ACTIONS))
 
 
 def shade(rng: np.random.Generator, colour: str) -> RGB:
@@ -161,6 +162,11 @@ def draw_bystanders(rng: np.random.Generator, number: int) -> list[Item]:
         y = float(rng.choice([rng.uniform(0.06, 0.2), rng.uniform(0.8, 0.94)]))
         items.append(Item(kind, (0, 0, 0), x, y, float(rng.uniform(0.18, 0.28))))
     return items
+
+
+def draw_flag(pattern: str, x: float, y: float, size: float) -> Item:
+    """A flag with one of :data:`PATTERNS`."""
+    return Item("flag", (0, 0, 0), x, y, size, PATTERNS.index(pattern) / (len(PATTERNS) - 1))
 
 
 def paint_backdrop(rng: np.random.Generator, setting: str, width_px: int, height_px: int) -> Image.Image:

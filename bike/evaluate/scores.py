@@ -15,6 +15,7 @@ from safetensors.torch import save as to_safetensors
 from torch import Tensor
 
 from bike.errors import DataError, one_line
+from bike.evaluate.intervals import bootstrap_interval
 from bike.evaluate.metrics import average_precision, mean_average_precision, mean_class_accuracy, top_k_accuracy
 from bike.files import atomic_write, existing_file
 from bike.records import Sample
@@ -55,8 +56,17 @@ class Scores:
         return bool((self.targets.sum(1) > 1).any())
 
 
+def right_videos(scores: Scores) -> dict[str, int]:
+    """Of every video with a label, by key: 1 where its best scored class is one of its own, otherwise 0."""
+    own, best = scores.targets.bool(), scores.scores.argmax(1)  # of equal scores the first class counts, as in metrics
+    right = own.gather(1, best[:, None])[:, 0].int().tolist()
+    return {key: hit for key, hit, some in zip(scores.keys, right, own.any(1).tolist(), strict=True) if some}
+
+
 def summarize(scores: Scores) -> dict[str, float | int | None]:
     """Top-1, top-5, mean class accuracy and mAP in percent, and the number of videos.
+
+    ``top1_low`` and ``top1_high`` are the ends of top-1's 95 % interval (:func:`bootstrap_interval`).
 
     Videos without a label count for mAP only. Where videos have several labels, top-k asks whether one of the k best
     classes is among them, and there is no mean class accuracy.
@@ -77,8 +87,11 @@ def summarize(scores: Scores) -> dict[str, float | int | None]:
         top1, top5 = (top_k_accuracy(found, labels, k) for k in (1, 5))
         mean_class = round(mean_class_accuracy(found, labels), 4)
     precision, seen = average_precision(scores.scores, scores.targets), scores.targets.bool().any(0)
+    low, high = bootstrap_interval(list(right_videos(scores).values()))
     return {
         "top1": round(top1, 4),
+        "top1_low": round(low, 4),
+        "top1_high": round(high, 4),
         "top5": round(top5, 4),
         "mean_class": mean_class,
         "map": round(float(precision.mean()) * 100, 4),

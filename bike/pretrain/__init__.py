@@ -1,1 +1,1 @@
-"""The small CLIP of the demo, trained on rendered stills in the place of the official weights."""
+"""The small CLIPs of the demo, trained on rendered stills in the place of the official weights."""

@@ -52,7 +52,12 @@ class PretrainSummary:
 
 
 def pretrain_clip(
-    destination: Path | str, params: Pretrain, *, place: Place = Place(), replace: bool = False
+    destination: Path | str,
+    params: Pretrain,
+    *,
+    section: str = "pretrain",
+    place: Place = Place(),
+    replace: bool = False,
 ) -> PretrainSummary:
     """Train a CLIP of the size that ``params`` says on rendered stills, and write it under OpenAI's key names.
 
@@ -62,6 +67,7 @@ def pretrain_clip(
     Args:
         destination: the safetensors file.
         params: sizes, stills, steps, seed and CPU threads.
+        section: of ``params.yaml`` that they are from, for advice.
         place: state and curves (loss, learning rate, logit scale, caption accuracy). Without ``state_dir`` the state
             lies beside ``destination``; without ``save_every_seconds`` it is saved every half minute. Without
             ``device`` this runs on the CPU,
@@ -86,7 +92,7 @@ def pretrain_clip(
         pictures = hashlib.sha256(data.pictures.numpy().tobytes()).hexdigest()
         job = Job(
             title="pretrain",
-            section="pretrain",
+            section=section,
             curve="pretrain",
             points=POINTS,
             place=place,
@@ -103,7 +109,7 @@ def pretrain_clip(
             restore_vocabulary(encoder.cpu(), whole, data.used)
             set_feature_norm(encoder, data, params.feature_norm)
             if not is_finite(list(encoder.parameters())):
-                raise BikeError("The scaled weights are not numbers. Lower pretrain.feature_norm or pretrain.lr.")
+                raise BikeError(f"The scaled weights are not numbers. Lower {section}.feature_norm or {section}.lr.")
             save_safetensors(destination, encoder)
 
         points = fit(branch, StillBatches(data, params, world), ClipUpdater(branch, params), world, job, write)

@@ -8,23 +8,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 from PIL import Image
 
-from bike.demo.clips import MARGIN_PX, SIZES_PX, Scene, paint_scene
-from bike.demo.objects import COLOURS
-from bike.demo.scenes import PAIRS, SETTINGS, draw_bystanders, draw_shape, paint_backdrop
+from bike.demo.clips import MARGIN_PX, Scene, paint_scene
+from bike.demo.objects import COLOURS, PATTERNS
+from bike.demo.scenes import PAIRS, SETTINGS, draw_bystanders, draw_flag, draw_shape, paint_backdrop
 
-TEMPLATES = (
-    "{}",
-    "a photo of {}",
-    "a picture of {}",
-    "a small picture with {}",
-    "This is {}",
-    "This is a picture of {}",
-    "This is a video about {}",
-    "This is a frame of a video about {}",
-)
+TEMPLATES = ("{}", "a picture of {}", "This is a video about {}")
+STILL_PX = 96  # as drawn
+FLAG_SHARE = 0.45  # stills with a flag
+NEAR_SHARE = 0.4  # of those, flags larger than in clips: the words are learned where 32 pixels show the pattern
 NUM_BACKDROPS = 240  # per setting they are a quarter of this
 EMPTY_SHARE = 0.15  # stills without any of the classes' things
-PLAIN_SHARE = 0.25  # captions that leave the colour out
+PLAIN_SHARE = 0.5  # captions that leave the colour out
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +40,8 @@ def render_stills(number: int, side_px: int, seed: int) -> Stills:
     backdrops = []  # painted once and used by many stills
     for index in range(min(NUM_BACKDROPS, number)):
         setting = list(SETTINGS)[index % len(SETTINGS)]
-        largest = max(max(size) for size in SIZES_PX) + 2 * MARGIN_PX
-        backdrops.append((setting, paint_backdrop(rng, setting, largest, largest)))
+        side = STILL_PX + 2 * MARGIN_PX
+        backdrops.append((setting, paint_backdrop(rng, setting, side, side)))
     pictures = np.empty((number, 3, side_px, side_px), np.uint8)
     captions = []
     for index in range(number):
@@ -59,7 +53,6 @@ def render_stills(number: int, side_px: int, seed: int) -> Stills:
 
 
 def _draw_still(rng: np.random.Generator, setting: str, backdrop: Image.Image) -> tuple[np.ndarray, str]:
-    width_px, height_px = SIZES_PX[rng.integers(len(SIZES_PX))]
     number = int(rng.integers(0, 3))
     items = []
     if rng.random() < EMPTY_SHARE:
@@ -76,18 +69,21 @@ def _draw_still(rng: np.random.Generator, setting: str, backdrop: Image.Image) -
         others = draw_bystanders(rng, number)
         if others and rng.random() < 0.2:
             words += f" and a {others[0].kind}"
-    if rng.random() < 0.3:
+    if rng.random() < FLAG_SHARE:
+        pattern = str(rng.choice(PATTERNS))
+        near = rng.random() < NEAR_SHARE
+        size = rng.uniform(0.3, 0.6) if near else rng.uniform(0.19, 0.24)
+        place = float(rng.uniform(0.25, 0.75)), float(rng.choice([0.16, 0.82]))
+        others.append(draw_flag(pattern, *place, float(size)))
+        words += f" and a {pattern} flag"
+    elif rng.random() < 0.3:
         words += f" {setting}"
     across, down, phase, moment = rng.uniform(-1, 1), rng.uniform(-1, 1), rng.uniform(), rng.uniform()
-    frame = paint_scene(Scene(backdrop, others, (across, down, phase)), moment, items, width_px, height_px)
+    frame = paint_scene(Scene(backdrop, others, (across, down, phase)), moment, items, STILL_PX, STILL_PX)
     sentence = TEMPLATES[rng.integers(len(TEMPLATES))].format(" ".join(words.split()))
     return frame, re.sub(r"\ba (?=[aeiou])", "an ", sentence)
 
 
 def _fit_square(frame: np.ndarray, side_px: int) -> np.ndarray:
-    """The middle square of a frame, scaled."""
-    height, width = frame.shape[:2]
-    side = min(height, width)
-    top, left = (height - side) // 2, (width - side) // 2
-    square = Image.fromarray(frame).crop((left, top, left + side, top + side))
-    return np.asarray(square.resize((side_px, side_px), Image.Resampling.BICUBIC, reducing_gap=2.0))
+    """A square frame, scaled."""
+    return np.asarray(Image.fromarray(frame).resize((side_px, side_px), Image.Resampling.BICUBIC, reducing_gap=2.0))

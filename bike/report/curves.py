@@ -28,13 +28,13 @@ class Curve:
 
 
 def read_curves(results: Path) -> list[Curve]:
-    """The curves below ``results/train/<run>`` and ``results/pretrain``, in the order of their paths; maybe none.
+    """The curves below ``results/train/<run>`` and ``results/pretrain…``, in the order of their paths; maybe none.
 
     Raises:
         DataError: a file is not a table of a step and a number.
     """
-    train, pretrain = (results / name for name in TRAINING)
-    runs = [*sorted(path for path in train.glob("*") if path.is_dir()), pretrain]
+    train, *pretrained = (results / name for name in TRAINING)
+    runs = [*sorted(path for path in train.glob("*") if path.is_dir()), *pretrained]
     curves = []
     for run in runs:
         folder = run / "plots" / "metrics"

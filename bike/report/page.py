@@ -13,6 +13,7 @@ from bike.errors import one_line
 from bike.evaluate.results import read_confusion
 from bike.params import Params
 from bike.report.charts import LINE_COLOURS, heat_map, line_chart
+from bike.report.claims import CLAIMS_COLUMNS, claims_table, measure_claims
 from bike.report.curves import Curve
 from bike.report.data import AUDIT_COLUMNS, DataSummary
 from bike.report.rows import TRAINING, Row, best_row, find_row, per_class
@@ -61,12 +62,14 @@ def render_page(
         cell_text=cell_text,
         best=best,
         before=before,
+        claims=claims_table(measure_claims(rows)),
+        claims_columns=CLAIMS_COLUMNS,
         pairs=_order_pairs(rows, params.model.interaction),
         classes=_classes(best, before),
         matrix=matrix,
         mistakes=mistakes,
         curves=curves,
-        pretrain=TRAINING[1],
+        pretrained=TRAINING[1:],
         line_chart=line_chart,
         line_colours=LINE_COLOURS,
         strips=strips,

@@ -16,7 +16,7 @@ from bike.records import other_class
 from bike.report.pairs import PairResult, pair_results
 
 PERCENTS = ("top1", "top5", "mean_class", "map")
-TRAINING = ("train", "pretrain")  # folders below results/ with curves, not evaluations
+TRAINING = ("train", "pretrain", "pretrain_strong")  # folders below results/ with curves, not evaluations
 MOST_VIDEOS = 1 << 40  # of an evaluation; more is damage
 OTHERS = (*TRAINING, "zoo")  # and with results on other data sets
 # Folder name below results/ -> (method, head), in the order of the table.
@@ -54,6 +54,7 @@ class Row:
     mean_class: float | None = None
     map: float | None = None
     videos: int | None = None  # videos scored
+    spread: float | None = None  # half of the 95 % interval of top1
     # mean over the order pairs of how often the right one of the two scores higher, in percent (chance: 50)
     order: float | None = None
     pairs: tuple[PairResult, ...] = ()  # the figures of each order pair
@@ -165,6 +166,7 @@ def _read_row(folder: Path, results: Path, order_pairs: Sequence[tuple[str, str]
     for metric, value in percents.items():
         if value is not None and not 0 <= value <= 100:
             raise DataError(f"{folder / 'metrics.json'}: {metric} must be a percentage (got {value}). Evaluate again.")
+    low, high = (metrics.get(f"top1_{end}") for end in ("low", "high"))
     videos = metrics.get("videos")
     if videos is not None and not (0 <= videos <= MOST_VIDEOS and videos == int(videos)):  # false for NaN, too
         raise DataError(f"{folder / 'metrics.json'}: videos must be a count (got {videos}). Evaluate again.")
@@ -177,6 +179,7 @@ def _read_row(folder: Path, results: Path, order_pairs: Sequence[tuple[str, str]
         views=re.sub(r"^(\d+)x(\d+)$", r"\1×\2", "".join(views)),
         **percents,  # type: ignore[arg-type]
         videos=None if videos is None else int(videos),
+        spread=None if low is None or high is None else (high - low) / 2,
         order=sum(choices) / len(choices) if choices else None,
         pairs=pairs,
         spreads=tuple(

@@ -13,7 +13,7 @@ from bike.report.data import summarise_data
 from bike.report.page import render_page
 from bike.report.rows import Row, check_complete, results_table
 from bike.report.saliency import SaliencyStrip, saliency_strips
-from bike.report.table import markdown_table
+from bike.report.table import markdown_results
 
 
 def build_report(
@@ -56,7 +56,7 @@ def build_report(
     strips, why_not = _read_strips(lists, frames, checkpoint, params, follow_links=follow_links)
     data, curves = summarise_data(lists, manifest), read_curves(results)
     html = render_page(rows, data, params, curves=curves, strips=strips, strips_absent=why_not)
-    table = markdown_table(rows)
+    table = markdown_results(rows)
     check_not_read([out], [results, lists, frames])
     names = ("table.md", "summary.json", "index.html")
     with (

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from bike.errors import BikeError, one_line
 from bike.files import read_between, write_between
+from bike.report.claims import CLAIMS_ARE_TEXT, CLAIMS_COLUMNS, claims_table, measure_claims
 from bike.report.rows import PERCENTS, Row, results_table
 
 if TYPE_CHECKING:
@@ -22,6 +23,7 @@ _COLUMNS = {
     "head": "Head",
     "views": "Views",
     "top1": "Top-1",
+    "spread": "±",
     "top5": "Top-5",
     "mean_class": "Mean class",
     "map": "mAP",
@@ -33,9 +35,9 @@ FIGURES = (*PERCENTS, "order")
 
 
 def table_columns(rows: Sequence[Row]) -> dict[str, str]:
-    """Field of :class:`Row` -> column title, in order; order pairs only where some row has a figure."""
-    ordered = any(row.order is not None for row in rows)
-    return {field: title for field, title in _COLUMNS.items() if field != "order" or ordered}
+    """Field of :class:`Row` -> column title, in order; order pairs and intervals only where some row has a figure."""
+    absent = {field for field in ("order", "spread") if all(getattr(row, field) is None for row in rows)}
+    return {field: title for field, title in _COLUMNS.items() if field not in absent}
 
 
 def cell_text(row: Row, field: str) -> str:
@@ -64,8 +66,7 @@ def best_cells(rows: Sequence[Row]) -> set[tuple[int, str]]:
 def markdown_table(rows: Sequence[Row]) -> str:
     """The table in Markdown, ending in a line feed; the best figures are bold, text from files can't leave its cell."""
     best, columns = best_cells(rows), table_columns(rows)
-    rules = ["---" if field in TEXT_COLUMNS else "---:" for field in columns]
-    lines = [list(columns.values()), rules]
+    lines = []
     for i, row in enumerate(rows):
         cells = [
             escape_markdown(cell_text(row, field)) if field in TEXT_COLUMNS else cell_text(row, field)
@@ -74,7 +75,21 @@ def markdown_table(rows: Sequence[Row]) -> str:
         lines.append(
             [f"**{cell}**" if (i, field) in best else cell for cell, field in zip(cells, columns, strict=True)]
         )
-    return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+    return _markdown(list(columns.values()), [field in TEXT_COLUMNS for field in columns], lines)
+
+
+def _markdown(titles: Sequence[str], are_text: Sequence[bool], lines: Sequence[Sequence[str]]) -> str:
+    rules = ["---" if text else "---:" for text in are_text]
+    return "".join(f"| {' | '.join(line)} |\n" for line in (titles, rules, *lines))
+
+
+def markdown_results(rows: Sequence[Row]) -> str:
+    """:func:`markdown_table`, and below it what it says of the method's claims, where it says anything."""
+    lines = [
+        [escape_markdown(cell) if text else cell for cell, text in zip(line, CLAIMS_ARE_TEXT, strict=True)]
+        for line in claims_table(measure_claims(rows))
+    ]
+    return markdown_table(rows) + ("\n" + _markdown(CLAIMS_COLUMNS, CLAIMS_ARE_TEXT, lines) if lines else "")
 
 
 def escape_markdown(text: str) -> str:
@@ -104,22 +119,35 @@ def rich_table(rows: Sequence[Row]) -> Table:
     return table
 
 
+def rich_claims(rows: Sequence[Row]) -> Table:
+    """What the table says of the method's claims, for a terminal."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+
+    table = Table(title="What the method claims: differences of top-1", box=SIMPLE_HEAD, padding=0)
+    for title, text in zip(CLAIMS_COLUMNS, CLAIMS_ARE_TEXT, strict=True):
+        table.add_column(title, justify="left" if text else "right")
+    for line in claims_table(measure_claims(rows)):
+        table.add_row(*map(one_line, line))
+    return table
+
+
 def renew_readme(readme: Path | str, results: Path | str, *, order_pairs: Sequence[tuple[str, str]] = ()) -> None:
-    """Put the table of the metrics files below ``results`` between the two marks of ``readme``; the rest stays.
+    """Put the tables of the metrics files below ``results`` between the two marks of ``readme``; the rest stays.
 
     Raises:
         BikeError: ``readme`` has not both marks once each, or the results can't be read.
     """
-    write_between(readme, START, END, markdown_table(results_table(results, order_pairs=order_pairs)))
+    write_between(readme, START, END, markdown_results(results_table(results, order_pairs=order_pairs)))
 
 
 def check_readme(readme: Path | str, results: Path | str, *, order_pairs: Sequence[tuple[str, str]] = ()) -> None:
-    """Compare the table in ``readme`` with the metrics files below ``results``.
+    """Compare the tables in ``readme`` with the metrics files below ``results``.
 
     Raises:
         BikeError: they differ; the first line that does is shown.
     """
-    tables = read_between(readme, START, END), markdown_table(results_table(results, order_pairs=order_pairs))
+    tables = read_between(readme, START, END), markdown_results(results_table(results, order_pairs=order_pairs))
     for have, should in zip_longest(*(table.strip().splitlines() for table in tables), fillvalue="nothing"):
         if have != should:
             raise BikeError(

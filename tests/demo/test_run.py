@@ -18,10 +18,10 @@ from PIL import Image
 from typer.testing import CliRunner
 
 from bike.commands.demo_data import demo_data
-from bike.demo.clips import LIKED_SHARE, draw_clip, render_clip, render_frame
-from bike.demo.objects import BYSTANDERS, COLOURS, DRAW, Item, draw_items
+from bike.demo.clips import FLAG_SIZE, FLOWN_SHARE, LASTS, LIKED_SHARE, draw_clip, render_clip, render_frame
+from bike.demo.objects import BYSTANDERS, COLOURS, DRAW, PATTERNS, Item, draw_items
 from bike.demo.run import BROKEN, _map, clip_generator, make_demo_data, make_file, plan_clips
-from bike.demo.scenes import CLASS_NAMES, CLASS_SLUGS, PAIRS
+from bike.demo.scenes import CLASS_NAMES, CLASS_SLUGS, PAIRS, draw_flag
 from bike.errors import BikeError
 from bike.params import DemoData
 
@@ -91,9 +91,9 @@ def test_videos_are_h264_with_b_frames_of_different_sizes_rates_and_lengths() ->
     assert {plan.fps for plan in plans} == {24, 25, 30}
     assert len({(plan.width_px, plan.height_px) for plan in plans}) >= 6
     seconds = [plan.num_frames / plan.fps for plan in plans]
-    assert 1.45 <= min(seconds) < 1.6
-    assert 4.5 < max(seconds) <= 6.05
-    assert min(plan.num_frames for plan in plans) >= 36
+    assert 1.15 <= min(seconds) < 1.3
+    assert 2.5 < max(seconds) <= 3.05
+    assert min(plan.num_frames for plan in plans) >= 28
 
     clip = plan_clips(DemoData(broken=False))[0]
     plan = draw_clip(clip_generator(0, clip), clip.label)
@@ -119,34 +119,60 @@ def test_classes_of_a_pair_are_each_others_time_reversal(pair: int) -> None:
 
 
 @pytest.mark.parametrize("pair", range(len(PAIRS)))
-def test_nothing_but_favourite_colour_and_order_depends_on_the_direction(pair: int) -> None:
-    names = ("width_px", "height_px", "fps", "num_frames", "start", "end", "cut")
-    for seed in range(20):
+def test_nothing_but_favourites_and_order_depends_on_the_direction(pair: int) -> None:
+    for seed in range(40):
         up, down = (draw_clip(np.random.default_rng([9, seed]), 2 * pair + side) for side in (0, 1))
-        if up.shape.colour == down.shape.colour:
+        if up.shape.colour not in PAIRS[pair].liked and up.flag not in PAIRS[pair].flown:
             assert dataclasses.replace(up, scenes=(), backwards=True) == dataclasses.replace(down, scenes=())
-        if up.shape.colour not in PAIRS[pair].liked:
-            assert up.shape == down.shape
-            assert all(getattr(up, name) == getattr(down, name) for name in names)
 
 
-def test_the_colour_says_something_but_not_everything() -> None:
+def test_colour_and_flag_say_something_but_not_everything() -> None:
     for label in range(len(CLASS_NAMES)):
-        liked = PAIRS[label // 2].liked[label % 2]
-        colours = Counter(draw_clip(np.random.default_rng([1, label, n]), label).shape.colour for n in range(40))
-        share = colours[liked] / 40
-        expected = LIKED_SHARE + (1 - LIKED_SHARE) / len(COLOURS)
-        assert abs(share - expected) < 0.25
-        assert max(colours, key=lambda colour: colours[colour]) == liked
-        assert len(colours) >= 5
-    assert all(pair.liked[0] != pair.liked[1] for pair in PAIRS)
+        plans = [draw_clip(np.random.default_rng([1, label, n]), label) for n in range(60)]
+        pair, side = PAIRS[label // 2], label % 2
+        for values, liked, kinds, share in (
+            ([plan.shape.colour for plan in plans], pair.liked, len(COLOURS), LIKED_SHARE),
+            ([plan.flag for plan in plans], pair.flown, len(PATTERNS), FLOWN_SHARE),
+        ):
+            count = Counter(values)
+            assert abs(count[liked[side]] / 60 - share - (1 - share) / kinds) < 0.2
+            assert count.most_common(1)[0][0] == liked[side]
+            assert len(count) > kinds / 2
+            assert liked[0] != liked[1]
+
+
+def test_flags_are_told_apart_by_64_pixels_and_one_grey_for_32() -> None:
+    """What the stronger CLIP sees of a flag in a clip, the small one does not."""
+    pictures = []
+    for pattern in PATTERNS:
+        picture = Image.new("RGB", (192, 192), (128, 128, 128))
+        draw_items(picture, [draw_flag(pattern, 0.5, 0.5, FLAG_SIZE)])
+        pictures.append(picture.reduce(2))
+
+    def contrast(side_px: int) -> float:
+        cloths = [np.asarray(p.resize((side_px, side_px), Image.Resampling.BICUBIC), float) for p in pictures]
+        edge = slice(round(0.43 * side_px), round(0.52 * side_px))  # well inside the cloth
+        return min(float(cloth[edge, edge].std()) for cloth in cloths)
+
+    assert contrast(64) > 3 * contrast(32)
+
+
+def test_the_action_is_anywhere_in_a_wide_frame_and_whole() -> None:
+    plans = [draw_clip(np.random.default_rng([8, index]), index % 14) for index in range(200)]
+    wide = [plan for plan in plans if plan.width_px > 2 * plan.height_px]
+    outside = [abs(plan.middle - 0.5) * plan.width_px > plan.height_px / 2 for plan in wide]
+    assert 0.1 < np.mean(outside) < 0.5  # the middle of the action lies outside the centre crop
+    for plan in plans:
+        half = min(plan.height_px, plan.width_px) / plan.width_px / 2
+        assert half <= plan.middle + 1e-9
+        assert plan.middle <= 1 - half + 1e-9
 
 
 def test_the_action_fills_only_a_part_of_the_clip_and_the_background_moves() -> None:
     plans = [draw_clip(np.random.default_rng([2, index]), index % 14) for index in range(100)]
     for plan in plans:
         assert 0 <= plan.start < plan.end <= 1
-        assert 0.44 < plan.end - plan.start < 0.76
+        assert LASTS[0] <= plan.end - plan.start <= LASTS[1]
     plan = next(plan for plan in plans if plan.cut[0] and plan.start > 0.1)
     shown = [render_frame(plan, moment).mean(axis=(0, 1)) for moment in (0.0, plan.start - 0.01, plan.start + 0.01)]
     assert np.abs(shown[0] - shown[1]).max() < np.abs(shown[1] - shown[2]).max()
@@ -161,7 +187,7 @@ def test_every_thing_can_be_seen(kind: str) -> None:
     draw_items(picture, [Item(kind, (250, 0, 0), 0.5, 0.5, 0.5, 0.5)])
     changed = (np.asarray(picture) != 128).any(axis=2)
     assert 0.02 < changed.mean() < 0.6
-    if kind not in BYSTANDERS:
+    if kind not in (*BYSTANDERS, "flag"):
         assert (np.asarray(picture) == (250, 0, 0)).all(axis=2).any()
 
 

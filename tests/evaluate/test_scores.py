@@ -12,7 +12,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 
 from bike.errors import DataError
-from bike.evaluate.scores import Scores, other_order, read_scores, summarize, write_scores
+from bike.evaluate.scores import Scores, other_order, read_scores, right_videos, summarize, write_scores
 
 
 def test_multi_label_metrics() -> None:
@@ -29,6 +29,15 @@ def test_multi_label_metrics() -> None:
     assert metrics["map_seen_classes"] == pytest.approx(100 * (1 / 2 + (1 + 2 / 3) / 2) / 2, abs=1e-3)
     assert metrics["map_labelled_videos"] == pytest.approx(100 * (0 + 1 + 1) / 3, abs=1e-3)
     assert (metrics["empty_classes"], metrics["unlabelled_videos"]) == (1, 1)
+
+
+def test_right_videos_are_those_whose_best_class_is_one_of_theirs() -> None:
+    scores = torch.tensor([[0.5, 0.5, 0.0], [0.5, 0.5, 0.0], [0.1, 0.2, 0.7], [0.9, 0.1, 0.0]])
+    targets = torch.tensor([[1, 0, 0], [0, 1, 0], [1, 0, 1], [0, 0, 0]], dtype=torch.uint8)
+    given = Scores(["first of equals", "second", "one of two", "unlabelled"], NAMES, scores, targets)
+    assert right_videos(given) == {"first of equals": 1, "second": 0, "one of two": 1}
+    metrics = summarize(given)
+    assert metrics["top1_low"] < metrics["top1"] < metrics["top1_high"]  # type: ignore[operator]
 
 
 def test_scores_have_reproducible_bytes_and_are_checked_when_read(tmp_path: Path) -> None:

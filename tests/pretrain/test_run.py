@@ -189,8 +189,9 @@ def test_the_state_of_another_job_is_refused(tmp_path: Path, monkeypatch: pytest
 
 
 def test_a_loss_that_is_no_number_is_one_line(tmp_path: Path) -> None:
-    with pytest.raises(BikeError, match=r"no longer a number.*Lower pretrain.lr"):
-        pretrain_clip(tmp_path / "clip.safetensors", TINY.model_copy(update={"lr": 1e30, "warmup_steps": 0}))
+    params = TINY.model_copy(update={"lr": 1e30, "warmup_steps": 0})
+    with pytest.raises(BikeError, match=r"no longer a number.*Lower pretrain_strong\.lr"):
+        pretrain_clip(tmp_path / "clip.safetensors", params, section="pretrain_strong")
 
 
 def test_the_command_pretrains(tmp_path: Path) -> None:

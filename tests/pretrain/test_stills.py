@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from helpers.places import ROOT
 
-from bike.demo.objects import BYSTANDERS, COLOURS, DRAW
+from bike.demo.objects import BYSTANDERS, COLOURS, DRAW, PATTERNS
 from bike.demo.scenes import CLASS_NAMES, PAIRS, Shape
 from bike.pretrain.stills import TEMPLATES, Stills, render_stills
 from bike.text.tokenizer import tokenize
@@ -63,7 +63,7 @@ def test_no_caption_holds_a_class_name(stills: Stills) -> None:
 
 def test_captions_name_things_colours_and_places(stills: Stills) -> None:
     seen = set().union(*(words_of(caption) for caption in stills.captions))
-    assert set(COLOURS) | set(BYSTANDERS) <= seen
+    assert set(COLOURS) | set(BYSTANDERS) | set(PATTERNS) <= seen
     assert {"left", "right", "top", "bottom", "small", "big", "one", "two", "empty", "full", "open", "closed"} <= seen
     assert any(caption.endswith("at night") for caption in stills.captions)
     assert not [caption for caption in stills.captions if re.search(r"\ba [aeiou]|\ban [^aeiou]|  ", caption)]
@@ -85,7 +85,7 @@ def test_words_follow_the_state_and_know_no_direction(pair) -> None:  # type: ig
     assert len(pair.pose(shape, 0.5)) in (1, 2)
 
 
-def test_the_lexicon_names_things_and_colours_but_no_motions() -> None:
+def test_the_lexicon_names_things_colours_and_flags_but_no_motions() -> None:
     phrases = LEXICON.read_text().splitlines()
     assert len(phrases) == len(set(phrases)) > 50
     assert not words_of(" ".join(phrases)) & MOTIONS
@@ -93,3 +93,6 @@ def test_the_lexicon_names_things_and_colours_but_no_motions() -> None:
         assert any(kind in phrase for phrase in phrases)
     for colour in COLOURS:
         assert sum(colour in phrase for phrase in phrases) >= len(PAIRS)
+    for pattern in PATTERNS:
+        assert sum(f"{pattern} flag" in phrase for phrase in phrases) == len(PAIRS)
+    assert not [name for name in CLASS_NAMES if any(name in phrase for phrase in phrases)]

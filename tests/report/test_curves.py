@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from helpers.results import write_results
+from helpers.results import write_curves, write_results
 
 from bike.errors import DataError
 from bike.report.curves import MAX_POINTS, read_curves, thin_out
@@ -14,13 +14,14 @@ from bike.train.curves import Curves
 
 
 def test_curves_are_read_by_run_and_metric(tmp_path: Path) -> None:
+    write_curves(tmp_path / "pretrain_strong")
     curves = read_curves(write_results(tmp_path))
     assert [(curve.run, curve.metric) for curve in curves if curve.run == "video-none-vcs"] == [
         ("video-none-vcs", "lr"),
         ("video-none-vcs", "train/loss"),
         ("video-none-vcs", "val/top1"),
     ]
-    assert [curve.run for curve in curves][-1] == "pretrain"
+    assert list(dict.fromkeys(curve.run for curve in curves))[-2:] == ["pretrain", "pretrain_strong"]
     assert all(len(curve.points) == 400 for curve in curves)
 
 

@@ -77,6 +77,12 @@ def test_order_pairs_are_a_column_only_where_measured() -> None:
     assert "| Order pairs |" in markdown_table([Row("a", "A", top1=1.0, order=50.0)])
 
 
+def test_half_of_the_interval_stands_beside_top_1_where_there_is_one() -> None:
+    assert "±" not in markdown_table([Row("a", "A", top1=1.0)])
+    table = markdown_table([Row("", "A", top1=60.0, spread=2.449), Row("", "B", top1=50.0)])
+    assert [row[3:5] for row in texts(table)] == [["Top-1", "±"], ["60.0", "2.4"], ["50.0", "–"]]
+
+
 def test_equal_figures_are_all_best_and_chance_is_never() -> None:
     rows = [
         Row("", "Chance", top1=99.0),
@@ -130,12 +136,13 @@ def test_the_readme_is_renewed_from_the_results_and_compared_with_them(tmp_path:
         check()
     assert readme.read_text().startswith(f"before\n{START}\n| Method |")
     assert readme.read_text().endswith(f" |\n{END}\nafter\n")
+    assert readme.read_text().count("| Claim |") == 1
     (results / "attributes" / "metrics.json").write_text('{"top1": 1.5, "videos": 24}')
     with pytest.raises(BikeError, match=r"\| Attribute branch .* instead of .*\| – \| 1\.5 \|.*Run `bike report \S+"):
         check()
     renew_readme(readme, results, order_pairs=PAIRS)
     write_evaluation(results / "more" / "1x1")
-    with pytest.raises(BikeError, match=r"nothing instead of \| more \|"):
+    with pytest.raises(BikeError, match=r"instead of \| more \|"):
         check()
     readme.write_text("no marks")
     with pytest.raises(BikeError, match="once each"):

@@ -1,0 +1,80 @@
+"""What the method claims: differences of two evaluations of the same videos, and whether they exceed chance."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bike.evaluate.intervals import bootstrap_interval
+from bike.evaluate.scores import SCORES_NAME, read_scores, right_videos
+from bike.report.rows import Row, find_row
+
+CLAIMS_COLUMNS = ("Claim", "Compared", "Difference", "95 % interval", "Shown")
+CLAIMS_ARE_TEXT = (True, True, False, False, True)
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """One claim, measured."""
+
+    title: str
+    better: Row  # what is claimed to be better,
+    worse: Row  # than this
+    difference: float  # of their top-1, in points
+    low: float  # ends of the difference's 95 % interval over the videos
+    high: float
+
+    @property
+    def holds(self) -> bool:
+        """Whether the whole interval is above nothing."""
+        return self.low > 0
+
+
+def measure_claims(rows: Sequence[Row]) -> list[Claim]:
+    """The claims for which there are evaluations, each in the last views of the table.
+
+    Order: the temporal head over none. Saliency: concept spotting over the dot product. Attributes: fusion over the
+    better one of its branches. More views: the last views of the table over the first ones. Compared are the videos
+    that both have scores of; the video branch is the strongest that is there, by the names in :data:`KNOWN`.
+    """
+    temporal, interaction = ("transf", "none"), ("vcs", "dp")
+    video = next((row for t in temporal for i in interaction if (row := find_row(rows, f"video-{t}-{i}"))), None)
+    if video is None:
+        return []
+    _, head, spotting = video.name.split("-")
+    first = next(row for row in rows if row.name == video.name)
+    fused = find_row(rows, "fuse", video.views)
+    branches = [row for row in (video, find_row(rows, "attributes")) if row and row.top1 is not None]
+    pairs = [
+        ("Order: a temporal head", video, find_row(rows, f"video-none-{spotting}", video.views)),
+        ("Saliency: concept spotting", video, find_row(rows, f"video-{head}-dp", video.views)),
+        ("Attributes: fusion", fused, max(branches, key=lambda row: row.top1 or 0.0, default=None)),
+        ("More views", video, first),
+    ]
+    found = [_measure(title, better, worse) for title, better, worse in pairs if better and worse and better != worse]
+    return [claim for claim in found if claim]
+
+
+def _measure(title: str, better: Row, worse: Row) -> Claim | None:
+    folders = [row.folder for row in (better, worse)]
+    if not all(folder and (folder / SCORES_NAME).is_file() for folder in folders):
+        return None
+    one, other = (right_videos(read_scores(folder)) for folder in folders if folder)
+    values = [one[key] - other[key] for key in one if key in other]
+    if not values:
+        return None
+    return Claim(title, better, worse, 100 * sum(values) / len(values), *bootstrap_interval(values))
+
+
+def claims_table(claims: Sequence[Claim]) -> list[tuple[str, str, str, str, str]]:
+    """The cells below :data:`CLAIMS_COLUMNS`."""
+    return [
+        (
+            claim.title,
+            f"{claim.better.title} – {claim.worse.title}",
+            f"{claim.difference:+.1f}",
+            f"{claim.low:+.1f} to {claim.high:+.1f}",
+            "yes" if claim.holds else "no",
+        )
+        for claim in claims
+    ]
