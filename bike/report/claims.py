@@ -46,9 +46,9 @@ def measure_claims(rows: Sequence[Row]) -> list[Claim]:
     fused = find_row(rows, "fuse", video.views)
     branches = [row for row in (video, find_row(rows, "attributes")) if row and row.top1 is not None]
     pairs = [
-        ("Order: a temporal head", video, find_row(rows, f"video-none-{spotting}", video.views)),
-        ("Saliency: concept spotting", video, find_row(rows, f"video-{head}-dp", video.views)),
-        ("Attributes: fusion", fused, max(branches, key=lambda row: row.top1 or 0.0, default=None)),
+        ("Order, by the temporal head", video, find_row(rows, f"video-none-{spotting}", video.views)),
+        ("Saliency, by concept spotting", video, find_row(rows, f"video-{head}-dp", video.views)),
+        ("Attributes, by fusion", fused, max(branches, key=lambda row: row.top1 or 0.0, default=None)),
         ("More views", video, first),
     ]
     found = [_measure(title, better, worse) for title, better, worse in pairs if better and worse and better != worse]

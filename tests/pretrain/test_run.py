@@ -128,7 +128,8 @@ def test_feature_norm_changes_lengths_and_no_cosine(data: Captioned) -> None:
 
 
 def test_it_learns_which_caption_belongs_to_a_still(tmp_path: Path) -> None:
-    params = TINY.model_copy(update={"steps": 80, "num_images": 600, "vision_layers": 2})
+    longer = {"resolution": 32, "vision_layers": 2, "num_images": 1000, "steps": 160, "lr": 2e-3, "warmup_steps": 20}
+    params = TINY.model_copy(update=longer)
     done = pretrain_clip(tmp_path / "clip.safetensors", params, place=Place(live_dir=tmp_path / "live"))
     with (tmp_path / "live" / "plots" / "metrics" / "pretrain" / "loss.tsv").open() as file:
         losses = [float(row["loss"]) for row in csv.DictReader(file, delimiter="\t")]

@@ -21,7 +21,7 @@ def write_right(folder: Path, right: int) -> None:
 
 
 def measured(results: Path) -> dict[str, Claim]:
-    return {claim.title.partition(":")[0]: claim for claim in measure_claims(results_table(results))}
+    return {claim.title.partition(",")[0]: claim for claim in measure_claims(results_table(results))}
 
 
 def test_each_claim_compares_two_evaluations_of_the_same_videos(tmp_path: Path) -> None:
