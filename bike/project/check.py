@@ -55,7 +55,8 @@ def check_project(folder: Path, *, contents: bool = False, estimates: bool = Tru
     found.append(_try("code", lambda: _code(protocol, folder)))
     found.append(_try("git", lambda: _git(folder)))
     found.append(_try("machine.yaml", lambda: machine_settings(folder / "machine.yaml")))
-    if found[-1].status == "ok":
+    machine_is_read = found[-1].status == "ok"
+    if machine_is_read:
         found.append(_try("videos", lambda: _videos(folder, contents)))
     if protocol.reader != "folders":
         absent = missing_annotation(protocol, folder)
@@ -63,7 +64,7 @@ def check_project(folder: Path, *, contents: bool = False, estimates: bool = Tru
     if params is not None:
         found += _weights(protocol, params, folder)
         found += _batch(protocol, params, folder)
-    if params is not None and estimates:
+    if params is not None and machine_is_read and estimates:
         found += _takes(protocol, params, folder)
         found += _hours(protocol)
     return found

@@ -263,14 +263,17 @@ def test_helper_processes_stay_small() -> None:
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
-def test_the_commands_defaults_are_the_params_defaults() -> None:
+def test_the_commands_defaults_are_the_params_defaults(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[Extract] = []
+    monkeypatch.setattr("bike.extract.run.extract_videos", lambda *_, options, **__: given.append(options) or [])
+    assert run_command(str(tmp_path), str(tmp_path))[0] == 0
+    assert given == [Extract()]
     app = typer.Typer()
     app.command()(extract)
-    given = {option.name: option.default for option in typer.main.get_command(app).params}
-    defaults = Extract()
-    names = {"timeout_seconds": "timeout"}
-    for name in Extract.model_fields:
-        assert given[names.get(name, name)] == getattr(defaults, name), name
+    said = {option.name: option.help for option in typer.main.get_command(app).params}
+    for name, value in Extract().model_dump(exclude={"fps", "keep_partial", "frames_per_video"}).items():
+        text = f"{value:g}" if isinstance(value, float) else str(value)
+        assert said[name.removesuffix("_seconds")].endswith(f"Default: {text}."), name
 
 
 def test_frames_beside_the_videos(tmp_path: Path) -> None:
