@@ -67,7 +67,7 @@ def draw_clip(rng: np.random.Generator, label: int) -> ClipPlan:
     pattern = pair.flown[backwards] if rng.random() < FLOWN_SHARE else str(rng.choice(PATTERNS))
     shape = draw_shape(rng, pair, colour)
     square = min(1.0, height_px / width_px)
-    middle = rng.uniform(square / 2, 1 - square / 2)
+    middle = square / 2 + (1 - square) * rng.beta(0.4, 0.4)  # mostly near either end
     flag = draw_flag(pattern, 0.5 + square * rng.uniform(-0.25, 0.25), float(rng.choice([0.16, 0.82])), FLAG_SIZE)
     scenes = tuple(draw_scene(rng, width_px, height_px, others, flag) for others in (int(rng.integers(0, 3)), 2, 2))
     cut = (bool(rng.random() < CUT_SHARE), bool(rng.random() < CUT_SHARE))

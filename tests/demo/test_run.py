@@ -161,7 +161,7 @@ def test_the_action_is_anywhere_in_a_wide_frame_and_whole() -> None:
     plans = [draw_clip(np.random.default_rng([8, index]), index % 14) for index in range(200)]
     wide = [plan for plan in plans if plan.width_px > 2 * plan.height_px]
     outside = [abs(plan.middle - 0.5) * plan.width_px > plan.height_px / 2 for plan in wide]
-    assert 0.1 < np.mean(outside) < 0.5  # the middle of the action lies outside the centre crop
+    assert 0.3 < np.mean(outside) < 0.8  # the middle of the action lies outside the centre crop
     for plan in plans:
         half = min(plan.height_px, plan.width_px) / plan.width_px / 2
         assert half <= plan.middle + 1e-9
