@@ -66,6 +66,19 @@ def named(place: Path, **names: str | None) -> Path:
     return Path(text)
 
 
+def several(names: str, place: str, *paths: Path) -> list[str]:
+    """The names that an option gives, with blanks between them.
+
+    Raises:
+        ParamsError: they are several, and a path has no ``place`` (such as ``{views}``) to hold them apart.
+    """
+    found = names.split()
+    for path in paths:
+        if len(found) > 1 and place not in str(path):
+            raise ParamsError(f"{path}: no {place} in it, and {len(found)} would be written there ({names}). Add it.")
+    return found
+
+
 def params(arguments: argparse.Namespace) -> Params:
     """The validated params file of this run."""
     return load_params(arguments.params)
@@ -118,19 +131,20 @@ def _expanded(dep: str, known: dict[str, Any]) -> str:
     return re.sub(r"\$\{\s*([\w.]+)\s*\}", value, dep)
 
 
-def run(main: Callable[[], object], *, each: str = "") -> None:
+def run(main: Callable[[], object], *, each: str = "", place: str = "") -> None:
     """Run a stage's ``main``; users' errors become one line and exit status 1.
 
     Args:
         main: reads its arguments from the command line.
         each: an option that may name several things, with blanks between them. Each then gets a process of its own
             with this command line and only its name, several at a time (:mod:`bike.workers.beside`).
+        place: what its arguments have where the name goes.
     """
     _end_with_dvc()
-    sys.exit(guarded(lambda: None if share_out(each, machine().jobs or num_cores()) else _run(main)))
+    sys.exit(guarded(lambda: None if share_out(each, machine().jobs or num_cores(), place) else _run(main)))
 
 
-def run_launched(main: Callable[[], object], *, each: str = "") -> None:
+def run_launched(main: Callable[[], object], *, each: str = "", place: str = "") -> None:
     """As :func:`run`, under ``launch`` of this machine (``torchrun …``) where it is not python itself.
 
     The launcher takes this process's place and starts the stage again in each of its own, so that ``cmd`` in dvc.yaml,
@@ -141,7 +155,8 @@ def run_launched(main: Callable[[], object], *, each: str = "") -> None:
 
     def start() -> None:
         host = machine()
-        if not share_out(each, (host.jobs or num_cores()) if host.launch in ("", "python") else 1):
+        at_once = (host.jobs or num_cores()) if host.launch in ("", "python") else 1
+        if not share_out(each, at_once, place):
             _launch(main)
 
     sys.exit(guarded(start))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from bike.runtime.numerics import choose_numerics
-from stages import machine, named, params, paths, run
+from stages import machine, named, params, paths, run, several
 
 
 def main() -> None:
@@ -30,7 +30,7 @@ def main() -> None:
     from bike.runtime.checkpoint import Place
 
     checkpoint = named(arguments.checkpoint, heads=arguments.heads)
-    for views in arguments.views.split():
+    for views in several(arguments.views, "{views}", arguments.out):
         evaluate_video(
             settings,
             checkpoint=checkpoint,
@@ -48,4 +48,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run(main, each="--heads")
+    run(main, each="--heads", place="{heads}")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bike.runtime.numerics import choose_numerics
-from stages import named, params, paths, run
+from stages import named, params, paths, run, several
 
 
 def main() -> None:
@@ -16,7 +16,7 @@ def main() -> None:
     choose_numerics(settings.numerics)
     from bike.evaluate.run_fuse import fuse_results
 
-    for views in (arguments.views or "-").split():
+    for views in several(arguments.views or "-", "{views}", arguments.out):
         places = (named(place, views=views) for place in (arguments.video, arguments.attributes, arguments.out))
         fuse_results(*places, video_weight=settings.fuse.video_weight)
 

@@ -23,4 +23,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run(main, each="--sections")
+    run(main, each="--sections", place="{kind}")

@@ -12,7 +12,7 @@ from bike.extract.run import extract_videos
 from bike.formats.lists import load_samples
 from bike.project.media import media_source
 from bike.shard.run import missing_packs, write_shards
-from stages import machine, named, params, paths, run
+from stages import machine, named, params, paths, run, several
 
 
 def main() -> None:
@@ -24,7 +24,7 @@ def main() -> None:
         __doc__, "list", "frames", "shards", videos="where the packs came from", splits="with blanks between them"
     )
     settings, host = params(arguments), machine()
-    for split in (arguments.splits or "-").split():
+    for split in several(arguments.splits or "-", "{split}", arguments.shards):
         samples = named(arguments.list, split=split)
         missing = missing_packs(load_samples(samples), arguments.frames)
         videos, listing = None, None

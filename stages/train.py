@@ -51,4 +51,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_launched(main, each="--heads")
+    run_launched(main, each="--heads", place="{heads}")

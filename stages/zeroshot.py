@@ -6,7 +6,7 @@ from pathlib import Path
 
 from bike.model.formats.official import OFFICIAL_FILES
 from bike.runtime.numerics import choose_numerics
-from stages import check_is_dep, machine, named, params, paths, run
+from stages import check_is_dep, machine, named, params, paths, run, several
 
 
 def main() -> None:
@@ -31,7 +31,7 @@ def main() -> None:
     from bike.runtime.checkpoint import Place
 
     check_is_dep("model.weights", settings.model.weights, official=OFFICIAL_FILES)
-    for views in arguments.views.split():
+    for views in several(arguments.views, "{views}", arguments.out):
         evaluate_zeroshot(
             settings,
             samples=arguments.lists / f"{arguments.split or 'test'}.csv",

@@ -17,7 +17,7 @@ from ruamel.yaml import YAML
 
 from bike.errors import ParamsError
 from bike.model.weights import save_safetensors
-from stages import check_is_dep
+from stages import check_is_dep, several
 
 
 def write_yaml(path: Path, tree: dict[str, Any]) -> None:
@@ -29,6 +29,13 @@ def real_stage(name: str) -> dict[str, Any]:
     tree = YAML(typ="safe", pure=True).load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
     stage: dict[str, Any] = tree["stages"][name]
     return stage
+
+
+def test_several_views_need_a_place_for_each() -> None:
+    assert several("1x1  4x3", "{views}", Path("out/{views}")) == ["1x1", "4x3"]
+    assert several("1x1", "{views}", Path("out")) == ["1x1"]
+    with pytest.raises(ParamsError, match=r"out: no \{views\} in it, and 2 would be written there"):
+        several("1x1 4x3", "{views}", Path("out"))
 
 
 def test_a_file_that_a_parameter_names_is_a_dep_or_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,12 +9,13 @@ import sys
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 
+from bike.errors import ParamsError
 from bike.workers.parent import end_with_parent
 
 _PARENT = "BIKE_BESIDE"  # set in what is started here: the process that waits for it
 
 
-def share_out(option: str, at_once: int) -> bool:
+def share_out(option: str, at_once: int, place: str) -> bool:
     """Start this command line once for each of the things that ``--option`` names, and wait for all of them.
 
     A stop asked of this process is handed on, so that each saves its state; should this process be killed, so are they.
@@ -22,11 +23,13 @@ def share_out(option: str, at_once: int) -> bool:
     Args:
         option: its value holds names with blanks between them. Empty: nothing is shared out.
         at_once: how many processes may work at a time.
+        place: what an argument has where the name goes, such as ``{heads}``, so that each has its own output.
 
     Returns:
         Whether it was done; not for one name, which the caller's own process is for.
 
     Raises:
+        ParamsError: there are several names, and no argument has the place.
         SystemExit: with the status of the first of them that failed. The others were stopped.
     """
     if parent := os.environ.pop(_PARENT, ""):
@@ -34,6 +37,10 @@ def share_out(option: str, at_once: int) -> bool:
     names = sys.argv[sys.argv.index(option) + 1].split() if option in sys.argv[:-1] else []
     if len(names) < 2:
         return False
+    if not any(place in word for word in sys.argv):
+        raise ParamsError(
+            f"{option}: {len(names)} names, and no {place} in the arguments: all would be written to one place. Add it."
+        )
     running: list[subprocess.Popen[str]] = []
     failed: list[int] = []
 

@@ -17,7 +17,7 @@ PROGRAM = """
 import os, signal, sys, time
 from pathlib import Path
 from bike.workers.beside import share_out
-if not share_out("--names", int(sys.argv[1])):
+if not share_out("--names", int(sys.argv[1]), "{names}"):
     name = sys.argv[sys.argv.index("--names") + 1]
     def note(*_):
         Path(f"{name}.stopped").touch()
@@ -34,10 +34,10 @@ if not share_out("--names", int(sys.argv[1])):
 """
 
 
-def start(folder: Path, at_once: int, names: str) -> subprocess.Popen[str]:
+def start(folder: Path, at_once: int, names: str, last: str = "{names}") -> subprocess.Popen[str]:
     (folder / "program.py").write_text(PROGRAM)
     return subprocess.Popen(
-        [sys.executable, "program.py", str(at_once), "--names", names, "last"],
+        [sys.executable, "program.py", str(at_once), "--names", names, last],
         cwd=folder,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stderr=subprocess.PIPE,
@@ -58,13 +58,21 @@ def test_each_name_gets_a_process_with_the_same_command_line(tmp_path: Path, at_
     assert sorted(said.splitlines()) == ["about a", "about b", "about c"]
     found = [(tmp_path / f"{name}.txt").read_text().split() for name in "abc"]
     assert len({number for number, _ in found} - {str(process.pid)}) == 3
-    assert {last for _, last in found} == {"last"}
+    assert {last for _, last in found} == {"{names}"}
 
 
 def test_one_name_is_done_by_the_process_itself(tmp_path: Path) -> None:
     process = start(tmp_path, 2, "a")
     process.communicate(timeout=60)
-    assert (tmp_path / "a.txt").read_text() == f"{process.pid} last"
+    assert (tmp_path / "a.txt").read_text() == f"{process.pid} {{names}}"
+
+
+def test_several_names_need_a_place_for_each(tmp_path: Path) -> None:
+    process = start(tmp_path, 2, "a b", "out")
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "--names: 2 names, and no {names} in the arguments" in said
+    assert not list(tmp_path.glob("*.txt"))
 
 
 def test_a_failure_stops_the_others_and_is_the_status(tmp_path: Path) -> None:
