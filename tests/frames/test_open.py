@@ -167,7 +167,7 @@ def test_every_command_that_reads_frames_follows_links_when_asked(
     write_list(Path("list.csv"), samples)
     write_labels(Path("labels.csv"), ["one", "two"])
     Path("lexicon.txt").write_text("a\nb\nc\nd\ne\n")
-    sets = ("model.weights=nowhere.pt", "train.batch_size=1")
+    sets = ("model.weights=nowhere.pt", "train.batch_size=2")
     place = ("--frames", str(frames), *(word for each in sets for word in ("--set", each)))
     for words in (
         ("eval", "nowhere.pt", "--list", "list.csv", *place, "--out", "out"),
