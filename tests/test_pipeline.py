@@ -214,10 +214,19 @@ def test_models_are_artifacts() -> None:
     assert {facts["path"] for facts in pipeline["artifacts"].values()} == models
 
 
-def write_lock(path: Path, hashes: dict[str, str]) -> None:
+def write_lock(path: Path, hashes: dict[str, str], stage: str = "train@a") -> None:
     outs = [{"path": name, "md5": md5} for name, md5 in hashes.items()]
     with path.open("w", encoding="utf-8") as file:
-        YAML().dump({"stages": {"train@a": {"outs": outs}, "report": {"cmd": "no outputs"}}}, file)
+        YAML().dump({"stages": {stage: {"outs": outs}, "report": {"cmd": "no outputs"}}}, file)
+
+
+@pytest.mark.parametrize(("stage", "status"), [("extract", 1), ("train", 3)])
+def test_the_status_says_what_differs(tmp_path: Path, stage: str, status: int) -> None:
+    write_lock(tmp_path / "a", {"file": "1"}, stage)
+    write_lock(tmp_path / "b", {"file": "2"}, stage)
+    for new, expected in (("a", 0), ("b", status)):
+        words = [sys.executable, str(ROOT / ".ci/compare_locks.py"), str(tmp_path / "a"), str(tmp_path / new)]
+        assert subprocess.run(words, capture_output=True, check=False).returncode == expected
 
 
 def test_a_changed_output_is_named(tmp_path: Path) -> None:
