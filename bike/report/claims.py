@@ -31,27 +31,30 @@ class Claim:
 
 
 def measure_claims(rows: Sequence[Row]) -> list[Claim]:
-    """The claims for which there are evaluations, each in the last views of the table.
+    """The claims for which there are evaluations, in each of the table's views.
 
     Order: the temporal head over none. Saliency: concept spotting over the dot product. Attributes: fusion over the
     better one of its branches. More views: the last views of the table over the first ones. Compared are the videos
     that both have scores of; the video branch is the strongest that is there, by the names in :data:`KNOWN`.
     """
-    temporal, interaction = ("transf", "none"), ("vcs", "dp")
-    video = next((row for t in temporal for i in interaction if (row := find_row(rows, f"video-{t}-{i}"))), None)
-    if video is None:
+    name = next((n for t in ("transf", "none") for i in ("vcs", "dp") if find_row(rows, n := f"video-{t}-{i}")), None)
+    if name is None:
         return []
-    _, head, spotting = video.name.split("-")
-    first = next(row for row in rows if row.name == video.name)
-    fused = find_row(rows, "fuse", video.views)
-    branches = [row for row in (video, find_row(rows, "attributes")) if row and row.top1 is not None]
-    pairs = [
-        ("Order, by the temporal head", video, find_row(rows, f"video-none-{spotting}", video.views)),
-        ("Saliency, by concept spotting", video, find_row(rows, f"video-{head}-dp", video.views)),
-        ("Attributes, by fusion", fused, max(branches, key=lambda row: row.top1 or 0.0, default=None)),
-        ("More views", video, first),
-    ]
-    found = [_measure(title, better, worse) for title, better, worse in pairs if better and worse and better != worse]
+    _, head, spotting = name.split("-")
+    videos = [row for row in rows if row.name == name]
+
+    def beside(video: Row, other: str) -> Row | None:
+        return next((row for row in rows if (row.name, row.views) == (other, video.views)), None)
+
+    compared = [("Order, by the temporal head", video, beside(video, f"video-none-{spotting}")) for video in videos]
+    compared += [("Saliency, by concept spotting", video, beside(video, f"video-{head}-dp")) for video in videos]
+    for video in videos:
+        branches = [row for row in (video, find_row(rows, "attributes")) if row and row.top1 is not None]
+        best = max(branches, key=lambda row: row.top1 or 0.0, default=None)
+        if fused := beside(video, "fuse"):
+            compared.append(("Attributes, by fusion", fused, best))
+    compared.append(("More views", videos[-1], videos[0]))
+    found = [_measure(title, one, other) for title, one, other in compared if other and one != other]
     return [claim for claim in found if claim]
 
 

@@ -51,6 +51,13 @@ def test_each_claim_compares_two_evaluations_of_the_same_videos(tmp_path: Path) 
         "More views": False,  # one video of sixty
     }
 
+    write_right(tmp_path / "fuse/1x1", 50)  # beside which stands the video branch in the same views
+    both = [claim for claim in measure_claims(results_table(tmp_path)) if claim.title.startswith("Attributes")]
+    assert [(claim.better.views, claim.worse.views, round(claim.difference)) for claim in both] == [
+        ("1×1", "1×1", 5),
+        ("4×3", "4×3", 10),
+    ]
+
     write_right(tmp_path / "attributes", 56)
     claim = measured(tmp_path)["Attributes"]
     assert claim.worse.name == "attributes"  # fusion has to beat the better of its branches
@@ -61,7 +68,8 @@ def test_each_claim_compares_two_evaluations_of_the_same_videos(tmp_path: Path) 
 def test_claims_without_both_evaluations_or_without_scores_are_left_out(tmp_path: Path) -> None:
     results = write_results(tmp_path)
     assert set(measured(results)) == {"Order", "Saliency", "Attributes", "More views"}
-    (results / "video-none-vcs" / "4x3" / "scores.safetensors").unlink()
+    for views in ("1x1", "4x3"):
+        (results / "video-none-vcs" / views / "scores.safetensors").unlink()
     assert set(measured(results)) == {"Saliency", "Attributes", "More views"}
     write_right(tmp_path / "other" / "fuse" / "4x3", 50)
     assert measured(tmp_path / "other") == {}
