@@ -63,6 +63,8 @@ def named(place: Path, **names: str | None) -> Path:
     text = str(place)
     for key, name in names.items():
         text = text.replace(f"{{{key}}}", name or "")
+    if unknown := re.search(r"\{\w+\}", text):
+        raise ParamsError(f"{place}: {unknown[0]} is no name that is put in here; {', '.join(names)} is. Correct it.")
     return Path(text)
 
 
@@ -204,6 +206,10 @@ def _torchrun(words: list[str]) -> None:
         BikeError: the kernel, or somebody, killed a process.
     """
     from torch.distributed import run as torchrun
+
+    from bike.runtime.distributed import LAUNCHER
+
+    os.environ[LAUNCHER] = str(os.getpid())  # before its processes look for it, it may be gone
     from torch.distributed.elastic.multiprocessing.api import SignalException
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bike.errors import ParamsError
 from bike.runtime.numerics import choose_numerics
 from stages import named, params, paths, run
 
@@ -14,6 +15,8 @@ def main() -> None:
     arguments = paths(__doc__, "out", "curves", sections="of params.yaml; several models are trained side by side")
     settings, section = params(arguments), arguments.sections or "pretrain"
     choose_numerics(settings.numerics)
+    if not section.startswith("pretrain") or section not in type(settings).model_fields:
+        raise ParamsError(f"--sections: {section!r} is no section of a CLIP. pretrain and pretrain_strong are.")
     from bike.pretrain.run import pretrain_clip
     from bike.runtime.checkpoint import Place
 

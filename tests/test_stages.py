@@ -17,7 +17,7 @@ from ruamel.yaml import YAML
 
 from bike.errors import ParamsError
 from bike.model.weights import save_safetensors
-from stages import check_is_dep, several
+from stages import check_is_dep, named, several
 
 
 def write_yaml(path: Path, tree: dict[str, Any]) -> None:
@@ -29,6 +29,27 @@ def real_stage(name: str) -> dict[str, Any]:
     tree = YAML(typ="safe", pure=True).load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
     stage: dict[str, Any] = tree["stages"][name]
     return stage
+
+
+def test_a_place_has_names_that_are_put_in() -> None:
+    assert named(Path("m/{heads}/{views}"), heads="none-dp", views="4x3") == Path("m/none-dp/4x3")
+    with pytest.raises(ParamsError, match=r"m/\{head\}: \{head\} is no name that is put in here; heads is"):
+        named(Path("m/{head}"), heads="none-dp")
+
+
+def test_a_section_that_is_none_is_one_line(tmp_path: Path) -> None:
+    words = [
+        sys.executable,
+        "-m",
+        "stages.pretrain",
+        str(tmp_path / "m"),
+        str(tmp_path / "c"),
+        "--sections",
+        "pretrian",
+    ]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.count("\n")) == (1, 1)
+    assert "--sections: 'pretrian' is no section of a CLIP" in done.stderr
 
 
 def test_several_views_need_a_place_for_each() -> None:

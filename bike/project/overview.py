@@ -14,6 +14,8 @@ from bike.project.dataset import load_datasets
 from bike.provenance import provenance_path
 from bike.zoo import Preset, show_metrics
 
+_ABSURD = 1e12  # no figure and no number of videos
+
 
 @dataclass(frozen=True, slots=True)
 class FoundProject:
@@ -40,6 +42,8 @@ def find_projects(places: Iterable[Path]) -> list[FoundProject]:
     found: dict[Path, FoundProject] = {}
     for place in places:
         for folder in (place, *_folders(place)):
+            if not (folder / "protocol.yaml").is_file():
+                continue
             with suppress(BikeError):  # a file of that name that is somebody else's
                 row = read_tree(folder / "protocol.yaml").get("name")
                 if isinstance(row, str):
@@ -57,17 +61,20 @@ def _folders(place: Path, depth: int = 2) -> Iterator[Path]:
 
 
 def _project(folder: Path, row: str) -> FoundProject:
+    path = folder / "metrics.json"
     try:
-        metrics = dict(read_json(folder / "metrics.json"))
+        metrics = dict(read_json(path)) if path.is_file() else {}
     except (BikeError, TypeError, ValueError):
-        return FoundProject(folder, row)
-    numbers = {name: value for name, value in metrics.items() if isinstance(value, int | float)}
+        metrics = {}
+    numbers = {
+        name: value for name, value in metrics.items() if isinstance(value, int | float) and 0 <= value < _ABSURD
+    }
     return FoundProject(folder, row, numbers, _commit(folder))
 
 
 def _commit(folder: Path) -> str:
     """The commit of the result that dvc.yaml names as the summary's; of several folds, of the first."""
-    with suppress(BikeError, LookupError, TypeError, AttributeError):
+    with suppress(BikeError, LookupError, TypeError, AttributeError, ValueError):
         words = read_tree(folder / "dvc.yaml")["stages"]["summary"]["cmd"].split()
         result = folder / words[words.index("protocol.yaml") + 1].split(",")[0]
         commit, _, dirty = str(read_json(provenance_path(result))["commit"] or "").partition("-")

@@ -112,15 +112,16 @@ def _pull(clone: Path, remote: str, scratch: Path) -> set[str]:
 def _cache_files_of_git(repo: Any) -> set[str]:
     """Note the stages whose outputs git holds in the run cache, which DVC leaves out; the checksums of these outputs.
 
-    A second project has no commit to take such files from: without the note it would run the stage.
+    A second project has no commit to take such files from: without the note it would run the stage. Stages that are not
+    up to date are passed over: their outputs are those of another command, of other parameters or inputs.
     """
     found: set[str] = set()
-    for stage in repo.index.stages:
-        outs = [out for out in stage.outs if not out.use_cache]
-        if outs and all(out.hash_info and out.exists for out in outs):
-            with chdir(repo.root_dir):  # DVC looks for dvc.yaml there
+    with chdir(repo.root_dir), repo.lock:  # DVC looks for dvc.yaml there
+        for stage in repo.index.stages:
+            outs = [out for out in stage.outs if not out.use_cache]
+            if outs and all(out.hash_info for out in outs) and not stage.changed():
                 repo.stage_cache.save(stage)
-            found |= {out.hash_info.value for out in outs}
+                found |= {out.hash_info.value for out in outs}
     return found
 
 

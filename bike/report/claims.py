@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import comb
 
 from bike.evaluate.intervals import bootstrap_interval
 from bike.evaluate.scores import SCORES_NAME, read_scores, right_videos
@@ -23,11 +24,15 @@ class Claim:
     difference: float  # of their top-1, in points
     low: float  # ends of the difference's 95 % interval over the videos
     high: float
+    chance: float  # that as many of the videos on which the two disagree, or more, favour one of them (sign test)
 
     @property
     def holds(self) -> bool:
-        """Whether the whole interval is above nothing."""
-        return self.low > 0
+        """Whether the whole interval is above nothing, and chance alone gives this in less than one case of twenty.
+
+        Of few videos that differ, all in favour, the interval is above nothing however few they are.
+        """
+        return self.low > 0 and self.chance < 0.05
 
 
 def measure_claims(rows: Sequence[Row]) -> list[Claim]:
@@ -66,7 +71,14 @@ def _measure(title: str, better: Row, worse: Row) -> Claim | None:
     values = [one[key] - other[key] for key in one if key in other]
     if not values:
         return None
-    return Claim(title, better, worse, 100 * sum(values) / len(values), *bootstrap_interval(values))
+    difference = 100 * sum(values) / len(values)
+    return Claim(title, better, worse, difference, *bootstrap_interval(values), _sign_test(values))
+
+
+def _sign_test(values: Sequence[int]) -> float:
+    """The two-sided exact probability: of 1 and -1, equally likely, at least this one-sided."""
+    count, most = sum(map(abs, values)), max(values.count(1), values.count(-1))
+    return min(1.0, 2 * sum(comb(count, k) for k in range(most, count + 1)) / 2**count)
 
 
 def claims_table(claims: Sequence[Claim]) -> list[tuple[str, str, str, str, str]]:

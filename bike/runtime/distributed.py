@@ -22,6 +22,7 @@ from bike.workers.parent import end_with_parent
 
 log = logging.getLogger("bike")
 
+LAUNCHER = "BIKE_LAUNCHER"  # in the environment of processes that a torchrun of ours starts: its number
 _MESSAGE_BYTES = 64 * 2**20  # about so much is added up at once: few messages, and no copy of all gradients
 
 
@@ -70,7 +71,7 @@ def join_world(*, device: str | None = None, threads: int | None = None) -> Iter
     """
     rank, size, local = _place_among_peers()
     if "TORCHELASTIC_RUN_ID" in os.environ:  # a torchrun that is killed can't stop what it started
-        end_with_parent(os.getppid())
+        end_with_parent(int(os.environ.get(LAUNCHER) or os.getppid()))
     chosen = _choose_device(device, local)
     before = torch.get_num_threads()
     if threads is not None:

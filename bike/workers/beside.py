@@ -58,10 +58,16 @@ def share_out(option: str, at_once: int, place: str) -> bool:
         if failed:  # meanwhile
             stop()
         for line in process.stderr or ():  # a pipe, as two bars of progress on one terminal could not be read
-            sys.stderr.write(line)
+            say(line)
         if process.wait():
+            if process.returncode < 0 and not failed:
+                say(f"{option} {name}: killed by {signal.Signals(-process.returncode).name}.\n")
             failed.append(process.returncode)
             stop()
+
+    def say(line: str) -> None:
+        with suppress(OSError, ValueError):  # nobody reads any more: no reason to leave the work
+            sys.stderr.write(line)
 
     def stop() -> None:
         for process in running:
@@ -73,6 +79,8 @@ def share_out(option: str, at_once: int, place: str) -> bool:
             for done in [pool.submit(work, name) for name in names]:
                 done.result()
         except KeyboardInterrupt:
+            for number in (signal.SIGINT, signal.SIGTERM):  # once more would cost the states that are being saved
+                signal.signal(number, signal.SIG_IGN)
             failed.append(1)
             stop()
             raise

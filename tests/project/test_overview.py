@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -37,11 +38,22 @@ def test_projects_are_found_by_what_they_say_wherever_they_lie(tmp_path: Path, m
     (here / "foreign").mkdir()
     (here / "foreign/protocol.yaml").write_text("[of, somebody else]\n")
     (here / "anet-vitl14-16f").mkdir()  # a name says nothing
+    for name in ("odd", "pipe"):
+        (here / name).mkdir()
+    os.mkfifo(here / "pipe/protocol.yaml")
+    odd = make_project(here / "odd", "k400-vitb16-8f", top1=10**400)
+    (odd / "dvc.yaml").write_text("stages: {summary: {cmd: another}}\n")
     monkeypatch.chdir(here)
     rows = {
         project.folder.name: project.row for project in find_projects((Path(), Path("mine"), other, Path("absent")))
     }
-    assert rows == {"mine": "anet-vitl14-16f", "deeper": "few-shot-ucf101-2", "other": "folders"}
+    assert rows == {
+        "mine": "anet-vitl14-16f",
+        "deeper": "few-shot-ucf101-2",
+        "odd": "k400-vitb16-8f",
+        "other": "folders",
+    }
+    assert find_projects([odd])[0].metrics == {}
 
 
 def test_what_came_of_a_row_has_videos_commit_and_whether_it_is_a_rehearsal(tmp_path: Path) -> None:

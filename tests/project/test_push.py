@@ -82,6 +82,12 @@ def test_a_second_repository_gets_what_git_holds_as_well(project: Path, remote: 
     assert contents(second) == contents(project)
     assert (second / "kept").read_text() == "one"
 
+    # What is not up to date is not noted: `dvc repro` would take the old output for the new command's.
+    (project / "dvc.yaml").write_text(STAGE + word.replace("keep.py\n", "keep.py again\n"))
+    commit(project)
+    push_project(project)
+    assert "Running stage 'keep'" in run_in(project, "dvc", "repro")
+
 
 @pytest.mark.parametrize("server", ["folder", "s3", "ssh"], indirect=True)
 def test_what_dvc_push_takes_for_complete_is_sent_again(project: Path, remote: Remote, tmp_path: Path) -> None:

@@ -20,6 +20,8 @@ from bike.workers.beside import share_out
 if not share_out("--names", int(sys.argv[1]), "{names}"):
     name = sys.argv[sys.argv.index("--names") + 1]
     def note(*_):
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        time.sleep(0.5)
         Path(f"{name}.stopped").touch()
         sys.exit(143)
     signal.signal(signal.SIGTERM, note)
@@ -83,10 +85,29 @@ def test_a_failure_stops_the_others_and_is_the_status(tmp_path: Path) -> None:
     assert not (tmp_path / "never.txt").exists()
 
 
-def test_a_stop_is_handed_on(tmp_path: Path) -> None:
+def test_nobody_who_reads_what_is_said_ends_nothing(tmp_path: Path) -> None:
+    process = start(tmp_path, 1, "a b c")
+    assert process.stderr is not None
+    process.stderr.close()
+    assert process.wait(timeout=60) == 0
+    assert sorted(path.name for path in tmp_path.glob("*.txt")) == ["a.txt", "b.txt", "c.txt"]
+
+
+def test_a_process_that_was_killed_is_named(tmp_path: Path) -> None:
+    process = start(tmp_path, 1, "slow never")
+    wait_for(tmp_path / "slow.txt")
+    os.kill(int((tmp_path / "slow.txt").read_text().split()[0]), signal.SIGKILL)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 137
+    assert said.endswith("--names slow: killed by SIGKILL.\n")
+
+
+def test_stops_are_handed_on_and_an_impatient_one_costs_nothing(tmp_path: Path) -> None:
     process = start(tmp_path, 2, "slow slower never")
     wait_for(tmp_path / "slow.txt", tmp_path / "slower.txt")
-    process.send_signal(signal.SIGINT)
+    for _ in range(4):
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.1)
     process.communicate(timeout=60)
     assert process.returncode != 0
     assert (tmp_path / "slow.stopped").exists()
