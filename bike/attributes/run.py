@@ -90,7 +90,7 @@ def make_attributes(
             return encode_frames(encoder, frames).mean(dim=(1, 2))
 
         for number, ((path, _), read) in enumerate(zip(lists, inputs, strict=True)):
-            means = map_samples(
+            mapped = map_samples(
                 average,
                 read,
                 job={"kind": "attributes", "model": weights_sha256(weights)},
@@ -103,8 +103,8 @@ def make_attributes(
                 input_size=encoder.input_size,
                 short_side=params.model.short_side,
             )
-            if means is not None:
-                best = rank_phrases(means, classes, settings.top_k)
+            if mapped is not None:
+                best = rank_phrases(mapped[0], classes, settings.top_k)
                 corpora.append({s.key: [phrases[i] for i in row] for s, row in zip(read.samples, best, strict=True)})
         corpus = merge_corpora(corpora)
         if world.is_main and not isinstance(place.split, Part):

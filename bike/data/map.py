@@ -30,7 +30,7 @@ def map_samples(
     state: Path,
     batch_size: int,
     **views: Any,
-) -> Tensor | None:
+) -> tuple[Tensor, set[str]] | None:
     """Apply ``compute`` to the views of all samples of a list.
 
     Args:
@@ -45,7 +45,8 @@ def map_samples(
         **views: of :func:`bike.data.loader.evaluation_batches`: ``num_segments``, ``input_size``, ``clips`` and so on.
 
     Returns:
-        (N, …) on the CPU in the order of ``samples`` on rank 0; None on other ranks, and for a part.
+        Rows (N, …) on the CPU in the order of ``samples``, and the fingerprints of this job's saved rows, for
+        :func:`bike.runtime.checkpoint.discard_state`; None on ranks other than 0, and for a part.
 
     Raises:
         BikeError: rows are missing from a merge.
@@ -54,8 +55,10 @@ def map_samples(
     """
     seconds = 60.0 if place.save_every_seconds is None else place.save_every_seconds
     split, samples = place.split, inputs.samples
-    composed = {} if split is None else {"batch_size": batch_size}  # decides which rows a part has
-    same = fingerprint(job=job, views=views, inputs=inputs.checksums, **composed)
+    whole = {"job": job, "views": views, "inputs": inputs.checksums}
+    # The size of a batch decides which rows a part has.
+    alone, in_parts = fingerprint(**whole), fingerprint(**whole, batch_size=batch_size)
+    same = alone if split is None else in_parts
     folder = split.folder(state) if isinstance(split, Part) else state
     partial = PartialRows(folder, same, rank=world.rank, every_seconds=seconds)
     if split == MERGE:
@@ -109,7 +112,7 @@ def map_samples(
     if not world.is_main:
         return None
     parts = [*before, *([(index, found)] if index is not None and found is not None else [])]
-    return _in_order(parts, len(samples))
+    return _in_order(parts, len(samples)), {alone, in_parts}
 
 
 def _in_order(parts: Sequence[tuple[Tensor, Tensor]], count: int) -> Tensor:

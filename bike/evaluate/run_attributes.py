@@ -76,7 +76,7 @@ def evaluate_attributes(
         "checkpoint": sha256(checkpoint),
         "top_k": settings.top_k,
         "prompts": [settings.prompt, model.prompt],
-        "list": inputs.checksums["list"],
+        **inputs.checksums,
         "corpus": sha256(corpus),
     }
     if contract is not None and contract.data.get("corpus") != used["corpus"]:

@@ -25,7 +25,7 @@ def fuse_results(
         video, attributes: results' folders, or their ``scores.safetensors``; rows are matched by key.
         out: folder to write.
         video_weight: weight of the video branch, 0 to 1; the other one gets the rest.
-        replace: whether a finished result of another weight may be thrown away.
+        replace: whether a finished result of another weight or of other scores may be thrown away.
 
     Returns:
         The content of ``metrics.json``.
@@ -66,7 +66,7 @@ def fuse_results(
     settings = {"video_weight": video_weight}
     data = {name: sha256(scores_file(place)) for name, place in (("video", video), ("attributes", attributes))}
     origin = {"data": data, "params": {"fuse": settings}, "seconds": time.monotonic() - start}
-    with claim_results(out, inputs=[video, attributes], settings=settings, replace=replace) as output:
+    with claim_results(out, inputs=[video, attributes], settings={**settings, **data}, replace=replace) as output:
         return write_results(output, scores, origin=origin)
 
 

@@ -92,5 +92,6 @@ def evaluate_video(
         kind="evaluate",
         start=start,
         read=[checkpoint, samples, frames, labels],
+        finishing={"published_map_batch": published_map_batch},
         replace=replace,
     )

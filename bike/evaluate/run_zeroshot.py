@@ -104,6 +104,7 @@ def evaluate_zeroshot(
         kind="zero-shot",
         start=start,
         read=[checkpoint, weights, samples, frames, labels, *class_splits],
+        finishing={"half_class_repeats": params.zeroshot.half_class_repeats, "class_splits": splits},
         replace=replace,
     )
 

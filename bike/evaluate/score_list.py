@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -39,6 +39,7 @@ def score_list(
     kind: str,
     start: float,
     read: Iterable[Path | str | None],
+    finishing: Mapping[str, Any],
     replace: bool,
 ) -> dict[str, Any]:
     """Score every video of a list in ``clips × crops`` views.
@@ -55,6 +56,7 @@ def score_list(
         kind: for progress, and to tell states apart.
         start: when the run began, on the monotonic clock.
         read: files and folders that ``out`` must not be.
+        finishing: settings that ``finish`` reads (JSON); the rows don't depend on them, the result does.
         replace: whether a finished result of other settings may be thrown away.
         model, inputs, views, out, place: as the run has them.
 
@@ -75,19 +77,25 @@ def score_list(
         "prompt": params.model.prompt,
         "precision": settings.precision,
     }
+    seen = {
+        "num_segments": params.model.frames,
+        "input_size": size,
+        "short_side": params.model.short_side,
+        **views.model_dump(),
+    }
     with join_world(device=place.device, threads=settings.threads) as world, ExitStack() as held:
         if world.is_main and isinstance(place.split, Part):
             check_not_read([out], read)  # the rest at the merge
             held.enter_context(held_place(state, place.split, "evaluating"))
         elif world.is_main:
-            used = {**job, "views": views.model_dump(), "list": inputs.checksums.get("list")}
+            used = {**job, **seen, **inputs.checksums, **finishing}
             output = held.enter_context(claim_results(out, inputs=read, settings=used, replace=replace))
             held.enter_context(held_place(state, place.split, "evaluating"))
             sweep(state)
         encoder, head = model.encoder.to(world.device), model.head.to(world.device)
         precision = working_type(settings.precision, world.device)
         scorer = Scorer(encoder, head, inputs.names, params.model.prompt, working_type=precision)
-        rows = map_samples(
+        mapped = map_samples(
             lambda frames: compute(scorer, frames),
             inputs,
             job=job,
@@ -96,12 +104,10 @@ def score_list(
             place=place,
             state=state,
             batch_size=settings.batch_size,
-            num_segments=params.model.frames,
-            input_size=size,
-            short_side=params.model.short_side,
-            **views.model_dump(),
+            **seen,
         )
-        if rows is not None:
+        if mapped is not None:
+            rows, jobs = mapped
             scores, more = finish(scorer, rows)
             extra = {name: value for name, value in views.model_dump().items() if value is not False} | more
             if wrong := other_order(scores):
@@ -114,6 +120,6 @@ def score_list(
                 "seconds": time.monotonic() - start,
             }
             metrics = write_results(output, scores, extra=extra, origin=origin, device=str(world.device))
-            discard_state(state)  # only now: a run killed before this line finds its rows again
+            discard_state(state, jobs=jobs)  # only now: a run killed before this line finds its rows again
         wait_for_all(world)  # a rank that ended early would make the launcher stop rank 0 while it writes
     return metrics

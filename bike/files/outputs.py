@@ -6,8 +6,8 @@
 3. **The old result stays until the new one is whole**: files are written and synced in a temporary folder, and take the
    place of the old ones in a row, the one that says "finished" last. Packs and shards do so one by one.
 4. **Finished work is thrown away only on request**, with ``--replace`` (``replace=True``): packs of another size, lists
-   of another split, an evaluation of another checkpoint, a checkpoint. The same settings again, unfinished work, and a
-   data set that has grown need no ``--replace``.
+   of another split, an evaluation of other inputs or settings, a checkpoint. The same settings again, unfinished work,
+   and a data set that has grown need no ``--replace``.
 5. **One run at a time** holds the folder; it removes the temporary files of runs that were killed.
 """
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -161,12 +161,12 @@ def has_parts(place: Path) -> bool:
     return (place / PARTS).is_dir()
 
 
-def discard_parts(place: Path, ours: re.Pattern[str] | None = None) -> None:
+def discard_parts(place: Path, ours: Callable[[Path], bool] | None = None) -> None:
     """Remove what the parts left, once the result is written.
 
     Args:
         place: of the result.
-        ours: names of the only files that the parts wrote, in a folder that people choose: any other file stays.
+        ours: which files go, in a folder that people choose: any other file stays. None: all.
     """
     if not has_parts(place):
         return
@@ -175,7 +175,7 @@ def discard_parts(place: Path, ours: re.Pattern[str] | None = None) -> None:
         return
     for folder in sorted((place / PARTS).glob("*-of-*")):
         for path in sorted(folder.iterdir()) if folder.is_dir() else []:
-            if ours.fullmatch(path.name):
+            if ours(path):
                 remove(path)
         sweep(folder)
         remove_folder(folder)

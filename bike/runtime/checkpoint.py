@@ -8,7 +8,7 @@ import re
 import signal
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -138,16 +138,33 @@ def held_state(folder: Path | None, doing: str) -> Iterator[None]:
                 remove_folder(folder)
 
 
-def discard_state(folder: Path | str, *, numbered: bool = False) -> None:
-    """Remove the saved states in a folder, once the result they led to is written; other files in it stay."""
+def discard_state(folder: Path | str, *, numbered: bool = False, jobs: Collection[str] | None = None) -> None:
+    """Remove the saved states in a folder, once the result they led to is written; other files in it stay.
+
+    Args:
+        folder: of the states.
+        numbered: they are in numbered folders in it.
+        jobs: fingerprints of the only jobs whose rows go; those of others are unfinished work. None: all states go.
+    """
+
+    def is_done(path: Path) -> bool:
+        return STATE_FILE.fullmatch(path.name) is not None and (jobs is None or _job_of(path) in jobs)
+
     for place in _places(folder, numbered):
         # The state of a training alone says that its work is unfinished, so each removal leaves a sound folder.
-        discard_parts(place, STATE_FILE)
+        discard_parts(place, is_done)
         for path in sorted(place.iterdir()) if place.is_dir() else []:
-            if STATE_FILE.fullmatch(path.name):
+            if is_done(path):
                 remove(path)
         sweep(place)
         remove_folder(place)
+
+
+def _job_of(path: Path) -> object:
+    """The fingerprint in a file of rows; None where there is none, or the file is damaged."""
+    with suppress(BikeError):
+        return (load_state(path) or {}).get("job")
+    return None
 
 
 def tidy_state(folder: Path, *, numbered: bool = False) -> None:
@@ -234,8 +251,10 @@ class PartialRows:
         if self._folder is None or not self._waiting:
             return
         index, rows = (torch.cat(parts) for parts in zip(*self._waiting, strict=True))
-        # Numbered on from the files that are there: those of an earlier part of this job hold other rows.
-        number = len(list(self._folder.glob(f"rows-{self._rank}-*.pt")))
+        # Numbered on from the last file that is there: earlier ones hold other rows, and some may be gone.
+        there = [path.stem for path in self._folder.glob("rows-*.pt") if STATE_FILE.fullmatch(path.name)]
+        numbers = (stem.split("-")[1:] for stem in there)
+        number = max((int(last) + 1 for rank, last in numbers if int(rank) == self._rank), default=0)
         state = {"job": self._job, "index": index, "rows": rows}
         save_state(self._folder / f"rows-{self._rank}-{number:06d}.pt", state)
         self._waiting.clear()

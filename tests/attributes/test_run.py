@@ -216,6 +216,10 @@ def test_the_branch_learns_trains_its_head_only_and_is_evaluated(
             load_params(data.params), out=tmp_path / "out", **{**options, "corpus": tmp_path / "other.json"}
         )
     assert "other.json: not the corpus that" in caplog.text
+    write_labels(tmp_path / "labels.csv", [*NAMES[:2], "a circle"])
+    allowed = params.model_copy(update={"model": params.model.model_copy(update={"allow_mismatch": ["classes"]})})
+    with pytest.raises(BikeError, match=r"would be thrown away \(.*; other labels\)"):
+        evaluate_attributes(allowed, out=tmp_path / "out", **{**options, "labels": tmp_path / "labels.csv"})
 
 
 def test_clip_out_of_a_trained_checkpoint_has_its_contract(data: DataSet, tmp_path: Path) -> None:

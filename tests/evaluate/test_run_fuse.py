@@ -11,7 +11,7 @@ import torch
 from helpers.fit_data import NAMES
 from helpers.scores import fake_scores
 
-from bike.errors import DataError
+from bike.errors import BikeError, DataError
 from bike.evaluate.results import write_results
 from bike.evaluate.run_fuse import fuse_results
 from bike.evaluate.scores import Scores, read_scores, write_scores
@@ -41,11 +41,25 @@ def test_fusion_matches_rows_by_key(tmp_path: Path) -> None:
         fuse_results(tmp_path / "fused", tmp_path / "attributes", tmp_path / "twice")
 
 
+def test_a_fusion_of_other_scores_is_replaced_on_request_only(tmp_path: Path) -> None:
+    places = [write(tmp_path / name, branch=name) for name in ("video", "attributes")]
+    fuse_results(*places, tmp_path / "out")
+    fuse_results(*places, tmp_path / "out")
+    before = read_scores(tmp_path / "out").scores
+    for number, place in enumerate(places, start=1):
+        write(place, fake_scores(KEYS, number), branch=place.name)
+        with pytest.raises(BikeError, match=rf"would be thrown away \(.*; other {place.name}\)"):
+            fuse_results(*places, tmp_path / "out")
+        assert torch.equal(read_scores(tmp_path / "out").scores, before)
+        fuse_results(*places, tmp_path / "out", replace=True)
+        assert not torch.equal(before, before := read_scores(tmp_path / "out").scores)
+
+
 def test_fusion_is_of_a_video_branch_and_an_attribute_branch(tmp_path: Path) -> None:
     for name in ("video", "zero-shot", "attributes"):
         write(tmp_path / name, branch=name)
     for first in ("video", "zero-shot"):
-        assert fuse_results(tmp_path / first, tmp_path / "attributes", tmp_path / "out")["videos"] == 4
+        assert fuse_results(tmp_path / first, tmp_path / "attributes", tmp_path / f"{first} fused")["videos"] == 4
     noted = write(tmp_path / "noted", branch="video", mismatch={"frames": "16, not 8"})
     metrics = fuse_results(noted, tmp_path / "attributes", tmp_path / "out")
     assert metrics["mismatch"] == {"video.frames": "16, not 8"}

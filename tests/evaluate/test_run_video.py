@@ -179,6 +179,20 @@ def test_killed_and_stopped_evaluations_end_as_uninterrupted_ones(data: DataSet)
     assert not (root / ".cut.state").exists()
 
 
+def test_an_evaluation_of_other_settings_leaves_what_an_unfinished_one_has(data: DataSet, tmp_path: Path) -> None:
+    root, state = data.root, data.root / ".other.state"
+    (done,) = run_processes(1, fit_program.evaluate, str(root), "other", "6", "SIGINT")
+    assert done.status == 130, done.errors
+    kept = {path: path.read_bytes() for path in state.iterdir() if path.suffix == ".pt"}
+    assert kept
+    evaluate(data, root / "other", views=Views())
+    assert {path: path.read_bytes() for path in state.iterdir() if path.suffix == ".pt"} == kept
+    evaluate(data, root / "other", replace=True)
+    evaluate(data, tmp_path / "whole")
+    assert (root / "other/scores.safetensors").read_bytes() == (tmp_path / "whole/scores.safetensors").read_bytes()
+    assert not state.exists()  # it was gone on with
+
+
 @pytest.mark.parametrize("videos", [12, 2])
 def test_three_processes_score_each_video_once(data: DataSet, tmp_path: Path, videos: int) -> None:
     """Also where there are more processes than videos."""

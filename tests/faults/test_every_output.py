@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from helpers.fit_data import NAMES
 from helpers.scores import fake_scores
 from helpers.tiny_commands import COMMANDS, TRAINING
 
@@ -19,10 +20,11 @@ from bike.errors import BikeError
 from bike.evaluate.results import write_results
 from bike.files import write_between
 from bike.files.disk import FAULT, part_prefix
+from bike.records import write_labels
 
 # What else changes nothing but its own cache or scratch folder, or prints.
 NO_OUTPUT = {"check", "params", "weights", "zoo", "bench", "doctor", "slurm", "push"}
-OTHER = {  # words that make another result
+OTHER = {  # words that make another result; of an evaluation, one case for each kind of what decides it
     "extract": ["--short-side", "32"],
     "annotate": ["--params", "one_shot.yaml"],
     "few_shot": ["--repeat"],
@@ -32,7 +34,22 @@ OTHER = {  # words that make another result
     "train": ["--params", "other.yaml"],
     "train_attributes": ["--params", "other.yaml"],
     "evaluate": ["--views", "2x1"],
+    "evaluate frames": ["--set", "model.frames=2", "--allow-mismatch", "frames"],
+    "evaluate short_side": ["--set", "model.short_side=64", "--allow-mismatch", "short_side"],
+    "evaluate precision": ["--set", "evaluate.precision=bf16"],
+    "evaluate list": ["--list", "train.csv"],
+    "evaluate labels": ["--labels", "other.csv", "--allow-mismatch", "classes"],
+    "evaluate shards": ["--shards", "more"],
+    "evaluate interaction": ["--interaction", "dp", "--allow-mismatch", "interaction"],
+    "evaluate map": ["--published-map", "2"],
     "zeroshot": ["--views", "2x1"],
+    "zeroshot frames": ["--set", "model.frames=2"],
+    "zeroshot short_side": ["--set", "model.short_side=64"],
+    "zeroshot prompt": ["--set", "model.prompt=a {}"],
+    "zeroshot labels": ["--labels", "other.csv", "--allow-mismatch", "classes"],
+    "zeroshot shards": ["--shards", "more"],
+    "zeroshot repeats": ["--set", "zeroshot.half_class_repeats=3"],
+    "zeroshot split": ["--split", "split.txt"],
     "fuse": ["--video-weight", "0.1"],
     "predict": ["--top-k", "1"],
     "convert": ["--precision", "fp16"],
@@ -89,6 +106,14 @@ def make(name: str, folder: Path) -> list[str]:
         text = (folder / "params.yaml").read_text()
         text = text.replace(f"epochs: {TRAINING['epochs']}", "epochs: 1").replace("top_k: 1", "top_k: 2")
         (folder / "other.yaml").write_text(text)
+    if (folder / "labels.csv").is_file():
+        write_labels(folder / "other.csv", [*NAMES[:2], "a circle"])
+        (folder / "split.txt").write_text("\n".join(NAMES[:2]))
+        shutil.copytree(folder / "frames", folder / "more")  # with a video that no list has
+        manifest = folder / "more/manifest.csv"
+        manifest.write_text(
+            manifest.read_text() + manifest.read_text().splitlines()[-1].replace("video", "late") + "\n"
+        )
     return words
 
 
@@ -185,20 +210,21 @@ def test_so_it_does_where_the_work_would_be_long(
     assert files(tmp_path) == before
 
 
-@pytest.mark.parametrize("name", OTHER)
+@pytest.mark.parametrize("other", OTHER)
 def test_finished_work_goes_only_when_asked_for_and_when_the_new_is_whole(
-    name: str,
+    other: str,
     tmp_path: Path,
     tmp_path_factory: pytest.TempPathFactory,
     monkeypatch: pytest.MonkeyPatch,
     capfd: pytest.CaptureFixture[str],
 ) -> None:
+    name = other.split()[0]
     words = make(name, tmp_path)
     monkeypatch.chdir(tmp_path)
     status, said = bike(capfd, words)
     assert status == 0, said
     old = files(tmp_path)
-    status, said = bike(capfd, [*words, *OTHER[name]])
+    status, said = bike(capfd, [*words, *OTHER[other]])
     assert status == 1, said
     assert "has finished work that would be thrown away" in said
     assert "--replace" in said
@@ -206,10 +232,10 @@ def test_finished_work_goes_only_when_asked_for_and_when_the_new_is_whole(
     if name not in ("extract", "shard"):  # packs and shards are renewed one by one
         with monkeypatch.context() as patch:
             patch.setenv(FAULT, f"2:ENOSPC:{tmp_path_factory.mktemp('count') / 'count'}")
-            status, said = bike(capfd, [*words, *OTHER[name], "--replace"])
+            status, said = bike(capfd, [*words, *OTHER[other], "--replace"])
         assert status == 1, said
         assert files(tmp_path) == old, said
-    status, said = bike(capfd, [*words, *OTHER[name], "--replace"])
+    status, said = bike(capfd, [*words, *OTHER[other], "--replace"])
     assert status == 0, said
     assert files(tmp_path) != old
 
