@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from bike.annotate.audit import DONE
 from bike.annotate.entries import ReadOptions
 from bike.annotate.run import annotate
+from bike.progress import log
 from stages import params, paths, run
 
 
@@ -27,7 +29,7 @@ def main() -> None:
         labels=Path(arguments.labels) if arguments.labels else None,
         splits=dict(pair.split("=") for pair in arguments.splits.split(",")) if arguments.splits else {},
     )
-    annotate(
+    audit = annotate(
         arguments.reader or "csv",
         arguments.annotations,
         arguments.manifest,
@@ -35,6 +37,8 @@ def main() -> None:
         policies=settings.annotate,
         options=options,
     )
+    found = "".join(f"; {count} {kind} {DONE[action]}" for (kind, action), count in audit.counts().items())
+    log.info("%s; %s%s", audit.summary(), audit.list_counts(), found)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Stage shard: the frame packs of some splits to tar shards.
 
-The packs are no output of the pipeline (DVC pays per file), so a checkout may have a manifest without them: they are
-then extracted again first, which gives the same bytes.
+The packs are no output of the pipeline (DVC pays per file), so a checkout may have a manifest without them, or with
+those of an extraction with other parameters: they are then extracted again first, which gives the same bytes.
 """
 
 from __future__ import annotations

@@ -4,20 +4,32 @@ from __future__ import annotations
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from helpers.annotations import manifest, ucf_replica
 from helpers.fit import tiny_encoder
 from helpers.fit_data import make_data
 from helpers.places import ROOT
+from helpers.videos import make_video
 from ruamel.yaml import YAML
 
+import stages.annotate
+import stages.shard
 from bike.errors import ParamsError
+from bike.extract.run import extract_videos
+from bike.formats.shards import read_shard_manifest
 from bike.model.weights import save_safetensors
+<<<<<<< HEAD
 from stages import check_is_dep, named, several
+=======
+from bike.params import Extract
+from stages import check_is_dep, several
+>>>>>>> h/fixD
 
 
 def write_yaml(path: Path, tree: dict[str, Any]) -> None:
@@ -90,6 +102,44 @@ def test_a_file_that_a_parameter_names_is_a_dep_or_refused(tmp_path: Path, monke
 def test_a_key_that_may_name_a_file_is_declared_and_checked(name: str, key: str) -> None:
     assert {key, key.partition(".")[0]} & set(real_stage(name)["params"])
     assert f'check_is_dep("{key}"' in (ROOT / "stages" / f"{name}.py").read_text(encoding="utf-8")
+
+
+def test_stage_shard_extracts_packs_of_another_extraction_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """DVC brings back the manifest alone; the packs are those of the last extraction."""
+    monkeypatch.chdir(tmp_path)
+    for name in "ab":
+        make_video(Path("videos", f"{name}.mp4"), 3)
+    extract_videos("videos", "frames", options=Extract(short_side=32), jobs=1)
+    manifest = Path("frames/manifest.csv")
+    pinned = manifest.read_bytes()
+    extract_videos("videos", "frames", options=Extract(short_side=24), jobs=1, replace=True)
+    assert manifest.read_bytes() != pinned
+    manifest.write_bytes(pinned)
+    write_yaml(Path("params.yaml"), {"extract": {"short_side": 32}, "shard": {"max_size_mb": 100}})
+    monkeypatch.setenv("BIKE_JOBS", "1")
+    words = ["shard", "frames/manifest.csv", "frames", "shards", "--videos", "videos"]
+    monkeypatch.setattr(sys, "argv", words)
+    stages.shard.main()
+    assert manifest.read_bytes() == pinned
+    assert read_shard_manifest(Path("shards"))["videos"] == 2
+    shutil.rmtree("videos")  # nothing is missing any more
+    stages.shard.main()
+
+
+def test_stage_annotate_says_its_counts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    paths = ucf_replica(Path("ucf"))["split1/train"]
+    manifest(Path("manifest.csv"), paths[:5])
+    write_yaml(Path("params.yaml"), {"annotate": {}})
+    words = ["annotate", "ucf", "manifest.csv", "lists", "--reader", "ucf101", "--fold", "1"]
+    monkeypatch.setattr(sys, "argv", words)
+    with caplog.at_level("INFO", logger="bike"):
+        stages.annotate.main()
+    assert caplog.messages == ["ucf101: 18 annotated, 5 videos, 3 classes; train 5; 13 missing dropped"]
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ from bike.files.tables import write_table
 from bike.params import Annotate, Policy
 
 AUDIT_NAME = "audit.csv"
+DONE = {"drop": "dropped", "keep": "kept"}
 KINDS: dict[str, str] = {
     "missing": "annotated, but no such video",
     "unannotated": "a video without annotation",
@@ -79,6 +80,15 @@ class Audit:
         found = Counter((row.finding, row.action) for row in self.findings)
         order = list(KINDS)
         return {key: found[key] for key in sorted(found, key=lambda key: (order.index(key[0]), key[1]))}
+
+    def summary(self) -> str:
+        """One line: what was read and what is there."""
+        videos = "videos not looked at" if self.videos is None else f"{self.videos} videos"
+        return f"{self.dataset}: {self.annotated} annotated, {videos}, {self.classes} classes"
+
+    def list_counts(self) -> str:
+        """Samples in each list, as ``train 12, test 4``."""
+        return ", ".join(f"{name} {count}" for name, count in self.lists.items())
 
     def write(self, path: Path | str) -> None:
         """Write ``audit.csv``: ``finding,action,list,path,label,detail``, one row for each finding."""

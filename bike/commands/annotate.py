@@ -206,18 +206,16 @@ def _show(audit: Audit, out: Path) -> None:
     from rich.markup import escape
     from rich.table import Table
 
-    from bike.annotate.audit import KINDS
+    from bike.annotate.audit import DONE, KINDS
 
     console = Console(soft_wrap=True)  # paths stay whole for those who copy them
-    videos = "videos not looked at" if audit.videos is None else f"{audit.videos} videos"
-    console.print(f"{escape(audit.dataset)}: {audit.annotated} annotated, {videos}, {audit.classes} classes")
+    console.print(escape(audit.summary()))
     counts = audit.counts()
     if counts:
         table = Table("finding", "count", "done", "meaning", box=None, pad_edge=False)
         for (kind, action), count in counts.items():
-            table.add_row(kind, str(count), {"drop": "dropped", "keep": "kept"}[action], KINDS[kind])
+            table.add_row(kind, str(count), DONE[action], KINDS[kind])
         console.print(table)
     for note in audit.notes:
         console.print(f"Note: {escape(note)}")
-    lists = ", ".join(f"{name} {count}" for name, count in audit.lists.items())
-    console.print(f"{escape(str(out))}: {escape(lists)}; findings in audit.csv")
+    console.print(f"{escape(str(out))}: {escape(audit.list_counts())}; findings in audit.csv")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 from bike.doctor.check import Check
 from bike.doctor.machine import machine_settings
@@ -58,6 +60,8 @@ def check_project(folder: Path, *, contents: bool = False, estimates: bool = Tru
     machine_is_read = found[-1].status == "ok"
     if machine_is_read:
         found.append(_try("videos", lambda: _videos(folder, contents)))
+        if found[-1].status == "ok":
+            found += _copy(protocol, folder)
     if protocol.reader != "folders":
         absent = missing_annotation(protocol, folder)
         found.append(Check("annotation", "bad" if absent else "ok", *(absent or ["annotation/"])))
@@ -131,27 +135,57 @@ def _videos(folder: Path, contents: bool) -> str:
     return f"{len(media)} videos, {sum(row.bytes for row in media) / 1e9:.3g} GB, are there"
 
 
+def _copy(protocol: Protocol, folder: Path) -> Iterator[Check]:
+    """Whether the copy of a published data set is incomplete."""
+    row = load_zoo().get(protocol.name)
+    if row is None:
+        return
+    # What is scored alone may be a part of the data set.
+    whole = load_datasets()[row.dataset].source.videos if protocol.lists.train else sum(protocol.lists.expected)
+    if (there := len(read_media_file(folder / MEDIA))) < whole:
+        remedy = "Results are of fewer videos than the published ones. Bring the others and run `bike manifest`"
+        yield Check("copy", "note", f"{there:,} of {whole:,} videos. {remedy}.")
+
+
 def _needs_videos(folder: Path) -> bool:
     """Whether `dvc repro` would decode videos: extract would run, or shards would and their frame packs are gone."""
     manifest = folder / "frames" / "manifest.csv"
-    if _extract_changed(folder):
+    lock = read_tree(folder / "dvc.lock") if (folder / "dvc.lock").is_file() else {}
+    stages = lock.get("stages", {})
+    if _extract_changed(folder, stages.get("extract", {})):
         return True
     if not manifest.is_file():  # DVC fetches it, or passes it over (`--allow-missing`); no later result is here to lose
         return False
-    if not missing_packs(load_samples(manifest), manifest.parent):
+    outs = {out["path"]: out.get("md5") for stage in stages.values() for out in stage.get("outs", [])}
+    # Otherwise DVC is about to bring another extraction's manifest and what came of it, and the packs stay as they are.
+    is_pinned = _md5(manifest) == outs.get("frames/manifest.csv")
+    if is_pinned and not missing_packs(load_samples(manifest), manifest.parent):
         return False
     words = [sys.executable, "-m", "dvc", "status", "--json", "annotate", "shard"]
     done = subprocess.run(words, cwd=folder, capture_output=True, text=True, check=False)
-    return done.returncode != 0 or done.stdout.strip() != "{}"  # where DVC can't say, what is absent counts
+    if done.returncode != 0:  # where DVC can't say, what is absent counts
+        return True
+    return _is_other(json.loads(done.stdout), set() if is_pinned else set(outs))
 
 
-def _extract_changed(folder: Path) -> bool:
+def _is_other(status: dict[str, list[Any]], brought: set[str]) -> bool:
+    """Whether `dvc status` names a change besides those of outputs that DVC will bring."""
+    changes = [change for stage in status.values() for change in stage]
+    paths = [path for change in changes if isinstance(change, dict) for some in change.values() for path in some]
+    others = [path for path in paths if not {path, *map(str, PurePosixPath(path).parents)} & brought]
+    return bool(others) or any(isinstance(change, str) for change in changes)
+
+
+def _md5(path: Path) -> str:
+    """As dvc.lock has it."""
+    return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
+
+
+def _extract_changed(folder: Path, stage: dict[str, Any]) -> bool:
     """Whether the stage extract would run. Not asked of DVC, which holds `checked.txt` while the stage check runs."""
-    lock = read_tree(folder / "dvc.lock") if (folder / "dvc.lock").is_file() else {}
-    stage = lock.get("stages", {}).get("extract", {})
     known = {dep["path"]: dep.get("md5") for dep in stage.get("deps", [])}
     for name in (MEDIA, f"{CODE}/extract.txt"):
-        if hashlib.md5((folder / name).read_bytes(), usedforsecurity=False).hexdigest() != known.get(name):
+        if _md5(folder / name) != known.get(name):
             return True
     stated = read_tree(folder / "params.yaml").get("extract")
     return bool(stage.get("params", {}).get("params.yaml", {}).get("extract") != stated)

@@ -25,13 +25,14 @@ from bike.files import (
 )
 from bike.files.parts import MERGE, Part, Parts, Split, discard_parts, held_place
 from bike.files.tables import write_table
+from bike.formats.packs import PACK_SUFFIX
 from bike.formats.shards import FORMAT, INDEX_COLUMNS, INDEX_NAME, MANIFEST_NAME, read_index_rows, read_shard_manifest
-from bike.records import MANIFEST_COLUMNS, Sample
+from bike.records import MANIFEST_COLUMNS, Sample, read_manifest
 from bike.shard.owned import check_finished, check_names, owned_shards
 from bike.shard.parts import check_parts, take_shards, unfinished, write_part
 from bike.shard.plan import PlannedShard, plan_shards
 from bike.shard.pool import wait_for_helpers, write_all
-from bike.shard.wanted import wanted_videos
+from bike.shard.wanted import is_of_size, wanted_videos
 from bike.shard.write import WORK, ShardJob, is_whole, size_of, work_file
 
 # Hashes are no part of a shard: manifests with and without them make the same ones.
@@ -173,13 +174,22 @@ def write_shards(
 
 
 def missing_packs(samples: Sequence[Sample], frames: Path | str) -> list[str]:
-    """Keys of the videos in ``samples`` whose frame pack (or frame folder) is not in ``frames``, in list order."""
+    """Keys of the videos in ``samples`` whose frame pack (or frame folder) is not in ``frames``, in list order.
+
+    A pack of another size than ``manifest.csv`` there says is another extraction's: so it is missing, too.
+    """
     folder = Path(frames)
-    videos = dict.fromkeys((sample.video, sample.path) for sample in samples)
+    manifest = folder / "manifest.csv"
+    known = {record.key: record for record in read_manifest(manifest)} if manifest.is_file() else {}
+
+    def is_there(key: str, path: str) -> bool:
+        pack = folder / f"{key}{PACK_SUFFIX}"
+        if pack.is_file():
+            return key not in known or is_of_size(known[key], pack.stat().st_size)
+        return (folder / key).is_dir() or (folder / path).is_dir()
+
     return [
-        key
-        for key, path in videos
-        if not ((folder / f"{key}.mjpg").is_file() or (folder / key).is_dir() or (folder / path).is_dir())
+        key for key, path in dict.fromkeys((sample.video, sample.path) for sample in samples) if not is_there(key, path)
     ]
 
 

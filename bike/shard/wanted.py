@@ -94,13 +94,18 @@ def wanted_videos(
     return videos, None if names is None else tuple(names)
 
 
+def is_of_size(record: VideoRecord, num_bytes: int) -> bool:
+    """Whether a frame pack of so many bytes can be a record's; one of a manifest without sizes can always."""
+    return record.bytes in (0, num_bytes)
+
+
 def _weigh(
     record: VideoRecord, samples: list[Sample], source: PayloadSource, frames_per_video: int | None
 ) -> PlannedVideo:
     """A video with the bytes it will take: an upper bound, or an estimate when frames are left out."""
     size, checksum = quick_checksum(source)
     is_pack = isinstance(source, str) and source.endswith(PACK_SUFFIX)  # the manifest says sizes of packs only
-    if is_pack and record.bytes not in (0, size):
+    if is_pack and not is_of_size(record, size):
         raise DataError(f"{source}: {size} bytes, the manifest says {record.bytes}.")
     if frames_per_video is not None and record.num_kept > frames_per_video:
         size = size * frames_per_video // record.num_kept

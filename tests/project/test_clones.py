@@ -92,6 +92,28 @@ def test_a_clone_computes_nothing_but_what_is_damaged(shared_project: Path, remo
     assert ran(run_in(mended, "dvc", "repro")) == set()
 
 
+def test_back_from_another_extraction_shards_are_made_again(project: Path, tmp_path: Path) -> None:
+    """DVC brings back the manifest, not the packs; videos are needed where shards are made of them, not elsewhere."""
+    params, away = project / "params.yaml", {"BIKE_VIDEOS": str(tmp_path / "away")}
+    good, manifest = params.read_text(encoding="utf-8"), project / "frames/manifest.csv"
+    pinned = manifest.read_bytes()
+    params.write_text(good.replace("short_side: 32", "short_side: 24"), encoding="utf-8")
+    run_in(project, "dvc", "repro", "extract")
+    assert manifest.read_bytes() != pinned
+    git(project, "checkout", "params.yaml", "dvc.lock")
+    other = good.replace("shard: {}", "shard: {max_size_mb: 100}")
+
+    params.write_text(other, encoding="utf-8")
+    assert "so the 8 videos of media.csv are absent" in run_in(project, "dvc", "repro", status=255, **away)
+    params.write_text(good, encoding="utf-8")
+    assert ran(run_in(project, "dvc", "repro", **away)) <= {"check"}
+    assert manifest.read_bytes() == pinned
+    params.write_text(other, encoding="utf-8")
+    assert "so the 8 videos of media.csv are absent" in run_in(project, "dvc", "repro", status=255, **away)
+    assert {"shard@train", "shard@test"} <= ran(run_in(project, "dvc", "repro"))
+    assert manifest.read_bytes() == pinned
+
+
 @pytest.mark.parametrize("server", ["folder"], indirect=True)
 def test_a_second_project_of_the_same_videos_computes_nothing(
     finished: Path, shared_project: Path, remote: Remote, tmp_path: Path

@@ -141,9 +141,22 @@ def test_a_rows_project_is_written_before_its_videos_are_there(tmp_path: Path) -
     said = run_in(project, "bike.cli", "init", ".", "--annotation", str(tmp_path / "ucf"))
     assert "Missing" not in said
     assert [check.subject for check in check_project(project) if check.status == "bad"] == ["start_from"]
+    copy = next(check for check in check_project(project) if check.subject == "copy")
+    assert copy.status == "note"
+    assert copy.detail.startswith("12 of 13,320 videos. ")
     init_project(row, tmp_path / "q", videos=videos, annotation=tmp_path / "ucf")
     for name in ("dvc.yaml", "params.yaml", "protocol.yaml", "media.csv", "annotation.dvc"):
         assert (project / name).read_bytes() == (tmp_path / "q" / name).read_bytes(), name
+
+
+def test_check_notes_a_copy_that_is_incomplete_and_no_other(tmp_path: Path) -> None:
+    hmdb_replica(tmp_path / "annotation")
+    project, videos = tmp_path / "p", own_videos(tmp_path / "videos")
+    init_project("zeroshot-hmdb51", project, videos=videos, annotation=tmp_path / "annotation")
+    assert "8 of 6,766 videos. " in {check.subject: check for check in check_project(project)}["copy"].detail
+    protocol = project / "protocol.yaml"
+    protocol.write_text(protocol.read_text(encoding="utf-8").replace("6766", "8"), encoding="utf-8")
+    assert "copy" not in {check.subject for check in check_project(project)}
 
 
 def test_every_file_that_init_writes_is_listed(tmp_path: Path) -> None:

@@ -355,6 +355,17 @@ def test_missing_packs_are_counted_and_the_remedy_is_named(tmp_path: Path) -> No
     assert "\n" not in str(raised.value)
 
 
+def test_packs_of_another_extraction_are_missing(tmp_path: Path) -> None:
+    data = make_data(tmp_path, [3] * 3)
+    records = read_manifest(data.frames / "manifest.csv")
+    sizes = [records[0].bytes + 1, 0, records[2].bytes]  # 0: an older manifest, which says none
+    rows = [replace(record, bytes=size) for record, size in zip(records, sizes, strict=True)]
+    write_manifest(data.frames / "manifest.csv", rows)
+    assert missing_packs(data.samples, data.frames) == [records[0].key]
+    (data.frames / "manifest.csv").unlink()  # nothing says what they should be
+    assert missing_packs(data.samples, data.frames) == []
+
+
 def test_contradictions_between_list_manifest_and_packs_are_named(tmp_path: Path) -> None:
     data = make_data(tmp_path, [3, 4, 5, 6])
     records = read_manifest(data.frames / "manifest.csv")
