@@ -19,11 +19,8 @@ from collections.abc import Callable, Container
 from pathlib import Path, PurePath
 from typing import Any
 
-from ruamel.yaml import YAML
-
 from bike.cli import SAID, guarded
 from bike.errors import BikeError, ParamsError, one_line
-from bike.files import read_text
 from bike.params import Machine, Params, load_machine, load_params, read_tree
 from bike.project.code import check_code
 from bike.trees.sections import stated_by
@@ -109,7 +106,7 @@ def check_is_dep(key: str, file: str | None, *, official: Container[str] = ()) -
     stage = os.environ.get("DVC_STAGE", "").rpartition(":")[2].partition("@")[0]  # such as train@none-dp
     if not file or not stage or file in official:
         return
-    tree = YAML(typ="safe", pure=True).load(read_text("dvc.yaml"))
+    tree = read_tree("dvc.yaml")
     known = read_tree("params.yaml") if Path("params.yaml").is_file() else {}
     for words in tree.get("vars", []):
         known |= words if isinstance(words, dict) else {}

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import gc
+import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import fields
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from bike.annotate.audit import AUDIT_NAME, Audit
 from bike.annotate.building import Lists, build_lists, fill_names, make_table
@@ -55,6 +58,7 @@ DATASETS: dict[str, Reader] = {
     "published": read_published,
 }
 OFFICIAL_SPLITS = ("ucf101", "hmdb51")
+_HOW_TO_READ = [field.name for field in fields(ReadOptions) if field.name not in ("fold", "labels", "follow_links")]
 
 
 def annotate(
@@ -85,7 +89,7 @@ def annotate(
         out: folder for the results.
         policies: what to do about findings; section ``annotate`` of ``params.yaml``.
         options: how to read the annotation, see :class:`ReadOptions`.
-        replace: whether finished lists of another data set, split or number of shots may be thrown away.
+        replace: whether finished lists of another source, split or choice of shots may be thrown away.
 
     Returns:
         The audit: findings, counts, samples in each list.
@@ -106,13 +110,20 @@ def annotate(
             )
         check_out(dataset, Path(out), Path(source), [options.labels, None if media is None else Path(media)])
         settings = {"dataset": dataset, "split": options.fold, "shots": policies.shots}
-        chosen = {"classes": policies.classes, "train_classes": policies.train_classes}
-        settings |= {name: value for name, value in chosen.items() if value != "all"}
+        settings |= _chosen(options, ReadOptions(), *_HOW_TO_READ)
+        settings |= _chosen(policies, Annotate(), "classes", "train_classes", *["shots_seed"] * bool(policies.shots))
+        for name, path in (("source", source), ("labels", options.labels)):
+            if path is not None:  # relative, so that a project may be moved
+                settings[name] = os.path.relpath(os.path.realpath(path), os.path.realpath(out))
         claim = partial(claim_folder, Path(out), "lists", settings=settings, replace=replace)
         return _annotate(dataset, Path(source), media, claim, policies, options)
     finally:
         if enabled:
             gc.enable()
+
+
+def _chosen(options: Any, defaults: Any, *names: str) -> dict[str, Any]:
+    return {name: value for name in names if (value := getattr(options, name)) != getattr(defaults, name)}
 
 
 def _annotate(

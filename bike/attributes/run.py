@@ -79,7 +79,7 @@ def make_attributes(
             check_not_read([out], sources)  # the rest at the merge
         elif world.is_main:
             tidy_state(state, numbered=True)
-            unfinished = has_state(state, numbered=True)
+            unfinished = place.state_dir is None and has_state(state, numbered=True)  # a named one may be another's
             held.enter_context(claim_file(out, state, inputs=sources, replace=replace or unfinished))
         for number in range(len(lists)) if world.is_main and place.split is not None else []:
             held.enter_context(held_place(state / str(number), place.split, "working"))

@@ -38,7 +38,7 @@ def attributes(
       bike attributes lexicon.txt attributes.json --list lists/x --shards shards
       bike attributes k400.csv a.json --list lists/x/train.csv --shards s/train --list lists/x/val.csv --shards s/val
     """
-    settings = options.read_params(params, setting, allow_mismatch)
+    settings = options.read_params(params, setting, allow_mismatch, out=out)
     from bike.attributes.run import make_attributes, pair_lists
     from bike.runtime.checkpoint import Place
 

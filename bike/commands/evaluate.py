@@ -45,7 +45,7 @@ def evaluate(
       bike eval released.pt --list list.txt --frames frames --labels labels.csv --views 4x3 --out results/released/4x3
       bike eval models/a.pt --list lists/x/test.csv --attributes attributes.json --out r/a
     """
-    settings = options.read_params(params, setting, allow_mismatch)
+    settings = options.read_params(params, setting, allow_mismatch, out=out)
     from bike.errors import BikeError
     from bike.evaluate.results import summary_line
     from bike.evaluate.run_attributes import evaluate_attributes

@@ -194,21 +194,30 @@ def split_of(part: str | None, merge: bool) -> Split | None:
     return MERGE if merge else None
 
 
-def read_params(file: Path | None, settings: list[str] | None, allow_mismatch: str | None = None) -> Params:
+def read_params(
+    file: Path | None, settings: list[str] | None, allow_mismatch: str | None = None, *, out: Path | None = None
+) -> Params:
     """The params file, or the published settings without one, under ``--set`` and ``--allow-mismatch``.
 
     Its ``numerics`` hold from here on, so this comes before anything that imports torch.
 
+    Args:
+        file, settings, allow_mismatch: of the command line.
+        out: what the command writes, which must not be the file or ``machine.yaml``.
+
     Raises:
         ParamsError: the file, a value or a word is bad; each is named.
-        BikeError: its numerics can't be had.
+        BikeError: its numerics can't be had, or ``out`` is read.
     """
     from typing import get_args
 
     from bike.errors import ParamsError, nearest
+    from bike.files import check_not_read
     from bike.params import Mismatch, load_params_or_defaults
     from bike.runtime.numerics import choose_numerics
 
+    if out is not None and out.exists():
+        check_not_read([out], [file, "machine.yaml"])
     params, words = load_params_or_defaults(file, settings or ()), allow_mismatch
     choose_numerics(params.numerics)
     if words is None:
@@ -224,11 +233,13 @@ def read_params(file: Path | None, settings: list[str] | None, allow_mismatch: s
     return params.model_copy(update={"model": params.model.model_copy(update={"allow_mismatch": names})})
 
 
-def params_with(params: Path | None, settings: list[str] | None, section: str, **chosen: object) -> Params:
+def params_with(
+    params: Path | None, settings: list[str] | None, section: str, *, out: Path | None = None, **chosen: object
+) -> Params:
     """As :func:`read_params`, under what the command line chose for a section.
 
     Args:
-        params, settings: as there.
+        params, settings, out: as there.
         section: such as ``demo_data``.
         chosen: key of the section -> value; None leaves the file's.
 
@@ -237,6 +248,6 @@ def params_with(params: Path | None, settings: list[str] | None, section: str, *
     """
     from bike.params import parse_params
 
-    tree = read_params(params, settings).model_dump()
+    tree = read_params(params, settings, out=out).model_dump()
     tree[section] |= {name: value for name, value in chosen.items() if value is not None}
     return parse_params(tree, "options")

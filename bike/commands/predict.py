@@ -50,7 +50,7 @@ def predict(
         raise BikeError("--labels, --classes: both are given; give one.")
     if weights is not None and checkpoint is not None:
         raise BikeError("--weights, --checkpoint: both are given; give one.")
-    settings = options.read_params(params, setting, allow_mismatch)
+    settings = options.read_params(params, setting, allow_mismatch, out=json_file)
     from bike.evaluate.views import choose_views
     from bike.files import claim_file, write_json
     from bike.predict import predict_videos

@@ -45,7 +45,7 @@ def pretrain(
       bike pretrain models/demo-clip.safetensors --params params.yaml
       bike pretrain /tmp/tiny.safetensors --steps 20 --images 500
     """
-    settings = params_with(params, setting, "pretrain", steps=steps, num_images=images, seed=seed)
+    settings = params_with(params, setting, "pretrain", out=destination, steps=steps, num_images=images, seed=seed)
     from bike.pretrain.run import pretrain_clip
     from bike.runtime.checkpoint import Place
 

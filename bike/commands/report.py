@@ -44,7 +44,7 @@ def report(
     from bike.files import existing_dir, existing_file
     from bike.frames.remote import existing_place
 
-    settings = read_params(params, setting, allow_mismatch)
+    settings = read_params(params, setting, allow_mismatch, out=out)
     pairs = settings.report.order_pairs
     if check and readme is None:
         raise ParamsError("--readme: missing; --check needs the file to compare with.")

@@ -45,7 +45,7 @@ def train(
       bike train --train lists/x/train.csv --attributes attributes.json --out models/a.pt
       torchrun --nproc-per-node 8 -m bike.cli train --params configs/k400.yaml --train … --out models/k400.pt
     """
-    settings = options.read_params(params, setting, allow_mismatch)
+    settings = options.read_params(params, setting, allow_mismatch, out=out)
     from bike.errors import BikeError
     from bike.records import labels_of
     from bike.runtime.checkpoint import Place

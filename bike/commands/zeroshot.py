@@ -45,7 +45,7 @@ def zeroshot(
 
     if weights is not None and checkpoint is not None:
         raise BikeError("--weights, --checkpoint: both are given; give one.")
-    settings = options.read_params(params, setting, allow_mismatch)
+    settings = options.read_params(params, setting, allow_mismatch, out=out)
     from bike.evaluate.results import summary_line
     from bike.evaluate.run_zeroshot import evaluate_zeroshot
     from bike.evaluate.views import choose_views

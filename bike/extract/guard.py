@@ -10,11 +10,12 @@ from contextlib import suppress
 from pathlib import Path
 
 from bike.errors import BikeError
-from bike.extract.journal import JOURNAL_NAME, noted_keys
+from bike.extract.journal import JOURNAL_NAME, noted_keys, read_journal
 from bike.extract.output import output_there
 from bike.extract.task import Recipe, Result, recipe_text
 from bike.files import refuse_finished, size_text
 from bike.records import read_manifest
+from bike.video.file import FoundVideo
 
 
 def check_known(destination: Path, results: Iterable[Result], recipe: Recipe, replace: bool) -> None:
@@ -29,14 +30,31 @@ def check_known(destination: Path, results: Iterable[Result], recipe: Recipe, re
         refuse_finished(destination, f"{frames}, {total}; other options", replace)
 
 
+def check_rows(manifest: Path, videos: Iterable[FoundVideo], replace: bool) -> None:
+    """Refuse to throw away the rows of a finished extraction: of videos that are not there now, or all, changed."""
+    stamps = {video.path: None if video.problem else video.stamp for video in videos}
+    known = read_journal(manifest.parent)
+    done = [known[path] for path in _accepted(manifest) if path in known]
+    lost = sum(result.record.path not in stamps for result in done)
+    changed = sum(stamps.get(result.record.path) not in (None, result.stamp) for result in done)
+    if lost or (done and changed == len(done)):
+        what = f"{lost:,} not among the videos now" if lost else "all videos are others now"
+        total = size_text(sum(result.record.bytes for result in done))
+        refuse_finished(manifest.parent, f"{len(done):,} videos' frames, {total}; {what}", replace)
+
+
+def _accepted(manifest: Path) -> dict[str, str]:
+    """Keys by path of the videos that a manifest accepts; none without one."""
+    with suppress(BikeError):
+        return {record.path: record.key for record in read_manifest(manifest) if record.status == "ok"}
+    return {}
+
+
 def check_unknown(destination: Path, keys: Iterable[str], replace: bool, manifest: str) -> None:
     """Refuse to replace frames that no run noted: they are somebody else's, unless the manifest lists them."""
     ours = noted_keys(destination)
     there = [(key, path) for key in keys if key not in ours and (path := output_there(destination, key)) is not None]
-    listed: set[str] = set()
-    with suppress(BikeError):  # of a copy without the journal, say
-        rows = read_manifest(destination / manifest) if there else []
-        listed = {record.key for record in rows if record.status == "ok"}
+    listed = set(_accepted(destination / manifest).values()) if there else set()  # of a copy without the journal, say
     if strangers := [path for key, path in there if key not in listed]:
         raise BikeError(
             f"{strangers[0]}: is there already, and `bike extract` has no record of having written it. "

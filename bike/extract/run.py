@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from bike.errors import BikeError, DataError, first_few, one_line
-from bike.extract.guard import check_known, check_manifest, check_unknown
+from bike.extract.guard import check_known, check_manifest, check_rows, check_unknown
 from bike.extract.journal import (
     Journal,
     is_current,
@@ -70,7 +70,7 @@ def extract_videos(
             ``dask`` and folders that its workers see under the same names.
         follow_links: see :func:`bike.video.find.find_videos`.
         strict: raise when any video was rejected (after the manifest is written).
-        replace: whether frames that were made with other options may be thrown away.
+        replace: whether frames made with other options or of other videos may be thrown away.
         split: a part of the videos that are not done yet, or the merge of all; see :mod:`bike.files.parts`.
 
     Returns:
@@ -97,6 +97,7 @@ def extract_videos(
     videos = find_videos(source, listing=listing, exclude=destination, follow_links=follow_links)
     run = _Run(videos, ensure_dir(destination).resolve(), recipe, options, jobs, scheduler, replace)
     with held_place(destination, split, "extracting") as folder:
+        check_rows(destination / MANIFEST_NAME, videos, replace)
         if isinstance(split, Part):
             run.become_part(split, folder.resolve())
         records = run.records(Parts(destination) if split == MERGE else None)

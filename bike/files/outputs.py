@@ -2,12 +2,19 @@
 
 1. **What is not recorded is somebody else's**, and is neither replaced nor removed. The record is on disk before the
    first file: ``.bike-<kind>.json`` in the folder, or the journal of packs and the manifest and notes of shards.
-2. **An output that is also an input is refused**, whatever path, link or spelling leads to it.
+2. **An output that is also an input is refused**, whatever path, link or spelling leads to it; so is a single file
+   in a folder that is read. Params files and ``machine.yaml`` are inputs.
 3. **The old result stays until the new one is whole**: files are written and synced in a temporary folder, and take the
    place of the old ones in a row, the one that says "finished" last. Packs and shards do so one by one.
+<<<<<<< HEAD
 4. **Finished work is thrown away only on request**, with ``--replace`` (``replace=True``): packs of another size, lists
    of another split, an evaluation of other inputs or settings, a checkpoint. The same settings again, unfinished work,
    and a data set that has grown need no ``--replace``.
+=======
+4. **Finished work is thrown away only on request**, with ``--replace`` (``replace=True``): packs of another size or of
+   other videos, lists of another split or source, an evaluation of another checkpoint, a checkpoint. The same settings
+   again, unfinished work, and a data set that has grown need no ``--replace``.
+>>>>>>> h/fixC
 5. **One run at a time** holds the folder; it removes the temporary files of runs that were killed.
 """
 
@@ -38,15 +45,21 @@ from bike.files.text import read_json, sha256
 Place = Path | str | None
 
 
-def check_not_read(outputs: Iterable[Path | str], inputs: Iterable[Place]) -> None:
+def check_not_read(outputs: Iterable[Path | str], inputs: Iterable[Place], *, within: bool = False) -> None:
     """Refuse outputs that are inputs; links are followed.
+
+    Args:
+        outputs: what is written.
+        inputs: what is read.
+        within: whether outputs in a folder that is read are refused, too.
 
     Raises:
         BikeError: an output is one of the inputs.
     """
     read = {os.path.realpath(path) for path in inputs if path is not None}
     for path in outputs:
-        if os.path.realpath(path) in read:
+        real = Path(os.path.realpath(path))
+        if str(real) in read or (within and not read.isdisjoint(map(str, real.parents))):
             raise BikeError(f"{path}: is read here, and would be replaced. Choose another place to write to.")
 
 
@@ -86,12 +99,12 @@ def check_file(path: Path | str, *, inputs: Iterable[Place] = (), replace: bool 
         replace: it may be there already: that is wanted, or it is what unfinished work is about to renew.
 
     Raises:
-        BikeError: it is a folder, an input, there already, or in a folder that can't be written to.
+        BikeError: it is a folder, an input or in a folder of them, there already, or where nothing can be written.
     """
     path = Path(path)
     if path.is_dir():
         raise BikeError(f"{path}: is a folder; the name of the file to write is needed.")
-    check_not_read([path], inputs)
+    check_not_read([path], inputs, within=True)
     if path.exists():
         refuse_finished(path, size_text(path.stat().st_size), replace)
     check_writable(path.parent)

@@ -73,6 +73,8 @@ def init_project(
     tree = merge(stated, overrides(settings))
     params = parse_params(tree, "--set" if settings else str(folder / "params.yaml"))
     source = _source(protocol, folder, videos, annotation, there)
+    if videos is not None and (folder / "machine.yaml").is_file():
+        read_tree(folder / "machine.yaml")
     report, files = Report(), dict(classes)
     if not there and not (folder / RECORD).is_file():
         OutputFolder(ensure_dir(folder), "init").check([*GENERATED, ANNOTATION, *files])
@@ -196,7 +198,7 @@ def _set_machine(path: Path, videos: str) -> None:
 
     from ruamel.yaml import YAML
 
-    yaml = YAML()
+    yaml = YAML()  # which keeps comments; read_tree, which is careful, was first
     tree: Any = (yaml.load(read_text(path)) if path.is_file() else None) or {}
     tree["videos"] = videos
     text = StringIO()

@@ -68,7 +68,8 @@ def write_media(videos: Path | str, out: Path | str, *, full: bool = False, foll
     media = [Medium(video.path, _size(video), _checksum(video, full)) for video in found]
     if Path(out).is_file() and not _is_media_file(out):
         raise BikeError(f"{out}: is there already, and is no table of videos. Choose another name.")
-    with claim_file(out, inputs=[videos], replace=True):
+    # Beside the videos it does no harm: only an earlier one is replaced.
+    with claim_file(out, inputs=[None if Path(videos).is_dir() else videos], replace=True):
         write_table(out, COLUMNS, ((row.path, row.bytes, row.checksum) for row in media))
     return media
 

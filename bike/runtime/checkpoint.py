@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 import signal
 import threading
@@ -67,6 +68,12 @@ class Place:
     split: Split | None = None
     save_every_seconds: float | None = None
     follow_links: bool = False
+
+    def name_of(self, out: Path | str | None) -> str | None:
+        """The result as its state names it: relative to the state, so that both can be moved together."""
+        return (
+            None if out is None else os.path.relpath(os.path.realpath(out), os.path.realpath(state_folder(self, out)))
+        )
 
 
 def save_state(path: Path | str, state: Mapping[str, Any]) -> None:
@@ -182,7 +189,7 @@ def check_places(out: Path, place: Place, *, inputs: Iterable[Path | str | None]
         out: the checkpoint.
         place: of the run; its folder of curves is noted as ours.
         inputs: files that are read.
-        replace: whether a finished ``out`` may be thrown away; beside a saved state it is not finished.
+        replace: whether a finished ``out`` may be thrown away; beside a saved state of it it is not finished.
 
     Raises:
         BikeError: a folder can't be written to or has other files under the names of ours, or ``out`` is a folder, an
@@ -190,13 +197,23 @@ def check_places(out: Path, place: Place, *, inputs: Iterable[Path | str | None]
     """
     state = state_folder(place, out)
     tidy_state(state)
-    check_file(out, inputs=inputs, replace=replace or has_state(state))
+    check_file(out, inputs=inputs, replace=replace or (out.exists() and _is_begun(out, place)))
     if place.state_dir is not None:
         check_writable(state)
         if out.resolve().parent == state.resolve() and STATE_FILE.fullmatch(out.name):
             raise BikeError(f"{out}: is the name of the saved state. Choose another name or another --state.")
     if place.live_dir is not None:
         record_names(place.live_dir, "curves", CURVE_NAMES)
+
+
+def _is_begun(out: Path, place: Place) -> bool:
+    """Whether there is a state of this very result; one in a folder that was named may be another's."""
+    folder = state_folder(place, out)
+    if place.state_dir is None:
+        return has_state(folder)
+    with suppress(BikeError):  # a damaged one
+        return (load_state(folder / STATE_NAME) or {}).get("out") == place.name_of(out)
+    return False
 
 
 def fingerprint(**settings: Any) -> str:

@@ -270,7 +270,7 @@ class _Fit:
             "loss_count": now.loss_count,
             "points": self.curves.points,
         }
-        save_state(self.state_path, state)
+        save_state(self.state_path, state | {"out": self.job.place.name_of(self.job.out)})
 
     def _restore(self) -> list[Point]:
         """Take up a saved state of this very job; the points of its curves."""

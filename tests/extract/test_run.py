@@ -147,7 +147,9 @@ def test_a_changed_or_lost_file_is_done_again(tmp_path: Path, caplog: pytest.Log
     (tmp_path / "in" / "c.mp4").unlink()
     make_video(tmp_path / "in" / "d.mp4", 2)
     caplog.set_level(logging.INFO, "bike")
-    records = extract_videos(tmp_path / "in", tmp_path / "out")
+    with pytest.raises(BikeError, match=r"1 not among the videos now"):
+        extract_videos(tmp_path / "in", tmp_path / "out")
+    records = extract_videos(tmp_path / "in", tmp_path / "out", replace=True)
     assert {record.path: record.frames for record in records} == {"a.mp4": 6, "b.mp4": 4, "d.mp4": 2}
     assert len(scan_offsets((tmp_path / "out" / "b.mjpg").read_bytes())) == 5
     assert "extract: 3/3 videos" in caplog.text

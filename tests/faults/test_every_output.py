@@ -7,11 +7,13 @@ import shutil
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from unittest.mock import ANY
 
 import pytest
 from helpers.fit_data import NAMES
 from helpers.scores import fake_scores
 from helpers.tiny_commands import COMMANDS, TRAINING
+from helpers.videos import make_video
 
 import stages.check
 from bike import cli, slurm
@@ -20,7 +22,11 @@ from bike.errors import BikeError
 from bike.evaluate.results import write_results
 from bike.files import write_between
 from bike.files.disk import FAULT, part_prefix
+<<<<<<< HEAD
 from bike.records import write_labels
+=======
+from bike.runtime.checkpoint import save_state
+>>>>>>> h/fixC
 
 # What else changes nothing but its own cache or scratch folder, or prints.
 NO_OUTPUT = {"check", "params", "weights", "zoo", "bench", "doctor", "slurm", "push"}
@@ -73,9 +79,16 @@ READ = {  # inputs named as the output
     "few_shot": ["train.csv"],
     "shard": ["frames"],
     "preview": ["shards/manifest.json"],
-    "attributes": ["lexicon.txt", "val.csv", "clip.safetensors"],
-    "train": ["clip.safetensors", "val.csv", "labels.csv"],
-    "train_attributes": ["attributes.json", "clip.safetensors"],
+    "attributes": ["lexicon.txt", "val.csv", "clip.safetensors", "params.yaml", "machine.yaml", "frames/video00.mjpg"],
+    "train": [
+        "clip.safetensors",
+        "val.csv",
+        "labels.csv",
+        "params.yaml",
+        "frames/manifest.csv",
+        "frames/absent/new.pt",
+    ],
+    "train_attributes": ["attributes.json", "clip.safetensors", "params.yaml"],
     "evaluate": ["frames", "model.pt"],
     "zeroshot": ["frames"],
     "fuse": ["video", "attributes"],
@@ -101,6 +114,7 @@ def files(folder: Path) -> dict[str, bytes]:
 
 def make(name: str, folder: Path) -> list[str]:
     words = COMMANDS[name](folder)
+    (folder / "machine.yaml").write_text("workers: 0\n")
     (folder / "one_shot.yaml").write_text("annotate: {shots: 1}\n")
     if (folder / "params.yaml").is_file():
         text = (folder / "params.yaml").read_text()
@@ -240,14 +254,116 @@ def test_finished_work_goes_only_when_asked_for_and_when_the_new_is_whole(
     assert files(tmp_path) != old
 
 
+@pytest.mark.parametrize(
+    ("name", "first", "change"),
+    [
+        ("extract", [], {"videos": "others"}),  # of the same names
+        ("extract", [], {"videos": "fewer"}),
+        ("annotate", [], {"clips.csv": "others.csv"}),
+        ("annotate", ["--first-id", "0"], {"0": "1"}),
+        ("annotate", ["--labels", "few.txt"], {"few.txt": "more.txt"}),
+        (
+            "annotate",
+            ["--set", "annotate.shots=1", "--set", "annotate.shots_seed=0"],
+            {"annotate.shots_seed=0": "annotate.shots_seed=1"},
+        ),
+    ],
+    ids=lambda value: " ".join(value.values()) if isinstance(value, dict) else "",
+)
+def test_other_data_takes_the_place_of_finished_work_only_when_asked_for(
+    name: str,
+    first: list[str],
+    change: dict[str, str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    words = [*make(name, tmp_path), *first]
+    monkeypatch.chdir(tmp_path)
+    if name == "extract":
+        for video in "ab":
+            make_video(Path(f"others/{video}.mp4"), 3)
+        Path("fewer").mkdir()
+        shutil.copy2("videos/a.mp4", "fewer")
+    else:
+        Path("others.csv").write_text("path,label\na.mp4,sing\n")
+        Path("few.txt").write_text("run\njump\n")
+        Path("more.txt").write_text("jump\nrun\n")
+    assert bike(capfd, words) == (0, ANY)
+    assert bike(capfd, words) == (0, ANY)
+    old = files(tmp_path)
+    words = [change.get(word, word) for word in words]
+    status, said = bike(capfd, words)
+    assert status == 1, said
+    assert "has finished work that would be thrown away" in said
+    assert files(tmp_path) == old
+    status, said = bike(capfd, [*words, "--replace"])
+    assert status == 0, said
+    assert files(tmp_path) != old
+
+
+@pytest.mark.parametrize("name", ["extract", "annotate"])
+def test_data_that_grew_needs_no_asking(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    words = make(name, tmp_path)
+    monkeypatch.chdir(tmp_path)
+    assert bike(capfd, words) == (0, ANY)
+    if name == "extract":
+        make_video(Path("videos/b.mp4"), 4)
+        make_video(Path("videos/c.mp4"), 2)
+    else:
+        with Path("clips.csv").open("a") as file:
+            file.write("c.mp4,sing\n")
+    assert bike(capfd, words) == (0, ANY)
+    assert "c.mp4" in Path("out", "manifest.csv" if name == "extract" else "train.csv").read_text()
+
+
+@pytest.mark.parametrize(("name", "state"), [("train", "state.pt"), ("attributes", "0/rows-0-000000.pt")])
+def test_the_state_of_another_result_lets_nothing_be_replaced(
+    name: str, state: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    words = [*make(name, tmp_path), "--state", "state"]
+    monkeypatch.chdir(tmp_path)
+    Path("state", state).parent.mkdir(parents=True)
+    save_state(Path("state", state), {"job": "another", "out": "../another"})
+    out = Path(words[out_of(words)])
+    out.parent.mkdir()
+    out.write_text("finished")
+    status, said = bike(capfd, words)
+    assert status == 1, said
+    assert "has finished work that would be thrown away" in said
+    assert out.read_text() == "finished"
+
+
+def test_a_training_goes_on_beside_the_result_that_it_began_to_replace(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    words = [*make("train", tmp_path), "--state", "state"]
+    monkeypatch.chdir(tmp_path)
+    with monkeypatch.context() as patch:
+        patch.setattr("bike.train.run_video.save_released", broken)
+        assert bike(capfd, words)[0] == 1
+    assert Path("state/state.pt").is_file()
+    Path("out/model.pt").write_text("as if it was killed right after this")
+    status, said = bike(capfd, words)
+    assert status == 0, said
+    assert not Path("state").exists()
+
+
+def broken(*_: object) -> None:
+    raise BikeError("no room")
+
+
 def test_a_renewed_table_of_videos_needs_no_asking(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "videos").mkdir()
     (tmp_path / "videos/a.mp4").write_text("a")
-    words = ["manifest", str(tmp_path / "videos"), "--out", str(tmp_path / "media.csv")]
+    table = tmp_path / "videos/media.csv"
+    words = ["manifest", str(tmp_path / "videos"), "--out", str(table)]
     for name in "bc":
         (tmp_path / f"videos/{name}.mp4").write_text(name)
         assert bike(capfd, words)[0] == 0
-        assert f"{name}.mp4" in (tmp_path / "media.csv").read_text()
+        assert f"{name}.mp4" in table.read_text()
 
 
 def write_origin(path: Path) -> None:

@@ -43,7 +43,7 @@ def test_videos_that_share_a_key_in_turn(tmp_path: Path, layout: str) -> None:
     out = tmp_path / "out"
     for number, name in [(5, "a.mp4"), (6, "a.mkv"), (5, "a.mp4")]:
         (tmp_path / "list.txt").write_text(name)
-        extract_videos(tmp_path / "videos", out, listing=tmp_path / "list.txt", jobs=1, layout=layout)  # type: ignore[arg-type]
+        extract_videos(tmp_path / "videos", out, listing=tmp_path / "list.txt", jobs=1, layout=layout, replace=True)  # type: ignore[arg-type]
         assert first_number(out / ("a.mjpg" if layout == "packs" else "a")) == number
 
 
@@ -72,7 +72,7 @@ def test_a_rejected_video_inherits_no_frames(tmp_path: Path) -> None:
     extract_videos(tmp_path / "videos", tmp_path / "out", jobs=1)
     (tmp_path / "videos/b.mp4").unlink()
     (tmp_path / "videos/b.mkv").write_bytes(b"no video")
-    (record,) = extract_videos(tmp_path / "videos", tmp_path / "out", jobs=1)
+    (record,) = extract_videos(tmp_path / "videos", tmp_path / "out", jobs=1, replace=True)
     assert (record.key, record.status) == ("b", "rejected")
     assert not (tmp_path / "out/b.mjpg").exists()
 

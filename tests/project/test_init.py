@@ -192,6 +192,16 @@ def test_a_project_is_small_and_complete(small: Path) -> None:
     assert "train" in run_in(small, "bike.cli", "params", "show", "train")
 
 
+@pytest.mark.parametrize("text", ["jobs: [", "- 1", "[" * 10_000])
+def test_a_machine_file_that_says_nothing_is_one_line(small: Path, text: str) -> None:
+    (small / "machine.yaml").write_text(text)
+    before = {path.name: path.read_bytes() for path in small.iterdir() if path.is_file()}
+    own_videos(small.parent / "more" / "videos")
+    with pytest.raises(ParamsError, match=r"machine\.yaml: "):
+        init_project(None, small, videos=small.parent / "more")
+    assert {path.name: path.read_bytes() for path in small.iterdir() if path.is_file()} == before
+
+
 def test_params_show_has_every_value(small: Path, tmp_path: Path) -> None:
     (tmp_path / "shown.yaml").write_text(run_in(small, "bike.cli", "params", "show"), encoding="utf-8")
     assert load_params(tmp_path / "shown.yaml") == load_params(small / "params.yaml")
