@@ -24,12 +24,8 @@ from bike.errors import ParamsError
 from bike.extract.run import extract_videos
 from bike.formats.shards import read_shard_manifest
 from bike.model.weights import save_safetensors
-<<<<<<< HEAD
-from stages import check_is_dep, named, several
-=======
 from bike.params import Extract
-from stages import check_is_dep, several
->>>>>>> h/fixD
+from stages import check_is_dep, named, several
 
 
 def write_yaml(path: Path, tree: dict[str, Any]) -> None:

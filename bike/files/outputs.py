@@ -6,15 +6,9 @@
    in a folder that is read. Params files and ``machine.yaml`` are inputs.
 3. **The old result stays until the new one is whole**: files are written and synced in a temporary folder, and take the
    place of the old ones in a row, the one that says "finished" last. Packs and shards do so one by one.
-<<<<<<< HEAD
-4. **Finished work is thrown away only on request**, with ``--replace`` (``replace=True``): packs of another size, lists
-   of another split, an evaluation of other inputs or settings, a checkpoint. The same settings again, unfinished work,
-   and a data set that has grown need no ``--replace``.
-=======
 4. **Finished work is thrown away only on request**, with ``--replace`` (``replace=True``): packs of another size or of
-   other videos, lists of another split or source, an evaluation of another checkpoint, a checkpoint. The same settings
-   again, unfinished work, and a data set that has grown need no ``--replace``.
->>>>>>> h/fixC
+   other videos, lists of another split or source, an evaluation of other inputs or settings, a checkpoint. The same
+   settings again, unfinished work, and a data set that has grown need no ``--replace``.
 5. **One run at a time** holds the folder; it removes the temporary files of runs that were killed.
 """
 

@@ -22,11 +22,8 @@ from bike.errors import BikeError
 from bike.evaluate.results import write_results
 from bike.files import write_between
 from bike.files.disk import FAULT, part_prefix
-<<<<<<< HEAD
 from bike.records import write_labels
-=======
 from bike.runtime.checkpoint import save_state
->>>>>>> h/fixC
 
 # What else changes nothing but its own cache or scratch folder, or prints.
 NO_OUTPUT = {"check", "params", "weights", "zoo", "bench", "doctor", "slurm", "push"}
