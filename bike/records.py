@@ -12,6 +12,7 @@ from typing import Literal
 
 from bike.errors import DataError, first_few, one_line
 from bike.files import read_lines
+from bike.files.columns import check_unread
 from bike.files.names import names_by_id, without_ids
 from bike.files.tables import header_words, read_table, write_table
 
@@ -142,18 +143,17 @@ def read_list(path: Path | str) -> list[Sample]:
     Raises:
         DataError: missing columns, rows with bad values, or duplicate keys (the first ten are named).
     """
+    check_unread(path, LIST_COLUMNS)
     samples: list[Sample] = []
     bad: list[str] = []
     seen: set[str] = set()
     table = read_table(path, ("key", "label", "frames"), ("video", "path", "start_seconds", "end_seconds"))
     for line, key, words, frames, video, source, start, end in table.itertuples(name=None):
         try:
-            if key in seen or not KEY.fullmatch(key) or not KEY.fullmatch(video or key):
+            labels = label_ids(words)
+            if labels is None or key in seen or not KEY.fullmatch(key) or not KEY.fullmatch(video or key):
                 raise ValueError
             seen.add(key)
-            labels = label_ids(words)
-            if labels is None:
-                raise ValueError
             first, last = (float(text) if text else None for text in (start, end))
             # Comparisons with NaN are false, so each is written to be true for what is allowed.
             if first is not None and not -math.inf < first < math.inf:

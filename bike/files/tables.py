@@ -30,24 +30,6 @@ if TYPE_CHECKING:
 _BATCH_ROWS = 50_000
 MAX_COLUMNS = 10_000
 SEPARATORS = ",;\t|"
-# What people call the column that names a video, best first.
-PATH_COLUMNS = (
-    "path",
-    "video",
-    "file",
-    "filename",
-    "video_path",
-    "file_path",
-    "filepath",
-    "video_name",
-    "file_name",
-    "video_file",
-    "clip",
-    "clip_path",
-)
-LABEL_COLUMNS = ("label", "labels", "class", "class_id", "label_id", "category")
-START_COLUMNS = ("start_seconds", "start", "start_time", "time_start", "start_sec", "start_timestamp", "begin")
-END_COLUMNS = ("end_seconds", "end", "end_time", "time_end", "end_sec", "end_timestamp", "stop", "stop_timestamp")
 _SEPARATOR_LINE = re.compile(rb'"?sep=([,;\t|])"?\r?\n', re.IGNORECASE)
 
 

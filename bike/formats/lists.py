@@ -10,19 +10,12 @@ from typing import NamedTuple
 
 from bike.errors import BikeError, DataError, first_few, one_line
 from bike.files import existing_file, read_lines, sha256
+from bike.files.columns import LABEL_COLUMNS, PATH_COLUMNS, check_unread
 from bike.files.names import is_video, tidy_path, video_keys
-from bike.files.tables import (
-    END_COLUMNS,
-    LABEL_COLUMNS,
-    PATH_COLUMNS,
-    START_COLUMNS,
-    find_column,
-    header_words,
-    read_table,
-)
+from bike.files.tables import find_column, header_words, read_table
 from bike.formats.charades import read_charades_samples
 from bike.progress import log
-from bike.records import Sample, label_ids, other_class, read_labels, read_list, read_manifest
+from bike.records import MANIFEST_COLUMNS, Sample, label_ids, other_class, read_labels, read_list, read_manifest
 
 
 class PublishedRow(NamedTuple):
@@ -159,12 +152,14 @@ def load_samples(path: Path | str) -> list[Sample]:
     Charades' own CSVs, or of a CSV with a path and a column of integer labels (and perhaps one of frames).
 
     Raises:
-        DataError: none of these, or a bad row.
+        DataError: none of these, a bad row, or a column that the list can't be read without
+            (:func:`bike.files.columns.check_unread`).
     """
     path = existing_file(path)
     # By its header: a published list has none, whatever its name ends in.
     columns = header_words(path)
     if {"key", "status"} <= set(columns):
+        check_unread(path, MANIFEST_COLUMNS)
         accepted = [record for record in read_manifest(path) if record.status == "ok"]
         return [Sample(record.key, record.key, record.path, (), record.frames) for record in accepted]
     if {"key", "label"} <= set(columns):
@@ -187,10 +182,10 @@ def load_samples(path: Path | str) -> list[Sample]:
 def _read_table(path: Path, columns: Sequence[str]) -> list[PublishedRow]:
     """Rows of a CSV with a path and a label column, and perhaps one of frames."""
     video, label = find_column(columns, PATH_COLUMNS), find_column(columns, LABEL_COLUMNS)
-    times = set(columns) & {*START_COLUMNS, *END_COLUMNS}
-    if video < 0 or label < 0 or times:
-        problem = "has times" if times else f"has no {'label' if label < 0 else 'path'} column"
-        raise DataError(f"{path}: {problem}. Make lists of it with `bike annotate`.")
+    check_unread(path, (*(columns[place] for place in (video, label) if place >= 0), "frames"))
+    if video < 0 or label < 0:
+        lacking = "label" if label < 0 else "path"
+        raise DataError(f"{path}: has no {lacking} column. Make lists of it with `bike annotate`.")
     rows, bad = [], []
     table = read_table(path, (columns[video], columns[label]), ("frames",))
     for line, name, text, frames in table.itertuples(name=None):

@@ -15,8 +15,9 @@ from pathlib import Path, PurePath
 
 from bike.errors import BikeError, DataError, first_few, one_line, reason_of
 from bike.files import read_annotation_text, unreadable
+from bike.files.columns import PATH_COLUMNS
 from bike.files.names import is_archive, is_hidden, is_tar, is_video, leads_out, shown
-from bike.files.tables import PATH_COLUMNS, find_column, read_header, read_table
+from bike.files.tables import find_column, read_header, read_table
 from bike.video.file import START_BYTES, FoundVideo, VideoFile, other_kind
 from bike.video.tars import tar_videos
 from bike.video.walk import LEADS_OUT, is_link_out, walk_files

@@ -69,7 +69,10 @@ def test_lines_without_the_labels_they_need(tmp_path: Path, text: str) -> None:
     [
         ("path\na.mp4\n", "has no label column. Make lists of it with `bike annotate`"),
         ("path,split\na.mp4,train\n", "has no label column"),
-        ("label,youtube_id,time_start,time_end\nrun,x,1,2\n", "has times. Make lists of it with `bike annotate`"),
+        (
+            "label,youtube_id,time_start,time_end\nrun,x,1,2\n",
+            r"has times \(time_start; time_end\). Make lists of it with `bike annotate`",
+        ),
         ("id,actions,length\nA,c092 1 2,24\nA,c092 1 2,24\n", "A is listed more than once"),
         ("id,actions,length\nA,c092 1,24\n,c092 1 2,24\n", "rows that can't be read: line 2 .*line 3 .no id"),
         ("path,label,start\na.mp4,1,2.5\n", "has times"),
@@ -82,6 +85,57 @@ def test_what_is_said_about_other_tables(tmp_path: Path, text: str, said: str) -
     (tmp_path / "a.csv").write_text(text)
     with pytest.raises(DataError, match=said):
         load_samples(tmp_path / "a.csv")
+
+
+WHOLE = (None, None)
+FORMS = {"path,label": "{0},0", "key,path,label,frames": "{0},{0},0,0", "key,path,status,frames": "{0},{0},ok,0"}
+
+
+@pytest.mark.parametrize(
+    ("columns", "values", "refused", "unread", "times"),
+    [
+        ("start_ms,end_ms", "1000,2000", r"has times \(start_ms; end_ms\)", "", (1.0, 2.0)),
+        ("Start,Stop", "1,2", r"has times \(Start; Stop\)", "", (1.0, 2.0)),
+        ("Set,x", "SPLIT,1", r"rows of several splits \(Set\).*, or keep the rows of one", "x", WHOLE),
+        ("split,x", "train,1", "", "x", WHOLE),
+        ("start_frame,num_frames", "7,9", r"frames .* \(start_frame\)", "start_frame; num_frames", WHOLE),
+        ("First Frame,frame_end", "7,9", r"\(First Frame; frame_end\)", "First Frame; frame_end", WHOLE),
+        ("offset,x", "7,9", r"frames .* \(offset\).*`bike annotate csv`", "offset; x", WHOLE),
+        ("label2,x", "1,1", r"labels in several columns \(label2\)", "label2; x", WHOLE),
+        ("label.1,Class 2", "1,1", r"\(label.1; Class 2\).*parted by blanks", "label.1; Class 2", WHOLE),
+        ("labels,x", "1,1", r"labels in several columns \(labels\)", "labels; x", WHOLE),
+        ("note,duration", "run,9", "", "note; duration", WHOLE),
+    ],
+)
+def test_columns_that_annotate_reads_or_names_are_refused_or_named(
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+    columns: str,
+    values: str,
+    refused: str,
+    unread: str,
+    times: tuple[float | None, float | None],
+) -> None:
+    path, names = tmp_path / "a.csv", tmp_path / "names.txt"
+    names.write_text("run\n")
+    note = [f"{path}: columns that are not read: {unread}."] if unread else []
+    for head, row in FORMS.items():
+        rows = [f"{row.format(name)},{values.replace('SPLIT', name)}\n" for name in ("train", "test")]
+        path.write_text(f"{head},{columns}\n{''.join(rows)}")
+        caplog.clear()
+        if refused:
+            with pytest.raises(DataError, match=refused):
+                load_samples(path)
+        else:
+            assert [sample.path for sample in load_samples(path)] == ["train", "test"]
+            assert caplog.messages == note
+        if head == "path,label":
+            audit = annotate("csv", path, None, tmp_path / "out", options=ReadOptions(labels=names))
+            assert [text for text in audit.notes if "columns" in text] == note
+    made = {path.stem: load_samples(path) for path in (tmp_path / "out").glob("t*.csv")}
+    assert set(made) == ({"train", "test"} if "SPLIT" in values else {"train"})
+    assert {(s.start_seconds, s.end_seconds) for samples in made.values() for s in samples} == {times}
+    assert caplog.messages == ([] if refused else note), "of lists that annotate makes all columns are read"
 
 
 def annotated(dataset: str, source: Path, out: Path, **options: object) -> dict[str, list[Sample]]:

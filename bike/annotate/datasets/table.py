@@ -11,23 +11,22 @@ from bike.annotate.classes import fold
 from bike.annotate.entries import Annotations, Entry, ReadOptions, split_of
 from bike.annotate.reading import find_annotation
 from bike.errors import DataError, first_few, one_line
-from bike.files.names import MAX_CLASSES, clean_class_name, distinct_names, tidy_path
-from bike.files.tables import (
+from bike.files.columns import (
     END_COLUMNS,
+    END_MILLISECONDS,
     LABEL_COLUMNS,
+    NAME_COLUMNS,
     PATH_COLUMNS,
+    SPLIT_COLUMNS,
     START_COLUMNS,
-    find_column,
-    missing_column,
-    read_header,
-    read_table,
-    seconds,
+    START_MILLISECONDS,
+    unread_columns,
+    unread_note,
 )
+from bike.files.names import MAX_CLASSES, clean_class_name, distinct_names, tidy_path
+from bike.files.tables import find_column, missing_column, read_header, read_table, seconds
 from bike.records import label_ids
 
-NAME_COLUMNS = ("name", "class_name", "label_name")
-SPLIT_COLUMNS = ("split", "set", "subset")
-MILLISECONDS = (("start_ms", "start_msec", "start_milliseconds"), ("end_ms", "end_msec", "end_milliseconds"))
 # Labels are meant as class ids when all look like numbers, and one is a whole one.
 _NUMBERS = re.compile(r"\s*(?:[-+]?[\d.]+(?:[\s,]+|\Z))*", re.ASCII)
 
@@ -54,8 +53,8 @@ class _TableReader:
         self.label = self._column(options.label_column, (*LABEL_COLUMNS, "name"), needed=True)
         self.name = self._column(options.name_column, NAME_COLUMNS)
         self.split = self._column(options.split_column, SPLIT_COLUMNS)
-        self.start, self.start_unit = self._time_column(START_COLUMNS, MILLISECONDS[0])
-        self.end, self.end_unit = self._time_column(END_COLUMNS, MILLISECONDS[1])
+        self.start, self.start_unit = self._time_column(START_COLUMNS, START_MILLISECONDS)
+        self.end, self.end_unit = self._time_column(END_COLUMNS, END_MILLISECONDS)
         self.bad: list[str] = []
 
     def read(self) -> Annotations:
@@ -85,8 +84,8 @@ class _TableReader:
             raise DataError(
                 f"{self.path}: {first_few(self.bad)}. Correct the rows, or say what a split is (--split a=train)."
             )
-        unread = [name for name in self.header if name and name not in used]
-        notes = [f"{self.path}: columns that are not read: {one_line(first_few(unread))}."] if unread else []
+        unread = unread_columns(self.header, used)
+        notes = [unread_note(self.path, unread)] if unread else []
         return Annotations({"": entries}, self._classes(names, numbers), notes=notes)
 
     def _column(self, wanted: str | None, usual: Sequence[str], *, needed: bool = False) -> str:
