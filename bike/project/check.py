@@ -77,7 +77,7 @@ def check_project(folder: Path, *, contents: bool = False, estimates: bool = Tru
 def check_stage(folder: Path = Path()) -> None:
     """What the stage `check` does: raise for the first findings that are bad.
 
-    Videos may be absent where neither extraction nor shards will run.
+    Videos may be absent where neither extraction nor shards will run, the annotation where it is not read again.
 
     Raises:
         BikeError: one line that names all of them.
@@ -85,6 +85,8 @@ def check_stage(folder: Path = Path()) -> None:
     bad = [check for check in check_project(folder, estimates=False) if check.status == "bad"]
     if any(check.subject == "videos" for check in bad) and not _needs_videos(folder):
         bad = [check for check in bad if check.subject != "videos"]
+    if any(check.subject == "annotation" for check in bad) and not _needs_annotation(folder):
+        bad = [check for check in bad if check.subject != "annotation"]
     if bad:
         raise BikeError("; ".join(f"{check.subject}: {check.detail.rstrip('.')}" for check in bad) + ".")
 
@@ -153,6 +155,7 @@ def _needs_videos(folder: Path) -> bool:
     lock = read_tree(folder / "dvc.lock") if (folder / "dvc.lock").is_file() else {}
     stages = lock.get("stages", {})
     if _extract_changed(folder, stages.get("extract", {})):
+    if _changed(folder, "extract", MEDIA):
         return True
     if not manifest.is_file():  # DVC fetches it, or passes it over (`--allow-missing`); no later result is here to lose
         return False
@@ -186,9 +189,24 @@ def _extract_changed(folder: Path, stage: dict[str, Any]) -> bool:
     known = {dep["path"]: dep.get("md5") for dep in stage.get("deps", [])}
     for name in (MEDIA, f"{CODE}/extract.txt"):
         if _md5(folder / name) != known.get(name):
+def _needs_annotation(folder: Path) -> bool:
+    """Whether `dvc repro` would read the annotation: annotate would run, also for another manifest."""
+    return _changed(folder, "extract", MEDIA) or _changed(folder, "annotate")
+
+
+def _changed(folder: Path, name: str, *files: str) -> bool:
+    """Whether a stage would run for its code, its section or files of the project.
+
+    Not asked of DVC, which holds `checked.txt` while the stage check runs.
+    """
+    lock = read_tree(folder / "dvc.lock") if (folder / "dvc.lock").is_file() else {}
+    stage = lock.get("stages", {}).get(name, {})
+    known = {dep["path"]: dep.get("md5") for dep in stage.get("deps", [])}
+    for file in (f"{CODE}/{name}.txt", *files):
+        if hashlib.md5((folder / file).read_bytes(), usedforsecurity=False).hexdigest() != known.get(file):
             return True
-    stated = read_tree(folder / "params.yaml").get("extract")
-    return bool(stage.get("params", {}).get("params.yaml", {}).get("extract") != stated)
+    stated = read_tree(folder / "params.yaml").get(name)
+    return bool(stage.get("params", {}).get("params.yaml", {}).get(name) != stated)
 
 
 def _weights(protocol: Protocol, params: Params, folder: Path) -> Iterator[Check]:

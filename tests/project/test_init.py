@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import re
 import shutil
 from pathlib import Path
@@ -18,7 +20,7 @@ from bike.annotate.restrict import num_base
 from bike.errors import BikeError, ParamsError
 from bike.files import read_json
 from bike.params import load_params
-from bike.project.check import check_project
+from bike.project.check import check_project, check_stage
 from bike.project.dataset import load_datasets
 from bike.project.init import init_project
 from bike.project.protocol import plan
@@ -134,6 +136,8 @@ def test_a_rows_project_is_written_before_its_videos_are_there(tmp_path: Path) -
     found = {check.subject: check for check in check_project(project)}
     assert {name for name, check in found.items() if check.status == "bad"} == {"videos", "annotation", "start_from"}
     assert "run `bike manifest`" in found["videos"].detail
+    said = run_in(project, "dvc", "repro", status=255)
+    assert "annotation: annotation/: absent. Run `bike init . --annotation …`, or `dvc pull` in a clone" in said
 
     videos = make_videos(tmp_path / "videos", ucf_replica(tmp_path / "ucf")["split1/train"])
     (project / "machine.yaml").write_text(f"videos: {videos}\n", encoding="utf-8")
@@ -157,6 +161,25 @@ def test_check_notes_a_copy_that_is_incomplete_and_no_other(tmp_path: Path) -> N
     protocol = project / "protocol.yaml"
     protocol.write_text(protocol.read_text(encoding="utf-8").replace("6766", "8"), encoding="utf-8")
     assert "copy" not in {check.subject for check in check_project(project)}
+def test_the_annotation_may_be_absent_where_it_is_not_read_again(tmp_path: Path) -> None:
+    """As in a clone of a finished project, of which an experiment needs the later stages."""
+    init_project("ucf101-vitl14-16f", tmp_path)
+    tree = YAML(typ="safe").load((tmp_path / "params.yaml").read_text(encoding="utf-8"))
+    stages = {}
+    for name in ("extract", "annotate"):
+        files = {file: (tmp_path / file).read_bytes() for file in (f"code/{name}.txt", "media.csv")}
+        deps = [
+            {"path": file, "md5": hashlib.md5(data, usedforsecurity=False).hexdigest()} for file, data in files.items()
+        ]
+        stages[name] = {"deps": deps, "params": {"params.yaml": {name: tree[name]}}}
+    (tmp_path / "dvc.lock").write_text(json.dumps({"stages": stages}), encoding="utf-8")
+    with pytest.raises(BikeError, match="start_from") as raised:
+        check_stage(tmp_path)
+    assert "annotation" not in str(raised.value)
+    for name in stages:
+        (tmp_path / "dvc.lock").write_text(json.dumps({"stages": {**stages, name: {}}}), encoding="utf-8")
+        with pytest.raises(BikeError, match="annotation/: absent. Run"):
+            check_stage(tmp_path)
 
 
 def test_every_file_that_init_writes_is_listed(tmp_path: Path) -> None:
