@@ -11,6 +11,8 @@ from stages import machine, named, params, paths, run, several
 def main() -> None:
     """``<checkpoint> <lists> <shards> <results> --views "1x1 4x3" [--split test --heads "none-dp transf-vcs"]``.
 
+    ``--published-map 256`` adds ``map_published``.
+
     In the results folder ``{views}`` stands for the protocol, there and in the checkpoint ``{heads}`` for the model.
     """
     arguments = paths(
@@ -22,6 +24,7 @@ def main() -> None:
         views="clips x crops, with blanks between several",
         split="list to score; left out: test",
         heads="names of models, which are scored side by side",
+        published_map="also the published running mean of mAP, for batches of so many videos",
     )
     settings, host = params(arguments), machine()
     choose_numerics(settings.numerics)
@@ -39,6 +42,7 @@ def main() -> None:
             labels=arguments.lists / "labels.csv",
             out=named(arguments.out, heads=arguments.heads, views=views),
             views=choose_views(settings.evaluate, views),
+            published_map_batch=int(arguments.published_map) if arguments.published_map else None,
             place=Place(
                 device=host.device,
                 workers=host.workers,

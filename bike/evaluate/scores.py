@@ -71,9 +71,9 @@ def summarize(scores: Scores) -> dict[str, float | int | None]:
     Videos without a label count for mAP only. Where videos have several labels, top-k asks whether one of the k best
     classes is among them, and there is no mean class accuracy.
 
-    ``map`` is the published figure: a class without videos counts as 0, a video without a label as one that shows none
-    of the classes. ``map_seen_classes`` leaves out the former, ``map_labelled_videos`` the latter (as the authors of
-    Charades do); ``empty_classes`` and ``unlabelled_videos`` are their numbers.
+    ``map`` has the published definition, over all videos at once: a class without videos counts as 0, a video without
+    a label as one that shows none of the classes. ``map_seen_classes`` leaves out the former, ``map_labelled_videos``
+    the latter (as the authors of Charades do); ``empty_classes`` and ``unlabelled_videos`` are their numbers.
     """
     labelled = scores.targets.bool().any(1)
     targets, found = scores.targets[labelled], scores.scores[labelled]

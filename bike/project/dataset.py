@@ -45,6 +45,9 @@ class Dataset(Section):
     needs: str  # what to bring
     source: Source  # where it comes from, for its page in docs/benchmarks
     num_classes: int  # of all lists
+    published_map_batch: int | None = (
+        None  # videos in a batch of the published mAP, a running mean; None: none published
+    )
     labels: str | None = None  # class names under `lists/`; None for those that the annotation has
     alphabetical: bool = False  # the classes are numbered by the alphabet, whatever the order of `labels`
     classes: tuple[str, ...] = ()  # lists of class names beside `labels`: videos of each are scored against its classes

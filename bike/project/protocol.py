@@ -45,6 +45,7 @@ class Protocol(Section):
     classes: tuple[str, ...] = ()
     num_classes: int = 0  # as published; 0 for one's own data
     published: dict[str, float] = {}  # metric -> percent
+    published_map_batch: int | None = None  # videos in a batch of `map_published`; None where it is not compared
     params: dict[str, Any] = {}  # the row's parameters, for comparison with what ran
     needs: str = ""  # what to bring
 
@@ -109,6 +110,7 @@ def _plan_row(row: Preset, dataset: Dataset) -> tuple[Protocol, dict[str, Any], 
     protocol = Protocol(
         **row.model_dump(include={"name", "task", "published"}),
         **dataset.model_dump(include={"title", "reader", "needs", "num_classes"}),
+        published_map_batch=dataset.published_map_batch if "map_published" in row.published else None,
         lists=lists,
         # As published: a list of validation videos is looked at while training; there is none where test is scored.
         validate_on="val" if lists.evaluate == "val" and row.task != "zeroshot" else None,

@@ -118,6 +118,8 @@ def _reasons(protocol: Protocol, params: Params, found: Mapping[str, float], num
         yield f"{_counts(scored)} videos were scored, the published number scores {_counts(expected)}"
     if protocol.task == "own":
         return
+    if lacking := [name for name in protocol.published if name not in found]:
+        yield f"{', '.join(lacking)} was published and not computed"
     if num_classes != protocol.num_classes:
         yield f"present classes only: {num_classes} of {protocol.num_classes}"
     row = parse_params(protocol.params, protocol.name)
@@ -187,6 +189,12 @@ def _page(
         difference = "–" if there is None or here is None else f"{here - there:+.2f}"
         both = f"{_number(there)} | {_number(here)} | {difference}" if protocol.published else _number(here)
         rows.append(f"| {name} | {both} |")
+    if protocol.published_map_batch is not None:
+        rows += [
+            "",
+            f"`map_published`, as published, is a running mean over batches of {protocol.published_map_batch} videos; "
+            "`map` is of all videos at once.",
+        ]
     model = params.model
     views = ", ".join(params.evaluate.views)
     kept = f", {params.extract.frames_per_video} frames kept of a video" if params.extract.frames_per_video else ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -22,6 +23,7 @@ from ruamel.yaml import YAML
 from safetensors.torch import load_file
 from typer.testing import CliRunner
 
+import stages.evaluate
 from bike.commands.evaluate import evaluate as evaluate_command
 from bike.errors import BikeError, DataError, ParamsError
 from bike.evaluate.results import summary_line
@@ -109,6 +111,24 @@ def test_the_published_running_map_and_dense_views_are_told_in_the_metrics(data:
     whole = evaluate(data, tmp_path / "whole", published_map_batch=12)
     assert whole["map_published"] == whole["map"] == metrics["map"]
     assert evaluate(data, tmp_path / "dense", views=Views(dense=True))["dense"] is True
+
+
+def test_the_stage_reports_the_running_map_in_each_of_its_views(
+    data: DataSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "lists").mkdir()
+    shutil.copy(data.train, "lists/test.csv")
+    shutil.copy(data.labels, "lists/labels.csv")
+    words = [data.root / "model.pt", "lists", data.frames, "out/{views}", "--params", data.params]
+    words += ["--views", "1x1 2x3", "--published-map", "5"]
+    monkeypatch.setattr("sys.argv", ["evaluate", *map(str, words)])
+    monkeypatch.setenv("BIKE_WORKERS", "0")
+    stages.evaluate.main()
+    for name, views in (("1x1", Views(clips=1, crops=1)), ("2x3", Views(clips=2, crops=3))):
+        ours = evaluate(data, tmp_path / name, views=views, published_map_batch=5)
+        assert read_json(tmp_path / "out" / name / "metrics.json") == ours
+        assert ours["map_published"] != ours["map"]
 
 
 def test_some_frames_give_the_scores_of_all_where_the_drawn_ones_are_kept(data: DataSet, tmp_path: Path) -> None:

@@ -63,13 +63,13 @@ def test_what_came_of_a_row_has_videos_commit_and_whether_it_is_a_rehearsal(tmp_
     assert said("anet-vitl14-16f") == "not run here"
     make_project(tmp_path / "fresh", "k400-vitb16-8f")
     assert said("k400-vitb16-8f") == "not run yet, in fresh"
-    figures = {"top1": 12.5, "map": 3.25, "top5": 9}
+    figures = {"top1": 12.5, "map_published": 3.25, "top5": 9}
     make_project(tmp_path / "toy", "anet-vitl14-16f", None, **figures, videos=104, expected=4926, measured=0)
     rehearsal = "a rehearsal, 104 of 4,926 videos, commit unknown, in toy"
     assert said("anet-vitl14-16f") == rehearsal
     commit = "0123456789abcdef-dirty"
     make_project(tmp_path / "real", "anet-vitl14-16f", commit, **figures, videos=4926, expected=4926, measured=1)
-    measured = "12.5 top1, 3.25 map, 4,926 of 4,926 videos, commit 0123456-dirty, in real"
+    measured = "12.5 top1, 3.25 map_published, 4,926 of 4,926 videos, commit 0123456-dirty, in real"
     assert said("anet-vitl14-16f") == f"{measured}; {rehearsal}"
     half = {"top1": 80.5, "half_top1_mean": 86.5, "half_top1_std": 3.25, "videos": 1, "expected": 1, "measured": 1}
     make_project(tmp_path / "half", "zeroshot-ucf101", **half)

@@ -20,6 +20,7 @@ from bike.trees.overrides import merge
 
 ROWS: dict[str, dict[str, float]] = {
     "ucf101-vitl14-16f": {"top1": 98.5, "top5": 99.9, "mean_class": 98.4, "map": 99, "videos": 3783},
+    "anet-vitl14-16f": {"top1": 94.0, "map": 70, "map_published": 96.5, "videos": 4926},
     "zeroshot-ucf101": {"top1": 80.8, "half_top1_mean": 86.5, "half_top1_std": 3.5, "map": 80, "videos": 13320},
     "zeroshot-k600": {
         **{f"split{n}_top1": 70.0 for n in (1, 2, 3)},
@@ -71,6 +72,20 @@ def test_the_rows_own_measurement_is_called_one(row: str, tmp_path: Path, monkey
     assert "rehearsal" not in page
     if row.startswith("ucf"):
         assert "| top1 | 98.70 | 98.50 | -0.20 |" in page
+    if row.startswith("anet"):
+        assert numbers["map_published"] == 96.5
+        assert "| map_published | 96.30 | 96.50 | +0.20 |\n| map | – | 70.00 | – |" in page
+        assert "running mean over batches of 256 videos" in page
+    else:
+        assert "running mean" not in page
+
+
+@pytest.mark.usefixtures("official")
+def test_the_exact_map_does_not_stand_for_the_published_one(tmp_path: Path) -> None:
+    numbers, page = summarize(tmp_path, "anet-vitl14-16f", {"top1": 94.0, "map": 96.3, "videos": 4926}, {})
+    assert numbers["measured"] == 0
+    assert "- map_published was published and not computed" in page
+    assert "| map_published | 96.30 | – | – |" in page
 
 
 @pytest.mark.parametrize(
