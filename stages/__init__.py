@@ -25,7 +25,7 @@ from bike.params import Machine, Params, load_machine, load_params, read_tree
 from bike.project.code import check_code
 from bike.trees.sections import stated_by
 from bike.workers.beside import share_out
-from bike.workers.parent import end_with_parent
+from bike.workers.parent import LAUNCHER, end_with_parent
 from bike.workers.pool import num_cores
 
 log = logging.getLogger("bike")
@@ -203,8 +203,6 @@ def _torchrun(words: list[str]) -> None:
         BikeError: the kernel, or somebody, killed a process.
     """
     from torch.distributed import run as torchrun
-
-    from bike.runtime.distributed import LAUNCHER
 
     os.environ[LAUNCHER] = str(os.getpid())  # before its processes look for it, it may be gone
     from torch.distributed.elastic.multiprocessing.api import SignalException

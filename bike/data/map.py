@@ -15,8 +15,9 @@ from bike.data.order import batch_keys
 from bike.errors import BikeError
 from bike.files.parts import MERGE, Part, Parts
 from bike.progress import log
-from bike.runtime.checkpoint import PartialRows, Place, StopRequest, fingerprint
+from bike.runtime.checkpoint import Place, StopRequest, fingerprint
 from bike.runtime.distributed import World, collect_rows, is_same_everywhere, main_progress
+from bike.runtime.rows import PartialRows
 
 
 def map_samples(

@@ -154,7 +154,6 @@ def _needs_videos(folder: Path) -> bool:
     manifest = folder / "frames" / "manifest.csv"
     lock = read_tree(folder / "dvc.lock") if (folder / "dvc.lock").is_file() else {}
     stages = lock.get("stages", {})
-    if _extract_changed(folder, stages.get("extract", {})):
     if _changed(folder, "extract", MEDIA):
         return True
     if not manifest.is_file():  # DVC fetches it, or passes it over (`--allow-missing`); no later result is here to lose
@@ -184,11 +183,6 @@ def _md5(path: Path) -> str:
     return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
 
 
-def _extract_changed(folder: Path, stage: dict[str, Any]) -> bool:
-    """Whether the stage extract would run. Not asked of DVC, which holds `checked.txt` while the stage check runs."""
-    known = {dep["path"]: dep.get("md5") for dep in stage.get("deps", [])}
-    for name in (MEDIA, f"{CODE}/extract.txt"):
-        if _md5(folder / name) != known.get(name):
 def _needs_annotation(folder: Path) -> bool:
     """Whether `dvc repro` would read the annotation: annotate would run, also for another manifest."""
     return _changed(folder, "extract", MEDIA) or _changed(folder, "annotate")
@@ -203,7 +197,7 @@ def _changed(folder: Path, name: str, *files: str) -> bool:
     stage = lock.get("stages", {}).get(name, {})
     known = {dep["path"]: dep.get("md5") for dep in stage.get("deps", [])}
     for file in (f"{CODE}/{name}.txt", *files):
-        if hashlib.md5((folder / file).read_bytes(), usedforsecurity=False).hexdigest() != known.get(file):
+        if _md5(folder / file) != known.get(file):
             return True
     stated = read_tree(folder / "params.yaml").get(name)
     return bool(stage.get("params", {}).get("params.yaml", {}).get(name) != stated)

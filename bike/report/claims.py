@@ -78,7 +78,7 @@ def _measure(title: str, better: Row, worse: Row) -> Claim | None:
 def _sign_test(values: Sequence[int]) -> float:
     """The two-sided exact probability: of 1 and -1, equally likely, at least this one-sided."""
     count, most = sum(map(abs, values)), max(values.count(1), values.count(-1))
-    return min(1.0, 2 * sum(comb(count, k) for k in range(most, count + 1)) / 2**count)
+    return min(1.0, sum(comb(count, k) for k in range(most, count + 1)) / 2 ** (count - 1)) if count else 1.0
 
 
 def claims_table(claims: Sequence[Claim]) -> list[tuple[str, str, str, str, str]]:

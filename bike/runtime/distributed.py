@@ -18,11 +18,10 @@ from torch import Tensor, distributed
 
 from bike.errors import BikeError, PeerGoneError
 from bike.progress import Progress, progress
-from bike.workers.parent import end_with_parent
+from bike.workers.parent import LAUNCHER, end_with_parent
 
 log = logging.getLogger("bike")
 
-LAUNCHER = "BIKE_LAUNCHER"  # in the environment of processes that a torchrun of ours starts: its number
 _MESSAGE_BYTES = 64 * 2**20  # about so much is added up at once: few messages, and no copy of all gradients
 
 

@@ -7,6 +7,7 @@ import signal
 import sys
 from contextlib import suppress
 
+LAUNCHER = "BIKE_LAUNCHER"  # in the environment of processes that a torchrun of ours starts: its number
 _PR_SET_PDEATHSIG = 1  # from linux/prctl.h
 
 

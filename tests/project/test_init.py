@@ -161,6 +161,8 @@ def test_check_notes_a_copy_that_is_incomplete_and_no_other(tmp_path: Path) -> N
     protocol = project / "protocol.yaml"
     protocol.write_text(protocol.read_text(encoding="utf-8").replace("6766", "8"), encoding="utf-8")
     assert "copy" not in {check.subject for check in check_project(project)}
+
+
 def test_the_annotation_may_be_absent_where_it_is_not_read_again(tmp_path: Path) -> None:
     """As in a clone of a finished project, of which an experiment needs the later stages."""
     init_project("ucf101-vitl14-16f", tmp_path)

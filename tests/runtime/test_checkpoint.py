@@ -7,7 +7,8 @@ from pathlib import Path
 import torch
 
 from bike.files.parts import Part
-from bike.runtime.checkpoint import STATE_NAME, PartialRows, discard_state, save_state
+from bike.runtime.checkpoint import STATE_NAME, discard_state, save_state
+from bike.runtime.rows import PartialRows
 
 
 def save_rows(folder: Path, job: str, *items: int) -> None:
