@@ -3,12 +3,12 @@ PYTHON ?= python3.11
 PIP_VERSION = 25.3
 VENV = .venv
 BIN = $(VENV)/bin
-EXTRAS = dev,decord,dask,s3,ssh,torchnet
+EXTRAS = dev,decord,dask,s3,ssh,torchnet,plots
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DVC_NO_ANALYTICS = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install repository demo exp readme test cross-cpu faults fuzz rehearsal pages push check format constraints clean
+.PHONY: help install repository demo exp readme test cross-cpu faults fuzz rehearsal plots pages push check format constraints clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -53,6 +53,9 @@ fuzz: install  ## every reader on 3000 corrupted inputs each (BIKE_FUZZ=N for an
 
 rehearsal: install  ## every kind of published row on tiny videos, from `bike init` to its summary
 	$(BIN)/python -m pytest -n 2 --dist worksteal -m 'rehearsal or not rehearsal' tests/project
+
+plots: install  ## curves and matrices of `dvc plots` as a page that opens without a network
+	$(BIN)/python -m bike.project.plots
 
 pages: install  ## renew docs/benchmarks/ from the presets and the measured speeds
 	$(BIN)/python -m bike.project.page docs
