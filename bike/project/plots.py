@@ -31,7 +31,7 @@ def inline_scripts(page: Path) -> None:
     text = read_text(page)
     if len(_FROM_THE_WEB.findall(text)) != 1:
         raise BikeError(f"{page}: not a page of `dvc plots` as it is known here. Open it with a network.")
-    script = f"<script>\n{javascript_bundle(None, vl_version=_VEGA_LITE)}\n</script>\n"
+    script = f"<script>\n{javascript_bundle('window.vegaEmbed = vegaEmbed;', vl_version=_VEGA_LITE)}\n</script>\n"
     with atomic_write(page, "w") as file:
         file.write(_FROM_THE_WEB.sub(lambda _: script, text))
 
