@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import platform
+import sys
 from collections.abc import Iterator, Sequence
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
@@ -12,6 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from bike.errors import one_line
 from bike.evaluate.results import read_confusion
 from bike.params import Params
+from bike.provenance import version_of
 from bike.report.charts import LINE_COLOURS, heat_map, line_chart
 from bike.report.claims import CLAIMS_COLUMNS, claims_table, measure_claims
 from bike.report.curves import Curve
@@ -77,7 +77,8 @@ def render_page(
         data=data,
         audit_columns=AUDIT_COLUMNS,
         params=params,
-        versions=[("Python", platform.python_version()), *((name, _version(name)) for name in PACKAGES)],
+        # Without what another machine may have in its place: the patch release, a build's suffix.
+        versions=[("Python", "{}.{}".format(*sys.version_info)), *((name, version_of(name)) for name in PACKAGES)],
         param_rows=list(_flat(params.model_dump(mode="json"))),
     )
 
@@ -124,13 +125,6 @@ def _confusion(row: Row) -> tuple[str, list[tuple[str, str, int]]]:
     mistakes = [(actual, predicted, count) for (actual, predicted), count in counts.items() if actual != predicted]
     matrix = heat_map(list(names), counts) if len(names) <= MOST_CLASSES else ""  # it has their number squared
     return matrix, sorted(mistakes, key=lambda item: (-item[2], *item[:2]))
-
-
-def _version(name: str) -> str:
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return "not installed"
 
 
 def _flat(tree: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
