@@ -66,8 +66,11 @@ def share_out(option: str, at_once: int, place: str) -> bool:
             stop()
 
     def say(line: str) -> None:
-        with suppress(OSError, ValueError):  # nobody reads any more: no reason to leave the work
+        try:
             sys.stderr.write(line)
+        except OSError:  # nobody reads any more: no reason to leave the work, nor to fail at Python's end
+            with open(os.devnull, "w") as nowhere:  # noqa: PTH123
+                os.dup2(nowhere.fileno(), sys.stderr.fileno())
 
     def stop() -> None:
         for process in running:

@@ -89,7 +89,7 @@ def test_nobody_who_reads_what_is_said_ends_nothing(tmp_path: Path) -> None:
     process = start(tmp_path, 1, "a b c")
     assert process.stderr is not None
     process.stderr.close()
-    assert process.wait(timeout=60) in (0, 120)  # Python's own word at its end for a stream that it could not flush
+    assert process.wait(timeout=60) == 0
     assert sorted(path.name for path in tmp_path.glob("*.txt")) == ["a.txt", "b.txt", "c.txt"]
 
 
