@@ -40,7 +40,6 @@ def attributes(
     """
     settings = options.read_params(params, setting, allow_mismatch, out=out)
     from bike.attributes.run import make_attributes, pair_lists
-    from bike.runtime.checkpoint import Place
 
     corpus = make_attributes(
         settings,
@@ -48,13 +47,7 @@ def attributes(
         lists=pair_lists(lists, frames),
         out=out,
         decoder=decoder,
-        place=Place(
-            device=device,
-            workers=workers,
-            state_dir=state,
-            split=options.split_of(part, merge),
-            follow_links=follow_links,
-        ),
+        place=options.place_of(device, workers, state, part, merge, follow_links),
         replace=replace,
     )
     if corpus:

@@ -52,11 +52,8 @@ def evaluate(
     from bike.evaluate.run_video import evaluate_video
     from bike.evaluate.views import choose_views
     from bike.records import labels_of
-    from bike.runtime.checkpoint import Place
 
-    place = Place(
-        device=device, workers=workers, state_dir=state, split=options.split_of(part, merge), follow_links=follow_links
-    )
+    place = options.place_of(device, workers, state, part, merge, follow_links)
     shared: dict[str, Any] = {"checkpoint": checkpoint, "samples": samples, "labels": labels_of(samples, labels)}
     shared |= {"out": out, "replace": replace, "place": place}
     for_frames: dict[str, object] = {

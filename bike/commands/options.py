@@ -10,6 +10,7 @@ import typer
 if TYPE_CHECKING:
     from bike.files.parts import Split
     from bike.params import Params
+    from bike.runtime.checkpoint import Place
 
 
 def _frames_of(text: str) -> int | None:
@@ -174,6 +175,21 @@ MergeOption = Annotated[bool, typer.Option("--merge", help="Make the result of t
 DecoderOption = Annotated[
     str, typer.Option("--decoder", help="Of video files, also of those in shards: pyav or decord.")
 ]
+
+
+def place_of(
+    device: str | None, workers: int, state: Path | None, part: str | None, merge: bool, follow_links: bool
+) -> Place:
+    """Where and how a command goes through a list that may be done in parts.
+
+    Raises:
+        ParamsError: as :func:`split_of`.
+    """
+    from bike.runtime.checkpoint import Place
+
+    return Place(
+        device=device, workers=workers, state_dir=state, split=split_of(part, merge), follow_links=follow_links
+    )
 
 
 def split_of(part: str | None, merge: bool) -> Split | None:

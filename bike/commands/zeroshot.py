@@ -50,7 +50,6 @@ def zeroshot(
     from bike.evaluate.run_zeroshot import evaluate_zeroshot
     from bike.evaluate.views import choose_views
     from bike.records import labels_of
-    from bike.runtime.checkpoint import Place
 
     metrics = evaluate_zeroshot(
         settings,
@@ -63,13 +62,7 @@ def zeroshot(
         checkpoint=checkpoint,
         class_splits=split or [],
         decoder=decoder,
-        place=Place(
-            device=device,
-            workers=workers,
-            state_dir=state,
-            split=options.split_of(part, merge),
-            follow_links=follow_links,
-        ),
+        place=options.place_of(device, workers, state, part, merge, follow_links),
         replace=replace,
     )
     if metrics:
