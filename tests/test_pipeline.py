@@ -220,11 +220,11 @@ def write_lock(path: Path, hashes: dict[str, str], stage: str = "train@a") -> No
         YAML().dump({"stages": {stage: {"outs": outs}, "report": {"cmd": "no outputs"}}}, file)
 
 
-@pytest.mark.parametrize(("stage", "status"), [("extract", 1), ("train", 3)])
-def test_the_status_says_what_differs(tmp_path: Path, stage: str, status: int) -> None:
+@pytest.mark.parametrize("stage", ["extract", "train"])
+def test_the_status_says_whether_an_output_differs(tmp_path: Path, stage: str) -> None:
     write_lock(tmp_path / "a", {"file": "1"}, stage)
     write_lock(tmp_path / "b", {"file": "2"}, stage)
-    for new, expected in (("a", 0), ("b", status)):
+    for new, expected in (("a", 0), ("b", 1)):
         words = [sys.executable, str(ROOT / ".ci/compare_locks.py"), str(tmp_path / "a"), str(tmp_path / new)]
         assert subprocess.run(words, capture_output=True, check=False).returncode == expected
 
