@@ -12,7 +12,7 @@ from torch.nn.functional import normalize
 
 from bike.attributes.corpus import merge_corpora, read_lexicon, write_corpus
 from bike.data.inputs import Inputs, sampled
-from bike.data.map import map_samples
+from bike.data.map import map_samples, row_jobs
 from bike.errors import BikeError, DataError
 from bike.files import check_not_read, claim_file, existing_file, sha256
 from bike.files.parts import Part, held_place
@@ -74,16 +74,24 @@ def make_attributes(
     state = state_folder(place, out)
     corpora = []
     with join_world(device=place.device, threads=settings.threads) as world, ExitStack() as held:
+        encoder = load_clip(weights)
+        job = {"kind": "attributes", "model": weights_sha256(weights)}
+        seen = {
+            "num_segments": settings.frames,
+            "input_size": encoder.input_size,
+            "short_side": params.model.short_side,
+        }
+        jobs = {name for read in inputs for name in row_jobs(read, settings.batch_size, job=job, **seen)}
         sources = [lexicon, weights, *(place for pair in lists for place in pair)]
         if world.is_main and isinstance(place.split, Part):
             check_not_read([out], sources)  # the rest at the merge
         elif world.is_main:
             tidy_state(state, numbered=True)
-            unfinished = place.state_dir is None and has_state(state, numbered=True)  # a named one may be another's
+            unfinished = has_state(state, numbered=True, jobs=jobs)
             held.enter_context(claim_file(out, state, inputs=sources, replace=replace or unfinished))
         for number in range(len(lists)) if world.is_main and place.split is not None else []:
             held.enter_context(held_place(state / str(number), place.split, "working"))
-        encoder = load_clip(weights).to(world.device)
+        encoder = encoder.to(world.device)
         classes = encode_sentences(encoder, class_texts(encoder, phrases, settings.prompt)).cpu()
 
         def average(frames: Tensor) -> Tensor:
@@ -93,15 +101,13 @@ def make_attributes(
             mapped = map_samples(
                 average,
                 read,
-                job={"kind": "attributes", "model": weights_sha256(weights)},
+                job=job,
                 title=f"attributes {path.stem}",
                 world=world,
                 place=place,
                 state=state / str(number),  # by place, as two lists may have one name
                 batch_size=settings.batch_size,
-                num_segments=settings.frames,
-                input_size=encoder.input_size,
-                short_side=params.model.short_side,
+                **seen,
             )
             if mapped is not None:
                 best = rank_phrases(mapped[0], classes, settings.top_k)
@@ -109,7 +115,7 @@ def make_attributes(
         corpus = merge_corpora(corpora)
         if world.is_main and not isinstance(place.split, Part):
             write_corpus(out, corpus)
-            discard_state(state, numbered=True)
+            discard_state(state, numbered=True, jobs=jobs)
         wait_for_all(world)
     return corpus
 

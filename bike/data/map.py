@@ -20,6 +20,12 @@ from bike.runtime.distributed import World, collect_rows, is_same_everywhere, ma
 from bike.runtime.rows import PartialRows
 
 
+def row_jobs(inputs: Inputs, batch_size: int, *, job: dict[str, Any], **views: Any) -> tuple[str, str]:
+    """Fingerprints of the rows of :func:`map_samples`, which has the same arguments: of one run, and of parts."""
+    whole = {"job": job, "views": views, "inputs": inputs.checksums}
+    return fingerprint(**whole), fingerprint(**whole, batch_size=batch_size)  # which decides what rows a part has
+
+
 def map_samples(
     compute: Callable[[Tensor], Tensor],
     inputs: Inputs,
@@ -37,7 +43,7 @@ def map_samples(
     Args:
         compute: frames (B, V, T, 3, S, S) uint8 to one row of a fixed shape for each of the B samples.
         inputs: the list and its frames.
-        job: what decides the rows beside ``inputs`` and ``views``; see :func:`bike.runtime.checkpoint.fingerprint`.
+        job: what decides the rows beside ``inputs`` and ``views``.
         title: for progress.
         world: this process.
         place: loader processes, seconds between saves (None: 60), and which part of the samples is done.
@@ -56,9 +62,7 @@ def map_samples(
     """
     seconds = 60.0 if place.save_every_seconds is None else place.save_every_seconds
     split, samples = place.split, inputs.samples
-    whole = {"job": job, "views": views, "inputs": inputs.checksums}
-    # The size of a batch decides which rows a part has.
-    alone, in_parts = fingerprint(**whole), fingerprint(**whole, batch_size=batch_size)
+    alone, in_parts = row_jobs(inputs, batch_size, job=job, **views)
     same = alone if split is None else in_parts
     folder = split.folder(state) if isinstance(split, Part) else state
     partial = PartialRows(folder, same, rank=world.rank, every_seconds=seconds)

@@ -104,9 +104,13 @@ def load_state(path: Path | str) -> dict[str, Any] | None:
     return state
 
 
-def has_state(folder: Path | str, *, numbered: bool = False) -> bool:
-    """Whether a folder has saved states, or with ``numbered`` a numbered one in it: unfinished work."""
-    return any(STATE_FILE.fullmatch(path.name) for place in _places(folder, numbered) for path in place.glob("*.pt"))
+def has_state(folder: Path | str, *, numbered: bool = False, jobs: Collection[str] | None = None) -> bool:
+    """Whether there is unfinished work; arguments as for :func:`discard_state`."""
+    return any(_is_state(path, jobs) for place in _places(folder, numbered) for path in place.glob("*.pt"))
+
+
+def _is_state(path: Path, jobs: Collection[str] | None) -> bool:
+    return STATE_FILE.fullmatch(path.name) is not None and (jobs is None or _job_of(path) in jobs)
 
 
 def _places(folder: Path | str, numbered: bool) -> list[Path]:
@@ -151,15 +155,11 @@ def discard_state(folder: Path | str, *, numbered: bool = False, jobs: Collectio
         numbered: they are in numbered folders in it.
         jobs: fingerprints of the only jobs whose rows go; those of others are unfinished work. None: all states go.
     """
-
-    def is_done(path: Path) -> bool:
-        return STATE_FILE.fullmatch(path.name) is not None and (jobs is None or _job_of(path) in jobs)
-
     for place in _places(folder, numbered):
         # The state of a training alone says that its work is unfinished, so each removal leaves a sound folder.
-        discard_parts(place, is_done)
+        discard_parts(place, lambda path: _is_state(path, jobs))
         for path in sorted(place.iterdir()) if place.is_dir() else []:
-            if is_done(path):
+            if _is_state(path, jobs):
                 remove(path)
         sweep(place)
         remove_folder(place)

@@ -29,7 +29,7 @@ from bike.model.heads import AttributeHead
 from bike.model.weights import load_clip, load_released, load_with_contract, save_released
 from bike.params import load_params
 from bike.records import read_list, write_labels, write_list
-from bike.runtime.checkpoint import Place
+from bike.runtime.checkpoint import Place, save_state
 from bike.text.tokenizer import tokenize
 from bike.train.branches import AttributeBranch
 from bike.train.run_attributes import train_attributes
@@ -89,6 +89,8 @@ def test_an_interrupted_run_ends_with_equal_bytes(data: DataSet, tmp_path: Path)
         return read(self, video, indices, **options)
 
     state = tmp_path / "state"
+    (state / "0").mkdir(parents=True)
+    save_state(state / "0/rows-0-000000.pt", {"job": "of other settings"})
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(PackSource, "read", stopping)
         with pytest.raises(KeyboardInterrupt):
@@ -98,7 +100,7 @@ def test_an_interrupted_run_ends_with_equal_bytes(data: DataSet, tmp_path: Path)
         make(data, tmp_path / "cut.json", state_dir=state, save_every_seconds=0)
     assert count - before == 4  # of 18 videos, 14 were done
     assert (tmp_path / "cut.json").read_bytes() == (tmp_path / "whole.json").read_bytes()
-    assert not state.exists()
+    assert [path.name for path in state.rglob("*.pt")] == ["rows-0-000000.pt"]  # somebody's unfinished work
 
 
 def test_parts_give_the_bytes_of_one_process(data: DataSet, tmp_path: Path) -> None:

@@ -316,16 +316,26 @@ def test_data_that_grew_needs_no_asking(
     assert "c.mp4" in Path("out", "manifest.csv" if name == "extract" else "train.csv").read_text()
 
 
-@pytest.mark.parametrize(("name", "state"), [("train", "state.pt"), ("attributes", "0/rows-0-000000.pt")])
+@pytest.mark.parametrize(
+    ("name", "state", "named"),  # a training that finds such a state beside its model refuses that first
+    [("train", "state.pt", True), *(("attributes", "0/rows-0-000000.pt", named) for named in (True, False))],
+)
 def test_the_state_of_another_result_lets_nothing_be_replaced(
-    name: str, state: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    name: str,
+    state: str,
+    named: bool,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
-    words = [*make(name, tmp_path), "--state", "state"]
+    words = make(name, tmp_path)
     monkeypatch.chdir(tmp_path)
-    Path("state", state).parent.mkdir(parents=True)
-    save_state(Path("state", state), {"job": "another", "out": "../another"})
     out = Path(words[out_of(words)])
-    out.parent.mkdir()
+    folder = Path("state") if named else out.with_name(f".{out.name}.state")
+    words += ["--state", "state"] if named else []
+    (folder / state).parent.mkdir(parents=True)
+    save_state(folder / state, {"job": "another", "out": "../another"})
+    out.parent.mkdir(exist_ok=True)
     out.write_text("finished")
     status, said = bike(capfd, words)
     assert status == 1, said
