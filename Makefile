@@ -8,7 +8,7 @@ export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DVC_NO_ANALYTICS = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install repository demo exp readme test cross-cpu faults fuzz rehearsal plots pages push check format constraints clean
+.PHONY: help install repository demo exp readme test wheel cross-cpu faults fuzz rehearsal plots pages push check format constraints clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -41,6 +41,9 @@ readme: install  ## README's table from the results
 
 test: install  ## the whole test suite
 	$(BIN)/python -m pytest -n 2 --dist worksteal
+
+wheel: install  ## the wheel alone, in an environment of its own: from `bike init` to a number
+	PYTHON=$(PYTHON) .ci/wheel
 
 cross-cpu: install  ## a small pipeline on emulated processors of two makers: the same bytes (needs qemu-user; half an hour)
 	$(BIN)/python .ci/cross_cpu.py
