@@ -153,6 +153,18 @@ def test_public_names_take_what_the_design_says(name: str, arguments: list[str])
     assert [one for one in found if one != "self"][: len(arguments)] == arguments
 
 
+def test_the_page_of_python_has_every_public_name() -> None:
+    text = (ROOT / "docs/api.md").read_text(encoding="utf-8")
+    shown = set(re.findall(r"^::: (bike\.[\w.]+)", text, re.M))
+    shown |= {
+        f"{owner}.{name}"
+        for owner, names in re.findall(r"^::: (\S+)\n    options: \{members: \[(.*?)\]", text, re.M)
+        for name in names.split(", ")
+    }
+    assert {name for name, _ in public_names()} - shown == set()
+    assert [name for name in sorted(shown) if pydoc.locate(name) is None] == []
+
+
 def test_the_tests_that_the_docs_name_exist() -> None:
     text = (ROOT / "docs/reliability.md").read_text(encoding="utf-8")
     named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", text)
