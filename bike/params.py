@@ -34,9 +34,9 @@ class DemoData(Section):
     """The generated data set."""
 
     seed: int = Field(0, ge=0)  # another data set of the same kind
-    train_per_class: int = Field(40, ge=1)  # videos
-    val_per_class: int = Field(4, ge=1)  # videos
-    test_per_class: int = Field(10, ge=1)  # videos
+    train_per_class: int = Field(40, ge=1)  # training videos of each class
+    val_per_class: int = Field(4, ge=1)  # validation videos of each class
+    test_per_class: int = Field(10, ge=1)  # test videos of each class
     broken: bool = True  # add damaged files that the pipeline must reject by name
 
 
@@ -46,7 +46,7 @@ class Extract(Section):
     short_side: int = Field(256, ge=16, le=4096)  # px; smaller videos are not enlarged
     fps: float | None = Field(None, gt=0, le=240)  # None keeps the video's own times
     quality: int = Field(2, ge=1, le=31)  # ffmpeg's scale, 2 is about JPEG quality 90
-    timeout_seconds: float = Field(60.0, gt=0)  # a video that takes longer is rejected
+    timeout_seconds: float = Field(60.0, gt=0)  # of decoding; a video that takes longer is rejected
     backend: Literal["pyav", "ffmpeg"] = "pyav"  # pyav, or one ffmpeg process for each video
     keep_partial: bool = False  # keep the sound beginning of a damaged video
     frames_per_video: int | None = Field(None, ge=1, le=10_000)  # evenly spaced; None: all
@@ -55,7 +55,7 @@ class Extract(Section):
 class Annotate(Section):
     """Annotation files to lists, and what to do with each kind of finding."""
 
-    min_frames: int = Field(8, ge=1)  # fewer are too short
+    min_frames: int = Field(8, ge=1)  # a sample of fewer is too short
     missing: Policy = "drop"  # annotated, but there is no such video
     unannotated: Policy = "drop"  # a video that no annotation names
     rejected: Policy = "drop"  # a video that extraction could not read
@@ -66,7 +66,7 @@ class Annotate(Section):
     no_name: Policy = "error"  # a label that is not among the class names
     spelling: Policy = "keep"  # names that differ in case, blanks, `_` or `-` only
     shots: int | None = Field(None, ge=1)  # few-shot: training videos of each class; None: all
-    shots_seed: int = Field(0, ge=0)  # which videos those are
+    shots_seed: int = Field(0, ge=0)  # draws those videos
     classes: Literal["all", "present"] = "all"  # present: those of an incomplete copy that have videos
     train_classes: Literal["all", "first_half"] = "all"  # first_half: the others are novel to the model
     prompt_names: Literal["readable", "published"] = "readable"  # class names as words, or as they were published
@@ -75,7 +75,7 @@ class Annotate(Section):
 class Shard(Section):
     """Frame packs to tar shards."""
 
-    max_size_mb: float = Field(512.0, gt=0)  # 10^6 bytes a tar; a larger video has one for itself
+    max_size_mb: float = Field(512.0, gt=0)  # most of a tar, in 10^6 bytes; a larger video has one for itself
     frames_per_video: int | None = Field(None, ge=1, le=10_000)  # None: all that extraction kept
     payload: Literal["mjpg", "mp4"] = "mjpg"  # frames as JPEGs, or the video files as they are
 
@@ -84,10 +84,10 @@ class Pretrain(Section):
     """A small CLIP of the demo, in place of OpenAI's weights."""
 
     seed: int = Field(0, ge=0)  # of weights, stills and their order
-    threads: int = Field(2, ge=1)  # CPU threads, which decide the order of sums
+    threads: int = Field(2, ge=1)  # of the CPU; they decide the order of sums
     embed_dim: int = Field(64, ge=8)  # length of the features
-    resolution: int = Field(32, ge=8)  # px
-    patch_size: int = Field(8, ge=2)  # px
+    resolution: int = Field(32, ge=8)  # px of its pictures, which are square
+    patch_size: int = Field(8, ge=2)  # px; one token of the vision tower each
     vision_width: int = Field(128, ge=64)  # channels of the vision tower
     vision_layers: int = Field(3, ge=1)  # blocks of the vision tower
     text_width: int = Field(64, ge=64)  # channels of the text tower
@@ -105,7 +105,7 @@ class Model(Section):
     """The encoder and how frames reach it. ``train`` and ``evaluate`` share these."""
 
     weights: str = "ViT-B/32"  # an official name or a file
-    frames: int = Field(8, ge=1, le=77)  # drawn from a video for one clip
+    frames: int = Field(8, ge=1, le=77)  # of one clip
     short_side: int | None = Field(None, ge=8)  # px before cropping; None: 256 for 224, otherwise the input size
     temporal: Literal["none", "transf"] = "transf"  # head over the frames: none, or a transformer
     interaction: Literal["dp", "vcs"] = "vcs"  # frames meet words by mean, or by concept spotting
@@ -118,29 +118,29 @@ class Attributes(Section):
     """The attribute corpus: which phrases of the lexicon describe a video."""
 
     top_k: int = Field(5, ge=1, le=50)  # phrases kept for each video
-    frames: int = Field(8, ge=1)  # looked at in each video
+    frames: int = Field(8, ge=1)  # drawn from each video
     prompt: Prompt = "This is a video about {}"  # the sentence made of a video's phrases
-    threads: int | None = Field(None, ge=1)  # CPU threads, which decide the order of sums; None: torch's
+    threads: int | None = Field(None, ge=1)  # of the CPU; they decide the order of sums; None: torch's
     batch_size: int = Field(32, ge=1)  # videos at a time
-    weights: str | None = None  # None: model.weights
+    weights: str | None = None  # another CLIP for the corpus; None: model.weights
 
 
 class Optimisation(Section):
     """What training either branch needs: the whole of ``train_attributes``."""
 
     seed: int = Field(0, ge=0)  # of new weights, order, frames and crops
-    threads: int | None = Field(None, ge=1)  # CPU threads per process, which decide the order of sums; None: torch's
+    threads: int | None = Field(None, ge=1)  # of the CPU, per process; they decide the order of sums; None: torch's
     epochs: int = Field(30, ge=1)  # passes over the training list
     warmup_epochs: float = Field(5.0, ge=0)  # in which the rate rises; below epochs
-    batch_size: int = Field(256, ge=2)  # over all processes
+    batch_size: int = Field(256, ge=2)  # clips a step, over all processes
     accumulate: int = Field(1, ge=1)  # parts that a batch is computed in; saves memory, same loss
     lr: float = Field(5e-5, gt=0, lt=1)  # highest learning rate; goes with the batch size
     clip_ratio: float = Field(0.1, ge=0, le=10)  # the rate of CLIP's own weights, as a share of lr
     weight_decay: float = Field(0.2, ge=0, lt=1)  # AdamW's
     loss: Literal["nce", "ds"] = "nce"  # nce, or the dual softmax (arXiv 2109.04290)
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"  # auto: what the device is fast at
-    validate_every: int = Field(1, ge=1)  # epochs
-    lr_every_steps: int = Field(10, ge=1)  # the published loop sets the rate on steps 0, 9, 19, …
+    validate_every: int = Field(1, ge=1)  # epochs between validations
+    lr_every_steps: int = Field(10, ge=1)  # steps between changes of the rate; published: on steps 0, 9, 19, …
 
     @model_validator(mode="after")
     def _warm_up_ends(self) -> Optimisation:
@@ -181,7 +181,7 @@ class Views(Section):
 class Evaluate(Section):
     """Multi-view evaluation."""
 
-    threads: int | None = Field(None, ge=1)  # CPU threads, which decide the order of sums; None: torch's
+    threads: int | None = Field(None, ge=1)  # of the CPU; they decide the order of sums; None: torch's
     batch_size: int = Field(8, ge=1)  # videos
     precision: Literal["auto", "fp32", "bf16", "fp16"] = "fp32"  # auto: what the device is fast at
     views: dict[str, Views] = {"1x1": Views(), "4x3": Views(clips=4, crops=3)}  # protocols by name

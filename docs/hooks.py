@@ -86,9 +86,9 @@ def parameters_page() -> str:
     for name, section in sections.items():
         page += f"\n## `{name}`\n\n{type(section).__doc__}\n\n".replace("``", "`")
         page += table(section, {key: readers(f"{name}.{key}") for key, _ in section}, "read by")
-    page += "\n### A protocol in `evaluate.views`\n\n" + table(
-        Views(), {key: "`evaluate`" for key, _ in Views()}, "read by"
-    )
+        if name == "evaluate":
+            page += "\n### Each of `evaluate.views`\n\n"
+            page += table(Views(), {key: readers("evaluate.views") for key, _ in Views()}, "read by")
     return page + MACHINE + table(Machine(), {key: f"`{variable_of(key)}`" for key, _ in Machine()}, "variable")
 
 
