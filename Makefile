@@ -60,7 +60,7 @@ plots: install  ## curves and matrices of `dvc plots` as a page that opens witho
 pages: install  ## renew docs/benchmarks/ from the presets and the measured speeds
 	$(BIN)/python -m bike.project.page docs
 
-site: install  ## docs/ as a site in site/, with every command and parameter; `python -m http.server -d site` shows it with its search
+site: install  ## docs/ as a site in site/ (its search needs a server: `python -m http.server -d site`)
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 push: install  ## results to the DVC remote, and proof in a scratch clone that a pull restores them

@@ -97,6 +97,10 @@ def test_overridden_parameters_exist() -> None:
     load_params(ROOT / "params.yaml")
 
 
+def test_the_readme_is_one_page() -> None:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 120
+
+
 def test_the_citation_is_the_papers() -> None:
     citation = YAML(typ="safe", pure=True).load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     paper = citation["preferred-citation"]
