@@ -3,12 +3,12 @@ PYTHON ?= python3.11
 PIP_VERSION = 25.3
 VENV = .venv
 BIN = $(VENV)/bin
-EXTRAS = dev,decord,dask,s3,ssh,torchnet,plots
+EXTRAS = dev,docs,decord,dask,s3,ssh,torchnet,plots
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DVC_NO_ANALYTICS = 1
 
 .DEFAULT_GOAL := help
-.PHONY: help install repository demo exp readme test wheel cross-cpu faults fuzz rehearsal plots pages push check format constraints clean
+.PHONY: help install repository demo exp readme test wheel cross-cpu faults fuzz rehearsal plots pages site push check format constraints clean
 
 help:  ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-12s %s\n", $$1, $$2}'
@@ -62,6 +62,9 @@ plots: install  ## curves and matrices of `dvc plots` as a page that opens witho
 
 pages: install  ## renew docs/benchmarks/ from the presets and the measured speeds
 	$(BIN)/python -m bike.project.page docs
+
+site: install  ## docs/ as a site in site/ (its search needs a server: `python -m http.server -d site`)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 push: install  ## results to the DVC remote, and proof in a scratch clone that a pull restores them
 	$(BIN)/bike push

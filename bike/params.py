@@ -33,10 +33,10 @@ Prompt = Annotated[str, AfterValidator(_one_place)]
 class DemoData(Section):
     """The generated data set."""
 
-    seed: int = Field(0, ge=0)
-    train_per_class: int = Field(40, ge=1)
-    val_per_class: int = Field(4, ge=1)
-    test_per_class: int = Field(10, ge=1)
+    seed: int = Field(0, ge=0)  # another data set of the same kind
+    train_per_class: int = Field(40, ge=1)  # training videos of each class
+    val_per_class: int = Field(4, ge=1)  # validation videos of each class
+    test_per_class: int = Field(10, ge=1)  # test videos of each class
     broken: bool = True  # add damaged files that the pipeline must reject by name
 
 
@@ -46,58 +46,58 @@ class Extract(Section):
     short_side: int = Field(256, ge=16, le=4096)  # px; smaller videos are not enlarged
     fps: float | None = Field(None, gt=0, le=240)  # None keeps the video's own times
     quality: int = Field(2, ge=1, le=31)  # ffmpeg's scale, 2 is about JPEG quality 90
-    timeout_seconds: float = Field(60.0, gt=0)
-    backend: Literal["pyav", "ffmpeg"] = "pyav"
-    keep_partial: bool = False
+    timeout_seconds: float = Field(60.0, gt=0)  # of decoding; a video that takes longer is rejected
+    backend: Literal["pyav", "ffmpeg"] = "pyav"  # pyav, or one ffmpeg process for each video
+    keep_partial: bool = False  # keep the sound beginning of a damaged video
     frames_per_video: int | None = Field(None, ge=1, le=10_000)  # evenly spaced; None: all
 
 
 class Annotate(Section):
     """Annotation files to lists, and what to do with each kind of finding."""
 
-    min_frames: int = Field(8, ge=1)
-    missing: Policy = "drop"
-    unannotated: Policy = "drop"
-    rejected: Policy = "drop"
-    too_short: Policy = "drop"
-    past_end: Policy = "keep"
-    duplicate: Policy = "error"
-    near_duplicate: Policy = "keep"
-    no_name: Policy = "error"
-    spelling: Policy = "keep"
-    shots: int | None = Field(None, ge=1)  # few-shot: videos per class
-    shots_seed: int = Field(0, ge=0)
+    min_frames: int = Field(8, ge=1)  # a sample of fewer is too short
+    missing: Policy = "drop"  # annotated, but there is no such video
+    unannotated: Policy = "drop"  # a video that no annotation names
+    rejected: Policy = "drop"  # a video that extraction could not read
+    too_short: Policy = "drop"  # a sample of fewer frames than min_frames
+    past_end: Policy = "keep"  # times outside the video; keep moves them into it
+    duplicate: Policy = "error"  # the same video twice
+    near_duplicate: Policy = "keep"  # a video that looks like another one
+    no_name: Policy = "error"  # a label that is not among the class names
+    spelling: Policy = "keep"  # names that differ in case, blanks, `_` or `-` only
+    shots: int | None = Field(None, ge=1)  # few-shot: training videos of each class; None: all
+    shots_seed: int = Field(0, ge=0)  # draws those videos
     classes: Literal["all", "present"] = "all"  # present: those of an incomplete copy that have videos
     train_classes: Literal["all", "first_half"] = "all"  # first_half: the others are novel to the model
-    prompt_names: Literal["readable", "published"] = "readable"
+    prompt_names: Literal["readable", "published"] = "readable"  # class names as words, or as they were published
 
 
 class Shard(Section):
     """Frame packs to tar shards."""
 
-    max_size_mb: float = Field(512.0, gt=0)
+    max_size_mb: float = Field(512.0, gt=0)  # most of a tar, in 10^6 bytes; a larger video has one for itself
     frames_per_video: int | None = Field(None, ge=1, le=10_000)  # None: all that extraction kept
-    payload: Literal["mjpg", "mp4"] = "mjpg"
+    payload: Literal["mjpg", "mp4"] = "mjpg"  # frames as JPEGs, or the video files as they are
 
 
 class Pretrain(Section):
     """A small CLIP of the demo, in place of OpenAI's weights."""
 
-    seed: int = Field(0, ge=0)
-    threads: int = Field(2, ge=1)
-    embed_dim: int = Field(64, ge=8)
-    resolution: int = Field(32, ge=8)  # px
-    patch_size: int = Field(8, ge=2)
-    vision_width: int = Field(128, ge=64)
-    vision_layers: int = Field(3, ge=1)
-    text_width: int = Field(64, ge=64)
-    text_layers: int = Field(2, ge=1)
-    num_images: int = Field(12000, ge=16)
-    steps: int = Field(1000, ge=1)
-    batch_size: int = Field(96, ge=2)
-    lr: float = Field(1e-3, gt=0, lt=1)
-    weight_decay: float = Field(0.05, ge=0, lt=1)
-    warmup_steps: int = Field(50, ge=0)
+    seed: int = Field(0, ge=0)  # of weights, stills and their order
+    threads: int = Field(2, ge=1)  # of the CPU; they decide the order of sums
+    embed_dim: int = Field(64, ge=8)  # length of the features
+    resolution: int = Field(32, ge=8)  # px of its pictures, which are square
+    patch_size: int = Field(8, ge=2)  # px; one token of the vision tower each
+    vision_width: int = Field(128, ge=64)  # channels of the vision tower
+    vision_layers: int = Field(3, ge=1)  # blocks of the vision tower
+    text_width: int = Field(64, ge=64)  # channels of the text tower
+    text_layers: int = Field(2, ge=1)  # blocks of the text tower
+    num_images: int = Field(12000, ge=16)  # stills that are rendered
+    steps: int = Field(1000, ge=1)  # updates of the weights
+    batch_size: int = Field(96, ge=2)  # stills a step
+    lr: float = Field(1e-3, gt=0, lt=1)  # highest learning rate
+    weight_decay: float = Field(0.05, ge=0, lt=1)  # AdamW's
+    warmup_steps: int = Field(50, ge=0)  # steps in which the rate rises
     feature_norm: float = Field(1.0, gt=0)  # mean length of picture features in the file; cosines do not depend on it
 
 
@@ -105,11 +105,11 @@ class Model(Section):
     """The encoder and how frames reach it. ``train`` and ``evaluate`` share these."""
 
     weights: str = "ViT-B/32"  # an official name or a file
-    frames: int = Field(8, ge=1, le=77)
+    frames: int = Field(8, ge=1, le=77)  # of one clip
     short_side: int | None = Field(None, ge=8)  # px before cropping; None: 256 for 224, otherwise the input size
-    temporal: Literal["none", "transf"] = "transf"
-    interaction: Literal["dp", "vcs"] = "vcs"
-    prompt: Prompt = "This is a video about {}"
+    temporal: Literal["none", "transf"] = "transf"  # head over the frames: none, or a transformer
+    interaction: Literal["dp", "vcs"] = "vcs"  # frames meet words by mean, or by concept spotting
+    prompt: Prompt = "This is a video about {}"  # the text made of a class name
     start_from: str | None = None  # a released checkpoint whose encoder and head training starts from
     allow_mismatch: list[Mismatch] = []  # what may contradict the checkpoint; the metrics tell
 
@@ -117,30 +117,30 @@ class Model(Section):
 class Attributes(Section):
     """The attribute corpus: which phrases of the lexicon describe a video."""
 
-    top_k: int = Field(5, ge=1, le=50)
-    frames: int = Field(8, ge=1)
-    prompt: Prompt = "This is a video about {}"
-    threads: int | None = Field(None, ge=1)
-    batch_size: int = Field(32, ge=1)
-    weights: str | None = None  # None: model.weights
+    top_k: int = Field(5, ge=1, le=50)  # phrases kept for each video
+    frames: int = Field(8, ge=1)  # drawn from each video
+    prompt: Prompt = "This is a video about {}"  # the sentence made of a video's phrases
+    threads: int | None = Field(None, ge=1)  # of the CPU; they decide the order of sums; None: torch's
+    batch_size: int = Field(32, ge=1)  # videos at a time
+    weights: str | None = None  # another CLIP for the corpus; None: model.weights
 
 
 class Optimisation(Section):
     """What training either branch needs: the whole of ``train_attributes``."""
 
-    seed: int = Field(0, ge=0)
-    threads: int | None = Field(None, ge=1)  # CPU threads per process, which decide the order of sums; None: torch's
-    epochs: int = Field(30, ge=1)
-    warmup_epochs: float = Field(5.0, ge=0)
-    batch_size: int = Field(256, ge=2)  # over all processes
-    accumulate: int = Field(1, ge=1)
-    lr: float = Field(5e-5, gt=0, lt=1)
-    clip_ratio: float = Field(0.1, ge=0, le=10)
-    weight_decay: float = Field(0.2, ge=0, lt=1)
-    loss: Literal["nce", "ds"] = "nce"
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
-    validate_every: int = Field(1, ge=1)  # epochs
-    lr_every_steps: int = Field(10, ge=1)  # the published loop sets the rate on steps 0, 9, 19, …
+    seed: int = Field(0, ge=0)  # of new weights, order, frames and crops
+    threads: int | None = Field(None, ge=1)  # of the CPU, per process; they decide the order of sums; None: torch's
+    epochs: int = Field(30, ge=1)  # passes over the training list
+    warmup_epochs: float = Field(5.0, ge=0)  # in which the rate rises; below epochs
+    batch_size: int = Field(256, ge=2)  # clips a step, over all processes
+    accumulate: int = Field(1, ge=1)  # parts that a batch is computed in; saves memory, same loss
+    lr: float = Field(5e-5, gt=0, lt=1)  # highest learning rate; goes with the batch size
+    clip_ratio: float = Field(0.1, ge=0, le=10)  # the rate of CLIP's own weights, as a share of lr
+    weight_decay: float = Field(0.2, ge=0, lt=1)  # AdamW's
+    loss: Literal["nce", "ds"] = "nce"  # nce, or the dual softmax (arXiv 2109.04290)
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"  # auto: what the device is fast at
+    validate_every: int = Field(1, ge=1)  # epochs between validations
+    lr_every_steps: int = Field(10, ge=1)  # steps between changes of the rate; published: on steps 0, 9, 19, …
 
     @model_validator(mode="after")
     def _warm_up_ends(self) -> Optimisation:
@@ -155,55 +155,55 @@ class Optimisation(Section):
 class Sampling(Section):
     """Which frames and pixels of a video an epoch sees."""
 
-    dense: bool = False
-    augment: bool = True
-    min_area: float = Field(0.08, gt=0, le=1)
-    grayscale: float = Field(0.2, ge=0, le=1)
-    flip: float = Field(0.5, ge=0, le=1)
+    dense: bool = False  # frames from a window of 128 in place of the whole video
+    augment: bool = True  # random window, mirroring, gray; false: the centre crop
+    min_area: float = Field(0.08, gt=0, le=1)  # smallest share of the picture that a training crop may have
+    grayscale: float = Field(0.2, ge=0, le=1)  # probability that a clip loses its colour
+    flip: float = Field(0.5, ge=0, le=1)  # probability that a clip is mirrored; 0 where left and right matter
 
 
 class Train(Optimisation, Sampling):
     """Training of the video branch."""
 
-    fix_text: bool = True
-    checkpointing: bool = False
-    compile: bool = False
+    fix_text: bool = True  # leave the text tower as it came
+    checkpointing: bool = False  # recompute activations: less memory, more time
+    compile: bool = False  # run the model through torch.compile
 
 
 class Views(Section):
     """A view protocol: temporal clips × spatial crops."""
 
-    clips: int = Field(1, ge=1)
-    crops: Literal[1, 3, 5, 10] = 1
-    dense: bool = False
+    clips: int = Field(1, ge=1)  # clips of a video
+    crops: Literal[1, 3, 5, 10] = 1  # 1: centre; 3: left, right, centre; 5: corners and centre; 10: those, mirrored too
+    dense: bool = False  # clips are windows of 128 frames
 
 
 class Evaluate(Section):
     """Multi-view evaluation."""
 
-    threads: int | None = Field(None, ge=1)
+    threads: int | None = Field(None, ge=1)  # of the CPU; they decide the order of sums; None: torch's
     batch_size: int = Field(8, ge=1)  # videos
-    precision: Literal["auto", "fp32", "bf16", "fp16"] = "fp32"
-    views: dict[str, Views] = {"1x1": Views(), "4x3": Views(clips=4, crops=3)}
+    precision: Literal["auto", "fp32", "bf16", "fp16"] = "fp32"  # auto: what the device is fast at
+    views: dict[str, Views] = {"1x1": Views(), "4x3": Views(clips=4, crops=3)}  # protocols by name
 
 
 class ZeroShot(Section):
     """Zero-shot protocol."""
 
-    half_class_repeats: int = Field(10, ge=1)
+    half_class_repeats: int = Field(10, ge=1)  # random halves of the classes that are scored
 
 
 class Fuse(Section):
     """Fusion of the two branches."""
 
-    video_weight: float = Field(0.7, ge=0, le=1)
+    video_weight: float = Field(0.7, ge=0, le=1)  # of the video branch's scores; the attribute branch has the rest
 
 
 class Report(Section):
     """The page."""
 
     clips: int = Field(6, ge=0)  # test clips shown with their saliency
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0)  # which test clips these are
     order_pairs: list[tuple[str, str]] = []  # class names that only the order of frames tells apart
 
 

@@ -97,6 +97,10 @@ def test_overridden_parameters_exist() -> None:
     load_params(ROOT / "params.yaml")
 
 
+def test_the_readme_is_one_page() -> None:
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 120
+
+
 def test_the_citation_is_the_papers() -> None:
     citation = YAML(typ="safe", pure=True).load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     paper = citation["preferred-citation"]
@@ -151,6 +155,18 @@ def public_names() -> list[tuple[str, list[str]]]:
 def test_public_names_take_what_the_design_says(name: str, arguments: list[str]) -> None:
     found = list(inspect.signature(pydoc.locate(name)).parameters)  # type: ignore[arg-type]
     assert [one for one in found if one != "self"][: len(arguments)] == arguments
+
+
+def test_the_page_of_python_has_every_public_name() -> None:
+    text = (ROOT / "docs/api.md").read_text(encoding="utf-8")
+    shown = set(re.findall(r"^::: (bike\.[\w.]+)", text, re.M))
+    shown |= {
+        f"{owner}.{name}"
+        for owner, names in re.findall(r"^::: (\S+)\n    options: \{members: \[(.*?)\]", text, re.M)
+        for name in names.split(", ")
+    }
+    assert {name for name, _ in public_names()} - shown == set()
+    assert [name for name in sorted(shown) if pydoc.locate(name) is None] == []
 
 
 def test_the_tests_that_the_docs_name_exist() -> None:

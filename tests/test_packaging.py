@@ -31,7 +31,8 @@ def normal(name: str) -> str:
 
 
 def declared() -> set[str]:
-    extras = [lines for extra, lines in PROJECT["optional-dependencies"].items() if extra != "dev"]
+    tools = ("dev", "docs")  # of tests, and of the site
+    extras = [lines for extra, lines in PROJECT["optional-dependencies"].items() if extra not in tools]
     return {normal(line) for lines in (PROJECT["dependencies"], *extras) for line in lines}
 
 
