@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import base64
 import io
+import json
 import re
 import warnings
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 from xml.etree import ElementTree
 
@@ -15,11 +18,12 @@ import numpy as np
 from markupsafe import Markup
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
+from PIL import Image
 
 from bike.errors import one_line
 from bike.report.curves import Curve, thin_out
 
-LABELLED_CLASSES = 40  # a matrix of more classes is drawn without names and numbers
+LABELLED_CLASSES = 40  # a matrix of more classes has no names and numbers drawn into it
 LINE_COLOURS = tuple(f"c{number}" for number in range(1, 9))
 _COLOURS = ("soft", "ink", "rule", "faint", "panel", "hit", "miss", "on-strong", *LINE_COLOURS)
 _STYLE = {
@@ -51,10 +55,12 @@ def _tooltip(text: str) -> str:
 def line_chart(curves: Sequence[Curve], runs: Sequence[str]) -> Markup:
     """Curves of one metric over steps; losses are noisy: faint, with a running mean over a twentieth of the points.
 
-    At least one curve is needed; the place of its run in ``runs`` decides its colour.
+    At least one curve is needed; the place of its run in ``runs`` decides its colour. ``data-plot`` has what the page
+    tells under the pointer.
     """
-    figure = Figure(figsize=(4.8, 2.5), layout="constrained")
+    figure = Figure(figsize=(4.2, 2.5), layout="constrained")
     axes: Any = figure.subplots()
+    lines = []
     for curve in curves:
         points = thin_out(curve.points)
         colour = _colour(LINE_COLOURS[runs.index(curve.run) % len(LINE_COLOURS)])
@@ -64,33 +70,90 @@ def line_chart(curves: Sequence[Curve], runs: Sequence[str]) -> Markup:
         title = _tooltip(f"{curve.run}: {curve.points.iloc[-1]:.4g} at step {curve.points.index[-1]:.0f}")
         marker = "o" if len(points) == 1 else None
         axes.plot(points.index, points, color=colour, linewidth=1.5, marker=marker, markersize=4, gid=title)
+        drawn = [[round(step), float(f"{y:.4g}")] for step, y in zip(points.index.tolist(), points, strict=True)]
+        lines.append({"name": one_line(curve.run), "points": drawn})
     axes.grid(axis="y", color=_colour("rule"), linewidth=0.7)
     axes.spines[:].set_visible(False)
     axes.tick_params(length=0)
     axes.margins(x=0.01)
     axes.locator_params(nbins=6)
-    return _embed(figure, curves[0].metric, "lines")
+    axes.set_xlabel("step", color=_colour("soft"))
+    axes.set_ylabel(one_line(curves[0].unit), color=_colour("soft"))
+    label = f"{curves[0].title} over steps"
+
+    def plot() -> str:
+        (left, bottom), (right, top) = axes.get_position().get_points().tolist()
+        width, height = (72 * inches for inches in figure.get_size_inches().tolist())  # the drawing's own units
+        ends = [*axes.get_xlim(), left * width, right * width, (1 - top) * height, (1 - bottom) * height]
+        return json.dumps({"axis": [float(f"{end:.6g}") for end in ends], "lines": lines})
+
+    return _embed(figure, label, "lines", plot)
 
 
 @mpl.rc_context(_STYLE)  # type: ignore[arg-type]
 def heat_map(names: Sequence[str], counts: Counter[tuple[str, str]]) -> Markup:
     """A confusion matrix: rows are actual classes, columns predicted ones, colour the share of the row.
 
-    ``counts`` are videos by (actual, predicted); those of other names than ``names`` are left out.
+    ``counts`` are videos by (actual, predicted); those of other names than ``names`` are left out. Made for up to
+    :data:`LABELLED_CLASSES` classes; see :func:`dense_matrix`.
     """
-    matrix = np.array([[counts[actual, predicted] for predicted in names] for actual in names])
-    labelled = len(names) <= LABELLED_CLASSES
-    side = (0.3 if len(names) <= 24 else 0.23) * len(names) if labelled else 7.0
+    matrix = _matrix(names, counts)
+    side = (0.3 if len(names) <= 24 else 0.23) * len(names)
     figure = Figure(figsize=(side, side))
     axes: Any = figure.add_axes((0, 0, 1, 1), facecolor=_colour("faint"))
     axes.set(xlim=(-0.5, len(names) - 0.5), ylim=(len(names) - 0.5, -0.5))
     axes.spines[:].set_visible(False)
-    axes.tick_params(length=0, labelbottom=False, labeltop=labelled, labelleft=labelled)
-    if labelled:
-        _draw_cells(axes, names, matrix)
-    else:
-        _draw_image(axes, matrix)
-    return _embed(figure, "Confusion matrix", "matrix" if labelled else "matrix dense", bbox_inches="tight")
+    axes.tick_params(length=0, labelbottom=False, labeltop=True)
+    _draw_cells(axes, names, matrix)
+    return _embed(figure, "Confusion matrix", "matrix", bbox_inches="tight")
+
+
+@dataclass(frozen=True, slots=True)
+class DenseMatrix:
+    """A confusion matrix of many classes, one pixel a cell, for a page that enlarges it and names cells."""
+
+    picture: str  # `data:` address of a PNG of K × K pixels
+    names: list[str]  # K, in the order of rows and columns: what is confused lies side by side
+    cells: list[tuple[int, int, int]]  # (row, column, videos) of those that are not empty
+
+
+def dense_matrix(names: Sequence[str], counts: Counter[tuple[str, str]]) -> DenseMatrix:
+    """:func:`heat_map` for many classes. A picture's colours can't follow the theme, so they suit both."""
+    matrix = _matrix(names, counts)
+    order = _side_by_side(matrix)
+    matrix = matrix[np.ix_(order, order)]
+    share = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
+    pixels = np.broadcast_to(np.array([0.89, 0.45, 0.16, 1.0]), (*matrix.shape, 4)).copy()
+    pixels[np.diag_indices(len(matrix))] = (0.23, 0.55, 0.83, 1.0)
+    pixels[..., 3] = np.where(matrix, 0.25 + 0.75 * share, 0)
+    file = io.BytesIO()
+    Image.fromarray((pixels * 255).round().astype(np.uint8)).save(file, "PNG")
+    address = "data:image/png;base64," + base64.b64encode(file.getvalue()).decode("ascii")
+    cells = [(row, column, int(matrix[row, column])) for row, column in np.argwhere(matrix).tolist()]
+    return DenseMatrix(address, [one_line(names[place]) for place in order], cells)
+
+
+def _matrix(names: Sequence[str], counts: Counter[tuple[str, str]]) -> np.ndarray:
+    return np.array([[counts[actual, predicted] for predicted in names] for actual in names])
+
+
+def _side_by_side(matrix: np.ndarray) -> list[int]:
+    """Places of the classes, each next to the one that it is confused with most among those not yet placed.
+
+    The first is the one with most mistakes; whole numbers and ties by place, so that equal counts give equal orders.
+    """
+    both = matrix + matrix.T
+    np.fill_diagonal(both, 0)
+    left = np.ones(len(both), bool)
+    order = [int(both.sum(1).argmax())]
+    left[order] = False
+    while left.any():
+        closest = np.where(left, both[order[-1]], -1)
+        if not closest.max():
+            closest = np.where(left, both.sum(1), -1)
+        order.append(int(closest.argmax()))
+        left[order[-1]] = False
+    return order
 
 
 def _draw_cells(axes: Any, names: Sequence[str], matrix: np.ndarray) -> None:
@@ -112,17 +175,11 @@ def _draw_cells(axes: Any, names: Sequence[str], matrix: np.ndarray) -> None:
         axes.axvline(edge, color=_colour("panel"), linewidth=1.5)
 
 
-def _draw_image(axes: Any, matrix: np.ndarray) -> None:
-    """One pixel a cell: small, however many classes. A picture's colours can't follow the theme, so they suit both."""
-    share = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
-    pixels = np.broadcast_to(np.array([0.89, 0.45, 0.16, 1.0]), (*matrix.shape, 4)).copy()
-    pixels[np.diag_indices(len(matrix))] = (0.23, 0.55, 0.83, 1.0)
-    pixels[..., 3] = np.where(matrix, 0.15 + 0.85 * share, 0)
-    axes.imshow(pixels, interpolation="none", aspect="auto")
+def _embed(figure: Figure, label: str, css: str, plot: Callable[[], str] | None = None, **options: Any) -> Markup:
+    """The figure as an ``svg`` element that fits into HTML, follows the style sheet and refers to nothing outside.
 
-
-def _embed(figure: Figure, label: str, css: str, **options: Any) -> Markup:
-    """The figure as an ``svg`` element that fits into HTML, follows the style sheet and refers to nothing outside."""
+    ``plot`` gives the text of ``data-plot``; it is called when everything has its place.
+    """
     file = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the font that measures lacks some scripts; the browser's fonts draw them
@@ -139,11 +196,13 @@ def _embed(figure: Figure, label: str, css: str, **options: Any) -> Markup:
             if name != "clip-path":
                 element.set(name.rpartition("}")[2], value if name == "id" else _tidy(value))
         # A gid became the id of the group around what was drawn: a title in the group is its tooltip.
-        title = element.attrib.pop("id", "") if element.tag in ("g", "image") else ""
+        title = element.attrib.pop("id", "") if element.tag == "g" else ""
         if title.startswith(_TITLE):
             ElementTree.SubElement(element, "title").text = title.removeprefix(_TITLE)
     size = {name: root.get(name, "") for name in ("viewBox", "width", "height")}
     root.attrib = {"class": css, **size, "role": "img", "aria-label": one_line(label)}
+    if plot:
+        root.set("data-plot", plot())
     return Markup(ElementTree.tostring(root, encoding="unicode"))  # noqa: S704 (escaped by ElementTree)
 
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import base64
+import io
+import json
 import re
 from collections import Counter
 from xml.etree import ElementTree
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
-from bike.report.charts import LINE_COLOURS, heat_map, line_chart
+from bike.report.charts import LINE_COLOURS, dense_matrix, heat_map, line_chart
 from bike.report.curves import Curve
 
 FLOAT32 = st.floats(width=32, allow_nan=False, allow_infinity=False)
@@ -85,12 +90,35 @@ def test_long_names_are_cut_and_whole_in_the_tooltip() -> None:
     assert titles(svg).count("a" * 50) == 2
 
 
-def test_heat_map_of_many_classes_is_one_picture_without_names() -> None:
+def test_a_curve_tells_its_values_where_it_is_drawn() -> None:
+    """``data-plot`` puts every point of a curve where the curve itself goes through it."""
+    points = [(0.0, 1.0), (100.0, 3.0), (200.0, 2.0)]
+    svg = line_chart([curve(points, run="a<b", metric="val/top1")], ["a<b"])
+    plot = json.loads(elements(svg)[0].attrib["data-plot"])
+    assert plot["lines"] == [{"name": "a<b", "points": [list(point) for point in points]}]
+    low, high, left, right, top, bottom = plot["axis"]
+    ((_, drawn),) = lines(svg)
+    assert [left + (step - low) / (high - low) * (right - left) for step, _ in points] == pytest.approx(
+        [x for x, _ in drawn], abs=0.03
+    )
+    assert all(top <= y <= bottom for _, y in drawn)
+    assert re.findall(r">(step|top-1 \(%\))<", svg) == ["step", "top-1 (%)"]
+
+
+def test_a_matrix_of_many_classes_has_a_pixel_for_each_cell_and_its_names() -> None:
     names = [f"class {i}" for i in range(100)]
-    svg = heat_map(names, Counter({(name, name): 5 for name in names}))
-    assert "<text" not in svg
-    assert len(re.findall(r'<image [^>]*href="data:image/png;base64,', svg)) == 1
-    assert len(svg) < 10_000
+    counts = Counter({(name, name): 5 for name in names}) + Counter(
+        {(names[7], names[90]): 3, (names[90], names[3]): 2}
+    )
+    dense = dense_matrix(names, counts)
+    picture = Image.open(io.BytesIO(base64.b64decode(dense.picture.partition(",")[2])))
+    assert picture.size == (100, 100)
+    assert dense.names[:3] == [names[90], names[7], names[3]]  # the most mistakes, then what is confused with it
+    assert sorted(dense.names) == sorted(names)
+    found = {(dense.names[row], dense.names[column]): count for row, column, count in dense.cells}
+    assert found == counts
+    alpha = np.asarray(picture)[..., 3]
+    assert {(row, column) for row, column in np.argwhere(alpha).tolist()} == {cell[:2] for cell in dense.cells}
 
 
 @pytest.mark.parametrize("name", [HOSTILE, "", " ", "-" * 300, "$\\frac{", "%s {0}"])
