@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from math import comb
 
 from bike.evaluate.intervals import bootstrap_interval
-from bike.evaluate.scores import SCORES_NAME, read_scores, right_videos
+from bike.evaluate.scores import right_videos
+from bike.report.mistakes import scores_of
 from bike.report.rows import Row, find_row
 
 CLAIMS_COLUMNS = ("Claim", "Compared", "Difference", "95 % interval", "Shown")
@@ -72,10 +73,10 @@ def measure_claims(rows: Sequence[Row]) -> list[Claim]:
 
 def measure_difference(title: str, better: Row, worse: Row) -> Claim | None:
     """The difference of two evaluations on the videos that both have scores of; None where there are none."""
-    folders = [row.folder for row in (better, worse)]
-    if not all(folder and (folder / SCORES_NAME).is_file() for folder in folders):
+    scores = [found for row in (better, worse) if (found := scores_of(row))]
+    if len(scores) < 2:
         return None
-    one, other = (right_videos(read_scores(folder)) for folder in folders if folder)
+    one, other = map(right_videos, scores)
     values = [one[key] - other[key] for key in one if key in other]
     if not values:
         return None

@@ -10,11 +10,10 @@ from string import ascii_uppercase
 from typing import Any
 
 from bike.errors import DataError, ParamsError, first_few
-from bike.evaluate.scores import SCORES_NAME, read_scores
 from bike.files import atomic_write, check_not_read, claim_folder, existing_dir
 from bike.report.claims import measure_difference
 from bike.report.curves import Curve, read_curves, validation_values
-from bike.report.mistakes import Verdict, verdicts
+from bike.report.mistakes import Verdict, scores_of, verdicts
 from bike.report.origin import ORIGINS, origin_table
 from bike.report.page import render
 from bike.report.rows import Row, best_row, check_same_classes, chosen_row, read_row, results_table
@@ -29,7 +28,7 @@ DIFFERENCES = (
     "95 % interval",
     "Gained",
     "Lost",
-    "Beyond chance",
+    "Shown",
 )
 
 
@@ -102,9 +101,10 @@ def _content(sides: Sequence[Side], shared: Mapping[str, list[Row]]) -> dict[str
     firsts = [rows[0] for rows in shared.values()]
     focus = chosen_row(firsts, validation_values(sides[0].curves)) or best_row(firsts)
     name, rows = next((name, rows) for name, rows in shared.items() if rows[0] is focus)
-    said = [verdicts(read_scores(row.folder)) if row.folder and _has_scores(row) else {} for row in rows]
+    scores = [scores_of(row) for row in rows]
+    said = [verdicts(one) if one else {} for one in scores]
     keys = [key for key, one in said[0].items() if all(key in s and s[key].labels == one.labels for s in said)]
-    names = read_scores(focus.folder).names if focus.folder and keys else []
+    names = scores[0].names if scores[0] else []
     return {
         "title": "bike report: comparison",
         "sides": sides,
@@ -121,19 +121,15 @@ def _content(sides: Sequence[Side], shared: Mapping[str, list[Row]]) -> dict[str
     }
 
 
-def _has_scores(row: Row) -> bool:
-    return bool(row.folder and (row.folder / SCORES_NAME).is_file())
-
-
 def _differences(name: str, rows: Sequence[Row], letters: Sequence[str]) -> list[tuple[Any, ...]]:
     """The cells below :data:`DIFFERENCES`, each other side beside the first; dashes where scores are missing."""
     lines: list[tuple[Any, ...]] = []
     for letter, row in zip(letters[1:], rows[1:], strict=True):
         pair = (name, f"{letter} – A", rows[0].top1, row.top1)
         if found := measure_difference(name, row, rows[0]):
-            beyond = ("better" if found.difference > 0 else "worse") if found.differs else "no"
-            difference = (f"{found.difference:+.1f}", f"{found.low:+.1f} to {found.high:+.1f}")
-            lines.append((*pair, *difference, found.gained, found.lost, beyond))
+            shown = ("better" if found.difference > 0 else "worse") if found.differs else "no"
+            interval = f"{found.low:+.1f} to {found.high:+.1f}"
+            lines.append((*pair, f"{found.difference:+.1f}", interval, found.gained, found.lost, shown))
         else:
             lines.append((*pair, None, None, None, None, "no scores of the same videos"))
     return lines
@@ -160,9 +156,8 @@ def _changed(
         right = [letter for letter, one in zip(letters, found, strict=True) if one.right]
         if 0 < len(right) < len(letters):
             shown = ", ".join(names[label] for label in found[0].labels)
-            lines.append(
-                [key, shown, ", ".join(right), *(f"{names[one.predicted]} ({one.score:.4f})" for one in found)]
-            )
+            predicted = [f"{names[one.predicted]} ({one.score:.4f})" for one in found]
+            lines.append([key, shown, ", ".join(right), *predicted])
     return sorted(lines, key=lambda line: (line[2], line[0]))
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from bike.evaluate.scores import Scores
+from bike.evaluate.scores import SCORES_NAME, Scores, read_scores
+from bike.report.rows import Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +23,11 @@ class Verdict:
     def right(self) -> bool:
         """Whether the predicted class is one of the video's own."""
         return self.predicted in self.labels
+
+
+def scores_of(row: Row) -> Scores | None:
+    """The scores of an evaluation; None where there are none."""
+    return read_scores(row.folder) if row.folder and (row.folder / SCORES_NAME).is_file() else None
 
 
 def verdicts(scores: Scores) -> dict[str, Verdict]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bike.errors import BikeError, one_line
+from bike.evaluate.results import LAST
 from bike.evaluate.scores import SCORES_NAME
 from bike.files import existing_file, read_json, sha256
 from bike.provenance import provenance_path
@@ -24,7 +26,7 @@ def fingerprints(row: Row) -> dict[str, str]:
     """SHA-256 of what an evaluation read, by name: model or checkpoint, list, labels, frames …; maybe none."""
     found = _read(row.folder / RECORD if row.folder else None).get("settings")
     items = found.items() if isinstance(found, dict) else ()
-    return {name: value for name, value in items if isinstance(value, str) and _is_sha256(value)}
+    return {name: value for name, value in items if isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value)}
 
 
 def evaluation_of(checkpoint: Path, rows: Sequence[Row]) -> Row | None:
@@ -46,18 +48,18 @@ def fingerprint_table(rows: Sequence[Row]) -> list[tuple[str, str, str]]:
 
 
 def origin_table(rows: Sequence[Row]) -> list[tuple[str, ...]]:
-    """The cells below :data:`ORIGINS`: what the files beside the results say of the runs that made them."""
+    """The cells below :data:`ORIGINS`: what the files beside the results say of the runs that made these results."""
     lines = []
-    for row in rows:
-        if row.folder is None:
-            continue
-        path = provenance_path(row.folder)
+    for row, folder in ((row, row.folder) for row in rows if row.folder):
+        path = provenance_path(folder)
         found = _read(path)
+        if found.get(LAST) != sha256(folder / LAST):  # of other results, which were here before
+            found = {}
         weights = found.get("weights")
-        cells = [found.get("commit"), found.get("dvc.lock")]
-        cells += [weights.get("sha256") if isinstance(weights, dict) else None, found.get("device")]
+        cells = [weights.get("sha256") if isinstance(weights, dict) else None, found.get("device")]
         # The run writes this file last, and nothing after it does.
         cells.append(datetime.fromtimestamp(path.stat().st_mtime, UTC).strftime("%Y-%m-%d %H:%M") if found else None)
+        cells = [found.get("commit"), found.get("dvc.lock"), *cells]
         lines.append((row.place, *("unknown" if cell is None else one_line(cell) for cell in cells)))
     return lines
 
@@ -80,7 +82,3 @@ def _read(path: Path | None) -> dict[str, Any]:
         with suppress(BikeError):
             found = read_json(path)
     return found if isinstance(found, dict) else {}
-
-
-def _is_sha256(text: str) -> bool:
-    return len(text) == 64 and set(text) <= set("0123456789abcdef")

@@ -17,14 +17,14 @@ from markupsafe import Markup
 from bike.errors import one_line
 from bike.evaluate.intervals import bootstrap_interval
 from bike.evaluate.results import read_confusion
-from bike.evaluate.scores import SCORES_NAME, Scores, read_scores
+from bike.evaluate.scores import SCORES_NAME, Scores
 from bike.params import Params
 from bike.provenance import version_of
 from bike.report.charts import LABELLED_CLASSES, LINE_COLOURS, dense_matrix, heat_map, line_chart
 from bike.report.claims import CLAIMS_COLUMNS, claims_table, measure_claims
 from bike.report.curves import Curve, validation_values
 from bike.report.data import AUDIT_COLUMNS, DataSummary
-from bike.report.mistakes import hardest_first, verdicts
+from bike.report.mistakes import hardest_first, scores_of, verdicts
 from bike.report.origin import FINGERPRINTS, ORIGINS, fingerprint_table, flat, origin_table
 from bike.report.rows import TRAINING, Row, best_row, chosen_row, find_row, per_class
 from bike.report.saliency import SaliencyStrip, frame_image
@@ -81,7 +81,7 @@ def render_page(
     chosen, best = chosen_row(rows, validation_values(curves)), best_row(rows)
     focus = chosen or best
     before = find_row(rows, "zeroshot", focus.views)
-    scores = _scores(focus)
+    scores = scores_of(focus)
     return render(
         "report.html.j2",
         title="bike report",
@@ -144,21 +144,14 @@ def _classes(focus: Row, before: Row | None) -> dict[str, Any]:
     """Columns and rows of the classes with videos, the best first; accuracies only where samples have one label."""
     after, earlier = per_class(focus), {item.label: item for item in per_class(before)}
     single = any(item.top1 is not None for item in after)
-    columns = [
-        "Class",
-        "Videos",
-        *(("Top-1", "95 % interval", "Zero-shot top-1") if single else ()),
-        "AP",
-        "Zero-shot AP",
-    ]
-    found = []
+    columns = ["Class", "Videos", *["Top-1", "95 % interval", "Zero-shot top-1"] * single, "AP", "Zero-shot AP"]
+    found: list[list[Any]] = []
     for item in sorted(after, key=lambda item: (-(item.top1 or 0.0), -(item.ap or 0.0), item.name)):
-        if not item.videos:
-            continue
-        was = earlier.get(item.label)
-        low, high = _interval(round((item.top1 or 0.0) / 100 * item.videos), item.videos)
-        accuracy = [item.top1, f"{low:.0f} to {high:.0f}", was and was.top1] if single and item.top1 is not None else []
-        found.append([item.name, item.videos, *accuracy, item.ap, was and was.ap])
+        if item.videos:
+            was = earlier.get(item.label)
+            low, high = _interval(round((item.top1 or 0.0) / 100 * item.videos), item.videos)
+            accuracy = [item.top1, f"{low:.0f} to {high:.0f}", was.top1 if was else None] * single
+            found.append([item.name, item.videos, *accuracy, item.ap, was.ap if was else None])
     return {"columns": columns, "rows": found}
 
 
@@ -175,9 +168,7 @@ def _confusion(row: Row) -> dict[str, Any] | None:
         return None
     names = [item.name for item in per_class(row)]
     names = list(dict.fromkeys([*names, *sorted({name for pair in counts for name in pair})]))
-    totals: Counter[str] = Counter()
-    for (actual, _), count in counts.items():
-        totals[actual] += count
+    totals = Counter(actual for (actual, _), count in counts.items() for _ in range(count))
     mistakes = [
         (actual, predicted, count, totals[actual], 100 * count / totals[actual])
         for (actual, predicted), count in sorted(counts.items(), key=lambda item: (-item[1], *item[0]))
@@ -188,10 +179,6 @@ def _confusion(row: Row) -> dict[str, Any] | None:
         "dense": dense_matrix(names, counts) if LABELLED_CLASSES < len(names) <= MOST_CLASSES else None,
         "mistakes": mistakes,
     }
-
-
-def _scores(row: Row) -> Scores | None:
-    return read_scores(row.folder) if row.folder and (row.folder / SCORES_NAME).is_file() else None
 
 
 def _hardest(scores: Scores) -> list[tuple[str, str, str, str, str]]:

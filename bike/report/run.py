@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bike.errors import BikeError
-from bike.evaluate.scores import SCORES_NAME, read_scores
+from bike.evaluate.scores import SCORES_NAME
 from bike.files import atomic_write, check_not_read, claim_folder, write_json
 from bike.params import Params
 from bike.report.curves import read_curves
 from bike.report.data import summarise_data
+from bike.report.mistakes import scores_of
 from bike.report.origin import evaluation_of
 from bike.report.page import render_page
 from bike.report.rows import Row, check_complete, results_table
@@ -100,7 +101,7 @@ def _read_strips(
     if not (lists and frames and checkpoint):
         return [], "a checkpoint of the video branch, the test split's frames and its list are needed."
     row = evaluation_of(checkpoint, rows)
-    scores = read_scores(row.folder) if row and row.folder else None
+    scores = scores_of(row) if row else None
     strips = saliency_strips(checkpoint, frames, lists, params=params, scores=scores, follow_links=follow_links)
     if not strips:
         return [], "the checkpoint is not a video branch with concept spotting (vcs)."

@@ -30,7 +30,14 @@ def results(tmp_path: Path) -> Path:
         write_evaluation(tmp_path / "results" / place)
         settings = {"model": model, "list": LIST, "prompt": "{}", "clips": 4, "frames": "F" * 64}
         (tmp_path / "results" / place / RECORD).write_text(json.dumps({"settings": settings}))
-    provenance = {"commit": "c0ffee<b>", "dvc.lock": "3" * 64, "weights": {"sha256": "2" * 64}, "device": "cpu, AMD"}
+    metrics = sha256(tmp_path / "results/b/metrics.json")
+    provenance = {
+        "metrics.json": metrics,
+        "commit": "c0ffee<b>",
+        "dvc.lock": "3" * 64,
+        "weights": {"sha256": "2" * 64},
+        "device": "cpu, AMD",
+    }
     (tmp_path / "results/b.provenance.json").write_text(json.dumps(provenance))
     os.utime(tmp_path / "results/b.provenance.json", (1_000_000_000, 1_000_000_000))
     return tmp_path / "results"
@@ -57,6 +64,11 @@ def test_a_checkpoint_is_known_by_its_bytes(results: Path) -> None:
     assert found.place == "a/1x1"
     checkpoint.write_bytes(b"other weights")
     assert evaluation_of(checkpoint, rows) is None
+
+
+def test_a_file_about_other_results_says_nothing_of_these(results: Path) -> None:
+    (results / "b/metrics.json").write_text('{"top1": 12.5, "videos": 24}')
+    assert origin_table(results_table(results))[-1] == ("b", *["unknown"] * 5)
 
 
 def test_machines_are_on_the_page_only_on_request(results: Path) -> None:
