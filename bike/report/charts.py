@@ -17,15 +17,13 @@ import matplotlib as mpl
 import numpy as np
 from markupsafe import Markup
 from matplotlib.figure import Figure
-from matplotlib.patches import Rectangle
 from PIL import Image
 
 from bike.errors import one_line
 from bike.report.curves import Curve, thin_out
 
-LABELLED_CLASSES = 40  # a matrix of more classes has no names and numbers drawn into it
 LINE_COLOURS = tuple(f"c{number}" for number in range(1, 9))
-_COLOURS = ("soft", "ink", "rule", "faint", "panel", "hit", "miss", "on-strong", *LINE_COLOURS)
+_COLOURS = ("soft", "rule", *LINE_COLOURS)
 _STYLE = {
     "svg.hashsalt": "bike",  # equal input gives equal ids
     "svg.fonttype": "none",
@@ -42,7 +40,7 @@ _TITLE = "title:"  # an id that begins so becomes a tooltip
 def _colour(name: str) -> str:
     """A stand-in for a colour of the style sheet, which differs between light and dark; :func:`_embed` puts it in.
 
-    matplotlib takes real colours only, so the number in :data:`_COLOURS` travels as blue: ``#000003`` is ``faint``.
+    matplotlib takes real colours only, so the number in :data:`_COLOURS` travels as blue: ``#000001`` is ``rule``.
     """
     return f"#0000{_COLOURS.index(name):02x}"
 
@@ -87,25 +85,7 @@ def line_chart(curves: Sequence[Curve], runs: Sequence[str]) -> Markup:
         ends = [*axes.get_xlim(), left * width, right * width, (1 - top) * height, (1 - bottom) * height]
         return json.dumps({"axis": [float(f"{end:.6g}") for end in ends], "lines": lines})
 
-    return _embed(figure, label, "lines", plot)
-
-
-@mpl.rc_context(_STYLE)  # type: ignore[arg-type]
-def heat_map(names: Sequence[str], counts: Counter[tuple[str, str]]) -> Markup:
-    """A confusion matrix: rows are actual classes, columns predicted ones, colour the share of the row.
-
-    ``counts`` are videos by (actual, predicted); those of other names than ``names`` are left out. Made for up to
-    :data:`LABELLED_CLASSES` classes; see :func:`dense_matrix`.
-    """
-    matrix = _matrix(names, counts)
-    side = (0.3 if len(names) <= 24 else 0.23) * len(names)
-    figure = Figure(figsize=(side, side))
-    axes: Any = figure.add_axes((0, 0, 1, 1), facecolor=_colour("faint"))
-    axes.set(xlim=(-0.5, len(names) - 0.5), ylim=(len(names) - 0.5, -0.5))
-    axes.spines[:].set_visible(False)
-    axes.tick_params(length=0, labelbottom=False, labeltop=True)
-    _draw_cells(axes, names, matrix)
-    return _embed(figure, "Confusion matrix", "matrix", bbox_inches="tight")
+    return _embed(figure, label, plot)
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +98,11 @@ class DenseMatrix:
 
 
 def dense_matrix(names: Sequence[str], counts: Counter[tuple[str, str]]) -> DenseMatrix:
-    """:func:`heat_map` for many classes. A picture's colours can't follow the theme, so they suit both."""
-    matrix = _matrix(names, counts)
+    """The matrix of ``counts``, which are videos by (actual, predicted); the colour is the share of the row.
+
+    A picture's colours can't follow the theme, so they suit both.
+    """
+    matrix = np.array([[counts[actual, predicted] for predicted in names] for actual in names])
     order = _side_by_side(matrix)
     matrix = matrix[np.ix_(order, order)]
     share = matrix / np.maximum(matrix.sum(1, keepdims=True), 1)
@@ -131,10 +114,6 @@ def dense_matrix(names: Sequence[str], counts: Counter[tuple[str, str]]) -> Dens
     address = "data:image/png;base64," + base64.b64encode(file.getvalue()).decode("ascii")
     cells = [(row, column, int(matrix[row, column])) for row, column in np.argwhere(matrix).tolist()]
     return DenseMatrix(address, [one_line(names[place]) for place in order], cells)
-
-
-def _matrix(names: Sequence[str], counts: Counter[tuple[str, str]]) -> np.ndarray:
-    return np.array([[counts[actual, predicted] for predicted in names] for actual in names])
 
 
 def _side_by_side(matrix: np.ndarray) -> list[int]:
@@ -156,26 +135,7 @@ def _side_by_side(matrix: np.ndarray) -> list[int]:
     return order
 
 
-def _draw_cells(axes: Any, names: Sequence[str], matrix: np.ndarray) -> None:
-    for row, column in np.argwhere(matrix).tolist():
-        count, total = matrix[row, column], matrix[row].sum()
-        colour, ink = _colour("hit" if row == column else "miss"), _colour("on-strong" if count > total / 2 else "ink")
-        title = _tooltip(f"{names[row]}: {count} of {total} as {names[column]}")
-        cell = Rectangle((column - 0.5, row - 0.5), 1, 1, color=colour, alpha=0.15 + 0.85 * count / total, gid=title)
-        axes.add_patch(cell)
-        axes.text(column, row, str(count), ha="center", va="center_baseline", color=ink)
-    short = [text if len(text) <= 36 else text[:35] + "…" for text in map(one_line, names)]
-    axes.set_xticks(range(len(names)), short, rotation=48, ha="left", rotation_mode="anchor")
-    axes.set_yticks(range(len(names)), short)
-    for name, across, down in zip(names, axes.get_xticklabels(), axes.get_yticklabels(), strict=True):
-        across.set_gid(_tooltip(name))
-        down.set_gid(_tooltip(name))
-    for edge in np.arange(len(names) + 1) - 0.5:  # gaps between the cells
-        axes.axhline(edge, color=_colour("panel"), linewidth=1.5)
-        axes.axvline(edge, color=_colour("panel"), linewidth=1.5)
-
-
-def _embed(figure: Figure, label: str, css: str, plot: Callable[[], str] | None = None, **options: Any) -> Markup:
+def _embed(figure: Figure, label: str, plot: Callable[[], str]) -> Markup:
     """The figure as an ``svg`` element that fits into HTML, follows the style sheet and refers to nothing outside.
 
     ``plot`` gives the text of ``data-plot``; it is called when everything has its place.
@@ -183,7 +143,7 @@ def _embed(figure: Figure, label: str, css: str, plot: Callable[[], str] | None 
     file = io.BytesIO()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # the font that measures lacks some scripts; the browser's fonts draw them
-        figure.savefig(file, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")), **options)
+        figure.savefig(file, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type")))
     root = ElementTree.fromstring(file.getvalue())  # noqa: S314 (just written by matplotlib)
     for element in root.iter():
         # HTML knows no prefixes: an svg element there has plain tags and attributes.
@@ -200,9 +160,7 @@ def _embed(figure: Figure, label: str, css: str, plot: Callable[[], str] | None 
         if title.startswith(_TITLE):
             ElementTree.SubElement(element, "title").text = title.removeprefix(_TITLE)
     size = {name: root.get(name, "") for name in ("viewBox", "width", "height")}
-    root.attrib = {"class": css, **size, "role": "img", "aria-label": one_line(label)}
-    if plot:
-        root.set("data-plot", plot())
+    root.attrib = {**size, "role": "img", "aria-label": one_line(label), "data-plot": plot()}
     return Markup(ElementTree.tostring(root, encoding="unicode"))  # noqa: S704 (escaped by ElementTree)
 
 

@@ -20,7 +20,7 @@ from bike.evaluate.results import read_confusion
 from bike.evaluate.scores import SCORES_NAME, Scores
 from bike.params import Params
 from bike.provenance import version_of
-from bike.report.charts import LABELLED_CLASSES, LINE_COLOURS, dense_matrix, heat_map, line_chart
+from bike.report.charts import LINE_COLOURS, dense_matrix, line_chart
 from bike.report.claims import CLAIMS_COLUMNS, claims_table, measure_claims
 from bike.report.curves import Curve, validation_values
 from bike.report.data import AUDIT_COLUMNS, DataSummary
@@ -30,7 +30,8 @@ from bike.report.rows import TRAINING, Row, best_row, chosen_row, find_row, per_
 from bike.report.saliency import SaliencyStrip, frame_image
 from bike.report.table import TEXT_COLUMNS, best_cells, cell_text, table_columns
 
-MOST_CLASSES = 3000  # in the matrix
+LABELLED_CLASSES = 40  # a matrix of more classes is a picture,
+MOST_CLASSES = 3000  # and of more than these nothing
 PACKAGES = (
     "bike-video",
     "tokenizers",
@@ -175,7 +176,7 @@ def _confusion(row: Row) -> dict[str, Any] | None:
         if actual != predicted
     ]
     return {
-        "matrix": heat_map(names, counts) if len(names) <= LABELLED_CLASSES else None,
+        "matrix": [(a, totals[a], [(p, counts[a, p]) for p in names]) for a in names if len(names) <= LABELLED_CLASSES],
         "dense": dense_matrix(names, counts) if LABELLED_CLASSES < len(names) <= MOST_CLASSES else None,
         "mistakes": mistakes,
     }

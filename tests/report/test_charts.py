@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from bike.report.charts import LINE_COLOURS, dense_matrix, heat_map, line_chart
+from bike.report.charts import LINE_COLOURS, dense_matrix, line_chart
 from bike.report.curves import Curve
 
 FLOAT32 = st.floats(width=32, allow_nan=False, allow_infinity=False)
@@ -75,21 +75,6 @@ def test_a_loss_has_a_running_mean() -> None:
     assert len(lines(line_chart([curve(noisy, metric="lr")], ["run"]))) == 1
 
 
-def test_heat_map_counts() -> None:
-    counts = Counter({("a", "a"): 3, ("a", "b"): 1, ("b", "b"): 2, ("x", "a"): 7})
-    svg = heat_map(["a", "b"], counts)
-    assert re.findall(r">(\d+)<", svg) == ["3", "1", "2"]
-    assert titles(svg)[:4] == ["a", "b", "a", "b"]
-    assert sorted(titles(svg)[4:]) == ["a: 1 of 4 as b", "a: 3 of 4 as a", "b: 2 of 2 as b"]
-    assert sorted(re.findall(r"fill: var\(--(hit|miss)\)", svg)) == ["hit", "hit", "miss"]
-
-
-def test_long_names_are_cut_and_whole_in_the_tooltip() -> None:
-    svg = heat_map(["a" * 50, "b"], Counter({("b", "b"): 1}))
-    assert svg.count(">" + "a" * 35 + "…<") == 2
-    assert titles(svg).count("a" * 50) == 2
-
-
 def test_a_curve_tells_its_values_where_it_is_drawn() -> None:
     """``data-plot`` puts every point of a curve where the curve itself goes through it."""
     points = [(0.0, 1.0), (100.0, 3.0), (200.0, 2.0)]
@@ -123,17 +108,12 @@ def test_a_matrix_of_many_classes_has_a_pixel_for_each_cell_and_its_names() -> N
 
 @pytest.mark.parametrize("name", [HOSTILE, "", " ", "-" * 300, "$\\frac{", "%s {0}"])
 def test_names_are_text_and_nothing_else(name: str) -> None:
-    for svg in (
-        heat_map([name, "b"], Counter({(name, name): 1})),
-        line_chart([curve([(0, 1), (1, 2)], run=name, metric=name)], [name]),
-    ):
-        assert {element.tag for element in elements(svg)} <= {"svg", "g", "path", "text", "title"}
+    svg = line_chart([curve([(0, 1), (1, 2)], run=name, metric=name)], [name])
+    assert {element.tag for element in elements(svg)} <= {"svg", "g", "path", "text", "title"}
 
 
 def test_nothing_comes_from_outside_and_equal_input_gives_equal_text() -> None:
-    counts = Counter({("a", "a"): 3, ("a", "b"): 1})
-    for draw in (lambda: heat_map(["a", "b"], counts), lambda: line_chart([curve([(0, 1)])], ["run"])):
-        svg = draw()
-        assert svg == draw()
-        assert not re.search(r"http|url\(|@import|<style|<metadata", svg)
-    assert not re.search(r"(fill|stroke): #", heat_map(["a", "b"], counts))  # colours are the style sheet's
+    svg = line_chart([curve([(0, 1)])], ["run"])
+    assert svg == line_chart([curve([(0, 1)])], ["run"])
+    assert not re.search(r"http|url\(|@import|<style|<metadata", svg)
+    assert not re.search(r"(fill|stroke): #", svg)  # colours are the style sheet's
