@@ -34,7 +34,6 @@ _STYLE = {
     "figure.facecolor": "none",
     "axes.axisbelow": True,
 }
-_TITLE = "title:"  # an id that begins so becomes a tooltip
 
 
 def _colour(name: str) -> str:
@@ -43,10 +42,6 @@ def _colour(name: str) -> str:
     matplotlib takes real colours only, so the number in :data:`_COLOURS` travels as blue: ``#000001`` is ``rule``.
     """
     return f"#0000{_COLOURS.index(name):02x}"
-
-
-def _tooltip(text: str) -> str:
-    return _TITLE + one_line(text)
 
 
 @mpl.rc_context(_STYLE)  # type: ignore[arg-type]
@@ -65,9 +60,8 @@ def line_chart(curves: Sequence[Curve], runs: Sequence[str]) -> Markup:
         if curve.metric.endswith("loss"):
             axes.plot(points.index, points, color=colour, linewidth=0.8, alpha=0.3)
             points = points.rolling(1 + len(points) // 20, center=True, min_periods=1).mean()
-        title = _tooltip(f"{curve.run}: {curve.points.iloc[-1]:.4g} at step {curve.points.index[-1]:.0f}")
         marker = "o" if len(points) == 1 else None
-        axes.plot(points.index, points, color=colour, linewidth=1.5, marker=marker, markersize=4, gid=title)
+        axes.plot(points.index, points, color=colour, linewidth=1.5, marker=marker, markersize=4)
         drawn = [[round(step), float(f"{y:.4g}")] for step, y in zip(points.index.tolist(), points, strict=True)]
         lines.append({"name": one_line(curve.run), "points": drawn})
     axes.grid(axis="y", color=_colour("rule"), linewidth=0.7)
@@ -123,13 +117,13 @@ def _side_by_side(matrix: np.ndarray) -> list[int]:
     """
     both = matrix + matrix.T
     np.fill_diagonal(both, 0)
-    left = np.ones(len(both), bool)
-    order = [int(both.sum(1).argmax())]
+    left, total = np.ones(len(both), bool), both.sum(1)
+    order = [int(total.argmax())]
     left[order] = False
     while left.any():
         closest = np.where(left, both[order[-1]], -1)
         if not closest.max():
-            closest = np.where(left, both.sum(1), -1)
+            closest = np.where(left, total, -1)
         order.append(int(closest.argmax()))
         left[order[-1]] = False
     return order
@@ -155,10 +149,8 @@ def _embed(figure: Figure, label: str, plot: Callable[[], str]) -> Markup:
             del element.attrib[name]
             if name != "clip-path":
                 element.set(name.rpartition("}")[2], value if name == "id" else _tidy(value))
-        # A gid became the id of the group around what was drawn: a title in the group is its tooltip.
-        title = element.attrib.pop("id", "") if element.tag == "g" else ""
-        if title.startswith(_TITLE):
-            ElementTree.SubElement(element, "title").text = title.removeprefix(_TITLE)
+        if element.tag == "g":
+            element.attrib.pop("id", None)
     size = {name: root.get(name, "") for name in ("viewBox", "width", "height")}
     root.attrib = {**size, "role": "img", "aria-label": one_line(label), "data-plot": plot()}
     return Markup(ElementTree.tostring(root, encoding="unicode"))  # noqa: S704 (escaped by ElementTree)
