@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from math import comb
 
 from bike.evaluate.intervals import bootstrap_interval
-from bike.evaluate.scores import SCORES_NAME, read_scores, right_videos
+from bike.evaluate.scores import right_videos
+from bike.report.mistakes import scores_of
 from bike.report.rows import Row, find_row
 
 CLAIMS_COLUMNS = ("Claim", "Compared", "Difference", "95 % interval", "Shown")
@@ -25,6 +26,13 @@ class Claim:
     low: float  # ends of the difference's 95 % interval over the videos
     high: float
     chance: float  # that as many of the videos on which the two disagree, or more, favour one of them (sign test)
+    gained: int  # videos that only the better one has right,
+    lost: int  # and that only the worse one has
+
+    @property
+    def differs(self) -> bool:
+        """Whether the interval leaves out nothing, and chance alone gives this in less than one case of twenty."""
+        return (self.low > 0 or self.high < 0) and self.chance < 0.05
 
     @property
     def holds(self) -> bool:
@@ -32,7 +40,7 @@ class Claim:
 
         Of few videos that differ, all in favour, the interval is above nothing however few they are.
         """
-        return self.low > 0 and self.chance < 0.05
+        return self.differs and self.low > 0
 
 
 def measure_claims(rows: Sequence[Row]) -> list[Claim]:
@@ -59,20 +67,23 @@ def measure_claims(rows: Sequence[Row]) -> list[Claim]:
         if fused := beside(video, "fuse"):
             compared.append(("Attributes, by fusion", fused, best))
     compared.append(("More views", videos[-1], videos[0]))
-    found = [_measure(title, one, other) for title, one, other in compared if other and one != other]
+    found = [measure_difference(title, one, other) for title, one, other in compared if other and one != other]
     return [claim for claim in found if claim]
 
 
-def _measure(title: str, better: Row, worse: Row) -> Claim | None:
-    folders = [row.folder for row in (better, worse)]
-    if not all(folder and (folder / SCORES_NAME).is_file() for folder in folders):
+def measure_difference(title: str, better: Row, worse: Row) -> Claim | None:
+    """The difference of two evaluations on the videos that both have scores of; None where there are none."""
+    scores = [found for row in (better, worse) if (found := scores_of(row))]
+    if len(scores) < 2:
         return None
-    one, other = (right_videos(read_scores(folder)) for folder in folders if folder)
+    one, other = map(right_videos, scores)
     values = [one[key] - other[key] for key in one if key in other]
     if not values:
         return None
     difference = 100 * sum(values) / len(values)
-    return Claim(title, better, worse, difference, *bootstrap_interval(values), _sign_test(values))
+    low, high = bootstrap_interval(values)
+    changed = values.count(1), values.count(-1)
+    return Claim(title, better, worse, difference, low, high, _sign_test(values), *changed)
 
 
 def _sign_test(values: Sequence[int]) -> float:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,18 @@ if TYPE_CHECKING:
     from pandas import Series
 
 MAX_POINTS = 240
+# Path of a curve's file without its ending -> what it shows, and in which unit.
+METRICS = {
+    "train/loss": ("Training loss", "loss"),
+    "train/lr_encoder": ("Learning rate of the encoder", "learning rate"),
+    "train/lr_head": ("Learning rate of the head", "learning rate"),
+    "val/top1": ("Top-1 on the validation split", "top-1 (%)"),
+    "val/map": ("mAP on the validation split", "mAP (%)"),
+    "pretrain/loss": ("Pretraining loss", "loss"),
+    "pretrain/lr": ("Learning rate of pretraining", "learning rate"),
+    "pretrain/logit_scale": ("Factor of the logits", "factor"),
+    "pretrain/caption_top1": ("Held-out stills whose nearest caption is their own", "stills (%)"),
+}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -25,6 +38,16 @@ class Curve:
     run: str  # the run's folder, such as `video-transf-vcs`
     metric: str  # path of the file below `plots/metrics` without its ending, such as `train/loss`
     points: Series[float]  # step -> value, by step, all finite in fp32
+
+    @property
+    def title(self) -> str:
+        """What the curve shows, in words; of an unknown metric its name."""
+        return METRICS.get(self.metric, (self.metric,))[0]
+
+    @property
+    def unit(self) -> str:
+        """What the axis of the values says."""
+        return METRICS.get(self.metric, ("", "value"))[1]
 
 
 def read_curves(results: Path) -> list[Curve]:
@@ -43,6 +66,12 @@ def read_curves(results: Path) -> list[Curve]:
             if len(points):
                 curves.append(Curve(run.name, path.relative_to(folder).with_suffix("").as_posix(), points))
     return curves
+
+
+def validation_values(curves: Sequence[Curve]) -> dict[str, float]:
+    """The last validation value of each run: mAP where samples have several labels, otherwise top-1, in percent."""
+    found = {curve.run: float(curve.points.iloc[-1]) for curve in curves if curve.metric == "val/map"}
+    return {curve.run: float(curve.points.iloc[-1]) for curve in curves if curve.metric == "val/top1"} | found
 
 
 def thin_out(points: Series[float], limit: int = MAX_POINTS) -> Series[float]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -54,7 +54,9 @@ class Row:
     mean_class: float | None = None
     map: float | None = None
     videos: int | None = None  # videos scored
-    spread: float | None = None  # half of the 95 % interval of top1
+    # low, high: ends of the 95 % interval of top1
+    low: float | None = None
+    high: float | None = None
     # mean over the order pairs of how often the right one of the two scores higher, in percent (chance: 50)
     order: float | None = None
     pairs: tuple[PairResult, ...] = ()  # the figures of each order pair
@@ -66,6 +68,16 @@ class Row:
     def ran(self) -> bool:
         """Whether there are numbers; the row otherwise reads "not run"."""
         return self.folder is not None or not self.name
+
+    @property
+    def spread(self) -> float | None:
+        """Half of the 95 % interval of top1."""
+        return None if self.low is None or self.high is None else (self.high - self.low) / 2
+
+    @property
+    def place(self) -> str:
+        """Its folder below the results, such as ``fuse/4x3``; empty without one."""
+        return "/".join(self.folder.parts[-1 - bool(self.views) :]) if self.folder else ""
 
     @property
     def title(self) -> str:
@@ -94,8 +106,8 @@ def results_table(results: Path | str, *, order_pairs: Sequence[tuple[str, str]]
     folders = _evaluation_folders(results)
     if not folders:
         raise DataError(f"{results}: no <name>/<views>/metrics.json below it. Run `bike eval` first.")
-    rows = [_read_row(folder, results, order_pairs) for folder in folders]
-    _check_same_classes(rows)
+    rows = [read_row(folder, results, order_pairs) for folder in folders]
+    check_same_classes(rows)
     for name, (method, _) in KNOWN.items():
         if not any(row.method == method for row in rows):
             rows.append(Row(name, method))
@@ -117,8 +129,28 @@ def check_complete(results: Path | str, expected: Sequence[str]) -> None:
 
 
 def best_row(rows: Sequence[Row]) -> Row:
-    """The evaluation with the highest top-1 (mAP where there is no top-1); the first one of equals."""
-    return max((row for row in rows if row.folder), key=lambda row: (row.top1 is not None, row.top1 or row.map or 0.0))
+    """The evaluation with the highest top-1 (mAP where there is no top-1).
+
+    Of equals the last one in the table counts: what was trained stands below what was not.
+    """
+    return max(
+        (row for row in reversed(rows) if row.folder),
+        key=lambda row: (row.top1 is not None, row.top1 or row.map or 0.0),
+    )
+
+
+def chosen_row(rows: Sequence[Row], validation: Mapping[str, float]) -> Row | None:
+    """The evaluation of the trained model that does best on the validation split, in the table's last views.
+
+    Args:
+        rows: the table.
+        validation: of each run of training by name, such as ``video-transf-vcs``: its last validation value.
+
+    Returns:
+        The evaluation of the run with the highest value (of equals, the last in the table); None where no run has both.
+    """
+    known = [row for row in reversed(rows) if row.folder and row.name in validation]
+    return max(known, key=lambda row: validation[row.name], default=None)
 
 
 def find_row(rows: Sequence[Row], name: str, views: str = "") -> Row | None:
@@ -159,8 +191,12 @@ def _evaluation_folders(results: Path) -> list[Path]:
     return sorted(path.parent for path in found if path.relative_to(results).parts[0] not in {*OTHERS, *deeper})
 
 
-def _read_row(folder: Path, results: Path, order_pairs: Sequence[tuple[str, str]]) -> Row:
-    """The row of one evaluation's folder, ``<results>/<name>`` or ``<results>/<name>/<views>``."""
+def read_row(folder: Path, results: Path, order_pairs: Sequence[tuple[str, str]] = ()) -> Row:
+    """The row of one evaluation's folder, ``<results>/<name>`` or ``<results>/<name>/<views>``.
+
+    Raises:
+        DataError: a file with values that can't be.
+    """
     metrics = read_numbers(folder / "metrics.json")
     percents = {name: metrics.get(name) for name in PERCENTS}
     for metric, value in percents.items():
@@ -179,7 +215,8 @@ def _read_row(folder: Path, results: Path, order_pairs: Sequence[tuple[str, str]
         views=re.sub(r"^(\d+)x(\d+)$", r"\1×\2", "".join(views)),
         **percents,  # type: ignore[arg-type]
         videos=None if videos is None else int(videos),
-        spread=None if low is None or high is None else (high - low) / 2,
+        low=low,
+        high=high,
         order=sum(choices) / len(choices) if choices else None,
         pairs=pairs,
         spreads=tuple(
@@ -191,8 +228,12 @@ def _read_row(folder: Path, results: Path, order_pairs: Sequence[tuple[str, str]
     )
 
 
-def _check_same_classes(rows: Sequence[Row]) -> None:
-    """Numbers of other classes, or under another order of their names, say nothing beside each other."""
+def check_same_classes(rows: Sequence[Row]) -> None:
+    """Numbers of other classes, or under another order of their names, say nothing beside each other.
+
+    Raises:
+        DataError: some evaluations have other classes than the first.
+    """
     named = [(row.folder, [item.name for item in found]) for row in rows if (found := per_class(row))]
     for folder, names in named:
         if different := other_class(names, named[0][1]):

@@ -6,10 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from bike.errors import BikeError
+from bike.evaluate.scores import SCORES_NAME
 from bike.files import atomic_write, check_not_read, claim_folder, write_json
 from bike.params import Params
 from bike.report.curves import read_curves
 from bike.report.data import summarise_data
+from bike.report.mistakes import scores_of
+from bike.report.origin import evaluation_of
 from bike.report.page import render_page
 from bike.report.rows import Row, check_complete, results_table
 from bike.report.saliency import SaliencyStrip, saliency_strips
@@ -27,6 +30,7 @@ def build_report(
     checkpoint: Path | None = None,
     follow_links: bool = False,
     expected: Sequence[str] = (),
+    provenance: bool = False,
 ) -> list[Row]:
     """Write page, table and ``summary.json`` (for `dvc exp show`) into ``out``.
 
@@ -42,6 +46,8 @@ def build_report(
         checkpoint: the video branch whose saliency is shown.
         follow_links: as for :func:`bike.frames.open.open_source`.
         expected: folders below ``results`` that must be there, such as ``fuse/4x3``; all others are shown as well.
+        provenance: show what the files beside the results say of their runs: commit, processor and so on. These differ
+            between machines, so the page then does, too.
 
     Returns:
         The rows of the result table.
@@ -53,9 +59,9 @@ def build_report(
         raise BikeError(f"{out}: is a file; a folder for the report is needed. Choose another place.")
     check_complete(results, expected)
     rows = results_table(results, order_pairs=params.report.order_pairs)
-    strips, why_not = _read_strips(lists, frames, checkpoint, params, follow_links=follow_links)
+    strips, note = _read_strips(rows, lists, frames, checkpoint, params, follow_links=follow_links)
     data, curves = summarise_data(lists, manifest), read_curves(results)
-    html = render_page(rows, data, params, curves=curves, strips=strips, strips_absent=why_not)
+    html = render_page(rows, data, params, curves=curves, strips=strips, strips_note=note, provenance=provenance)
     table = markdown_results(rows)
     check_not_read([out], [results, lists, frames])
     names = ("table.md", "summary.json", "index.html")
@@ -81,12 +87,22 @@ def _few_numbers(rows: Sequence[Row], params: Params) -> dict[str, float]:
 
 
 def _read_strips(
-    lists: Path | None, frames: Path | None, checkpoint: Path | None, params: Params, *, follow_links: bool
+    rows: Sequence[Row],
+    lists: Path | None,
+    frames: Path | None,
+    checkpoint: Path | None,
+    params: Params,
+    *,
+    follow_links: bool,
 ) -> tuple[list[SaliencyStrip], str]:
-    """The clips to show, and why there are none."""
+    """The clips to show, and the scores file that they were chosen from, or why there are none."""
     if not params.report.clips:
         return [], "report.clips is 0 in the params file."
     if not (lists and frames and checkpoint):
         return [], "a checkpoint of the video branch, the test split's frames and its list are needed."
-    strips = saliency_strips(checkpoint, frames, lists, params=params, follow_links=follow_links)
-    return strips, "the checkpoint is not a video branch with concept spotting (vcs)."
+    row = evaluation_of(checkpoint, rows)
+    scores = scores_of(row) if row else None
+    strips = saliency_strips(checkpoint, frames, lists, params=params, scores=scores, follow_links=follow_links)
+    if not strips:
+        return [], "the checkpoint is not a video branch with concept spotting (vcs)."
+    return strips, f"{row.place}/{SCORES_NAME}" if row else ""

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import base64
+import io
+import json
 import re
 from collections import Counter
 from xml.etree import ElementTree
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
 
-from bike.report.charts import LINE_COLOURS, heat_map, line_chart
+from bike.report.charts import LINE_COLOURS, dense_matrix, line_chart
 from bike.report.curves import Curve
 
 FLOAT32 = st.floats(width=32, allow_nan=False, allow_infinity=False)
@@ -31,10 +36,6 @@ def lines(svg: str) -> list[tuple[str, list[tuple[float, float]]]]:
 
 def elements(svg: str) -> list[ElementTree.Element]:
     return list(ElementTree.fromstring(svg).iter())  # noqa: S314
-
-
-def titles(svg: str) -> list[str]:
-    return [element.text or "" for element in elements(svg) if element.tag == "title"]
 
 
 @settings(max_examples=20, deadline=None)
@@ -60,7 +61,8 @@ def test_each_run_has_its_colour_and_its_last_value() -> None:
     runs = [f"r{i}" for i in range(10)]
     svg = line_chart([curve([(0, 1), (7, i / 4)], run=run) for i, run in enumerate(runs)], runs)
     assert [colour for colour, _ in lines(svg)] == [*LINE_COLOURS, *LINE_COLOURS[:2]]
-    assert titles(svg)[:2] == ["r0: 0 at step 7", "r1: 0.25 at step 7"]
+    told = json.loads(elements(svg)[0].attrib["data-plot"])["lines"]
+    assert [line["points"][-1] for line in told[:2]] == [[7, 0], [7, 0.25]]
 
 
 def test_a_loss_has_a_running_mean() -> None:
@@ -70,42 +72,45 @@ def test_a_loss_has_a_running_mean() -> None:
     assert len(lines(line_chart([curve(noisy, metric="lr")], ["run"]))) == 1
 
 
-def test_heat_map_counts() -> None:
-    counts = Counter({("a", "a"): 3, ("a", "b"): 1, ("b", "b"): 2, ("x", "a"): 7})
-    svg = heat_map(["a", "b"], counts)
-    assert re.findall(r">(\d+)<", svg) == ["3", "1", "2"]
-    assert titles(svg)[:4] == ["a", "b", "a", "b"]
-    assert sorted(titles(svg)[4:]) == ["a: 1 of 4 as b", "a: 3 of 4 as a", "b: 2 of 2 as b"]
-    assert sorted(re.findall(r"fill: var\(--(hit|miss)\)", svg)) == ["hit", "hit", "miss"]
+def test_a_curve_tells_its_values_where_it_is_drawn() -> None:
+    """``data-plot`` puts every point of a curve where the curve itself goes through it."""
+    points = [(0.0, 1.0), (100.0, 3.0), (200.0, 2.0)]
+    svg = line_chart([curve(points, run="a<b", metric="val/top1")], ["a<b"])
+    plot = json.loads(elements(svg)[0].attrib["data-plot"])
+    assert plot["lines"] == [{"name": "a<b", "points": [list(point) for point in points]}]
+    low, high, left, right, top, bottom = plot["axis"]
+    ((_, drawn),) = lines(svg)
+    assert [left + (step - low) / (high - low) * (right - left) for step, _ in points] == pytest.approx(
+        [x for x, _ in drawn], abs=0.03
+    )
+    assert all(top <= y <= bottom for _, y in drawn)
+    assert re.findall(r">(step|top-1 \(%\))<", svg) == ["step", "top-1 (%)"]
 
 
-def test_long_names_are_cut_and_whole_in_the_tooltip() -> None:
-    svg = heat_map(["a" * 50, "b"], Counter({("b", "b"): 1}))
-    assert svg.count(">" + "a" * 35 + "…<") == 2
-    assert titles(svg).count("a" * 50) == 2
-
-
-def test_heat_map_of_many_classes_is_one_picture_without_names() -> None:
+def test_a_matrix_of_many_classes_has_a_pixel_for_each_cell_and_its_names() -> None:
     names = [f"class {i}" for i in range(100)]
-    svg = heat_map(names, Counter({(name, name): 5 for name in names}))
-    assert "<text" not in svg
-    assert len(re.findall(r'<image [^>]*href="data:image/png;base64,', svg)) == 1
-    assert len(svg) < 10_000
+    counts = Counter({(name, name): 5 for name in names}) + Counter(
+        {(names[7], names[90]): 3, (names[90], names[3]): 2}
+    )
+    dense = dense_matrix(names, counts)
+    picture = Image.open(io.BytesIO(base64.b64decode(dense.picture.partition(",")[2])))
+    assert picture.size == (100, 100)
+    assert dense.names[:3] == [names[90], names[7], names[3]]  # the most mistakes, then what is confused with it
+    assert sorted(dense.names) == sorted(names)
+    found = {(dense.names[row], dense.names[column]): count for row, column, count in dense.cells}
+    assert found == counts
+    alpha = np.asarray(picture)[..., 3]
+    assert {(row, column) for row, column in np.argwhere(alpha).tolist()} == {cell[:2] for cell in dense.cells}
 
 
 @pytest.mark.parametrize("name", [HOSTILE, "", " ", "-" * 300, "$\\frac{", "%s {0}"])
 def test_names_are_text_and_nothing_else(name: str) -> None:
-    for svg in (
-        heat_map([name, "b"], Counter({(name, name): 1})),
-        line_chart([curve([(0, 1), (1, 2)], run=name, metric=name)], [name]),
-    ):
-        assert {element.tag for element in elements(svg)} <= {"svg", "g", "path", "text", "title"}
+    svg = line_chart([curve([(0, 1), (1, 2)], run=name, metric=name)], [name])
+    assert {element.tag for element in elements(svg)} <= {"svg", "g", "path", "text"}
 
 
 def test_nothing_comes_from_outside_and_equal_input_gives_equal_text() -> None:
-    counts = Counter({("a", "a"): 3, ("a", "b"): 1})
-    for draw in (lambda: heat_map(["a", "b"], counts), lambda: line_chart([curve([(0, 1)])], ["run"])):
-        svg = draw()
-        assert svg == draw()
-        assert not re.search(r"http|url\(|@import|<style|<metadata", svg)
-    assert not re.search(r"(fill|stroke): #", heat_map(["a", "b"], counts))  # colours are the style sheet's
+    svg = line_chart([curve([(0, 1)])], ["run"])
+    assert svg == line_chart([curve([(0, 1)])], ["run"])
+    assert not re.search(r"http|url\(|@import|<style|<metadata", svg)
+    assert not re.search(r"(fill|stroke): #", svg)  # colours are the style sheet's

@@ -9,7 +9,7 @@ import pytest
 from helpers.results import write_curves, write_results
 
 from bike.errors import DataError
-from bike.report.curves import MAX_POINTS, read_curves, thin_out
+from bike.report.curves import MAX_POINTS, Curve, read_curves, thin_out, validation_values
 from bike.train.curves import Curves
 
 
@@ -23,6 +23,16 @@ def test_curves_are_read_by_run_and_metric(tmp_path: Path) -> None:
     ]
     assert list(dict.fromkeys(curve.run for curve in curves))[-2:] == ["pretrain", "pretrain_strong"]
     assert all(len(curve.points) == 400 for curve in curves)
+
+
+def test_the_last_validation_value_counts_and_map_where_there_is_one() -> None:
+    def curve(run: str, metric: str, *values: float) -> Curve:
+        return Curve(run, metric, pd.Series(values, index=range(len(values)), dtype=float))
+
+    curves = [curve("a", "val/top1", 60, 50), curve("b", "val/map", 1, 9), curve("b", "val/top1", 70)]
+    assert validation_values([*curves, curve("c", "train/loss", 3)]) == {"a": 50, "b": 9}
+    assert (curves[0].title, curves[0].unit) == ("Top-1 on the validation split", "top-1 (%)")
+    assert (curve("a", "my/own", 1).title, curve("a", "my/own", 1).unit) == ("my/own", "value")
 
 
 def test_curves_as_dvclive_writes_them(tmp_path: Path) -> None:

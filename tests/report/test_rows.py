@@ -11,7 +11,7 @@ import pytest
 from helpers.results import NAMES, PAIRS, write_curves, write_evaluation, write_results
 
 from bike.errors import BikeError, DataError
-from bike.report.rows import best_row, check_complete, expected_random_ap, find_row, results_table
+from bike.report.rows import Row, best_row, check_complete, chosen_row, expected_random_ap, find_row, results_table
 
 PER_CLASS = "label,name,videos,top1,ap\n"
 
@@ -43,6 +43,21 @@ def test_figures_are_those_of_the_files(results: Path) -> None:
     assert (row.top1, row.top5, row.mean_class, row.map) == (12.3456, 100.0, 0.0, None)
     assert (row.videos, row.title) == (7, "Video branch (transf + vcs), 4×3")
     assert best_row(rows).top1 == max(row.top1 for row in rows if row.folder and row.top1 is not None)
+
+
+def test_a_tie_does_not_hide_the_trained_model_and_validation_chooses() -> None:
+    names = ("zeroshot", "video-none-dp", "video-transf-vcs", "fuse")
+    rows = [Row("", "Chance", top1=100.0)]
+    rows += [Row(name, name, views="1×1", top1=90.0, folder=Path(name)) for name in names]
+    assert best_row(rows).name == "fuse"
+    assert best_row(rows[:3]).name == "video-none-dp"
+    more = [*rows, Row("video-none-dp", "x", views="4×3", top1=1.0, folder=Path("x"))]
+    chosen = chosen_row(more, {"video-none-dp": 60.0, "video-transf-vcs": 50.0, "pretrain": 99.0})
+    assert chosen is more[-1]  # its last views, whatever they reach on the test split
+    equal = chosen_row(rows, {"video-none-dp": 60.0, "video-transf-vcs": 60.0})
+    assert equal is not None
+    assert equal.name == "video-transf-vcs"
+    assert chosen_row(rows, {"other": 1.0}) is None
 
 
 def test_a_method_without_results_is_not_run(tmp_path: Path) -> None:

@@ -1,18 +1,23 @@
-"""The page: self-contained, equal for equal input, honest about what is missing, and safe from names in files."""
+"""The report on disk: equal for equal input, honest about what is missing, and not written where something is wrong."""
 
 from __future__ import annotations
 
 import base64
 import io
-import re
 import shutil
-from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
 import pytest
 import typer
-from helpers.results import NAMES, PAIRS, make_strips, write_csv, write_data, write_evaluation, write_results
+from helpers.pages import Structure
+from helpers.results import (
+    NAMES,
+    PAIRS,
+    write_data,
+    write_evaluation,
+    write_results,
+)
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -21,84 +26,13 @@ from bike.commands.report import report
 from bike.errors import BikeError, ParamsError
 from bike.files import read_json
 from bike.params import Params, parse_params
-from bike.records import VideoRecord, read_list, write_manifest
-from bike.report.data import AUDIT_COLUMNS, summarise_data
-from bike.report.page import render_page
-from bike.report.rows import results_table
+from bike.records import read_list
+from bike.report.data import summarise_data
 from bike.report.run import build_report
-from bike.report.saliency import SaliencyStrip, choose_samples, frame_image
+from bike.report.saliency import choose_samples, frame_image
 from bike.report.table import renew_readme
 
 PARAMS = parse_params({"report": {"order_pairs": [list(pair) for pair in PAIRS]}}, "test")
-EVIL = (
-    "<script>alert(1)</script>",
-    "\"><img src=x onerror=alert(1)>'",
-    "</title></svg></style><svg onload=alert(1)>",
-    "{{ 7 * 7 }} {% raw %} ${7*7}",
-    "</text>\n<!-- ]]> --> javascript:alert(1) &lt;",
-    "\u202eevil\x07\x1b[31m\u2028' style='x",
-)
-SVG = ("g", "path", "text", "use")  # a style of these is matplotlib's: tests/report/test_charts.py
-
-
-class Structure(HTMLParser):
-    """Every tag with its attributes, and all text, of a page."""
-
-    def __init__(self, html: str) -> None:
-        super().__init__()
-        self.tags: list[tuple[str, tuple[str, ...]]] = []
-        self.attributes: list[tuple[str, str, str]] = []
-        self.open: list[str] = []
-        self.text = ""
-        self.feed(html)
-        self.close()
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append((tag, tuple(name for name, _ in attrs)))
-        self.attributes += [(tag, name, value or "") for name, value in attrs]
-        if tag not in ("meta", "img"):
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.handle_starttag(tag, attrs)
-        self.open.pop()
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
-
-
-def page_of(root: Path, names: tuple[str, ...]) -> str:
-    """The page of a results folder whose classes have these names."""
-    write_results(root / "results", names=names)
-    lists, manifest = write_data(root, names=NAMES)
-    pairs = [[names[0], names[1]], [names[2], names[3]]]
-    params = parse_params({"report": {"order_pairs": pairs}}, "test")
-    shown = [SaliencyStrip(names[0], names[i], s.frames, s.saliency, names[i]) for i, s in enumerate(make_strips())]
-    rejected = [VideoRecord(f"r{i}", name, "rejected", error=name) for i, name in enumerate(names)]
-    write_manifest(manifest, rejected)
-    write_csv(lists / "audit.csv", AUDIT_COLUMNS, [[name] * len(AUDIT_COLUMNS) for name in names])
-    rows = results_table(root / "results", order_pairs=params.report.order_pairs)
-    return render_page(rows, summarise_data(lists, manifest), params, strips=shown)
-
-
-def test_names_from_files_are_text_and_nothing_else(tmp_path: Path) -> None:
-    """The page of a hostile data set has the same tags and attributes as that of a harmless one."""
-    harmless, hostile = Structure(page_of(tmp_path / "a", NAMES)), Structure(page_of(tmp_path / "b", EVIL))
-    assert sorted(hostile.tags) == sorted(harmless.tags)
-    assert hostile.open == harmless.open == []
-    folded = " ".join(hostile.text.split())
-    for name in EVIL[:5]:
-        assert " ".join(name.split()) in folded
-    assert "\\u202eevil\\x07\\x1b[31m ' style='x" in folded
-    for tag, name, value in hostile.attributes:
-        assert not name.startswith("on")
-        if name == "style" and tag not in SVG:
-            assert re.fullmatch(r"(--\w+:[\d. /]+%?;?)+|color:var\(--\w+\)", value), (tag, value)
-        if name == "src":
-            assert value.startswith("data:image/jpeg;base64,")
 
 
 def test_hostile_folder_names(tmp_path: Path) -> None:
@@ -112,25 +46,9 @@ def test_hostile_folder_names(tmp_path: Path) -> None:
     for _ in range(2):  # the markers are still whole
         renew_readme(readme, tmp_path / "results")
     page = Structure((tmp_path / "out" / "index.html").read_text())
-    assert {tag for tag, _ in page.tags} & {"script", "i onload", "iframe", "object", "link"} == set()
+    assert {tag for tag, _ in page.tags} & {"i onload", "iframe", "object", "link"} == set()
+    assert [attributes for tag, attributes in page.tags if tag == "script"] == [()]  # the page's own, inline
     assert "<script>alert(1)<" in page.text
-
-
-def test_the_page_shows_every_section_and_asks_for_nothing_outside_itself(tmp_path: Path) -> None:
-    html = page_of(tmp_path, NAMES)
-    page = Structure(html)
-    assert {tag for tag, _ in page.tags}.isdisjoint({"script", "link", "iframe", "object", "embed", "form", "base"})
-    assert all(value.startswith("#") for _, name, value in page.attributes if name in ("href", "xlink:href"))
-    assert not re.search(r"@import|url\(|https?://", html)
-    assert ("meta", "content", "default-src 'none'; style-src 'unsafe-inline'; img-src data:") in page.attributes
-    for row in results_table(tmp_path / "results", order_pairs=PAIRS):
-        assert row.top1 is not None
-        assert f"{row.top1:.1f}" in page.text
-    assert "6 classes, 24 train samples, 24 val samples, 24 test samples" in page.text
-    assert "6 of 6 files could not be used" in page.text
-    assert "not run" not in page.text.replace("marked “not run”", "")
-    tags = [tag for tag, _ in page.tags]
-    assert (tags.count("img"), tags.count("svg")) == (3 * 8, 1)
 
 
 def test_equal_input_gives_equal_bytes(tmp_path: Path) -> None:
@@ -191,20 +109,6 @@ def test_what_is_missing_is_said(tmp_path: Path) -> None:
     assert "| Zero-shot, pretrained CLIP | – | – | not run |" in (tmp_path / "out" / "table.md").read_text()
 
 
-def test_order_pairs_need_both_heads_in_the_same_views(tmp_path: Path) -> None:
-    def page() -> str:
-        rows = results_table(tmp_path, order_pairs=PAIRS)
-        return Structure(render_page(rows, summarise_data(None, None), PARAMS)).text
-
-    write_evaluation(tmp_path / "video-transf-vcs" / "4x3", seed=1)
-    write_evaluation(tmp_path / "video-none-vcs" / "1x1", seed=2)
-    assert "without temporal head, in the same views, is needed" in page()
-    write_evaluation(tmp_path / "video-none-vcs" / "4x3", seed=2)
-    assert "the two scores higher, in percent. Interaction vcs, 4×3 views." in page()
-    (tmp_path / "video-none-vcs" / "4x3" / "scores.safetensors").unlink()
-    assert "the right one of all classes is predicted, in percent (no scores file)" in page()
-
-
 def test_a_multi_label_data_set(tmp_path: Path) -> None:
     folder = tmp_path / "results" / "video-transf-vcs" / "4x1"
     write_evaluation(folder)
@@ -213,17 +117,8 @@ def test_a_multi_label_data_set(tmp_path: Path) -> None:
     (folder / "confusion.csv").unlink()
     build_report(tmp_path / "results", tmp_path / "out", params=Params())
     text = Structure((tmp_path / "out" / "index.html").read_text()).text
-    assert "Best mAP" in text
+    assert "Highest mAP on the test split" in text
     assert "70.5" in text
-
-
-def test_many_classes_fold_into_a_small_page(tmp_path: Path) -> None:
-    names = tuple(f"class {i}" for i in range(400))
-    write_evaluation(tmp_path / "fuse" / "1x1", names=names, per_class=3, skill=0.5)
-    html = render_page(results_table(tmp_path), summarise_data(None, None), Params())
-    page = Structure(html)
-    assert "360 classes between the best and the weakest 20" in page.text
-    assert len(html) < 250_000
 
 
 def test_nothing_is_written_when_something_is_wrong(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,9 @@ from helpers.results import NAMES, write_evaluation
 from bike.data.spatial import normalize, test_crops
 from bike.data.temporal import validation_indices
 from bike.errors import DataError
+from bike.evaluate.results import write_results
+from bike.evaluate.scores import Scores, read_scores
+from bike.files import sha256
 from bike.frames.open import open_source
 from bike.model.encoders import Encoder, encode_prompts
 from bike.model.heads import VideoHead
@@ -81,6 +85,33 @@ def test_strips_show_the_models_own_weights(data: Path, encoder: Encoder) -> Non
             expected = head.saliency(features, tokens, classes)[0, label]
             assert strip.saliency == pytest.approx(expected.numpy(), abs=1e-5)
             assert strip.saliency.sum() == pytest.approx(1, abs=1e-5)
+
+
+def test_mistakes_of_the_checkpoints_own_evaluation_are_shown_first(data: Path, encoder: Encoder) -> None:
+    torch.manual_seed(1)
+    checkpoint = data / "model.pt"
+    save_released(checkpoint, encoder, VideoHead(16, 1, num_layers=1, temporal="none", interaction="vcs").eval(), 1)
+    targets = torch.eye(len(NAMES), dtype=torch.uint8)
+    table = targets.float() * 0.4
+    table[4, 1] = 0.9  # v4 is taken for class 1 with the highest score, v2 for class 0
+    table[2, 0] = 0.5
+    folder = data / "results/video-none-vcs/1x1"
+    write_results(folder, Scores([f"v{i}" for i in range(len(NAMES))], list(NAMES), table, targets))
+    (folder / ".bike-results.json").write_text(json.dumps({"settings": {"model": sha256(checkpoint)}}))
+    scores = read_scores(folder)
+    strips = saliency_strips(checkpoint, data / "frames", data / "lists", params=PARAMS, scores=scores)
+    assert [(strip.key, strip.predicted) for strip in strips[:2]] == [("v4", NAMES[1]), ("v2", NAMES[0])]
+    assert strips[2].predicted == strips[2].title
+    assert [strip.mistaken is None for strip in strips] == [False, False, True]
+    assert strips[0].mistaken is not None
+    assert strips[0].mistaken.sum() == pytest.approx(1, abs=1e-5)
+    assert not np.allclose(strips[0].mistaken, strips[0].saliency)
+    places = {"lists": data / "lists", "frames": data / "frames", "checkpoint": checkpoint}
+    build_report(data / "results", data / "out", params=PARAMS, **places)
+    page = (data / "out" / "index.html").read_text()
+    assert "score 0.9000, the class shown 0.4000" in page
+    assert page.index("score 0.9000") < page.index("score 0.5000")
+    assert "(<code>video-none-vcs/1x1/scores.safetensors</code>), and clips that it recognised" in page
 
 
 def test_the_page_has_the_strips_that_concept_spotting_gives(data: Path, encoder: Encoder) -> None:

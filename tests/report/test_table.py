@@ -79,7 +79,7 @@ def test_order_pairs_are_a_column_only_where_measured() -> None:
 
 def test_half_of_the_interval_stands_beside_top_1_where_there_is_one() -> None:
     assert "±" not in markdown_table([Row("a", "A", top1=1.0)])
-    table = markdown_table([Row("", "A", top1=60.0, spread=2.449), Row("", "B", top1=50.0)])
+    table = markdown_table([Row("", "A", top1=60.0, low=57.551, high=62.449), Row("", "B", top1=50.0)])
     assert [row[3:5] for row in texts(table)] == [["Top-1", "±"], ["60.0", "2.4"], ["50.0", "–"]]
 
 
