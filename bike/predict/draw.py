@@ -29,7 +29,9 @@ from bike.workers.worker import DiedError, TimedOutError, thread_worker
 
 COLUMNS = 8  # frames of a strip side by side
 FRAME_PX, BAR_PX, LINE_PX, GAP_PX = 120, 40, 20, 4
-FILM_PX = 480  # short side of a rendered video, at most
+FILM_PX = 480  # short side of a rendered video's pictures, at most
+FILM_WIDTH_PX = 320  # at least: smaller ones are enlarged
+FILM_LINES = 3  # guesses shown
 RENDER_SECONDS = 10.0  # that drawing into a second of video may take
 TICK = Fraction(1, 1000)  # seconds, of a rendered video
 _INK, _PAPER, _BAR, _PALE = "#202020", "#ffffff", "#d9541e", "#c8c8c8"
@@ -79,9 +81,9 @@ def render_video(
     end: float | None = None,
     timeout_seconds: float = 60.0,
 ) -> None:
-    """Write a video with what the model says drawn into it, as MP4 without sound, atomically.
+    """Write a video with what the model says below its pictures, as MP4 without sound, atomically.
 
-    Decoding and drawing happen in a helper process. Frames keep their times; the short side has at most 480 px.
+    Decoding and drawing happen in a helper process. Pictures keep their times; their short side has at most 480 px.
 
     Args:
         prediction: of the video, or of windows of it.
@@ -132,7 +134,7 @@ def _render(
 def _drawn_pictures(
     video: VideoStream, windows: Sequence[Window], start: float, end: float
 ) -> Iterator[tuple[float, NDArray[np.uint8]]]:
-    """Pictures of a part of a video with even sides, drawn into, and their times in seconds."""
+    """Captioned pictures of a part of a video, and their times in seconds."""
     middles = np.array([(window.start + window.end) / 2 for window in windows])
     converter: PictureConverter | None = None
     for frame in video.frames():
@@ -141,24 +143,22 @@ def _drawn_pictures(
         if seconds >= end:
             return
         if seconds >= start:
-            window = windows[int(np.abs(middles - seconds).argmin())]
-            plan = converter.plan
-            pixels = converter.rgb(frame)[: plan.height // 2 * 2, : plan.width // 2 * 2]
-            yield seconds, _draw_in(pixels, window, seconds)
+            yield seconds, _captioned(converter.rgb(frame), windows[int(np.abs(middles - seconds).argmin())], seconds)
 
 
-def _draw_in(pixels: NDArray[np.uint8], window: Window, seconds: float) -> NDArray[np.uint8]:
-    """A picture with the guesses of a window, and the weights of its frames as bars, at the lower edge."""
-    picture = Image.fromarray(np.ascontiguousarray(pixels))
-    draw = ImageDraw.Draw(picture, "RGBA")
-    guesses = window.guesses[:3]
-    top = picture.height - LINE_PX * len(guesses) - (BAR_PX if window.saliency else 0) - GAP_PX
-    draw.rectangle((0, top, picture.width, picture.height), (0, 0, 0, 150))
-    for line, guess in enumerate(guesses):
-        _text(draw, (GAP_PX, top + line * LINE_PX), _guess_text([guess]), picture.width - 2 * GAP_PX, _PAPER)
+def _captioned(pixels: NDArray[np.uint8], window: Window, seconds: float) -> NDArray[np.uint8]:
+    """A picture with the guesses of a window below it, and the weights of its frames as bars; both sides even."""
+    scale = -(-FILM_WIDTH_PX // pixels.shape[1])  # text needs room
+    width, height = pixels.shape[1] * scale // 2 * 2, pixels.shape[0] * scale // 2 * 2
+    bars = BAR_PX if window.saliency else 0
+    page = Image.new("RGB", (width, height + FILM_LINES * LINE_PX + bars + GAP_PX), _INK)
+    page.paste(Image.fromarray(pixels.repeat(scale, 0).repeat(scale, 1)[:height, :width]))
+    draw = ImageDraw.Draw(page)
+    for line, guess in enumerate(window.guesses[:FILM_LINES]):
+        _text(draw, (GAP_PX, height + line * LINE_PX), _guess_text([guess]), width - 2 * GAP_PX, _PAPER)
     if window.saliency:
-        _draw_weights(draw, window.saliency, seconds, picture.width, picture.height - GAP_PX)
-    return np.asarray(picture)
+        _draw_weights(draw, window.saliency, seconds, width, page.height - GAP_PX)
+    return np.asarray(page)
 
 
 def _draw_weights(

@@ -13,7 +13,7 @@ from helpers.videos import make_video, read_number
 from bike import plot_saliency
 from bike.errors import DataError
 from bike.predict import FrameWeight, Guess, Prediction, Window
-from bike.predict.draw import BAR_PX, FRAME_PX, GAP_PX, LINE_PX, render_video
+from bike.predict.draw import BAR_PX, FILM_LINES, FRAME_PX, GAP_PX, LINE_PX, render_video
 from bike.video.decode import decode_frames, probe_video
 from bike.video.file import VideoFile
 
@@ -71,13 +71,22 @@ def test_a_rendered_video_keeps_frames_and_times(
     prediction = Prediction(str(video), 40, 4.0, GUESSES, timeline=windows)
     render_video(prediction, VideoFile(str(video)), tmp_path / "out.mp4")
     facts = probe_video(tmp_path / "out.mp4")
-    assert (facts.frames, facts.fps, facts.width, facts.height) == (40, 10.0, 160, 120)
-    old, new = (decode_frames(path, [5, 35])[:, :120, :160].astype(int) for path in (video, tmp_path / "out.mp4"))
-    drawn = np.abs(old - new).mean(axis=(2, 3)) > 30  # frame, row
-    assert not drawn[:, :30].any()
-    bars = BAR_PX if saliency else 0
-    assert drawn[0, -(2 * LINE_PX + bars) : -bars or None].mean() > 0.5
-    assert not drawn[1, : 120 - LINE_PX - bars - GAP_PX - 2].any()  # one guess: a lower band
+    band = FILM_LINES * LINE_PX + GAP_PX + (BAR_PX if saliency else 0)
+    assert (facts.frames, facts.fps, facts.width, facts.height) == (40, 10.0, 322, 242 + band)  # twice as large
+    frames = decode_frames(tmp_path / "out.mp4", range(40))
+    assert [read_number(frame[:242]) for frame in frames] == list(range(40))
+    rows = (frames[[5, 35], 242:] > 180).all(axis=3).mean(axis=2)  # frame, row: white letters, pale bars
+    assert rows[0, :LINE_PX].any()
+    assert rows[0, LINE_PX : 2 * LINE_PX].any()
+    assert rows[1, :LINE_PX].any()
+    assert not rows[1, LINE_PX : FILM_LINES * LINE_PX].any()  # one guess in this window
+    orange = (np.abs(frames[:, -GAP_PX - 5].astype(int) - ORANGE) < 60).all(axis=2)  # frame, column
+    if saliency:  # of four equal bars the one whose frame was reached
+        assert [int(np.flatnonzero(row).mean() // (322 / 4)) for row in orange] == [
+            number // 10 for number in range(40)
+        ]
+    else:
+        assert not orange.any()
     assert [path.name for path in tmp_path.iterdir()] == ["out.mp4"]
 
 
