@@ -106,11 +106,13 @@ def predict(
         names = read_labels(labels)
     if names is not None:
         check_names(names)
+    outs = [out for out in (json_file, save, render) if out is not None and out != STDOUT]
+    if len(set(outs)) < len(outs):
+        raise BikeError("--json, --save, --render: two name one file. Name another.")
     inputs = [*videos, *(video.file.path for video in found), checkpoint, weights, labels, params]
     with ExitStack() as held:
-        for out in (json_file, save, render):
-            if out is not None and out != STDOUT:
-                held.enter_context(claim_file(out, inputs=inputs, replace=replace))
+        for out in outs:
+            held.enter_context(claim_file(out, inputs=inputs, replace=replace))
         from bike.evaluate.views import choose_views
         from bike.predict import plot_saliency, predict_videos
         from bike.predict.draw import render_video

@@ -18,7 +18,7 @@ from bike.video.decode import Decoder, Frames, VideoInput, decode_frames
 from bike.video.file import UnreadableError, VideoFile
 from bike.video.stream import open_video
 from bike.workers.pool import describe_failure
-from bike.workers.worker import DiedError, TimedOutError, thread_worker
+from bike.workers.worker import thread_worker
 
 ARRAY_FPS = 25.0
 
@@ -108,10 +108,12 @@ class Footage:
     def _call(self, function: Callable[..., Any], *args: Any) -> Any:
         try:
             return thread_worker().call(function, *args, timeout_seconds=self._timeout_seconds)
-        except (TimedOutError, DiedError) as error:
-            reason = describe_failure(error, self._timeout_seconds)
+        except UntrustedError:
+            raise
         except UnreadableError as error:
             reason = str(error)
+        except Exception as error:  # too long, a crash, or PyAV's own: it may trip over damage
+            reason = describe_failure(error, self._timeout_seconds)
         raise DataError(f"{self.name}: {reason}. Check the video, or leave it out.")
 
 

@@ -145,7 +145,7 @@ class Recogniser:
         """What each span shows, and its logits (V, K)."""
         found, logits = [], []
         at_once = max(1, FRAMES_AT_ONCE // (self.num_frames * self._views.clips))
-        with progress(footage.name, len(spans), unit="windows") if len(spans) > 1 else nullcontext() as bar:
+        with progress("predict", len(spans), unit="windows") if len(spans) > 1 else nullcontext() as bar:
             for first in range(0, len(spans), at_once):
                 some = spans[first : first + at_once]
                 indices = [self._indices(frames) for _, _, frames in some]

@@ -195,6 +195,17 @@ def test_damage_gives_no_wrong_picture(kind: str, tmp_path: Path) -> None:
     assert outcomes == {"right", "refused"}
 
 
+def test_what_trips_the_reader_is_an_error_that_names_the_video(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PyAV raises an IndexError where damage in a stream makes up a further track."""
+    video = make_video(tmp_path / "a.ts", 4)
+    footage = Footage(video)
+    monkeypatch.setattr("bike.predict.footage.read_sought", len)  # a TypeError in the helper
+    with pytest.raises(DataError, match=r"a\.ts: unexpected TypeError"):
+        footage.frames([0])
+
+
 def test_a_long_video_costs_what_is_looked_at(tmp_path: Path) -> None:
     video = make_video(tmp_path / "a.mp4", 1000, **x264(25, 2))
     footage = Footage(video)
