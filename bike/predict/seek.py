@@ -26,7 +26,7 @@ from bike.video.stream import open_video
 
 # In these a packet says where it is, and when its picture is shown. The rest is decoded whole.
 _CONTAINERS = ("mov,mp4", "matroska", "avi", "mpegts")
-_CODECS = ("h264", "hevc", "mpeg2video", "mjpeg", "vp9")  # one packet, one picture: MPEG-4's may be empty
+_CODECS = ("h264", "hevc", "mpeg2video", "mjpeg", "vp9", "libdav1d")  # one packet, one picture: MPEG-4's may be empty
 _LONGEST_STEP_SECONDS = 10.0  # a clock that jumps further may have been set anew
 
 

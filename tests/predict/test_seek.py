@@ -39,6 +39,10 @@ TRUSTED = {
         "a.webm",
         {"codec": "libvpx-vp9", "options": {"g": "10", "auto-alt-ref": "1", "lag-in-frames": "16"}},
     ),
+    "WebM, AV1": (
+        "a.webm",
+        {"codec": "libsvtav1", "width": 128, "height": 96, "options": {"g": "10", "preset": "10"}},
+    ),
     "MP4, HEVC, open": (
         "a.mp4",
         {"codec": "libx265", "options": {"x265-params": "keyint=10:open-gop=1:bframes=3:log-level=none"}},
