@@ -17,15 +17,13 @@ from PIL import Image, ImageDraw, ImageFont
 
 from bike.errors import DataError, one_line
 from bike.files import atomic_write, sweep_file
-from bike.predict.footage import Footage, absolute
+from bike.predict.footage import Footage, absolute, in_helper
 from bike.predict.result import FrameWeight, Guess, Prediction, Window
 from bike.predict.seek import opened
 from bike.video.decode import Frames, VideoInput
 from bike.video.file import UnreadableError, VideoFile
 from bike.video.picture import PictureConverter, plan_picture
 from bike.video.stream import VideoStream, open_video
-from bike.workers.pool import describe_failure
-from bike.workers.worker import DiedError, TimedOutError, thread_worker
 
 COLUMNS = 8  # frames of a strip side by side
 FRAME_PX, BAR_PX, LINE_PX, GAP_PX = 120, 40, 20, 4
@@ -98,19 +96,15 @@ def render_video(
     if prediction.error:
         raise DataError(prediction.error)
     limit = timeout_seconds + RENDER_SECONDS * prediction.seconds
+    target = Path(out).absolute()
     try:
-        thread_worker().call(
-            _render, absolute(source), prediction, str(Path(out).absolute()), start, end, timeout_seconds=limit
-        )
-    except (TimedOutError, DiedError) as error:
-        sweep_file(Path(out))  # its temporary file
-        raise DataError(f"{prediction.video}: {describe_failure(error, limit)}. Raise --timeout.") from None
-    except UnreadableError as error:
-        raise DataError(f"{prediction.video}: {error}. Check the video, or leave it out.") from None
+        in_helper(prediction.video, _render, absolute(source), prediction, target, start, end, timeout_seconds=limit)
+    finally:
+        sweep_file(target)  # what a helper that was killed left
 
 
 def _render(
-    source: bytes | VideoFile, prediction: Prediction, out: str, start: float | None, end: float | None
+    source: bytes | VideoFile, prediction: Prediction, out: Path, start: float | None, end: float | None
 ) -> None:
     windows = prediction.timeline or (Window(0.0, prediction.seconds, prediction.guesses, prediction.saliency),)
     with opened(source) as file, open_video(file) as video:

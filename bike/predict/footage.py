@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from bike.errors import DataError, one_line
+from bike.errors import BikeError, DataError, one_line
 from bike.files.names import shown
 from bike.predict.seek import SeekPlan, UntrustedError, opened, plan_seeks, read_sought
 from bike.predict.windows import part_of
@@ -106,15 +106,24 @@ class Footage:
             raise DataError(f"{self.name}: {error}. Choose another part.") from None
 
     def _call(self, function: Callable[..., Any], *args: Any) -> Any:
-        try:
-            return thread_worker().call(function, *args, timeout_seconds=self._timeout_seconds)
-        except UntrustedError:
-            raise
-        except UnreadableError as error:
-            reason = str(error)
-        except Exception as error:  # too long, a crash, or PyAV's own: it may trip over damage
-            reason = describe_failure(error, self._timeout_seconds)
-        raise DataError(f"{self.name}: {reason}. Check the video, or leave it out.")
+        return in_helper(self.name, function, *args, timeout_seconds=self._timeout_seconds)
+
+
+def in_helper(name: str, function: Callable[..., Any], *args: Any, timeout_seconds: float) -> Any:
+    """What a function returns that reads the video ``name`` in a helper process.
+
+    Raises:
+        DataError: whatever goes wrong with the video. UntrustedError: as the function raised it.
+    """
+    try:
+        return thread_worker().call(function, *args, timeout_seconds=timeout_seconds)
+    except (UntrustedError, BikeError):
+        raise
+    except UnreadableError as error:
+        reason = str(error)
+    except Exception as error:  # too long, a crash, or PyAV's own: it may trip over damage
+        reason = describe_failure(error, timeout_seconds)
+    raise DataError(f"{name}: {reason}. Check the video, or leave it out.")
 
 
 def absolute(video: VideoInput) -> bytes | VideoFile:
