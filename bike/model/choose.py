@@ -10,12 +10,11 @@ import torch
 
 from bike.data.spatial import scaled_side
 from bike.errors import BikeError, ParamsError
-from bike.files import existing_file
 from bike.model.contract import Agreement, AnySection, Contract, read_contract
 from bike.model.encoders import Encoder
 from bike.model.formats.fetch import run_weights
 from bike.model.formats.official import OFFICIAL_FILES
-from bike.model.formats.read import weights_sha256
+from bike.model.formats.read import find_file, weights_sha256
 from bike.model.heads import Interaction, Temporal, VideoHead
 from bike.model.layers.architecture import OFFICIAL
 from bike.model.weights import load_clip, load_with_contract
@@ -69,7 +68,7 @@ def load_video_model(
     """A trained video branch, or CLIP with a new head.
 
     Args:
-        checkpoint: a released video branch; None takes ``weights``.
+        checkpoint: a released video branch, or the folder of a published one; None takes ``weights``.
         weights: CLIP's, an official name or a file.
         temporal: what the checkpoint's temporal head must be (None: any), or that of a new head (None: ``none``, the
             mean of the frames).
@@ -90,7 +89,8 @@ def load_video_model(
         kind = cast("Temporal", temporal or "none"), cast("Interaction", interaction or "dp")
         head = VideoHead(encoder.embed_dim, encoder.text_heads, *kind).eval()
         return VideoModel(encoder, head, file, read_contract(file), is_new_head=True)
-    encoder, stored, _, contract = load_with_contract(existing_file(checkpoint))
+    file = find_file(checkpoint)
+    encoder, stored, _, contract = load_with_contract(file)
     if not isinstance(stored, VideoHead):
         raise BikeError(f"{checkpoint}: holds an attribute branch; a video branch is needed here. Choose another file.")
     if temporal not in (None, stored.temporal):
@@ -99,7 +99,7 @@ def load_video_model(
         )
     if interaction is not None:
         stored.interaction = cast("Interaction", interaction)
-    return VideoModel(encoder, stored, Path(checkpoint), contract)
+    return VideoModel(encoder, stored, file, contract)
 
 
 def agree(chosen: Model, model: VideoModel) -> tuple[Model, Agreement]:

@@ -56,6 +56,7 @@ OTHER = {  # words that make another result; of an evaluation, one case for each
     "fuse": ["--video-weight", "0.1"],
     "predict": ["--top-k", "1"],
     "convert": ["--precision", "fp16"],
+    "publish": ["--name", "other"],
 }
 # A file of somebody else's where the command writes. Single files carry no record, so these are like finished ones.
 TAKEN = {
@@ -69,6 +70,7 @@ TAKEN = {
     "fuse": "out/confusion.csv",
     "report": "out/index.html",
     "manifest": "out/media.csv",
+    "publish": "out/README.md",
 }
 READ = {  # inputs named as the output
     "extract": ["videos"],
