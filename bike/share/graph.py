@@ -164,16 +164,18 @@ def _onnx(graph: Graph, features: Features, size: int, about: Mapping[str, Any])
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without torch's remarks on packages that are not needed here."""
-    logger = logging.getLogger("torch.onnx")
-    before = logger.level
-    logger.setLevel(logging.ERROR)
+    """Without the exporter's account of each node, and its remarks on packages that are not needed here."""
+    loggers = {logging.getLogger(name): logging.ERROR for name in ("torch", "onnxscript", "onnx_ir")}
+    before = {logger: logger.level for logger in loggers}
     try:
+        for logger, level in loggers.items():
+            logger.setLevel(level)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             yield
     finally:
-        logger.setLevel(before)
+        for logger, level in before.items():
+            logger.setLevel(level)
 
 
 def _compare(content: bytes, graph: Graph, features: Features, scorer: Scorer, frames: int) -> Comparison | None:

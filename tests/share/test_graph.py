@@ -49,9 +49,13 @@ def close(found: Any, expected: Tensor) -> bool:
 
 
 @pytest.mark.slow
-def test_a_graph_with_its_classes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_graph_with_its_classes(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
     model, out = save_model(tmp_path / "model.pt"), tmp_path / "model.onnx"
+    caplog.set_level("INFO")  # as on the command line
     export(model, out)
+    assert [record.getMessage() for record in caplog.records] == []
     assert "times as fast on this CPU" in capsys.readouterr().out
     opened = session(out)
     for shape in SHAPES:
