@@ -17,7 +17,6 @@ def publish(
         list[Path] | None,
         typer.Option(help="Folder of an evaluation of this model; may be given again.", show_default=False),
     ] = None,
-    name: Annotated[str | None, typer.Option(help="Name on the card; left out: the folder's.")] = None,
     dataset: Annotated[str | None, typer.Option(help="Name of the data that the results are of.")] = None,
     replace: ReplaceOption = False,
 ) -> None:
@@ -33,5 +32,5 @@ def publish(
     """
     from bike.share.folder import publish as write_folder
 
-    write_folder(model, folder, results=results or (), name=name, dataset=dataset, replace=replace)
+    write_folder(model, folder, results=results or (), dataset=dataset, replace=replace)
     typer.echo(folder)

@@ -10,8 +10,7 @@ from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from bike.errors import ParamsError, WeightsError, first_few, one_line
-from bike.files import read_json
+from bike.errors import ParamsError, WeightsError, one_line
 from bike.model.formats.official import OFFICIAL_FILES
 from bike.model.formats.read import is_checkpoint, read_checkpoint, weights_sha256
 from bike.progress import log
@@ -19,7 +18,6 @@ from bike.records import other_class
 from bike.trees.sections import Section
 
 KEY = "contract"  # beside `model_state_dict`; readers of released files leave unknown keys alone
-CONFIG_TYPE = "bike"  # in the `config.json` of a published model
 MAX_CHARS = 1 << 24  # of the JSON: some 500,000 class names
 
 AnySection = TypeVar("AnySection", bound=Section)
@@ -142,31 +140,6 @@ def _reason(error: ValueError) -> str:
 def read_contract(path: Path) -> Contract | None:
     """The contract of any weight file; None for files that hold none, such as CLIP's own weights."""
     return parse_contract(read_checkpoint(path).get(KEY), path) if is_checkpoint(path) else None
-
-
-def config_text(contract: Contract) -> str:
-    """``config.json``, as it lies beside a published model: the contract once more, for people and for the Hub."""
-    content = {"architectures": [CONFIG_TYPE], "model_type": CONFIG_TYPE, KEY: contract.model_dump(mode="json")}
-    return json.dumps(content, indent=2) + "\n"
-
-
-def check_published(path: Path, contract: Contract | None) -> None:
-    """Compare what ``config.json`` beside a weight file says with the contract in it.
-
-    Raises:
-        WeightsError: it is of a model of ours, and says something else.
-    """
-    config = path.with_name("config.json")
-    content = read_json(config) if config.is_file() else None
-    if not isinstance(content, dict) or content.get("model_type") != CONFIG_TYPE:
-        return
-    told, ours = content.get(KEY), {} if contract is None else contract.model_dump(mode="json")
-    told = told if isinstance(told, dict) else {}
-    if differ := sorted(name for name in told.keys() | ours.keys() if told.get(name) != ours.get(name)):
-        raise WeightsError(
-            f"{config}: differs from what {path.name} says of itself ({one_line(first_few(differ))[:200]}). "
-            "The contract lies in both: get both again, or publish the model again."
-        )
 
 
 class Agreement:

@@ -8,8 +8,7 @@ from typing import Any
 
 from bike.errors import BikeError, one_line
 from bike.evaluate.results import LAST, read_numbers
-from bike.files import atomic_write, claim_file, claim_folder, read_json, sha256
-from bike.model.contract import config_text
+from bike.files import claim_file, claim_folder, read_json, sha256, write_bytes, write_json
 from bike.model.formats.read import files_of, find_file, weights_sha256
 from bike.model.weights import load_with_contract, save_released
 from bike.provenance import provenance_path
@@ -21,16 +20,11 @@ FILES = ("config.json", "labels.csv", "README.md", WEIGHTS)
 
 
 def export_safetensors(model: Path, out: Path, *, replace: bool = False) -> None:
-    """Write a checkpoint, of either branch, in a format that holds no code; it loads as before.
-
-    Args:
-        model: a checkpoint, or the folder of a published one.
-        out: the new file, whose weights are fp32.
-        replace: whether a file at ``out`` may be thrown away.
+    """Write a checkpoint, of either branch, in a format that holds no code; it loads as before, in fp32.
 
     Raises:
         WeightsError: the model can't be loaded.
-        BikeError: ``out`` is the model, is there already, or can't be written.
+        BikeError: ``out`` is the model, is there already without ``replace``, or can't be written.
     """
     source = find_file(model)
     with claim_file(out, inputs=files_of(source), replace=replace):
@@ -42,7 +36,6 @@ def publish(
     folder: Path,
     *,
     results: Sequence[Path] = (),
-    name: str | None = None,
     dataset: str | None = None,
     replace: bool = False,
 ) -> None:
@@ -52,7 +45,6 @@ def publish(
         model: a video branch that says what it was trained for.
         folder: to write; :func:`bike.model.choose.load_video_model` takes it in a checkpoint's place.
         results: folders of finished evaluations of this very model, whose metrics the card shows.
-        name: of the model, for the card; None takes the folder's.
         dataset: name of the data that the results were measured on.
         replace: whether another model that was published there may be thrown away.
 
@@ -70,16 +62,16 @@ def publish(
         )
     digest = weights_sha256(file)
     measured = [_measured(place, digest, file) for place in results]
-    card = card_text(one_line(name or folder.resolve().name), contract, measured, dataset=dataset)
+    card = card_text(one_line(folder.resolve().name), contract, measured, dataset=dataset)
     settings = {"model": digest, "card": card}
     read = [*files_of(file), *(place / LAST for place in results)]
     with (
         claim_folder(folder, "published", names=FILES, inputs=read, settings=settings, replace=replace) as output,
         output.writing(WEIGHTS) as new,
     ):
-        for path, text in ((new / "config.json", config_text(contract)), (new / "README.md", card)):
-            with atomic_write(path, "w") as opened:
-                opened.write(text)
+        config = {"architectures": ["bike"], "model_type": "bike", "contract": contract.model_dump(mode="json")}
+        write_json(new / "config.json", config)
+        write_bytes(new / "README.md", card.encode())
         write_labels(new / "labels.csv", contract.classes)
         save_released(new / WEIGHTS, *released)
 

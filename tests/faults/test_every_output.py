@@ -56,7 +56,6 @@ OTHER = {  # words that make another result; of an evaluation, one case for each
     "fuse": ["--video-weight", "0.1"],
     "predict": ["--top-k", "1"],
     "convert": ["--precision", "fp16"],
-    "publish": ["--name", "other"],
 }
 # A file of somebody else's where the command writes. Single files carry no record, so these are like finished ones.
 TAKEN = {

@@ -94,7 +94,7 @@ def test_a_graph_that_differs_is_not_written(tmp_path: Path, monkeypatch: pytest
 
 
 def test_without_the_extra_one_line_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "onnx", None)
+    monkeypatch.setitem(sys.modules, "onnxscript", None)
     with pytest.raises(BikeError, match=r'pip install "bike-video\[onnx\]"'):
         export(save_model(tmp_path / "model.pt"), tmp_path / "model.onnx")
 
@@ -102,5 +102,7 @@ def test_without_the_extra_one_line_says_what_to_install(tmp_path: Path, monkeyp
 def test_other_kinds_of_files_and_options_that_do_not_fit(tmp_path: Path) -> None:
     with pytest.raises(BikeError, match=r"model.pth: unknown kind of file; names in .safetensors and .onnx"):
         export(tmp_path / "model.pt", tmp_path / "model.pth")
-    with pytest.raises(BikeError, match="--set, --class-features: of an .onnx file only"):
+    with pytest.raises(
+        BikeError, match="a.safetensors: holds the model as it is; classes and parameters are for an .onnx file"
+    ):
         export(tmp_path / "model.pt", tmp_path / "a.safetensors", setting=["model.frames=8"], class_features="input")

@@ -152,25 +152,22 @@ def is_checkpoint(path: Path) -> bool:
 
 
 def _other_entries(path: Path) -> dict[str, Any] | None:
-    """What a safetensors file of ours holds besides tensors; None for files of others."""
+    """What a safetensors file of ours holds besides tensors; None for files of others, and for damaged ones."""
     try:
         with safe_open(path, "pt") as file:
-            text = (file.metadata() or {}).get(ENTRIES)
-    except (SafetensorError, ValueError) as error:
-        raise _damaged_safetensors(path, error) from error
-    found = None if text is None else parse_json(text, f"{path} ({ENTRIES})", "Get the file again.")
+            text = (file.metadata() or {}).get(ENTRIES, "null")
+    except (SafetensorError, ValueError):
+        return None
+    found = parse_json(text, f"{path} ({ENTRIES})", "Get the file again.")
     return found if isinstance(found, dict) else None
 
 
 def _by_entry(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
-    """Tensors of a checkpoint's state dicts, named ``model_state_dict.visual.proj``, by entry; others as they are."""
-    found: dict[str, Any] = {}
-    for name, value in tensors.items():
-        entry, _, key = name.partition(".")
-        if entry in STATE_DICTS:
-            found.setdefault(entry, {})[key] = value
-        else:
-            found[name] = value
+    """Tensors named ``model_state_dict.visual.proj`` by the state dict that they belong to; others as they are."""
+    found: dict[str, Any] = {name: value for name, value in tensors.items() if not name.startswith(STATE_DICTS)}
+    for entry in STATE_DICTS:
+        part = {name.removeprefix(f"{entry}."): tensors[name] for name in tensors if name.startswith(f"{entry}.")}
+        found |= {entry: part} if part else {}
     return found
 
 
@@ -191,11 +188,7 @@ def _read_safetensors(path: Path) -> dict[str, Tensor]:
     try:
         return load_file(path)
     except (SafetensorError, json.JSONDecodeError, ValueError) as error:
-        raise _damaged_safetensors(path, error) from error
-
-
-def _damaged_safetensors(path: Path, error: Exception) -> WeightsError:
-    return WeightsError(f"{path}: damaged safetensors file ({one_line(error)}). Get the file again.")
+        raise WeightsError(f"{path}: damaged safetensors file ({one_line(error)}). Get the file again.") from error
 
 
 def weights_sha256(path: Path) -> str:
