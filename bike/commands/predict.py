@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -11,13 +13,20 @@ from bike.commands import options
 from bike.errors import one_line
 
 if TYPE_CHECKING:
-    from bike.predict import Prediction
+    from bike.predict import FrameWeight, Prediction, Window
 
 BARS = " ▁▂▃▄▅▆▇█"
+CURVE_COLUMNS = 40  # of a class over time
+STDOUT = Path("-")
 
 
 def predict(
-    videos: Annotated[list[Path], typer.Argument(metavar="VIDEO", help="Video files of any format.")],
+    videos: Annotated[
+        list[Path],
+        typer.Argument(
+            metavar="VIDEO", help="Videos of any format, folders, lists (.txt, .csv), or - for paths on standard input."
+        ),
+    ],
     checkpoint: options.CheckpointOption = None,
     weights: options.WeightsOption = None,
     labels: Annotated[Path | None, typer.Option(help="Class names, CSV id,name; left out: the checkpoint's.")] = None,
@@ -25,9 +34,31 @@ def predict(
     params: options.MaybeParamsOption = None,
     setting: options.SetOption = None,
     views: options.ViewsOption = "1x1",
+    start: Annotated[float | None, typer.Option(help="Where to begin, seconds.", show_default=False)] = None,
+    end: Annotated[float | None, typer.Option(help="Where to end, seconds.", show_default=False)] = None,
+    window: Annotated[
+        float | None, typer.Option(help="Slide a window of so many seconds over each video.", show_default=False)
+    ] = None,
+    stride: Annotated[
+        float | None,
+        typer.Option(help="Seconds from window to window; left out: one after the other.", show_default=False),
+    ] = None,
     top_k: Annotated[int, typer.Option(min=1, help="Guesses shown for each video.")] = 5,
-    json_file: Annotated[Path | None, typer.Option("--json", help="Also write everything to this file.")] = None,
-    saliency: Annotated[bool, typer.Option("--saliency", help="Show how much each frame counted.")] = False,
+    json_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--json", help="Also write everything to this file (.jsonl: a line for each video); -: lines on stdout."
+        ),
+    ] = None,
+    saliency: Annotated[
+        bool, typer.Option("--saliency", help="Show how much each frame counted; of windows, see --json.")
+    ] = False,
+    save: Annotated[
+        Path | None, typer.Option(help="Picture of the frames that were looked at, of one video.", show_default=False)
+    ] = None,
+    render: Annotated[
+        Path | None, typer.Option(help="MP4 of one video with guesses and saliency drawn in.", show_default=False)
+    ] = None,
     allow_mismatch: options.AllowOption = None,
     timeout: options.TimeoutOption = 60.0,
     decoder: options.DecoderOption = "pyav",
@@ -41,47 +72,89 @@ def predict(
       bike predict new.mp4 --checkpoint work/model.pt
       bike predict holiday.mp4 --checkpoint models/k400.pt --labels lists/kinetics400/labels.csv
       bike predict *.mov --weights ViT-B/16 --classes "a dog,a cat,something else" --saliency
+      bike predict film.mp4 --checkpoint work/model.pt --window 4 --stride 2 --render seen.mp4
+      bike predict videos/ --checkpoint work/model.pt --json - > found.jsonl
     """
-    from contextlib import nullcontext
+    import json
+    from contextlib import ExitStack
 
     from bike.errors import BikeError
+    from bike.progress import log
 
     if labels is not None and classes is not None:
         raise BikeError("--labels, --classes: both are given; give one.")
     if weights is not None and checkpoint is not None:
         raise BikeError("--weights, --checkpoint: both are given; give one.")
+    if save is not None and window is not None:
+        raise BikeError("--save, --window: both are given; give one, or --render.")
     settings = options.read_params(params, setting, allow_mismatch, out=json_file)
-    from bike.evaluate.views import choose_views
-    from bike.files import claim_file, write_json
-    from bike.predict import predict_videos
+    # All that can be refused without torch comes first.
+    from bike.files import atomic_write, claim_file, write_json
+    from bike.predict.inputs import check_model, check_names, named_videos
+    from bike.predict.windows import check_part
     from bike.records import read_labels
+    from bike.video.decode import check_decoder
 
+    check_decoder(decoder)
+    check_part(start, end, window, stride)
+    found = named_videos(videos)
+    if len(found) > 1 and (save is not None or render is not None):
+        raise BikeError(f"--save, --render: of one video (got {len(found)}). Name one.")
+    check_model(checkpoint, weights)
     names = None if classes is None else [name.strip() for name in classes.split(",")]
     if labels is not None:
         names = read_labels(labels)
-    inputs = [*videos, checkpoint, weights, labels, params]
-    found = []
-    with nullcontext() if json_file is None else claim_file(json_file, inputs=inputs, replace=replace):
+    if names is not None:
+        check_names(names)
+    inputs = [*videos, *(video.file.path for video in found), checkpoint, weights, labels, params]
+    with ExitStack() as held:
+        for out in (json_file, save, render):
+            if out is not None and out != STDOUT:
+                held.enter_context(claim_file(out, inputs=inputs, replace=replace))
+        from bike.evaluate.views import choose_views
+        from bike.predict import plot_saliency, predict_videos
+        from bike.predict.draw import render_video
+
+        errors, rows = [], []
         for prediction in predict_videos(
             settings,
-            videos,
+            found,
             names,
             checkpoint=checkpoint,
             weights=weights,
             views=choose_views(settings.evaluate, views),
             top_k=top_k,
+            start=start,
+            end=end,
+            window=window,
+            stride=stride,
             timeout_seconds=timeout,
             decoder=decoder,
             device=device,
         ):
-            found.append(prediction)
-            _show(prediction, saliency=saliency)
-        if json_file is not None:
-            write_json(json_file, [prediction.as_json() for prediction in found])
-    failed = [prediction for prediction in found if prediction.error]
-    if failed:
-        rest = f" ({len(failed)} of {len(found)} videos failed)" if len(found) > 1 else ""
-        raise BikeError(f"{failed[0].error}{rest}")
+            if json_file == STDOUT:
+                typer.echo(json.dumps(prediction.as_json(), allow_nan=False))
+            else:
+                rows.append(prediction.as_json())
+            if prediction.error:
+                errors.append(prediction.error)
+                if len(found) > 1:
+                    log.error("%s", prediction.error)
+                continue
+            if json_file != STDOUT:
+                _show(prediction, saliency=saliency)
+            if save is not None:
+                with atomic_write(save) as file:
+                    plot_saliency(prediction, found[0].file).save(file, "PNG")
+            if render is not None:
+                render_video(prediction, found[0].file, render, start=start, end=end, timeout_seconds=timeout)
+        if json_file is not None and json_file.suffix.lower() == ".jsonl":
+            with atomic_write(json_file, "w") as file:
+                file.writelines(json.dumps(row, allow_nan=False) + "\n" for row in rows)
+        elif json_file not in (None, STDOUT):
+            write_json(json_file, rows)
+    if errors:
+        raise BikeError(errors[0] if len(found) == 1 else f"{len(errors)} of {len(found)} videos failed; see above.")
 
 
 def _show(prediction: Prediction, *, saliency: bool) -> None:
@@ -89,17 +162,33 @@ def _show(prediction: Prediction, *, saliency: bool) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    if prediction.error:
-        return
     console = Console()
     console.print(Text(f"{one_line(prediction.video)}: {prediction.frames} frames, {prediction.seconds:.1f} s"))
     table = Table("class", "probability")
     table.columns[1].justify = "right"
+    timeline = prediction.timeline
+    if timeline:
+        table.add_column(f"{timeline[0].start:.1f} s to {timeline[-1].end:.1f} s", no_wrap=True)
     for guess in prediction.guesses:
-        table.add_row(Text(one_line(guess.name)), f"{100 * guess.probability:.1f} %")
+        curve = [Text(_curve(timeline, guess.label))] if timeline else []
+        table.add_row(Text(one_line(guess.name)), f"{100 * guess.probability:.1f} %", *curve)
     console.print(table)
-    if saliency:
-        highest = max(item.weight for item in prediction.saliency)
-        bars = "".join(BARS[round(8 * item.weight / highest)] for item in prediction.saliency)
-        first, last = prediction.saliency[0].seconds, prediction.saliency[-1].seconds
-        console.print(Text(f"frames from {first:.1f} s to {last:.1f} s counted: {bars}"))
+    if saliency and not timeline:
+        console.print(Text(_saliency_line(prediction.saliency)))
+
+
+def _curve(timeline: Sequence[Window], label: int) -> str:
+    """How probable a class is in each window, from 0 to 1; neighbours share a column where there are many."""
+    values = [next((guess.probability for guess in w.guesses if guess.label == label), 0.0) for w in timeline]
+    columns = min(CURVE_COLUMNS, len(values))
+    edges = [len(values) * column // columns for column in range(columns + 1)]
+    means = [sum(values[a:b]) / (b - a) for a, b in pairwise(edges)]
+    return "".join(BARS[round(8 * mean)] for mean in means)
+
+
+def _saliency_line(weights: Sequence[FrameWeight]) -> str:
+    if not weights:
+        return "all frames counted alike: this model weighs none (interaction dp)"
+    highest = max(item.weight for item in weights)
+    bars = "".join(BARS[round(8 * item.weight / highest)] for item in weights)
+    return f"frames from {weights[0].seconds:.1f} s to {weights[-1].seconds:.1f} s counted: {bars}"

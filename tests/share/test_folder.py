@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from helpers.contracts import save_model, video_contract
@@ -14,6 +15,7 @@ from helpers.scores import fake_scores
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+import bike
 from bike.errors import BikeError
 from bike.evaluate.results import write_results
 from bike.model.choose import load_video_model
@@ -75,6 +77,13 @@ def test_what_is_published_is_a_weight_file_like_others(tmp_path: Path) -> None:
     found, known = inspect_weights(out), inspect_weights(model)
     assert (found.problems, found.head, found.contract) == ([], known.head, known.contract)
     assert convert(out, tmp_path / "head.safetensors", part="head") == len(load_video_model(model).head.state_dict())
+
+
+def test_one_line_loads_a_published_folder(tmp_path: Path) -> None:
+    model, out = save_model(tmp_path / "model.pt"), tmp_path / "out"
+    publish(model, out)
+    frames = np.random.default_rng(0).integers(0, 255, (8, 32, 32, 3), dtype=np.uint8)
+    assert bike.load(out).predict(frames) == bike.load(model).predict(frames)
 
 
 def test_the_same_again_gives_the_same_bytes_and_another_model_needs_replace(tmp_path: Path) -> None:
