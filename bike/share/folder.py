@@ -32,12 +32,7 @@ def export_safetensors(model: Path, out: Path, *, replace: bool = False) -> None
 
 
 def publish(
-    model: Path,
-    folder: Path,
-    *,
-    results: Sequence[Path] = (),
-    dataset: str | None = None,
-    replace: bool = False,
+    model: Path, folder: Path, *, results: Sequence[Path] = (), dataset: str | None = None, replace: bool = False
 ) -> None:
     """Write a folder with all that others need: weights, contract, class names, and a model card.
 
