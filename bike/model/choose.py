@@ -132,7 +132,7 @@ def _check_start(agreement: Agreement, contract: Contract, start_from: str | Non
 
     By its content where it is here, and by its name on a machine that has the result alone.
     """
-    if start_from is None or (ours := Path(start_from)).resolve() == file.resolve():
+    if start_from is None or (ours := _file_of(start_from)).resolve() == file.resolve():
         return
     theirs = contract.start_from
     if theirs is None:
@@ -156,7 +156,7 @@ def check_weights(agreement: Agreement, chosen: Model, file: Path) -> None:
     theirs = None if agreement.contract is None else agreement.contract.weights
     if theirs is None or "weights" not in chosen.model_fields_set:
         return
-    official, here = OFFICIAL_FILES.get(chosen.weights), Path(chosen.weights)
+    official, here = OFFICIAL_FILES.get(chosen.weights), _file_of(chosen.weights)
     ours = official.sha256 if official else weights_sha256(here) if here.is_file() else None
     if theirs.sha256 == ours or (ours is None and theirs.name == here.name):
         return
@@ -165,6 +165,11 @@ def check_weights(agreement: Agreement, chosen: Model, file: Path) -> None:
         "model.weights",
         f"{chosen.weights!r}, but {file} goes back to {theirs.name!r} (SHA-256 {theirs.sha256[:12]}…{shown})",
     )
+
+
+def _file_of(source: str) -> Path:
+    """The weight file that a path means, also in a folder; the path itself on a machine that doesn't have it."""
+    return find_file(source) if Path(source).is_dir() else Path(source)
 
 
 def agree_clip(params: Params, weights: Path, **used: Sequence[str]) -> Params:
