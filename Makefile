@@ -3,7 +3,7 @@ PYTHON ?= python3.11
 PIP_VERSION = 25.3
 VENV = .venv
 BIN = $(VENV)/bin
-EXTRAS = dev,docs,decord,dask,s3,ssh,torchnet,plots
+EXTRAS = dev,docs,decord,dask,s3,ssh,torchnet,plots,onnx
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 export DVC_NO_ANALYTICS = 1
 

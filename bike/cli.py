@@ -40,6 +40,8 @@ COMMANDS = {
     "fuse": "fuse",
     "predict": "predict",
     "report": "report",
+    "export": "export",
+    "publish": "publish",
     "slurm": "slurm",
     "weights": "weights",
     "zoo": "zoo",

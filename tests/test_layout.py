@@ -29,7 +29,7 @@ ROWS = [
     "evaluate",
     "train report predict",
     "pretrain bench doctor zoo slurm",
-    "project",
+    "project share",
     "commands",
     "cli",
 ]

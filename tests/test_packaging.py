@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import os
 import re
 import shutil
 import subprocess
@@ -13,6 +14,8 @@ from pathlib import Path
 
 import pytest
 from helpers.places import ROOT
+from helpers.projects import run_in
+from helpers.results import write_evaluation
 from helpers.wheel import unpacked_wheel
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
@@ -68,6 +71,31 @@ def test_the_wheel_has_every_file_of_the_package_and_none_that_was_made_here(tmp
     wanted = {f"{places[top]}/{rest}" for top, _, rest in parts if top in places and top != "configs"}
     found = {path.relative_to(site).as_posix() for path in (site / "bike").rglob("*") if path.is_file()}
     assert found == wanted | {"bike/configs/zoo.yaml"}
+
+
+def test_the_wheel_runs_without_a_checkout(tmp_path: Path) -> None:
+    """What lies beside the code in a checkout comes along: zoo, presets, class names, stages, templates."""
+    site, here = unpacked_wheel(tmp_path / "site"), tmp_path / "here"
+    write_evaluation(here / "results/video-none-dp/1x1")
+
+    def bike(*words: str) -> str:
+        return run_in(here, "bike.cli", *words, PYTHONPATH=str(site))
+
+    assert "Usage: " in bike("--help")
+    assert "ucf101-vitl14-16f" in bike("zoo", "show", "ucf101-vitl14-16f")
+    bike("init", "ucf101-vitl14-16f", "project")
+    bike("report", "results", "--out", "report")
+    assert (here / "report/index.html").is_file()
+    assert "--views" in run_in(here / "project", "bike.project.stage", "evaluate", "--help", PYTHONPATH=str(site))
+    version = "import bike.zoo, importlib.metadata as m; print(bike.zoo.__file__, m.version('bike-video'))"
+    done = subprocess.run(
+        [sys.executable, "-c", version],
+        cwd=here,
+        env={**os.environ, "PYTHONPATH": str(site)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.stdout.split() == [str(site / "bike/zoo.py"), PROJECT["version"]]
 
 
 def test_every_declared_package_is_imported() -> None:

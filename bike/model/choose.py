@@ -10,12 +10,11 @@ import torch
 
 from bike.data.spatial import scaled_side
 from bike.errors import BikeError, ParamsError
-from bike.files import existing_file
 from bike.model.contract import Agreement, AnySection, Contract, read_contract
 from bike.model.encoders import Encoder
 from bike.model.formats.fetch import run_weights
 from bike.model.formats.official import OFFICIAL_FILES
-from bike.model.formats.read import weights_sha256
+from bike.model.formats.read import find_file, weights_sha256
 from bike.model.heads import Interaction, Temporal, VideoHead
 from bike.model.layers.architecture import OFFICIAL
 from bike.model.weights import load_clip, load_with_contract
@@ -69,7 +68,7 @@ def load_video_model(
     """A trained video branch, or CLIP with a new head.
 
     Args:
-        checkpoint: a released video branch; None takes ``weights``.
+        checkpoint: a released video branch, or the folder of a published one; None takes ``weights``.
         weights: CLIP's, an official name or a file.
         temporal: what the checkpoint's temporal head must be (None: any), or that of a new head (None: ``none``, the
             mean of the frames).
@@ -90,7 +89,8 @@ def load_video_model(
         kind = cast("Temporal", temporal or "none"), cast("Interaction", interaction or "dp")
         head = VideoHead(encoder.embed_dim, encoder.text_heads, *kind).eval()
         return VideoModel(encoder, head, file, read_contract(file), is_new_head=True)
-    encoder, stored, _, contract = load_with_contract(existing_file(checkpoint))
+    file = find_file(checkpoint)
+    encoder, stored, _, contract = load_with_contract(file)
     if not isinstance(stored, VideoHead):
         raise BikeError(f"{checkpoint}: holds an attribute branch; a video branch is needed here. Choose another file.")
     if temporal not in (None, stored.temporal):
@@ -99,7 +99,7 @@ def load_video_model(
         )
     if interaction is not None:
         stored.interaction = cast("Interaction", interaction)
-    return VideoModel(encoder, stored, Path(checkpoint), contract)
+    return VideoModel(encoder, stored, file, contract)
 
 
 def agree(chosen: Model, model: VideoModel) -> tuple[Model, Agreement]:
@@ -132,7 +132,7 @@ def _check_start(agreement: Agreement, contract: Contract, start_from: str | Non
 
     By its content where it is here, and by its name on a machine that has the result alone.
     """
-    if start_from is None or (ours := Path(start_from)).resolve() == file.resolve():
+    if start_from is None or (ours := _file_of(start_from)).resolve() == file.resolve():
         return
     theirs = contract.start_from
     if theirs is None:
@@ -156,7 +156,7 @@ def check_weights(agreement: Agreement, chosen: Model, file: Path) -> None:
     theirs = None if agreement.contract is None else agreement.contract.weights
     if theirs is None or "weights" not in chosen.model_fields_set:
         return
-    official, here = OFFICIAL_FILES.get(chosen.weights), Path(chosen.weights)
+    official, here = OFFICIAL_FILES.get(chosen.weights), _file_of(chosen.weights)
     ours = official.sha256 if official else weights_sha256(here) if here.is_file() else None
     if theirs.sha256 == ours or (ours is None and theirs.name == here.name):
         return
@@ -165,6 +165,11 @@ def check_weights(agreement: Agreement, chosen: Model, file: Path) -> None:
         "model.weights",
         f"{chosen.weights!r}, but {file} goes back to {theirs.name!r} (SHA-256 {theirs.sha256[:12]}…{shown})",
     )
+
+
+def _file_of(source: str) -> Path:
+    """The weight file that a path means, also in a folder; the path itself on a machine that doesn't have it."""
+    return find_file(source) if Path(source).is_dir() else Path(source)
 
 
 def agree_clip(params: Params, weights: Path, **used: Sequence[str]) -> Params:

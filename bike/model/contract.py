@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from bike.errors import ParamsError, WeightsError, one_line
 from bike.model.formats.official import OFFICIAL_FILES
-from bike.model.formats.read import detect_format, read_checkpoint, weights_sha256
+from bike.model.formats.read import is_checkpoint, read_checkpoint, weights_sha256
 from bike.progress import log
 from bike.records import other_class
 from bike.trees.sections import Section
@@ -139,9 +139,7 @@ def _reason(error: ValueError) -> str:
 
 def read_contract(path: Path) -> Contract | None:
     """The contract of any weight file; None for files that hold none, such as CLIP's own weights."""
-    if detect_format(path) not in ("torch", "torch-legacy"):
-        return None
-    return parse_contract(read_checkpoint(path).get(KEY), path)
+    return parse_contract(read_checkpoint(path).get(KEY), path) if is_checkpoint(path) else None
 
 
 class Agreement:

@@ -37,7 +37,7 @@ class VisionTransformer(nn.Module):
     def forward(self, frames: Float[Tensor, "N 3 S S"]) -> Float[Tensor, "N D"]:
         """Embed normalised pictures."""
         patches = self.conv1(frames).flatten(2).transpose(1, 2)
-        first = self.class_embedding.to(patches.dtype).expand(len(patches), 1, -1)
+        first = self.class_embedding.to(patches.dtype).expand(patches.shape[0], 1, -1)
         x = self.ln_pre(torch.cat([first, patches], dim=1) + self.positional_embedding.to(patches.dtype))
         out: Tensor = self.ln_post(self.transformer(x, first_only=True)[:, 0]) @ self.proj
         return out

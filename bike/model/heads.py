@@ -146,6 +146,8 @@ def _chunk_size(frames: Tensor, tokens: Tensor) -> int:
 
 def _spot(frames: Tensor, tokens: Tensor, classes: Tensor) -> Tensor:
     """Video concept spotting (BIKE, section 3.2) a few classes at a time: (B, K); ``tokens`` need not be normalised."""
+    if torch.compiler.is_compiling():  # an exported graph has any number of frames and classes, and no chunks
+        return _spot_chunk(frames, tokens, classes)
     size = _chunk_size(frames, tokens)
     many = size < len(tokens) and torch.is_grad_enabled()
     parts = []
@@ -170,4 +172,4 @@ def _weigh_frames(frames: Tensor, tokens: Tensor) -> Tensor:
     # token, not D of them.
     sharpness = 1 / (TEMPERATURE * torch.linalg.vector_norm(tokens, dim=-1).clamp_min(1e-12).flatten())
     alpha = F.softmax(similar.view(num, length, -1) * sharpness, dim=1)
-    return alpha.view(num, length, len(tokens), -1).mean(dim=-1)
+    return alpha.view(num, length, tokens.shape[0], -1).mean(dim=-1)

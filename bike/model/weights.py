@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -19,7 +20,7 @@ from bike.model.encoders import Encoder
 from bike.model.formats.check import load_fitting
 from bike.model.formats.config import check_config
 from bike.model.formats.keys import is_hugging_face, openai_keys, strip_prefix
-from bike.model.formats.read import check_sizes, find_file, read_checkpoint, read_state
+from bike.model.formats.read import ENTRIES, STATE_DICTS, check_sizes, find_file, read_checkpoint, read_state
 from bike.model.heads import AttributeHead, VideoHead
 from bike.model.layers.architecture import read_architecture
 from bike.model.layers.empty import WithoutValues
@@ -135,6 +136,7 @@ def load_released(path: Path | str) -> tuple[Encoder, Head, int]:
 
 def load_with_contract(path: Path | str) -> Released:
     """As :func:`load_released`, with what the checkpoint was trained for."""
+    path = find_file(path)
     checkpoint = read_checkpoint(path)
     state = openai_keys(read_entry(checkpoint, "model_state_dict", path))
     encoder = _build_encoder(state, f"{path} (model_state_dict)")
@@ -191,7 +193,7 @@ def save_released(path: Path | str, encoder: Encoder, head: Head, epoch: int, co
     """Write a checkpoint in the form of the released ones, atomically; weights keep their dtype.
 
     Args:
-        path: the ``.pt`` file.
+        path: the ``.pt`` file; under a name in ``.safetensors`` the same entries are written in that form.
         encoder: its weights, under OpenAI's key names.
         head: its weights, under the released key names.
         epoch: the number of finished epochs.
@@ -208,7 +210,17 @@ def save_released(path: Path | str, encoder: Encoder, head: Head, epoch: int, co
     if contract is not None:
         checkpoint[KEY] = contract.text()
     with atomic_write(path) as file:
-        torch.save(checkpoint, file)
+        if Path(path).suffix == ".safetensors":
+            file.write(_as_safetensors(checkpoint))
+        else:
+            torch.save(checkpoint, file)
+
+
+def _as_safetensors(checkpoint: Mapping[str, Any]) -> bytes:
+    """Tensors as ``<entry>.<key>``; what is no dictionary as one text, since the order of several would vary."""
+    tensors = {f"{entry}.{key}": value for entry in STATE_DICTS for key, value in checkpoint[entry].items()}
+    others = {entry: value for entry, value in checkpoint.items() if not isinstance(value, dict)}
+    return to_safetensors(tensors, {ENTRIES: json.dumps(others)})
 
 
 def save_safetensors(path: Path | str, module: nn.Module) -> None:

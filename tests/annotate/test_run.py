@@ -411,4 +411,4 @@ def test_work_grows_with_the_rows_not_with_their_square(tmp_path: Path) -> None:
         assert audit.counts() == {("missing", "drop"): count // 10}
         calls.append(pstats.Stats(profile).total_calls)  # type: ignore[attr-defined]
     assert calls[1] < 11 * calls[0]
-    assert calls[1] < 100 * 20_000
+    assert calls[1] < 110 * 20_000  # 99 a row with Python 3.11, 100 with 3.13

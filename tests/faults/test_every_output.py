@@ -69,6 +69,7 @@ TAKEN = {
     "fuse": "out/confusion.csv",
     "report": "out/index.html",
     "manifest": "out/media.csv",
+    "publish": "out/README.md",
 }
 READ = {  # inputs named as the output
     "extract": ["videos"],

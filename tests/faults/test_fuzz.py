@@ -76,7 +76,8 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
     save_archive(root / "archive.pt", encoder)
     for name, zipped in (("zip.pt", True), ("legacy.pt", False)):
         torch.save({"state_dict": encoder.state_dict()}, root / name, _use_new_zipfile_serialization=zipped)
-    save_released(root / "released.pt", encoder, VideoHead(24, 2), 3)
+    for name in ("released.pt", "released.safetensors"):
+        save_released(root / name, encoder, VideoHead(24, 2), 3)
     save_state(root / "state.pt", {"step": 3, "tensor": torch.zeros(3)})
     hugging_face_folder(root / "hf", encoder)
     (root / "open_clip").mkdir()
@@ -128,6 +129,7 @@ READERS: dict[str, tuple[str, Read]] = {
     "state dict": ("zip.pt", load_clip),
     "old state dict": ("legacy.pt", inspect_weights),
     "released checkpoint": ("released.pt", load_released),
+    "the same as safetensors": ("released.safetensors", load_released),
     "saved state": ("state.pt", load_state),
     "Hugging Face's configuration": ("hf/config.json", lambda path: load_clip(path.parent)),
     "open_clip's configuration": ("open_clip/open_clip_config.json", lambda path: load_clip(path.parent)),

@@ -32,5 +32,9 @@ def video_contract(**changes: Any) -> Contract:
 def save_model(path: Path, **changes: Any) -> Path:
     """An untrained video branch with its contract."""
     torch.manual_seed(1)
-    save_released(path, tiny_encoder(), VideoHead(16, 1, num_layers=1), 0, video_contract(**changes))
+    contract = video_contract(**changes)
+    assert contract.temporal is not None
+    assert contract.interaction is not None
+    head = VideoHead(16, 1, contract.temporal, contract.interaction, num_layers=1)
+    save_released(path, tiny_encoder(), head, 0, contract)
     return path

@@ -149,11 +149,23 @@ def convert(folder: Path) -> Words:
     return ["weights", "convert", "clip.safetensors", "out/clip.safetensors"]
 
 
+def export(folder: Path) -> Words:
+    folder.mkdir(exist_ok=True)
+    save_model(folder / "model.pt")
+    return ["export", "model.pt", "out/model.safetensors"]
+
+
+def publish(folder: Path) -> Words:
+    folder.mkdir(exist_ok=True)
+    save_model(folder / "model.pt")
+    return ["publish", "model.pt", "out"]
+
+
 COMMANDS: dict[str, Callable[[Path], Words]] = {
     make.__name__: make
     for make in (
         extract, annotate, few_shot, shard, preview, attributes, train, train_attributes,
-        evaluate, zeroshot, fuse, predict, report, manifest, convert,
+        evaluate, zeroshot, fuse, predict, report, manifest, convert, export, publish,
     )
 }  # fmt: skip
 MERGES: dict[str, Callable[[Path], Words]] = {make.__name__: make for make in (merged_frames, merged_shards)}

@@ -190,6 +190,19 @@ def test_weights_that_the_params_name_are_those_a_checkpoint_goes_back_to(tmp_pa
     assert set(agree(chosen, load_video_model(None, path))[1].mismatch) == {"head"}  # it is taken as CLIP itself
 
 
+def test_a_folder_is_the_weight_file_in_it(tmp_path: Path) -> None:
+    """Training keeps the file's name and checksum; the params name the folder."""
+    (tmp_path / "clip").mkdir()
+    (tmp_path / "began").mkdir()
+    clip, began = tmp_path / "clip/model.safetensors", save_model(tmp_path / "began/model.safetensors")
+    save_safetensors(clip, tiny_encoder())
+    weights, start = (origin_of(file, file).model_dump() for file in (clip, began))
+    model = load_video_model(save_model(tmp_path / "model.pt", weights=weights, start_from=start))
+    assert agree(Model(weights=str(clip.parent), start_from=str(began.parent)), model)[1].mismatch == {}
+    with pytest.raises(ParamsError, match=r"model\.start_from: .*began with 'model.safetensors'"):
+        agree(Model(start_from=str(clip.parent)), model)
+
+
 def test_a_file_that_says_nothing_is_told_with_what_is_taken(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     save_released(tmp_path / "old.pt", tiny_encoder(), VideoHead(16, 1, num_layers=1), 0)
     model = load_video_model(tmp_path / "old.pt")

@@ -112,5 +112,5 @@ def test_not_a_released_checkpoint(tmp_path: Path, encoder: Encoder, change: dic
 
 def test_clip_alone_is_not_a_released_checkpoint(tmp_path: Path, encoder: Encoder) -> None:
     save_safetensors(tmp_path / "clip.safetensors", encoder)
-    with pytest.raises(WeightsError, match=r"not a checkpoint of torch.save \(got safetensors\)"):
+    with pytest.raises(WeightsError, match=r"not a checkpoint of a model and its head \(got safetensors\)"):
         load_released(tmp_path / "clip.safetensors")

@@ -24,6 +24,7 @@ from bike.model.formats.read import (
     detect_format,
     files_of,
     find_file,
+    is_checkpoint,
     read_checkpoint,
     read_state,
     weights_sha256,
@@ -170,7 +171,7 @@ def _fitting_state(path: Path, part: Part) -> dict[str, Tensor]:
 
 def _read_parts(path: Path) -> tuple[dict[str, Tensor], dict[str, Tensor] | None, Mapping[Any, Any]]:
     """CLIP's tensors as they are named in the file; of a released checkpoint also the head's, and all its entries."""
-    if detect_format(path) in ("torch", "torch-legacy"):
+    if is_checkpoint(path):
         checkpoint = read_checkpoint(path)
         if "fusion_model_state_dict" in checkpoint:
             encoder = read_entry(checkpoint, "model_state_dict", path)

@@ -15,12 +15,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
 from bike.errors import WeightsError, one_line
 from bike.files import existing_file, read_json, sha256
+from bike.files.parse import parse_json
 from bike.model.formats.archive import DAMAGED, check_archive, is_torchscript, read_torchscript, refused
 
 Format = Literal["torchscript", "torch", "torch-legacy", "safetensors", "safetensors-parts"]
@@ -36,6 +37,8 @@ FOLDER_FILES = (
 )
 # Where training programs keep the model: BIKE, open_clip and Lightning, DeepSpeed, SlowFast, others.
 NESTED = ("model_state_dict", "state_dict", "module", "model_state", "model")
+STATE_DICTS = ("model_state_dict", "fusion_model_state_dict")  # of a released checkpoint: CLIP, and its head
+ENTRIES = "bike"  # key of a checkpoint's other entries (JSON) among the texts of a safetensors file
 _PART_NAME = re.compile(r"[A-Za-z0-9_.-]{1,200}\.safetensors", re.ASCII)
 _NO_WEIGHTS = (  # what a download may have brought in place of the file
     (
@@ -110,15 +113,15 @@ def read_state(path: Path | str) -> dict[str, Tensor]:
     path = find_file(path)
     kind = detect_format(path)
     if kind == "safetensors":
-        state: Mapping[Any, Any] = _read_safetensors(path)
+        state: Mapping[Any, Any] = _by_entry(_read_safetensors(path))
     elif kind == "safetensors-parts":
         state = _read_parts(path)
     elif kind == "torchscript":
         state = read_torchscript(path)
     else:
         state = _read_pickle(path)
-        for _ in range(3):  # no further: a pickle can hold a dictionary that holds itself
-            state = next((state[key] for key in NESTED if isinstance(state.get(key), Mapping)), state)
+    for _ in range(3):  # no further: a pickle can hold a dictionary that holds itself
+        state = next((state[key] for key in NESTED if isinstance(state.get(key), Mapping)), state)
     tensors = {key: value for key, value in state.items() if isinstance(key, str) and isinstance(value, Tensor)}
     if not tensors:
         raise WeightsError(f"{path}: holds no tensors by name. Is it the right file?")
@@ -126,18 +129,46 @@ def read_state(path: Path | str) -> dict[str, Tensor]:
 
 
 def read_checkpoint(path: Path | str) -> dict[Any, Any]:
-    """The dictionary that ``torch.save`` wrote.
+    """The dictionary that ``torch.save`` wrote, or the same from a safetensors file of ours or a folder with one.
 
     Raises:
         WeightsError: not such a file, damaged, or would run code.
     """
-    path = existing_file(path)
+    path = find_file(path)
     kind = detect_format(path)
+    if kind == "safetensors" and (entries := _other_entries(path)) is not None:
+        return {**entries, **{name: {} for name in STATE_DICTS}, **_by_entry(_read_safetensors(path))}
     if kind not in ("torch", "torch-legacy"):
         raise WeightsError(
-            f"{path}: not a checkpoint of torch.save (got {kind}). It may still do where CLIP's weights do."
+            f"{path}: not a checkpoint of a model and its head (got {kind}). It may still do where CLIP's weights do."
         )
     return _read_pickle(path)
+
+
+def is_checkpoint(path: Path) -> bool:
+    """Whether :func:`read_checkpoint` takes a file of this format."""
+    kind = detect_format(path)
+    return kind in ("torch", "torch-legacy") or (kind == "safetensors" and _other_entries(path) is not None)
+
+
+def _other_entries(path: Path) -> dict[str, Any] | None:
+    """What a safetensors file of ours holds besides tensors; None for files of others, and for damaged ones."""
+    try:
+        with safe_open(path, "pt") as file:
+            text = (file.metadata() or {}).get(ENTRIES, "null")
+    except (SafetensorError, ValueError):
+        return None
+    found = parse_json(text, f"{path} ({ENTRIES})", "Get the file again.")
+    return found if isinstance(found, dict) else None
+
+
+def _by_entry(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Tensors named ``model_state_dict.visual.proj`` by the state dict that they belong to; others as they are."""
+    found: dict[str, Any] = {name: value for name, value in tensors.items() if not name.startswith(STATE_DICTS)}
+    for entry in STATE_DICTS:
+        part = {name.removeprefix(f"{entry}."): tensors[name] for name in tensors if name.startswith(f"{entry}.")}
+        found |= {entry: part} if part else {}
+    return found
 
 
 def check_sizes(state: Mapping[str, Tensor], source: object) -> dict[str, Tensor]:

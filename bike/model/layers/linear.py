@@ -53,7 +53,7 @@ class Linear(nn.Linear):
 def linear(x: Float[Tensor, "*N A"], weight: Float[Tensor, "E A"], bias: Tensor | None = None) -> Float[Tensor, "*N E"]:
     """``x @ weight.T + bias``, as ``F.linear``."""
     plain = x.device.type == "cpu" and x.dtype == weight.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
-    if USE_ONEDNN and plain and x.numel() * len(weight) >= LEAST_PRODUCTS:
+    if USE_ONEDNN and plain and not torch.compiler.is_compiling() and x.numel() * len(weight) >= LEAST_PRODUCTS:
         # oneDNN takes a thousand times as long where rows do not lie side by side.
         flat = x.reshape(-1, x.shape[-1]).contiguous()
         rows: Tensor = OneDnnLinear.apply(flat, weight.contiguous(), bias)  # type: ignore[no-untyped-call]
