@@ -19,7 +19,7 @@ import numpy as np
 from av.video.frame import VideoFrame
 from numpy.typing import NDArray
 
-from bike.video.container import choose_track, open_container
+from bike.video.container import READ_ERRORS, choose_track, open_container
 from bike.video.file import VideoFile
 from bike.video.picture import PictureConverter, plan_picture
 from bike.video.stream import open_video
@@ -194,7 +194,7 @@ def _track(file: IO[bytes]) -> Iterator[tuple[Any, Any]]:
             yield container, choose_track(container, file)[0]
             if logs:
                 raise UntrustedError
-    except (av.error.FFmpegError, OSError):
+    except READ_ERRORS:
         raise UntrustedError from None
 
 

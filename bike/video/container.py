@@ -19,6 +19,8 @@ FORMATS = (
     "matroska,mj2,mjpeg,mov,mp3,mp4,mpeg,mpegts,mpegvideo,mxf,nsv,nut,nuv,obu,ogg,rm,swf,vc1,vivo,vvc,wav,webm,wtv,"
     "yuv4mpegpipe"
 )
+# Of reading packets. The last is PyAV's, for one of a track that was not there when the file was opened.
+READ_ERRORS = (av.error.FFmpegError, OSError, IndexError)
 MAX_PIXELS = 1 << 26  # a header that claims more is not believed: a tiny file could ask for all memory
 _LOOK_AT_PACKETS = 5000  # a track with a single packet among so many is a picture
 
@@ -78,7 +80,7 @@ def _films(streams: list[Any], file: IO[bytes]) -> list[Any]:
     """The streams that hold more than one picture; all where none does."""
     position = file.tell()
     count: Counter[int] = Counter()
-    with suppress(UnreadableError, av.error.FFmpegError, OSError), open_container(file) as other:
+    with suppress(UnreadableError, *READ_ERRORS), open_container(file) as other:
         chosen = [other.streams[stream.index] for stream in streams]
         for packet in other.demux(chosen):
             count[packet.stream_index] += packet.size > 0
@@ -91,7 +93,7 @@ def _films(streams: list[Any], file: IO[bytes]) -> list[Any]:
 def last_seconds(file: IO[bytes]) -> float:
     """When the last packet of any track ends, by reading them all."""
     first = last = 0.0
-    with suppress(UnreadableError, av.error.FFmpegError, OSError), open_container(file) as container:
+    with suppress(UnreadableError, *READ_ERRORS), open_container(file) as container:
         for packet in container.demux():
             if packet.pts is not None and packet.time_base:
                 start = float(packet.pts * packet.time_base)

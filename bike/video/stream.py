@@ -16,7 +16,7 @@ from av.video.frame import VideoFrame
 
 from bike.errors import reason_of
 from bike.video.clock import LONGEST_JOINT_SECONDS, LONGEST_STEP_SECONDS, Clock, StampChoice
-from bike.video.container import choose_track, last_seconds, open_container
+from bike.video.container import READ_ERRORS, choose_track, last_seconds, open_container
 from bike.video.file import UnreadableError
 from bike.video.promises import is_cut_off, is_encrypted, promised_frames, promised_seconds
 
@@ -119,12 +119,12 @@ class VideoStream:
                 break
             else:
                 return
-        except av.error.FFmpegError:  # first: some of these are OSErrors as well
+        except (av.error.FFmpegError, IndexError):  # first: some of these are OSErrors as well
             pass
         except OSError as error:  # from our own file: a disk or network fault, not damage of the video
             raise UnreadableError(f"can't be read ({reason_of(error)})", transient=True) from None
         # Pictures that the decoder still holds back are dropped: one before them may be missing.
-        with suppress(av.error.FFmpegError, OSError):
+        with suppress(*READ_ERRORS):
             self._num_packets_left = sum(1 for packet in packets if packet.size > 0)
         yield None
 
@@ -240,7 +240,7 @@ class VideoStream:
         """Read the times of all packets without decoding them; returns how many should give pictures."""
         times: list[float] = []
         clock, count = self._new_clock(), 0
-        with suppress(av.error.FFmpegError, OSError):
+        with suppress(*READ_ERRORS):
             for packet in self._container.demux(self._stream):
                 if packet.size and not packet.is_discard:
                     count += 1

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import io
+import itertools
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import av
 import pytest
@@ -236,3 +239,24 @@ def test_a_size_that_changes_is_told_once_for_each_change(tmp_path: Path) -> Non
             "the picture changes from 96 x 64 to 64 x 96 px at frame 5; "
             "the picture changes from 64 x 96 to 96 x 64 px at frame 10"
         )
+
+
+def test_a_track_that_turns_up_later_is_damage(tmp_path: Path) -> None:
+    """PyAV's own IndexError, which damage in a transport stream brought about."""
+    path = make_video(tmp_path / "a.ts", 12)
+
+    class Container:
+        def __init__(self, real: Any) -> None:
+            self.real = real
+
+        def demux(self, stream: Any) -> Iterator[Any]:
+            yield from itertools.islice(self.real.demux(stream), 6)
+            raise IndexError("list index out of range")
+
+        def __getattr__(self, name: str) -> Any:
+            return getattr(self.real, name)
+
+    with path.open("rb") as file, open_video(file) as video:
+        video._container = Container(video._container)
+        assert 0 < len(list(video.frames())) < 12
+        assert video.damage
