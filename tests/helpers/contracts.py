@@ -35,6 +35,7 @@ def save_model(path: Path, **changes: Any) -> Path:
     contract = video_contract(**changes)
     assert contract.temporal is not None
     assert contract.interaction is not None
+    encoder = tiny_encoder()
     head = VideoHead(16, 1, contract.temporal, contract.interaction, num_layers=1)
-    save_released(path, tiny_encoder(), head, 0, contract)
+    save_released(path, encoder, head, 0, contract)
     return path

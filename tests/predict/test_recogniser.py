@@ -115,7 +115,7 @@ def test_whatever_names_a_model(folder: Path, tmp_path: Path) -> None:
     (tmp_path / "bad.pt").write_bytes(b"no weights")
     for model, reason in (
         (tmp_path / "bad.pt", r"bad\.pt"),
-        (tmp_path, tmp_path.name),
+        (tmp_path, "no weights in this folder"),
         ("ViT-B/23", "Did you mean 'ViT-B/32'"),
     ):
         with pytest.raises(BikeError, match=reason):
