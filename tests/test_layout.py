@@ -32,6 +32,7 @@ ROWS = [
     "project",
     "commands",
     "cli",
+    "__main__",
 ]
 
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from bike.commands import options
+from bike.commands.common import JsonOption, answer
 
 
 def evaluate(
@@ -20,8 +21,8 @@ def evaluate(
     setting: options.SetOption = None,
     views: options.ViewsOption = "1x1",
     attributes: options.CorpusOption = None,
-    temporal: Annotated[str | None, typer.Option(help="What the temporal head must be: none or transf.")] = None,
-    interaction: Annotated[str | None, typer.Option(help="Another interaction than the stored one: dp or vcs.")] = None,
+    temporal: options.TemporalOption = None,
+    interaction: options.InteractionOption = None,
     published_map: Annotated[
         int | None, typer.Option(min=1, help="Also the published running mean of mAP, for batches of so many videos.")
     ] = None,
@@ -34,6 +35,7 @@ def evaluate(
     part: options.PartOption = None,
     merge: options.MergeOption = False,
     replace: options.ReplaceOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Score a list of videos: accuracy, mAP, per-class results, confusions, predictions and scores.
 
@@ -83,4 +85,5 @@ def evaluate(
             **shared,
         )
     if metrics:
-        typer.echo(f"{out}: {summary_line(metrics)}")
+        then = ("report", out.parent.parent, "--show")
+        answer({"folder": out, **metrics}, [f"{out}: {summary_line(metrics)}"], as_json=as_json, then=then)

@@ -17,7 +17,7 @@ def fuse(
     params: MaybeParamsOption = None,
     setting: SetOption = None,
     video_weight: Annotated[
-        float | None, typer.Option(min=0, max=1, help="Weight of the video branch; left out: that of the params file.")
+        float | None, typer.Option(min=0, max=1, help="Weight of the video branch. Default: that of the params file.")
     ] = None,
     replace: ReplaceOption = False,
 ) -> None:

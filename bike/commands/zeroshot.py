@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from bike.commands import options
+from bike.commands.common import JsonOption, answer
 
 
 def zeroshot(
@@ -32,6 +33,7 @@ def zeroshot(
     part: options.PartOption = None,
     merge: options.MergeOption = False,
     replace: options.ReplaceOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Score videos of classes that were not trained on: all classes, random halves, given splits.
 
@@ -66,4 +68,5 @@ def zeroshot(
         replace=replace,
     )
     if metrics:
-        typer.echo(f"{out}: {summary_line(metrics)}")
+        then = ("report", out.parent.parent, "--show")
+        answer({"folder": out, **metrics}, [f"{out}: {summary_line(metrics)}"], as_json=as_json, then=then)

@@ -85,7 +85,7 @@ def test_every_command_with_parameters_takes_them_one_by_one(
     Path("params.yaml").write_text("")
     given = {
         "train.lrr=1": "train.lrr: unknown key. Did you mean 'lr'",
-        "train.lr=50": "train.lr: Input should be less",
+        "train.lr=50": "train.lr: less than 1 is allowed",
     }
     given["train.lr"] = "key=value is needed"
     for setting, said in given.items():

@@ -10,7 +10,7 @@ import typer
 
 def push(
     folder: Annotated[Path, typer.Argument(help="Folder of the project.")] = Path(),
-    remote: Annotated[str | None, typer.Option(help="DVC remote; left out: the default.", show_default=False)] = None,
+    remote: Annotated[str | None, typer.Option(help="DVC remote. Default: the default.", show_default=False)] = None,
 ) -> None:
     """Run `dvc push --run-cache`, then pull everything into a scratch clone and compare checksums.
 
