@@ -40,7 +40,7 @@ Media = Annotated[
     typer.Option(help="manifest.csv of `bike extract`, or a folder of videos or frame folders. Without: not checked."),
 ]
 Out = Annotated[Path, typer.Option(help="Folder for the lists.")]
-Labels = Annotated[Path | None, typer.Option(help="Class names: a CSV `id,name`, or one name a line.")]
+Labels = Annotated[Path | None, typer.Option(help="Class names, CSV id,name or one a line.")]
 Policy = Annotated[
     list[str] | None,
     typer.Option(help="FINDING=error, drop or keep, such as missing=error. May be given again.", metavar="F=ACTION"),

@@ -44,9 +44,10 @@ def answer(document: Any, lines: Iterable[str], *, as_json: bool = False, then: 
         return
     for line in lines:
         typer.echo(line)
-    if words := [str(word) for word in then]:
-        # Capitals stand for what isn't known here. In the shell's words, for those who copy it.
-        log.info("Next: %s", shlex.join(["bike", *words]))
+    # Capitals stand for what isn't known here. In the shell's words, for those who copy it.
+    command = shlex.join(["bike", *map(str, then)])
+    if command != "bike" and command.isprintable():
+        log.info("Next: %s", command)
 
 
 def answer_checks(checks: Sequence[Check], *, as_json: bool) -> None:
@@ -112,8 +113,11 @@ def _log_to(path: Path | None) -> None:
     from bike.errors import BikeError, one_line
     from bike.files import open_write, unreadable, unwritable
 
+    first = b""
     try:
-        first = path.read_bytes()[:64] if path.is_file() else b""
+        if path.is_file():
+            with path.open("rb") as file:
+                first = file.read(64)
     except OSError as error:
         raise unreadable(path, error) from error
     if first and not _LOG.match(first):

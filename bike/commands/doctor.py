@@ -13,7 +13,7 @@ from bike.commands.common import JsonOption, answer_checks
 def doctor(
     path: Annotated[
         Path | None,
-        typer.Argument(help="Data set to look at: videos, frame packs or shards.", show_default=False),
+        typer.Argument(metavar="PATH", help="Data set to look at: videos, frame packs or shards.", show_default=False),
     ] = None,
     samples: Annotated[int, typer.Option(min=1, help="How many of its videos to open.")] = 20,
     as_json: JsonOption = False,

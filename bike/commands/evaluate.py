@@ -12,7 +12,9 @@ from bike.commands.common import JsonOption, answer
 
 
 def evaluate(
-    checkpoint: Annotated[Path, typer.Argument(help="Checkpoint of a video branch, or of an attribute branch.")],
+    checkpoint: Annotated[
+        Path, typer.Argument(metavar="CHECKPOINT", help="Of a video branch, or of an attribute branch.")
+    ],
     samples: options.ListOption,
     out: options.ResultsOption,
     frames: options.MaybeFramesOption = None,

@@ -170,18 +170,20 @@ def extract(
         "bytes": size,
         "rejected": [{"path": shown(record.path), "error": record.error} for record in bad],
     }
-    answer(document, lines, as_json=as_json, then=() if part else _next(source, listing, destination))
+    nested = any("/" in record.path for record in good)
+    then = _next(source, listing, destination, nested) if good and part is None else ()
+    answer(document, lines, as_json=as_json, then=then)
     if strict and bad:
         raise typer.Exit(3)
 
 
-def _next(source: Path, listing: Path | None, destination: Path) -> tuple[object, ...]:
-    """Making lists; which data set it is can't be seen, but a table of the videos or their folder is a beginning."""
+def _next(source: Path, listing: Path | None, destination: Path, nested: bool) -> tuple[object, ...]:
+    """Making lists: by a table of the videos, or by their folders; whether it is a known data set can't be seen."""
     table = next((path for path in (listing, source) if path is not None and path.suffix == ".csv"), None)
-    kind: tuple[object, ...] = ("csv", "--source", table) if table is not None else ("folders", "--source", source)
-    if table is None and not source.is_dir():
-        kind = ("csv", "--source", "CLIPS.csv")
-    return ("annotate", *kind, "--media", destination / "manifest.csv", "--out", "lists/NAME")
+    rest = ("--media", destination / "manifest.csv", "--out", "lists/NAME")
+    if table is None and nested and source.is_dir():
+        return ("annotate", "folders", "--source", source, *rest)
+    return ("annotate", "csv", "--source", table or "CLIPS.csv", *rest)
 
 
 def _verify(

@@ -11,8 +11,12 @@ from bike.commands.options import MaybeParamsOption, ReplaceOption, ResultsOptio
 
 
 def fuse(
-    video: Annotated[Path, typer.Argument(help="Results folder of the video branch (or its scores.safetensors).")],
-    attributes: Annotated[Path, typer.Argument(help="Results folder of the attribute branch, same videos.")],
+    video: Annotated[
+        Path, typer.Argument(metavar="VIDEO", help="Results folder of the video branch (or its scores.safetensors).")
+    ],
+    attributes: Annotated[
+        Path, typer.Argument(metavar="ATTRIBUTES", help="Results folder of the attribute branch, same videos.")
+    ],
     out: ResultsOption,
     params: MaybeParamsOption = None,
     setting: SetOption = None,

@@ -15,9 +15,7 @@ app = typer.Typer(no_args_is_help=True, help="Fetch, look at and convert CLIP's 
 
 WeightFile = Annotated[
     str,
-    typer.Argument(
-        help="Weight file, folder of one, or official name.", show_default=False, autocompletion=weight_names
-    ),
+    typer.Argument(metavar="FILE", help="Weight file, folder of one, or official name.", autocompletion=weight_names),
 ]
 
 
@@ -42,7 +40,10 @@ def list_weights() -> None:
 @app.command("fetch")
 def fetch_weights(
     name: Annotated[
-        str, typer.Argument(help="Official name, such as ViT-B/32.", show_default=False, autocompletion=weight_names)
+        str,
+        typer.Argument(
+            metavar="NAME", help="Official name, such as ViT-B/32.", show_default=False, autocompletion=weight_names
+        ),
     ],
     mirror: Annotated[
         list[str] | None,
@@ -126,7 +127,9 @@ def _shown(value: object) -> str:
 @app.command("convert")
 def convert_file(
     file: WeightFile,
-    out: Annotated[Path, typer.Argument(help="The new file, ending in .safetensors.", show_default=False)],
+    out: Annotated[
+        Path, typer.Argument(metavar="OUT", help="The new file, ending in .safetensors.", show_default=False)
+    ],
     part: Annotated[Literal["encoder", "head"], typer.Option(help="Which weights of a checkpoint.")] = "encoder",
     precision: Annotated[
         Literal["keep", "fp32", "fp16", "bf16"], typer.Option(help="Type of the written numbers.")

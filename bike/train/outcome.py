@@ -29,7 +29,7 @@ class Trained:
     Attributes:
         checkpoint: the file.
         points: of the curves: (step from 0, values by name); on rank 0 only.
-        rehearsed: in place of both, where only that was asked for.
+        rehearsed: in place of both, where only that was asked for; on rank 0 only.
     """
 
     checkpoint: Path

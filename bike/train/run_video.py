@@ -113,7 +113,8 @@ def train_video(
         updater = PublishedUpdater(branch.parts, settings, len(batches), world.device)
         try:
             if dry_run:
-                return Trained(out, [], rehearse(branch, batches, updater, world))
+                step = rehearse(branch, batches, updater, world)
+                return Trained(out, [], step if world.is_main else None)
             points = fit(
                 branch,
                 batches,

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from helpers import tiny_commands
-from helpers.commands import run_bike
+from helpers.commands import commands_of, run_bike
 from helpers.projects import own_videos
 from helpers.tiny_commands import Words
 from helpers.videos import make_video
@@ -160,3 +160,24 @@ def test_exit_statuses(tmp_path: Path) -> None:
     assert run_bike(*given, "--strict", cwd=tmp_path).returncode == 3
     assert run_bike(*given, "--jobs", "none", cwd=tmp_path).returncode == 2
     assert run_bike("extract", "absent", "out", cwd=tmp_path).returncode == 1
+
+
+def test_there_is_no_hint_where_nothing_is_next(tmp_path: Path) -> None:
+    """None of the videos can be used; or the name would break the line."""
+    (tmp_path / "videos").mkdir()
+    (tmp_path / "videos/a.mp4").write_bytes(b"no video")
+    assert "Next: " not in run_bike("extract", "videos", "out", cwd=tmp_path).stderr
+    given = tiny_commands.extract(tmp_path / "b")
+    assert "--source CLIPS.csv " in run_bike(*given, cwd=tmp_path / "b").stderr
+    done = run_bike("extract", "videos", "a\nb", cwd=tmp_path / "b")
+    assert (done.returncode, "Next: " in done.stderr) == (0, False)
+
+
+def test_rows_and_official_weights_complete() -> None:
+    for group, word, begun, whole in (
+        ("zoo", "show", "k400-vitb16-8", "k400-vitb16-8f"),
+        ("weights", "fetch", "ViT-L/14-", "ViT-L/14-336px"),
+    ):
+        command = commands_of(group)[word]
+        found = command.params[0].shell_complete(command.make_context(word, ["x"]), begun)
+        assert [getattr(item, "value", item) for item in found] == [whole]

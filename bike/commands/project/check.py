@@ -11,7 +11,7 @@ from bike.commands.common import JsonOption, answer_checks
 
 
 def check(
-    folder: Annotated[Path, typer.Argument(help="Folder of the project.")] = Path(),
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the project.")] = Path(),
     renew: Annotated[
         bool, typer.Option("--renew", help="First write the hash files in code/ for the code that is installed.")
     ] = False,
