@@ -7,7 +7,7 @@ import math
 import re
 import shlex
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from functools import cache
 from pathlib import Path
@@ -57,6 +57,14 @@ def answer_checks(checks: Sequence[Check], *, as_json: bool) -> None:
     answer({"ok": not bad, "checks": [asdict(check) for check in checks]}, lines, as_json=as_json)
     if bad:
         raise typer.Exit(1)
+
+
+def answer_metrics(out: Path, metrics: Mapping[str, Any], *, as_json: bool) -> None:
+    """Print what an evaluation measured."""
+    from bike.evaluate.results import summary_line
+
+    then = ("report", out.parent.parent, "--show") if len(out.parts) > 2 else ()  # it reads NAME/VIEWS below a folder
+    answer({"folder": out, **metrics}, [f"{out}: {summary_line(metrics)}"], as_json=as_json, then=then)
 
 
 def hours_text(hours: float) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from bike.commands import options
-from bike.commands.common import JsonOption, answer
+from bike.commands.common import JsonOption, answer_metrics
 
 
 def evaluate(
@@ -51,7 +51,6 @@ def evaluate(
     """
     settings = options.read_params(params, setting, allow_mismatch, out=out)
     from bike.errors import BikeError
-    from bike.evaluate.results import summary_line
     from bike.evaluate.run_attributes import evaluate_attributes
     from bike.evaluate.run_video import evaluate_video
     from bike.evaluate.views import choose_views
@@ -87,5 +86,4 @@ def evaluate(
             **shared,
         )
     if metrics:
-        then = ("report", out.parent.parent, "--show")
-        answer({"folder": out, **metrics}, [f"{out}: {summary_line(metrics)}"], as_json=as_json, then=then)
+        answer_metrics(out, metrics, as_json=as_json)

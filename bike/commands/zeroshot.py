@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from bike.commands import options
-from bike.commands.common import JsonOption, answer
+from bike.commands.common import JsonOption, answer_metrics
 
 
 def zeroshot(
@@ -48,7 +48,6 @@ def zeroshot(
     if weights is not None and checkpoint is not None:
         raise BikeError("--weights, --checkpoint: both are given; give one.")
     settings = options.read_params(params, setting, allow_mismatch, out=out)
-    from bike.evaluate.results import summary_line
     from bike.evaluate.run_zeroshot import evaluate_zeroshot
     from bike.evaluate.views import choose_views
     from bike.records import labels_of
@@ -68,5 +67,4 @@ def zeroshot(
         replace=replace,
     )
     if metrics:
-        then = ("report", out.parent.parent, "--show")
-        answer({"folder": out, **metrics}, [f"{out}: {summary_line(metrics)}"], as_json=as_json, then=then)
+        answer_metrics(out, metrics, as_json=as_json)

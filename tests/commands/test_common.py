@@ -64,6 +64,7 @@ JSON: dict[str, tuple[Callable[[Path], Words], set[str]]] = {
     "shard": (tiny_commands.shard, {"folder", "videos", "samples", "shards", "written", "bytes"}),
     "eval": (tiny_commands.evaluate, {"folder", "top1", "videos"}),
     "zeroshot": (tiny_commands.zeroshot, {"folder", "top1", "videos"}),
+    "fuse": (tiny_commands.fuse, {"folder", "top1", "videos"}),
     "doctor": (words("doctor"), {"ok", "checks"}),
     "check": (project_check, {"ok", "checks"}),
     "zoo show": (words("zoo", "show", "k400-vitb16-8f"), {"row", "published", "needs", "params", "commands", "hours"}),
@@ -160,6 +161,14 @@ def test_exit_statuses(tmp_path: Path) -> None:
     assert run_bike(*given, "--strict", cwd=tmp_path).returncode == 3
     assert run_bike(*given, "--jobs", "none", cwd=tmp_path).returncode == 2
     assert run_bike("extract", "absent", "out", cwd=tmp_path).returncode == 1
+
+
+def test_an_evaluation_leads_to_the_table_of_its_folder(tmp_path: Path) -> None:
+    given = tiny_commands.fuse(tmp_path)[:-1]
+    done = run_bike(*given, "results/fuse/1x1", cwd=tmp_path)
+    assert done.stderr.splitlines()[-1] == "Next: bike report results --show"
+    assert "1×1" in run_bike("report", "results", "--show", cwd=tmp_path).stdout.replace(" ", "")
+    assert "Next: " not in run_bike(*given, "elsewhere", cwd=tmp_path).stderr
 
 
 def test_there_is_no_hint_where_nothing_is_next(tmp_path: Path) -> None:
