@@ -152,7 +152,8 @@ def _guarded(run: Any, stopped: str) -> int:
             sys.stdout.flush()  # Python's own flush, at its end, can't be answered in one line
     except BikeError as error:
         if not (isinstance(error, PeerGoneError) and SAID in os.environ):
-            log.debug("%s", "".join(traceback.format_exception(error)).rstrip())
+            # Where, and not what: the text may be a stranger's, and the line below says it.
+            log.debug("Traceback:\n%s", "".join(traceback.format_tb(error.__traceback__)).rstrip())
             _say(f"Error: {one_line(error)}")
         return 1
     except KeyboardInterrupt:

@@ -135,32 +135,23 @@ def progress(title: str, total: int | None, *, unit: str) -> Iterator[Progress]:
         yield job
         log.info("%s", job.summary())
         return
+    from rich import progress as rich
     from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        ProgressColumn,
-        Task,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-    from rich.progress import Progress as Bar
     from rich.table import Column
     from rich.text import Text
 
-    class Note(ProgressColumn):
-        def render(self, task: Task) -> Text:  # the one that gives way: a bar of two lines would smear
+    class Note(rich.ProgressColumn):
+        def render(self, task: rich.Task) -> Text:  # the one that gives way: a bar of two lines would smear
             return Text(task.fields["note"], no_wrap=True, overflow="ellipsis")
 
     console = Console(stderr=True)
     whole = [Column(no_wrap=True) for _ in range(4)]
-    columns: list[ProgressColumn] = [TextColumn("{task.description}", markup=False, table_column=whole[0])]
-    columns += [BarColumn()] * (console.width >= _WIDE)
-    columns += [MofNCompleteColumn(table_column=whole[1])]
-    columns += [TimeElapsedColumn(table_column=whole[2])] * (console.width >= _WIDE)
-    columns += [TimeRemainingColumn(table_column=whole[3]), Note()]
-    with Bar(*columns, console=console) as bar:
+    columns: list[rich.ProgressColumn] = [rich.TextColumn("{task.description}", markup=False, table_column=whole[0])]
+    columns += [rich.BarColumn()] * (console.width >= _WIDE)
+    columns += [rich.MofNCompleteColumn(table_column=whole[1])]
+    columns += [rich.TimeElapsedColumn(table_column=whole[2])] * (console.width >= _WIDE)
+    columns += [rich.TimeRemainingColumn(table_column=whole[3]), Note()]
+    with rich.Progress(*columns, console=console) as bar:
         task = bar.add_task(title, total=total, note="")
 
         class Drawn(Progress):
