@@ -18,6 +18,7 @@ from bike.trees.sections import Section, validated, variable_of
 
 log = logging.getLogger("bike")
 Policy = Literal["error", "drop", "keep"]
+File = Annotated[str, AfterValidator(os.path.expanduser)]  # no shell was there to put a folder in the place of ~
 Mismatch = Literal["frames", "short_side", "prompt", "interaction", "head", "weights", "start_from", "classes", "top_k"]
 
 
@@ -104,13 +105,13 @@ class Pretrain(Section):
 class Model(Section):
     """The encoder and how frames reach it. ``train`` and ``evaluate`` share these."""
 
-    weights: str = "ViT-B/32"  # an official name or a file
+    weights: File = "ViT-B/32"  # an official name or a file
     frames: int = Field(8, ge=1, le=77)  # of one clip
     short_side: int | None = Field(None, ge=8)  # px before cropping; None: 256 for 224, otherwise the input size
     temporal: Literal["none", "transf"] = "transf"  # head over the frames: none, or a transformer
     interaction: Literal["dp", "vcs"] = "vcs"  # frames meet words by mean, or by concept spotting
     prompt: Prompt = "This is a video about {}"  # the text made of a class name
-    start_from: str | None = None  # a released checkpoint whose encoder and head training starts from
+    start_from: File | None = None  # a released checkpoint whose encoder and head training starts from
     allow_mismatch: list[Mismatch] = []  # what may contradict the checkpoint; the metrics tell
 
 
@@ -122,7 +123,7 @@ class Attributes(Section):
     prompt: Prompt = "This is a video about {}"  # the sentence made of a video's phrases
     threads: int | None = Field(None, ge=1)  # of the CPU; they decide the order of sums; None: torch's
     batch_size: int = Field(32, ge=1)  # videos at a time
-    weights: str | None = None  # another CLIP for the corpus; None: model.weights
+    weights: File | None = None  # another CLIP for the corpus; None: model.weights
 
 
 class Optimisation(Section):
@@ -242,7 +243,7 @@ class Machine(Section):
     device: str | None = Field(None, pattern=r"^(cpu|cuda(:\d+)?)$", description="cpu, cuda or cuda:N")  # None: a GPU
     workers: int = Field(2, ge=0)  # processes of the loader
     jobs: int | None = Field(None, ge=1)  # processes of extraction and sharding, models at a time; None: one per core
-    videos: str | None = None  # where the videos of a project's media.csv are
+    videos: File | None = None  # where the videos of a project's media.csv are
 
 
 def load_machine(path: Path | str = "machine.yaml") -> Machine:

@@ -32,6 +32,7 @@ ROWS = [
     "project share",
     "commands",
     "cli",
+    "__main__",
 ]
 
 

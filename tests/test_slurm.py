@@ -91,7 +91,7 @@ def test_mistakes_end_before_anything_is_submitted(tmp_path: Path, variables: di
         (("extract", "a", "b", "--nodes", "2"), "extract: does not run on several machines; train, attributes"),
         (("train", "--parts", "2"), "train: does not run in parts; extract, shard"),
         (("extract", "a", "b", "--shrt-side", "8", "--parts", "2"), "--shrt-side"),
-        (("extract", "a", "--parts", "2"), "DST"),
+        (("extract", "a", "--parts", "2"), "OUT"),
         (("extract", "a", "b", "--parts", "2", "--part", "1/2"), "--part: is given to each task by"),
         (("extract", "a", "b", "--parts", "2", "--merge"), "--merge: is given to each task by"),
         (("extract", "a\nb", "b", "--parts", "2"), "can't be written into a script"),

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from inspect import Parameter, Signature, signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from bike.commands.common import JsonOption, answer
 from bike.commands.options import FollowLinksOption, ReplaceOption, SetOption, params_with, read_params
+from bike.errors import one_line
 
 if TYPE_CHECKING:
     from bike.annotate.audit import Audit
@@ -37,7 +40,7 @@ Media = Annotated[
     typer.Option(help="manifest.csv of `bike extract`, or a folder of videos or frame folders. Without: not checked."),
 ]
 Out = Annotated[Path, typer.Option(help="Folder for the lists.")]
-Labels = Annotated[Path | None, typer.Option(help="Class names: a CSV `id,name`, or one name a line.")]
+Labels = Annotated[Path | None, typer.Option(help="Class names, CSV id,name or one a line.")]
 Policy = Annotated[
     list[str] | None,
     typer.Option(help="FINDING=error, drop or keep, such as missing=error. May be given again.", metavar="F=ACTION"),
@@ -107,6 +110,7 @@ def _run(
     names: Names = None,
     follow_links: FollowLinksOption = False,
     replace: ReplaceOption = False,
+    as_json: JsonOption = False,
     **own: Any,
 ) -> None:
     """What every data set's command does; ``own`` are the fields of ReadOptions that only some have."""
@@ -116,7 +120,28 @@ def _run(
     own["splits"] = dict(_pairs("--split", own.get("splits")))
     options = ReadOptions(labels=labels, follow_links=follow_links, **own)
     policies = _policies(policy, params, setting, min_frames, names)
-    _show(annotate(dataset, source, media, out, policies=policies, options=options, replace=replace), out)
+    audit = annotate(dataset, source, media, out, policies=policies, options=options, replace=replace)
+    if not as_json:
+        _show(audit)
+    document = {
+        "folder": out,
+        "dataset": audit.dataset,
+        "annotated": audit.annotated,
+        "videos": audit.videos,
+        "classes": audit.classes,
+        "lists": audit.lists,
+        "findings": [{"finding": kind, "action": to, "count": n} for (kind, to), n in audit.counts().items()],
+        "notes": audit.notes,
+    }
+    lines = [f"{one_line(out)}: {audit.list_counts()}; findings in audit.csv"]
+    answer(document, lines, as_json=as_json, then=_next(out, audit.lists, media))
+
+
+def _next(out: Path, lists: Iterable[str], media: Path | None) -> tuple[object, ...]:
+    """Sharding the first list; where frames were not looked at, `FRAMES` stands for them."""
+    name = min(lists, key=lambda name: not name.endswith("train"), default="")
+    frames = media.parent if media is not None and media.name == "manifest.csv" else "FRAMES"
+    return ("shard", out / f"{name}.csv", f"shards/{name}", "--frames", frames) if name else ()
 
 
 def _register(dataset: str, text: str) -> None:
@@ -153,6 +178,7 @@ def few_shot(
     repeat: Annotated[bool, typer.Option("--repeat", help="Repeat the videos up to the length of LIST.")] = False,
     labels: Labels = None,
     replace: ReplaceOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Choose K videos of each class; the same file serves every process of a training run.
 
@@ -169,7 +195,9 @@ def few_shot(
     samples = write_few_shot(
         source, out, shots=shots, seed=section.shots_seed, repeat=repeat, labels=labels, replace=replace
     )
-    typer.echo(f"{out}: {len(samples)} samples, {shots} videos of each of {len({s.labels for s in samples})} classes")
+    classes = len({sample.labels for sample in samples})
+    line = f"{out}: {len(samples)} samples, {shots} videos of each of {classes} classes"
+    answer({"file": out, "samples": len(samples), "shots": shots, "classes": classes}, [line], as_json=as_json)
 
 
 def _pairs(option: str, words: list[str] | None) -> list[tuple[str, str]]:
@@ -201,7 +229,7 @@ def _policies(
     return parse_params({"annotate": section}, "--policy").annotate
 
 
-def _show(audit: Audit, out: Path) -> None:
+def _show(audit: Audit) -> None:
     from rich.console import Console
     from rich.markup import escape
     from rich.table import Table
@@ -218,4 +246,3 @@ def _show(audit: Audit, out: Path) -> None:
         console.print(table)
     for note in audit.notes:
         console.print(f"Note: {escape(note)}")
-    console.print(f"{escape(str(out))}: {escape(audit.list_counts())}; findings in audit.csv")

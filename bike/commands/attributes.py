@@ -11,8 +11,10 @@ from bike.commands import options
 
 
 def attributes(
-    lexicon: Annotated[Path, typer.Argument(help="Phrases, one on each line, or class names as CSV id,name.")],
-    out: Annotated[Path, typer.Argument(help="Attribute corpus to write (JSON).")],
+    lexicon: Annotated[
+        Path, typer.Argument(metavar="LEXICON", help="Phrases, one on each line, or class names as CSV id,name.")
+    ],
+    out: Annotated[Path, typer.Argument(metavar="OUT", help="Attribute corpus to write (JSON).")],
     lists: Annotated[list[Path], typer.Option("--list", help="List of samples, or a folder with train, val, test.")],
     frames: Annotated[
         list[Path], typer.Option("--shards", "--frames", help="Frames of each list, or one folder for all.")

@@ -21,7 +21,7 @@ def model(
     frames: Annotated[int, typer.Option(help="Frames in a clip.")] = 8,
     classes: Annotated[int, typer.Option(help="Classes in evaluation.")] = 400,
     rounds: Annotated[int, typer.Option(help="Measured rounds.")] = 5,
-    threads: Annotated[int | None, typer.Option(help="CPU threads; torch's choice if left out.")] = None,
+    threads: Annotated[int | None, typer.Option(help="CPU threads. Default: torch's choice.")] = None,
     csv: Csv = Path("results/bench/model.csv"),
     page: Page = Path("docs/benchmarks.md"),
 ) -> None:

@@ -12,7 +12,7 @@ from bike.commands.options import JobsOption, MaybeParamsOption, ReplaceOption, 
 
 def demo_data(
     destination: Annotated[
-        Path, typer.Argument(metavar="DST", help="Folder for videos.tar and annotations.csv; made where missing.")
+        Path, typer.Argument(metavar="OUT", help="Folder for videos.tar and annotations.csv; made where missing.")
     ],
     params: MaybeParamsOption = None,
     setting: SetOption = None,

@@ -7,13 +7,16 @@ from typing import Annotated
 
 import typer
 
+from bike.commands.common import JsonOption, answer_checks
+
 
 def doctor(
     path: Annotated[
         Path | None,
-        typer.Argument(help="Data set to look at: videos, frame packs or shards.", show_default=False),
+        typer.Argument(metavar="PATH", help="Data set to look at: videos, frame packs or shards.", show_default=False),
     ] = None,
     samples: Annotated[int, typer.Option(min=1, help="How many of its videos to open.")] = 20,
+    as_json: JsonOption = False,
 ) -> None:
     """Show ffmpeg, decoders, torch and devices, and take a quick look at a data set.
 
@@ -31,7 +34,4 @@ def doctor(
     from bike.doctor.machine import check_machine
 
     checks = check_machine() + ([] if path is None else check_data(path, samples=samples))
-    for check in checks:
-        typer.echo(f"{check.status:<4}  {check.subject:<14}  {check.detail}")
-    if any(check.status == "bad" for check in checks):
-        raise typer.Exit(1)
+    answer_checks(checks, as_json=as_json)

@@ -8,10 +8,13 @@ from typing import Annotated, Any
 import typer
 
 from bike.commands import options
+from bike.commands.common import JsonOption, answer_metrics
 
 
 def evaluate(
-    checkpoint: Annotated[Path, typer.Argument(help="Checkpoint of a video branch, or of an attribute branch.")],
+    checkpoint: Annotated[
+        Path, typer.Argument(metavar="CHECKPOINT", help="Of a video branch, or of an attribute branch.")
+    ],
     samples: options.ListOption,
     out: options.ResultsOption,
     frames: options.MaybeFramesOption = None,
@@ -20,8 +23,8 @@ def evaluate(
     setting: options.SetOption = None,
     views: options.ViewsOption = "1x1",
     attributes: options.CorpusOption = None,
-    temporal: Annotated[str | None, typer.Option(help="What the temporal head must be: none or transf.")] = None,
-    interaction: Annotated[str | None, typer.Option(help="Another interaction than the stored one: dp or vcs.")] = None,
+    temporal: options.TemporalOption = None,
+    interaction: options.InteractionOption = None,
     published_map: Annotated[
         int | None, typer.Option(min=1, help="Also the published running mean of mAP, for batches of so many videos.")
     ] = None,
@@ -34,6 +37,7 @@ def evaluate(
     part: options.PartOption = None,
     merge: options.MergeOption = False,
     replace: options.ReplaceOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Score a list of videos: accuracy, mAP, per-class results, confusions, predictions and scores.
 
@@ -47,7 +51,6 @@ def evaluate(
     """
     settings = options.read_params(params, setting, allow_mismatch, out=out)
     from bike.errors import BikeError
-    from bike.evaluate.results import summary_line
     from bike.evaluate.run_attributes import evaluate_attributes
     from bike.evaluate.run_video import evaluate_video
     from bike.evaluate.views import choose_views
@@ -83,4 +86,4 @@ def evaluate(
             **shared,
         )
     if metrics:
-        typer.echo(f"{out}: {summary_line(metrics)}")
+        answer_metrics(out, metrics, as_json=as_json)

@@ -7,6 +7,8 @@ from typing import Annotated, Literal
 
 import typer
 
+from bike.commands.common import DryRunOption, JsonOption, answer, answer_foreseen
+from bike.commands.given import one_list
 from bike.commands.options import (
     FollowLinksOption,
     FramesPerVideoOption,
@@ -28,9 +30,12 @@ def extract(
             metavar="SRC", help="Folder of videos (searched through), tar, text list, or CSV with a [b]path[/b] column."
         ),
     ],
-    destination: Annotated[Path, typer.Argument(metavar="DST", help="Folder for the frames and manifest.csv.")],
+    destination: Annotated[Path, typer.Argument(metavar="OUT", help="Folder for the frames and manifest.csv.")],
     listing: Annotated[
-        Path | None, typer.Option("--list", help="List or CSV that picks among the videos of SRC.", show_default=False)
+        Path | None,
+        typer.Option(
+            "--list", help="List or CSV that picks among the videos of SRC.", show_default=False, callback=one_list
+        ),
     ] = None,
     setting: SetOption = None,
     short_side: Annotated[
@@ -63,19 +68,21 @@ def extract(
     keep_partial: Annotated[
         bool | None, typer.Option("--keep-partial", help="Keep the sound beginning of a damaged or truncated video.")
     ] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Exit with status 1 when any video is rejected.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit with status 3 when any video is rejected.")] = False,
     verify: Annotated[
-        bool, typer.Option("--verify", help="Extract nothing: read all of SRC and DST and compare with the manifest.")
+        bool, typer.Option("--verify", help="Extract nothing: read all of SRC and OUT and compare with the manifest.")
     ] = False,
     follow_links: FollowLinksOption = False,
     part: PartOption = None,
     merge: MergeOption = False,
     replace: ReplaceOption = False,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Turn videos into frame packs, in parallel; rejects carry a reason.
 
-    The frames of a video go into DST/KEY.mjpg, JPEGs end to end.
-    DST/manifest.csv is written last, one row per video.
+    The frames of a video go into OUT/KEY.mjpg, JPEGs end to end.
+    OUT/manifest.csv is written last, one row per video.
     Run the same command again to go on after a stop; a finished run does nothing.
     Frames that were made with other options are thrown away only with --replace.
     Pictures are upright, of square pixels, plain 8-bit JPEG; every decoded frame
@@ -99,6 +106,8 @@ def extract(
 
     bike extract videos/ frames/ --verify
     """
+    from bike.errors import ParamsError
+
     options = params_with(
         None,
         setting,
@@ -112,7 +121,25 @@ def extract(
         frames_per_video=frames_per_video,
     ).extract
     if verify:
-        _verify(source, destination, listing, jobs, follow_links=follow_links)
+        _verify(source, destination, listing, jobs, follow_links=follow_links, as_json=as_json)
+        return
+    if dry_run:
+        from dataclasses import asdict
+
+        from bike.project.dry_run import foresee_extraction
+
+        if part is not None or merge:
+            raise ParamsError("--dry-run: tells of the whole. Leave --part and --merge out.")
+        found = foresee_extraction(
+            source,
+            destination,
+            listing=listing,
+            options=options,
+            layout=layout,
+            follow_links=follow_links,
+            replace=replace,
+        )
+        answer_foreseen(asdict(found), "videos", as_json=as_json)
         return
     from bike.extract.run import extract_videos
     from bike.files.names import shown
@@ -125,29 +152,51 @@ def extract(
         jobs=jobs,
         layout=layout,
         scheduler=scheduler,
-        strict=strict,
         follow_links=follow_links,
         replace=replace,
         split=split_of(part, merge),
     )
     bad = [record for record in records if record.status != "ok"]
     good = [record for record in records if record.status == "ok"]
-    frames, megabytes = sum(r.num_kept for r in good), sum(r.bytes for r in good) / 1e6
-    typer.echo(f"{len(good)} videos, {frames} frames, {megabytes:.1f} MB in {destination}; {len(bad)} rejected")
-    for record in bad[:10]:
-        typer.echo(f"  {shown(record.path)}: {record.error}")
+    frames, size = sum(record.num_kept for record in good), sum(record.bytes for record in good)
+    lines = [f"{len(good)} videos, {frames} frames, {size / 1e6:.1f} MB in {destination}; {len(bad)} rejected"]
+    lines += [f"  {shown(record.path)}: {record.error}" for record in bad[:10]]
     if len(bad) > 10:
-        typer.echo(f"  and {len(bad) - 10} more; see {destination / 'manifest.csv'}")
+        lines.append(f"  and {len(bad) - 10} more; see {destination / 'manifest.csv'}")
+    document = {
+        "folder": destination,
+        "videos": len(good),
+        "frames": frames,
+        "bytes": size,
+        "rejected": [{"path": shown(record.path), "error": record.error} for record in bad],
+    }
+    nested = any("/" in record.path for record in good)
+    then = _next(source, listing, destination, nested) if good and part is None else ()
+    answer(document, lines, as_json=as_json, then=then)
+    if strict and bad:
+        raise typer.Exit(3)
 
 
-def _verify(source: Path, destination: Path, listing: Path | None, jobs: int | None, *, follow_links: bool) -> None:
+def _next(source: Path, listing: Path | None, destination: Path, nested: bool) -> tuple[object, ...]:
+    """Making lists: by a table of the videos, or by their folders; whether it is a known data set can't be seen."""
+    table = next((path for path in (listing, source) if path is not None and path.suffix == ".csv"), None)
+    rest = ("--media", destination / "manifest.csv", "--out", "lists/NAME")
+    if table is None and nested and source.is_dir():
+        return ("annotate", "folders", "--source", source, *rest)
+    return ("annotate", "csv", "--source", table or "CLIPS.csv", *rest)
+
+
+def _verify(
+    source: Path, destination: Path, listing: Path | None, jobs: int | None, *, follow_links: bool, as_json: bool
+) -> None:
+    from dataclasses import asdict
+
     from bike.extract.verify import verify_extraction
 
     found = verify_extraction(source, destination, listing=listing, jobs=jobs, follow_links=follow_links)
-    for fault in found.faults:
-        typer.echo(fault)
     unknown = f"; {found.unknown} without a hash" if found.unknown else ""
     verdict = f"{len(found.faults)} faults" if found.faults else "all right"
-    typer.echo(f"{destination}: {found.videos} videos, {verdict}{unknown}")
+    lines = [*found.faults, f"{destination}: {found.videos} videos, {verdict}{unknown}"]
+    answer({"folder": destination, **asdict(found)}, lines, as_json=as_json)
     if found.faults:
         raise typer.Exit(1)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+
+from bike.commands.given import one_list, weight_names
 
 if TYPE_CHECKING:
     from bike.files.parts import Split
@@ -45,7 +47,7 @@ ParamsOption = Annotated[
 ]
 # Where a command has options of its own for most settings, a params.yaml that happens to lie here must not decide.
 MaybeParamsOption = Annotated[
-    Path | None, typer.Option("--params", help="Params file; left out: the published settings.", show_default=False)
+    Path | None, typer.Option("--params", help="Params file. Default: the published settings.", show_default=False)
 ]
 SetOption = Annotated[
     list[str] | None,
@@ -56,7 +58,9 @@ SetOption = Annotated[
         show_default=False,
     ),
 ]
-ListOption = Annotated[Path, typer.Option("--list", help="List CSV, manifest.csv, or a published list.")]
+ListOption = Annotated[
+    Path, typer.Option("--list", help="List CSV, manifest.csv, or a published list.", callback=one_list)
+]
 _FRAMES = typer.Option("--shards", "--frames", help="Shards, frame packs or frame folders of the list.")
 FramesOption = Annotated[Path, _FRAMES]
 MaybeFramesOption = Annotated[Path | None, _FRAMES]
@@ -64,7 +68,7 @@ LabelsOption = Annotated[
     Path | None,
     typer.Option(
         "--labels",
-        help="Class names, CSV id,name or one a line; left out: labels.csv beside the list.",
+        help="Class names, CSV id,name or one a line. Default: labels.csv beside the list.",
         show_default=False,
     ),
 ]
@@ -79,22 +83,25 @@ ViewsOption = Annotated[
 WeightsOption = Annotated[
     str | None,
     typer.Option(
-        "--weights", help="CLIP's weights: official name or file; left out: model.weights.", show_default=False
+        "--weights",
+        help="CLIP's weights: official name or file. Default: model.weights.",
+        autocompletion=weight_names,
+        show_default=False,
     ),
 ]
 CheckpointOption = Annotated[
-    Path | None, typer.Option("--checkpoint", help="Trained video branch; left out: CLIP without a head.")
+    Path | None, typer.Option("--checkpoint", help="Trained video branch. Default: CLIP without a head.")
 ]
 CorpusOption = Annotated[
     Path | None, typer.Option("--attributes", help="Attribute corpus (JSON): for the attribute branch, without frames.")
 ]
 StateOption = Annotated[
     Path | None,
-    typer.Option("--state", help="Folder of finished work to go on from; left out: beside OUT.", show_default=False),
+    typer.Option("--state", help="Folder of finished work to go on from. Default: beside OUT.", show_default=False),
 ]
 TrainStateOption = Annotated[
     Path | None,
-    typer.Option("--state", help="Folder of the state to go on from; left out: beside the model.", show_default=False),
+    typer.Option("--state", help="Folder of the state to go on from. Default: beside the model.", show_default=False),
 ]
 FreshOption = Annotated[bool, typer.Option("--fresh", help="Start over, whatever state an earlier run left.")]
 LiveOption = Annotated[
@@ -131,7 +138,7 @@ DeviceOption = Annotated[
     typer.Option(
         "--device",
         envvar="BIKE_DEVICE",
-        help="cpu, cuda or cuda:N; left out: machine.yaml's, or a GPU where there is one.",
+        help="cpu, cuda or cuda:N. Default: machine.yaml's, or a GPU where there is one.",
         callback=_of_this_machine,
         show_default=False,
     ),
@@ -142,7 +149,7 @@ WorkersOption = Annotated[
         "--workers",
         envvar="BIKE_WORKERS",
         min=0,
-        help="Processes that load frames; 0: this process loads them itself; left out: machine.yaml's, or 2.",
+        help="Processes that load frames; 0: this process loads them itself. Default: machine.yaml's, or 2.",
         callback=_of_this_machine,
         show_default=False,
     ),
@@ -153,7 +160,7 @@ JobsOption = Annotated[
         "--jobs",
         envvar="BIKE_JOBS",
         min=1,
-        help="Videos at a time; left out: machine.yaml's, or one per core.",
+        help="Videos at a time. Default: machine.yaml's, or one per core.",
         callback=_of_this_machine,
         show_default=False,
     ),
@@ -173,7 +180,15 @@ PartOption = Annotated[
 ]
 MergeOption = Annotated[bool, typer.Option("--merge", help="Make the result of the parts; all must be there.")]
 DecoderOption = Annotated[
-    str, typer.Option("--decoder", help="Of video files, also of those in shards: pyav or decord.")
+    Literal["pyav", "decord"], typer.Option("--decoder", help="Of video files, also of those in shards.")
+]
+TemporalOption = Annotated[
+    Literal["none", "transf"] | None,
+    typer.Option("--temporal", help="Temporal head. Default: that of the params file, or of the checkpoint."),
+]
+InteractionOption = Annotated[
+    Literal["dp", "vcs"] | None,
+    typer.Option("--interaction", help="How frames meet class names. Default: as for --temporal."),
 ]
 
 

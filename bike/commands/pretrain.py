@@ -21,7 +21,7 @@ from bike.commands.options import (
 
 def pretrain(
     destination: Annotated[
-        Path, typer.Argument(metavar="DST", help="Weight file to write, such as models/clip.safetensors.")
+        Path, typer.Argument(metavar="OUT", help="Weight file to write, such as models/clip.safetensors.")
     ],
     params: MaybeParamsOption = None,
     setting: SetOption = None,
@@ -31,9 +31,7 @@ def pretrain(
     state: TrainStateOption = None,
     fresh: FreshOption = False,
     live: LiveOption = None,
-    device: Annotated[
-        str | None, typer.Option(envvar="BIKE_DEVICE", help="cpu, cuda or cuda:N; left out: cpu.")
-    ] = None,
+    device: Annotated[str | None, typer.Option(envvar="BIKE_DEVICE", help="cpu, cuda or cuda:N. Default: cpu.")] = None,
     replace: ReplaceOption = False,
 ) -> None:
     """Train a small CLIP on generated stills with captions; a stand-in for OpenAI's weights.

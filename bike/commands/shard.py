@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
+from bike.commands.common import DryRunOption, JsonOption, answer, answer_foreseen
+from bike.commands.given import one_list
 from bike.commands.options import (
     FollowLinksOption,
     FramesPerVideoOption,
     JobsOption,
+    LabelsOption,
     MergeOption,
     PartOption,
     ReplaceOption,
@@ -29,7 +32,7 @@ def shard(
         ),
     ],
     destination: Annotated[
-        Path | None, typer.Argument(metavar="DST", help="Folder for the shards.", show_default=False)
+        Path | None, typer.Argument(metavar="OUT", help="Folder for the shards.", show_default=False)
     ] = None,
     frames: Annotated[
         Path | None,
@@ -51,9 +54,7 @@ def shard(
         Path | None,
         typer.Option(help="What extraction wrote. Default: manifest.csv in the frames folder.", show_default=False),
     ] = None,
-    labels: Annotated[
-        Path | None, typer.Option(help="Class names. Default: labels.csv beside the list.", show_default=False)
-    ] = None,
+    labels: LabelsOption = None,
     fps: Annotated[
         float | None,
         typer.Option(min=0.001, help="Rate of published-style frame folders, which do not say it.", show_default=False),
@@ -64,6 +65,8 @@ def shard(
     merge: MergeOption = False,
     replace: ReplaceOption = False,
     verify: Annotated[bool, typer.Option("--verify", help="Check every byte of the shards in SRC.")] = False,
+    dry_run: DryRunOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Write the videos of a list into WebDataset tars with an index, or check such tars.
 
@@ -76,6 +79,8 @@ def shard(
     bike shard lists/ucf101/train.csv shards/ucf101/train --frames frames/ucf101 --part 3/64
     bike shard shards/ucf101/train --verify
     """
+    from dataclasses import asdict
+
     from bike.errors import ParamsError
     from bike.frames.remote import remote_url
 
@@ -97,38 +102,49 @@ def shard(
         from bike.shard.verify import verify_shards
 
         checked = verify_shards(source, jobs=jobs)
-        typer.echo(
-            f"{source}: {checked.shards} shards, {checked.videos} videos, {checked.bytes / 1e6:.1f} MB: all right"
-        )
+        whole = f"{checked.shards} shards, {checked.videos} videos, {checked.bytes / 1e6:.1f} MB: all right"
+        answer({"folder": source, **asdict(checked)}, [f"{source}: {whole}"], as_json=as_json)
         return
     from bike.records import read_labels
+    from bike.shard.jobs import foresee_shards, plan_jobs
     from bike.shard.run import write_shards
 
     if destination is None:
-        raise ParamsError("DST: missing; the folder for the shards is needed.")
+        raise ParamsError("OUT: missing; the folder for the shards is needed.")
     if frames is None and source.name != "manifest.csv":
         raise ParamsError("--frames: missing; give the folder that `bike extract` wrote.")
-    summary = write_shards(
-        source,
-        frames if frames is not None else source.parent,
-        destination,
-        manifest=manifest if manifest is not None or source.name != "manifest.csv" else source,
-        names=None if labels is None else read_labels(labels),
-        max_size_mb=options.max_size_mb,
-        frames_per_video=options.frames_per_video,
-        payload=options.payload,
-        media=media,
-        follow_links=follow_links,
-        fps=fps,
-        jobs=jobs,
-        replace=replace,
-        scheduler=scheduler,
-        split=split_of(part, merge),
-    )
-    typer.echo(
-        f"{destination}: {summary.shards} shards ({summary.written} written), {summary.videos} videos, "
-        f"{summary.samples} samples, {summary.bytes / 1e6:.1f} MB"
-    )
+    place = one_list(source), frames if frames is not None else source.parent, destination
+    planning: dict[str, Any] = {
+        "manifest": manifest if manifest is not None or source.name != "manifest.csv" else source,
+        "names": None if labels is None else read_labels(labels),
+        "max_size_mb": options.max_size_mb,
+        "frames_per_video": options.frames_per_video,
+        "payload": options.payload,
+        "media": media,
+        "follow_links": follow_links,
+        "fps": fps,
+    }
+    if dry_run:
+        from bike.project.takes import SHARD_SPEED
+
+        if part is not None or merge:
+            raise ParamsError("--dry-run: tells of the whole. Leave --part and --merge out.")
+        found = asdict(foresee_shards(plan_jobs(*place, **planning), destination, replace=replace))
+        answer_foreseen(found | {"hours": found["bytes"] / SHARD_SPEED / 3600}, "shards", as_json=as_json)
+        return
+    split = split_of(part, merge)
+    summary = write_shards(*place, **planning, jobs=jobs, replace=replace, scheduler=scheduler, split=split)
+    counts = f"{summary.shards} shards ({summary.written} written), {summary.videos} videos, {summary.samples} samples"
+    lines = [f"{destination}: {counts}, {summary.bytes / 1e6:.1f} MB"]
+    answer({"folder": destination, **asdict(summary)}, lines, as_json=as_json, then=_next(source, destination, part))
+
+
+def _next(samples: Path, shards: Path, part: str | None) -> tuple[object, ...]:
+    if part is not None or samples.name == "manifest.csv":  # a manifest has no labels to learn
+        return ()
+    if samples.stem in ("val", "test"):
+        return ("eval", "MODEL.pt", "--list", samples, "--shards", shards, "--out", f"results/MODEL/{samples.stem}")
+    return ("train", "--train", samples, "--shards", shards, "--out", "models/MODEL.pt")
 
 
 def read_size_mb(text: str) -> float:

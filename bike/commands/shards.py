@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from bike.commands.common import JsonOption, answer
 from bike.commands.options import ReplaceOption
 
 app = typer.Typer(no_args_is_help=True, help="Look at shards before training on them.")
@@ -29,7 +30,7 @@ ShardsFolder = Annotated[
 @app.command("info")
 def info(
     folder: ShardsFolder,
-    as_json: Annotated[bool, typer.Option("--json", help="Everything, as JSON on stdout.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Count videos, frames, classes, bytes, sizes and seconds of a folder of shards.
 
@@ -37,16 +38,12 @@ def info(
     bike shards info shards/ucf101/train
     bike shards info shards/ucf101/train --json
     """
-    import json
     from dataclasses import asdict
 
     from bike.doctor.shards import shards_info
 
     found = shards_info(folder)
-    if as_json:
-        by_size = {f"{width}x{height}": count for (width, height), count in found.sizes.items()}
-        typer.echo(json.dumps({**asdict(found), "sizes": by_size}, indent=2))
-        return
+    by_size = {f"{width}x{height}": count for (width, height), count in found.sizes.items()}
     sizes = [f"{width} x {height} ({count})" for (width, height), count in found.sizes.items()]
     few = sorted(found.classes.items(), key=lambda item: item[1])
     rows = {
@@ -60,8 +57,8 @@ def info(
         "classes": f"{len(few)}"
         + (f", from {few[0][1]} ({few[0][0]}) to {few[-1][1]} ({few[-1][0]}) samples" if few else ""),
     }
-    for name, text in rows.items():
-        typer.echo(f"{name:8} {text}")
+    lines = [f"{name:8} {text}" for name, text in rows.items()]
+    answer({**asdict(found), "sizes": by_size}, lines, as_json=as_json)
 
 
 @app.command("preview")

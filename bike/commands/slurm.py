@@ -29,7 +29,7 @@ def slurm(
         str, typer.Option(help="More options of sbatch, such as '--partition=gpu --gres=gpu:1 --time=4:00:00'.")
     ] = "",
     logs: Annotated[
-        Path | None, typer.Option(help="Folder of scripts and logs; left out: slurm/COMMAND-…", show_default=False)
+        Path | None, typer.Option(help="Folder of scripts and logs. Default: slurm/COMMAND-…", show_default=False)
     ] = None,
 ) -> None:
     """Submit a command as a job array of parts, wait for them and merge them; or run one on several machines.

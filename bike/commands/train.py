@@ -8,22 +8,30 @@ from typing import Annotated
 import typer
 
 from bike.commands import options
+from bike.commands.common import DryRunOption, answer, hours_text
+from bike.commands.given import one_list
 
 
 def train(
-    train_list: Annotated[Path, typer.Option("--train", help="List of training samples (CSV or published-style).")],
+    train_list: Annotated[
+        Path,
+        typer.Option("--train", help="List of training samples, CSV or published.", callback=one_list),
+    ],
     out: Annotated[Path, typer.Option(help="Checkpoint to write, such as models/video.pt.")],
     shards: options.MaybeFramesOption = None,
     labels: options.LabelsOption = None,
     params: options.ParamsOption = Path("params.yaml"),
     setting: options.SetOption = None,
-    val: Annotated[Path | None, typer.Option(help="List of validation samples.")] = None,
+    val: Annotated[
+        Path | None,
+        typer.Option(help="List of validation samples.", callback=one_list),
+    ] = None,
     val_shards: Annotated[
-        Path | None, typer.Option("--val-shards", "--val-frames", help="Their frames; left out: those of --shards.")
+        Path | None, typer.Option("--val-shards", "--val-frames", help="Their frames. Default: those of --shards.")
     ] = None,
     attributes: options.CorpusOption = None,
-    temporal: Annotated[str | None, typer.Option(help="Temporal head: none or transf.")] = None,
-    interaction: Annotated[str | None, typer.Option(help="Interaction with the text: dp or vcs.")] = None,
+    temporal: options.TemporalOption = None,
+    interaction: options.InteractionOption = None,
     allow_mismatch: options.AllowOption = None,
     state: options.TrainStateOption = None,
     fresh: options.FreshOption = False,
@@ -33,6 +41,7 @@ def train(
     device: options.DeviceOption = None,
     workers: options.WorkersOption = 2,
     replace: options.ReplaceOption = False,
+    dry_run: DryRunOption = False,
 ) -> None:
     """Fine-tune CLIP on videos, or train the attribute branch.
 
@@ -54,6 +63,8 @@ def train(
     place = Place(
         device=device, workers=workers, state_dir=state, fresh=fresh, live_dir=live, follow_links=follow_links
     )
+    if attributes is not None and dry_run:
+        raise BikeError("--dry-run, --attributes: the attribute branch takes seconds. Leave one out.")
     if attributes is not None:
         from bike.train.run_attributes import train_attributes
 
@@ -85,9 +96,23 @@ def train(
             decoder=decoder,
             place=place,
             replace=replace,
+            dry_run=dry_run,
         )
+    if (step := done.rehearsed) is not None:
+        hours = step.seconds * step.steps * settings.train.epochs / 3600
+        typer.echo(
+            f"a step: {step.seconds:.3g} s, {step.bytes / 1e9:.2f} GB; {settings.train.epochs} epochs of {step.steps} "
+            f"steps: {hours_text(hours)} without validation. Nothing was written."
+        )
+        return
     loss, top1 = done.latest("train/loss"), done.latest("val/top1")
     words = [f"loss {loss:.4g}"] if loss is not None else []
     words += [f"validation top-1 {top1:.1f} %"] if top1 is not None else []
     if words:  # on rank 0
-        typer.echo(f"{done.checkpoint}: {', '.join(words)}")
+        answer({}, [f"{done.checkpoint}: {', '.join(words)}"], then=_next(out, val, val_shards or shards, attributes))
+
+
+def _next(out: Path, val: Path | None, frames: Path | None, corpus: Path | None) -> tuple[object, ...]:
+    """Scoring the validation list: where the test list and its frames lie can't be seen from here."""
+    inputs = ("--shards", frames if val else "SHARDS") if corpus is None else ("--attributes", corpus)
+    return ("eval", out, "--list", val or "TEST.csv", *inputs, "--out", f"results/{out.stem}/1x1")

@@ -7,11 +7,16 @@ from typing import Annotated, Literal
 
 import typer
 
+from bike.commands.common import JsonOption, answer
+from bike.commands.given import weight_names
 from bike.commands.options import ReplaceOption
 
 app = typer.Typer(no_args_is_help=True, help="Fetch, look at and convert CLIP's weights.")
 
-WeightFile = Annotated[str, typer.Argument(help="Weight file, folder of one, or official name.", show_default=False)]
+WeightFile = Annotated[
+    str,
+    typer.Argument(metavar="FILE", help="Weight file, folder of one, or official name.", autocompletion=weight_names),
+]
 
 
 @app.command("list")
@@ -34,7 +39,12 @@ def list_weights() -> None:
 
 @app.command("fetch")
 def fetch_weights(
-    name: Annotated[str, typer.Argument(help="Official name, such as ViT-B/32.", show_default=False)],
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="NAME", help="Official name, such as ViT-B/32.", show_default=False, autocompletion=weight_names
+        ),
+    ],
     mirror: Annotated[
         list[str] | None,
         typer.Option(help="URL in place of OpenAI's; of the file or its folder; {sha256} and {file} are filled in."),
@@ -58,42 +68,46 @@ def fetch_weights(
 
 
 @app.command("inspect")
-def inspect_file(file: WeightFile) -> None:
+def inspect_file(file: WeightFile, as_json: JsonOption = False) -> None:
     """Say what is in a weight file, and all that keeps it from being loaded. Nothing in it is executed.
 
     \b
     bike weights inspect ViT-B/32
     bike weights inspect models/video-transf-vcs.pt
     """
+    from dataclasses import asdict
+
     from bike.model.formats.fetch import resolve
     from bike.model.formats.inspect import inspect_weights
 
     found = inspect_weights(resolve(file))
     shape = found.architecture
     types = ", ".join(f"{count} {name}" for name, count in found.dtypes.items())
-    typer.echo(f"file          {found.path} ({found.num_bytes} bytes, {found.format})")
-    typer.echo(f"sha256        {found.sha256}" + (f" (official {found.official})" if found.official else ""))
-    typer.echo(f"tensors       {found.num_tensors} ({types}; {found.num_not_finite} with NaN or infinity)")
+    lines = [
+        f"file          {found.path} ({found.num_bytes} bytes, {found.format})",
+        f"sha256        {found.sha256}" + (f" (official {found.official})" if found.official else ""),
+        f"tensors       {found.num_tensors} ({types}; {found.num_not_finite} with NaN or infinity)",
+    ]
     if shape is not None:
         vision = f"patch {shape.patch_size}" if shape.patch_size else "ResNet"
-        typer.echo(f"architecture  {', '.join(found.like) or 'none of the official ones'}")
-        typer.echo(
-            f"vision        {shape.input_size} px, {vision}, width {shape.vision_width}, {shape.vision_layers} layers"
-        )
-        typer.echo(f"text          {shape.context_length} tokens, width {shape.text_width}, {shape.text_layers} layers")
-        for note in found.notes:
-            typer.echo(f"              {note}")
-        typer.echo(f"embeddings    {shape.embed_dim} wide; {found.num_parameters} parameters in all")
+        lines += [
+            f"architecture  {', '.join(found.like) or 'none of the official ones'}",
+            f"vision        {shape.input_size} px, {vision}, width {shape.vision_width}, {shape.vision_layers} layers",
+            f"text          {shape.context_length} tokens, width {shape.text_width}, {shape.text_layers} layers",
+            *(f"              {note}" for note in found.notes),
+            f"embeddings    {shape.embed_dim} wide; {found.num_parameters} parameters in all",
+        ]
     if found.head is not None:
-        typer.echo(f"head          {found.head}, epoch {found.epoch}")
+        lines.append(f"head          {found.head}, epoch {found.epoch}")
     if found.contract is not None:
-        typer.echo("trained for")
+        lines.append("trained for")
         for field, value in found.contract:
             if text := _shown(value):
-                typer.echo(f"  {field.replace('_', ' '):16}  {text}")
-    typer.echo(f"problems      {len(found.problems) or 'none'}")
-    for problem in found.problems:
-        typer.echo(f"  {problem}")
+                lines.append(f"  {field.replace('_', ' '):16}  {text}")
+    lines.append(f"problems      {len(found.problems) or 'none'}")
+    lines += [f"  {problem}" for problem in found.problems]
+    contract = None if found.contract is None else found.contract.model_dump(mode="json")
+    answer({**asdict(found), "contract": contract}, lines, as_json=as_json)
 
 
 def _shown(value: object) -> str:
@@ -113,7 +127,9 @@ def _shown(value: object) -> str:
 @app.command("convert")
 def convert_file(
     file: WeightFile,
-    out: Annotated[Path, typer.Argument(help="The new file, ending in .safetensors.", show_default=False)],
+    out: Annotated[
+        Path, typer.Argument(metavar="OUT", help="The new file, ending in .safetensors.", show_default=False)
+    ],
     part: Annotated[Literal["encoder", "head"], typer.Option(help="Which weights of a checkpoint.")] = "encoder",
     precision: Annotated[
         Literal["keep", "fp32", "fp16", "bf16"], typer.Option(help="Type of the written numbers.")

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from bike.commands import options
+from bike.commands.common import JsonOption, answer_metrics
 
 
 def zeroshot(
@@ -32,6 +33,7 @@ def zeroshot(
     part: options.PartOption = None,
     merge: options.MergeOption = False,
     replace: options.ReplaceOption = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Score videos of classes that were not trained on: all classes, random halves, given splits.
 
@@ -46,7 +48,6 @@ def zeroshot(
     if weights is not None and checkpoint is not None:
         raise BikeError("--weights, --checkpoint: both are given; give one.")
     settings = options.read_params(params, setting, allow_mismatch, out=out)
-    from bike.evaluate.results import summary_line
     from bike.evaluate.run_zeroshot import evaluate_zeroshot
     from bike.evaluate.views import choose_views
     from bike.records import labels_of
@@ -66,4 +67,4 @@ def zeroshot(
         replace=replace,
     )
     if metrics:
-        typer.echo(f"{out}: {summary_line(metrics)}")
+        answer_metrics(out, metrics, as_json=as_json)

@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bike.commands.common import JsonOption, answer
+from bike.commands.given import preset_names
 from bike.commands.options import ReplaceOption
 
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from bike.zoo import Preset
+
 _WITH_COMMANDS, _AS_TABLE = 160, 80  # columns of the terminal
 
 app = typer.Typer(invoke_without_command=True, help="The published models as presets.", rich_markup_mode="rich")
 
-PresetName = Annotated[str, typer.Argument(help="Preset.")]
-ZooFile = Annotated[Path | None, typer.Option("--zoo", help="Left out: configs/zoo.yaml of the project.")]
+PresetName = Annotated[str, typer.Argument(metavar="ROW", help="Row of `bike zoo list`.", autocompletion=preset_names)]
+ZooFile = Annotated[Path | None, typer.Option("--zoo", help="Default: configs/zoo.yaml of the project.")]
 
 
 @app.callback()
@@ -34,6 +38,7 @@ def list_presets(
         typer.Option(help="Folder of projects, beside this one. May be given again.", show_default=False),
     ] = None,
     zoo: ZooFile = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Print every row: what was published, what came of it here, and what it needs.
 
@@ -52,12 +57,17 @@ def list_presets(
     from bike.zoo import load_zoo, show_metrics
 
     found = find_projects((Path(), *(projects or ())))
+    presets = load_zoo(zoo)
+    if as_json:
+        table = [_row(name, preset) | {"here": what_came_of(preset, found)} for name, preset in presets.items()]
+        answer(table, (), as_json=True)
+        return
     console = Console(highlight=False)
     if not (console.is_terminal or "COLUMNS" in os.environ):
         console.width = 200  # for files and programs, which fold no lines
     wide = console.width >= _WITH_COMMANDS
     rows = []
-    for name, preset in load_zoo(zoo).items():
+    for name, preset in presets.items():
         published = show_metrics(dict(preset.published), tuple(preset.published))
         row = {"row": name, "published": published, "here": what_came_of(preset, found), "what it needs": needs(preset)}
         rows.append(row | ({"command": f"bike init {name} DIR"} if wide else {}))
@@ -88,7 +98,7 @@ def _print(console: Console, rows: list[dict[str, str]]) -> None:
 
 
 @app.command("show")
-def show_preset(name: PresetName, zoo: ZooFile = None) -> None:
+def show_preset(name: PresetName, zoo: ZooFile = None, as_json: JsonOption = False) -> None:
     """Print what a preset needs and takes, its commands, and the parameters that differ from the defaults.
 
     Time is worked out from the arithmetic for 8 GPUs that sustain 60 TFLOP/s each; memory is the published figure.
@@ -102,14 +112,18 @@ def show_preset(name: PresetName, zoo: ZooFile = None) -> None:
 
     preset = find_preset(load_zoo(zoo), name)
     memory = "" if preset.memory_gb is None else f", {preset.memory_gb:g} GB of each in training"
-    typer.echo(f"needs: {needs(preset)}")
-    typer.echo(f"takes: about {expected_hours(preset):.2g} hours on 8 GPUs of 60 TFLOP/s{memory}\n")
-    for section, values in preset.tree.items():
-        for key, value in values.items():
-            typer.echo(f"{section}.{key}: {value}")
-    typer.echo("")
-    for line in commands(preset):
-        typer.echo(line)
+    lines = [f"needs: {needs(preset)}"]
+    lines += [f"takes: about {expected_hours(preset):.2g} hours on 8 GPUs of 60 TFLOP/s{memory}", ""]
+    lines += [f"{section}.{key}: {value}" for section, values in preset.tree.items() for key, value in values.items()]
+    document = _row(name, preset) | {"hours": expected_hours(preset), "memory_gb": preset.memory_gb}
+    document |= {"params": preset.tree, "commands": commands(preset)}
+    answer(document, [*lines, "", *commands(preset)], as_json=as_json)
+
+
+def _row(name: str, preset: Preset) -> dict[str, Any]:
+    from bike.project.overview import needs
+
+    return {"row": name, "published": dict(preset.published), "needs": needs(preset)}
 
 
 @app.command("params")

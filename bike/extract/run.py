@@ -83,15 +83,7 @@ def extract_videos(
     """
     options = options or Extract()
     destination = Path(destination)
-    recipe = Recipe(
-        short_side_px=options.short_side,
-        fps=options.fps,
-        quality=options.quality,
-        backend=options.backend,
-        keep_partial=options.keep_partial,
-        frames_per_video=options.frames_per_video,
-        layout=layout,
-    )
+    recipe = Recipe.of(options, layout)
     check_not_read([destination], [source])
     check_manifest(destination / MANIFEST_NAME, source, listing)
     videos = find_videos(source, listing=listing, exclude=destination, follow_links=follow_links)
@@ -222,8 +214,8 @@ class _Run:
         remove_output(self._destination, key)
 
     def _extract(self, left: list[str], known: dict[str, Result], outcomes: Outcomes) -> None:
-        if self._records:
-            log.info("extract: %d of %d videos are done already", len(self._records), len(self._videos))
+        if before := sum(not self._videos[path].problem for path in self._records):
+            log.info("extract: %d of %d videos are done already", before, len(self._videos))
         remove(self._destination / MANIFEST_NAME)  # it is there only when everything is
         num_rejected = sum(record.status != "ok" for record in self._records.values())
         with (

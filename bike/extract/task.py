@@ -5,10 +5,13 @@ from __future__ import annotations
 import functools
 import json
 from dataclasses import asdict, dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from bike.records import VideoRecord
 from bike.video.file import VideoFile
+
+if TYPE_CHECKING:
+    from bike.params import Extract
 
 JOURNAL_FORMAT = 3  # raise when the same options give other frames
 Layout = Literal["packs", "folders"]
@@ -36,6 +39,19 @@ class Recipe:
     keep_partial: bool = False
     frames_per_video: int | None = None
     layout: Layout = "packs"
+
+    @classmethod
+    def of(cls, options: Extract, layout: Layout) -> Recipe:
+        """What the section ``extract`` asks for."""
+        return cls(
+            short_side_px=options.short_side,
+            fps=options.fps,
+            quality=options.quality,
+            backend=options.backend,
+            keep_partial=options.keep_partial,
+            frames_per_video=options.frames_per_video,
+            layout=layout,
+        )
 
 
 @dataclass(frozen=True, slots=True)

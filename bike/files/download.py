@@ -94,7 +94,8 @@ def download(
             raise BikeError(
                 f"{url}: can't be fetched ({problem}; {attempts} tries). Check the connection, then run again."
             )
-        log.warning("%s: %s; trying again", url, problem)
+        if failed == 1:  # and not over and over
+            log.warning("%s: %s; trying again", url, problem)
         time.sleep(pause_seconds * 2 ** (failed - 1))
 
 
@@ -166,7 +167,8 @@ def _open_http(url: str, start: int, timeout_seconds: float) -> _Reply | None:
         _refuse(url, start, error.code, f"HTTP status {error.code} {one_line(error.reason)}")
         return None
     except (OSError, http.client.HTTPException, ValueError) as error:
-        raise TransientError(getattr(error, "reason", error)) from error
+        cause = getattr(error, "reason", error)
+        raise TransientError(getattr(cause, "strerror", None) or cause) from error  # without `[Errno 111]`
     first = start if reply.status == 206 else 0  # 200: the whole file, whatever was asked for
     length = reply.headers.get("Content-Length")
     problem = ""

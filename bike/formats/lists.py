@@ -12,7 +12,7 @@ from bike.errors import BikeError, DataError, first_few, one_line
 from bike.files import existing_file, read_lines, sha256
 from bike.files.columns import LABEL_COLUMNS, PATH_COLUMNS, check_unread
 from bike.files.names import is_video, tidy_path, video_keys
-from bike.files.tables import find_column, header_words, read_table
+from bike.files.tables import find_column, header_words, missing_column, read_table
 from bike.formats.charades import read_charades_samples
 from bike.progress import log
 from bike.records import MANIFEST_COLUMNS, Sample, label_ids, other_class, read_labels, read_list, read_manifest
@@ -184,8 +184,9 @@ def _read_table(path: Path, columns: Sequence[str]) -> list[PublishedRow]:
     video, label = find_column(columns, PATH_COLUMNS), find_column(columns, LABEL_COLUMNS)
     check_unread(path, (*(columns[place] for place in (video, label) if place >= 0), "frames"))
     if video < 0 or label < 0:
-        lacking = "label" if label < 0 else "path"
-        raise DataError(f"{path}: has no {lacking} column. Make lists of it with `bike annotate`.")
+        lacking, option = ("label", "--label-column") if label < 0 else ("path", "--path-column")
+        remedy = f" Add it; or make lists of the file with `bike annotate csv`, where {option} names it."
+        raise missing_column(path, lacking, columns, remedy)
     rows, bad = [], []
     table = read_table(path, (columns[video], columns[label]), ("frames",))
     for line, name, text, frames in table.itertuples(name=None):
@@ -234,7 +235,10 @@ def read_rows(path: Path, layout: str = "auto") -> list[PublishedRow]:
             longer.append(f"line {line}")
     if bad:
         form = {"frames": "<dir> <frames> <label>", "videos": "<file> <label>"}.get(layout, "<dir> <frames> <label> …")
-        raise DataError(f"{path}: `{form}` is needed: {first_few(bad)}. Correct them, or name the layout.")
+        raise DataError(
+            f"{path}: `{form}` is needed: {first_few(bad)}. Correct them, or "
+            "make lists of the file with `bike annotate published`, where --layout names its form."
+        )
     if guessed and layout == "frames" and 2 * len(longer) > len(rows):
         raise DataError(
             f"{path}: more than two numbers at the end: {first_few(longer)}. Give `bike annotate published` "

@@ -247,6 +247,11 @@ def _takes(protocol: Protocol, params: Params, folder: Path) -> Iterator[Check]:
         about, takes, whence = "", made(read_manifest(manifest), params), "by frames/manifest.csv"
     elif media and videos is not None and Path(videos).exists():
         looked = look_at(media, folder / MEDIA, Path(videos))
+        if not looked:
+            yield Check(
+                "packs", "note", "what they take isn't known: no video that was looked at has a header that tells"
+            )
+            return
         takes, whence = estimate(looked, params), f"by the headers of {len(looked)} of {len(media):,} videos"
     elif row is not None:
         source = load_datasets()[row.dataset].source

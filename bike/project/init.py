@@ -151,7 +151,9 @@ def _source(protocol: Protocol, folder: Path, videos: Path | None, annotation: P
 
 def _write_files(folder: Path, files: Mapping[str, str], report: Report, *, forced: set[str]) -> None:
     """Write what is new; keep what was edited since it was generated, and say how it differs."""
-    record: dict[str, str] = dict(read_json(folder / RECORD)) if (folder / RECORD).is_file() else {}
+    record = read_json(folder / RECORD) if (folder / RECORD).is_file() else {}
+    if not isinstance(record, dict):
+        raise BikeError(f"{folder / RECORD}: not what `bike init` wrote. Remove it; edited files are then renewed.")
     for name, text in files.items():
         path = folder / name
         current = read_text(path, exact=True) if path.is_file() else None

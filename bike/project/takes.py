@@ -14,7 +14,7 @@ from bike.project.dataset import Source
 from bike.project.media import Medium
 from bike.records import VideoRecord
 from bike.video.container import choose_track, open_container
-from bike.video.file import UnreadableError, VideoFile
+from bike.video.file import FoundVideo, UnreadableError, VideoFile
 from bike.video.find import find_videos
 from bike.workers.pool import run_tasks
 
@@ -105,25 +105,27 @@ def footage_of_source(source: Source) -> Footage:
 
 
 def look_at(media: Sequence[Medium], media_file: Path, videos: Path) -> list[Footage]:
-    """The videos of ``media.csv``, by the headers of a few: each stands for those of about its size in bytes.
+    """The videos of ``media.csv``, as :func:`footage_of` has them."""
+    listed = {row.path for row in media}
+    return footage_of([v for v in find_videos(videos, listing=media_file, follow_links=True) if v.path in listed])
+
+
+def footage_of(videos: Sequence[FoundVideo]) -> list[Footage]:
+    """Videos by the headers of a few: each stands for those of about its size in bytes.
 
     Videos whose header says nothing are passed over.
     """
-    ordered = sorted(media, key=lambda row: (row.bytes, row.path))
+    ordered = sorted(videos, key=lambda video: (video.stamp[:1], video.path))  # a stamp begins with the size
     groups = min(LOOKED_AT, len(ordered))
     edges = [len(ordered) * number // groups for number in range(groups + 1)] if groups else []
     counts = {ordered[(low + high) // 2].path: high - low for low, high in pairwise(edges)}
-    files = {
-        video.path: video.file
-        for video in find_videos(videos, listing=media_file, follow_links=True)
-        if video.path in counts
-    }
+    files = [(video.path, video.file) for video in ordered if video.path in counts]
     found: list[Footage] = []
     # In a helper process: a damaged file may hang the program that opens it.
-    for outcome in run_tasks(_header, list(files.items()), jobs=1, timeout_seconds=10):
+    for outcome in run_tasks(_header, files, jobs=1, timeout_seconds=10):
         if outcome.value is not None:
             found.append(Footage(counts[outcome.task[0]], *outcome.value))
-    scale = len(media) / sum(each.count for each in found) if found else 0.0
+    scale = len(videos) / sum(each.count for each in found) if found else 0.0
     return [Footage(each.count * scale, each.frames, each.seconds, each.width, each.height) for each in found]
 
 

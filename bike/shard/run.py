@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from dataclasses import replace as replaced
 from itertools import groupby
 from operator import itemgetter
 from pathlib import Path
@@ -14,7 +13,6 @@ from typing import Any
 
 from bike.errors import BikeError, DataError
 from bike.files import (
-    check_not_read,
     open_write,
     read_json,
     remove,
@@ -27,17 +25,14 @@ from bike.files.parts import MERGE, Part, Parts, Split, discard_parts, held_plac
 from bike.files.tables import write_table
 from bike.formats.packs import PACK_SUFFIX
 from bike.formats.shards import FORMAT, INDEX_COLUMNS, INDEX_NAME, MANIFEST_NAME, read_index_rows, read_shard_manifest
-from bike.records import MANIFEST_COLUMNS, Sample, read_manifest
+from bike.records import Sample, read_manifest
+from bike.shard.jobs import check_ours, plan_jobs
 from bike.shard.owned import check_finished, check_names, owned_shards
 from bike.shard.parts import check_parts, take_shards, unfinished, write_part
-from bike.shard.plan import PlannedShard, plan_shards
+from bike.shard.plan import PlannedShard
 from bike.shard.pool import wait_for_helpers, write_all
-from bike.shard.wanted import is_of_size, wanted_videos
+from bike.shard.wanted import is_of_size
 from bike.shard.write import WORK, ShardJob, is_whole, size_of, work_file
-
-# Hashes are no part of a shard: manifests with and without them make the same ones.
-_RECORD_FIELDS = tuple(name for name in MANIFEST_COLUMNS if not name.endswith("_sha256") and name != "kept")
-_SAMPLE_FIELDS = tuple(field.name for field in fields(Sample))
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,45 +101,27 @@ def write_shards(
         BikeError: the destination can't be written to, has somebody else's files under the names of ours, is read, or
             has finished work that would be thrown away.
     """
-    if max_size_mb <= 0 or (frames_per_video is not None and frames_per_video < 1):
-        raise ValueError("max_size_mb and frames_per_video must be positive")
-    if payload not in ("mjpg", "mp4"):
-        raise ValueError(f"payload must be mjpg or mp4 (got {payload!r})")
-    if payload == "mp4" and media is None:
-        raise DataError("payload mp4: the source videos are needed. Give --media.")
-    videos, class_names = wanted_videos(
+    plan = plan_jobs(
         samples,
-        Path(frames),
+        frames,
+        destination,
         manifest=manifest,
         names=names,
-        media=media if payload == "mp4" else None,
+        max_size_mb=max_size_mb,
+        frames_per_video=frames_per_video,
+        payload=payload,
+        media=media,
         follow_links=follow_links,
         fps=fps,
-        frames_per_video=frames_per_video if payload == "mjpg" else None,
     )
-    if payload == "mjpg" and (kept := [video.record.num_kept for video in videos if video.record.kept]):
-        frames_per_video = min(max(kept), frames_per_video or max(kept))  # the packs have no more
-    shards = plan_shards(videos, int(max_size_mb * 1e6))
-    options: dict[str, Any] = {
-        "payload": payload,
-        "frames_per_video": frames_per_video,
-        "max_size_mb": float(max_size_mb),
-    }
-    # All names, in the manifest alone: a class that is added elsewhere changes no shard.
-    options["names"] = None if class_names is None else list(class_names)
-    destination = Path(destination)
-    written = [destination, destination / INDEX_NAME, destination / MANIFEST_NAME]
-    check_not_read(written, [frames, media, manifest, samples if isinstance(samples, (str, Path)) else None])
+    destination, options = Path(destination), plan.options
     # Planned before the lock: mistakes in the list end the run without a folder being made.
     with held_place(destination, split, "writing shards") as folder:
-        _check_ours(destination)
-        every = [
-            ShardJob(shard, str(folder), _inputs_checksum(shard, options, class_names), class_names, frames_per_video)
-            for shard in shards
-        ]
+        check_ours(destination)
+        every = [replaced(job, folder=str(folder)) for job in plan.jobs]
         planned = {job.shard.name: job.inputs_checksum for job in every}
         if isinstance(split, Part):
-            check_finished(destination, {video.key for video in videos}, options, replace)
+            check_finished(destination, plan.keys, options, replace)
             mine = [job for job in unfinished(every, destination) if split.has(job.shard.name)]
             return _part_summary(mine, folder, write_part(mine, folder, jobs, scheduler))
         if _up_to_date(destination, planned, options):
@@ -152,7 +129,7 @@ def write_shards(
         else:
             owned = owned_shards(destination)
             check_names(destination, planned.keys() - owned)
-            check_finished(destination, {video.key for video in videos}, options, replace)
+            check_finished(destination, plan.keys, options, replace)
             if split == MERGE:  # before anything is replaced
                 check_parts(Parts(destination), unfinished(every, destination))
             _prepare_work(destination, owned)
@@ -165,12 +142,12 @@ def write_shards(
                     write_all(todo, jobs, scheduler)
             finally:
                 sweep(destination)
-            _complete(destination, shards, options, stale=owned - planned.keys())
+            _complete(destination, [job.shard for job in every], options, stale=owned - planned.keys())
         remove_folder(destination / WORK, with_content=True)
         if split == MERGE:
             discard_parts(destination)
         content = read_shard_manifest(destination)
-    return ShardSummary(content["videos"], content["samples"], len(shards), len(todo), content["bytes"])
+    return ShardSummary(content["videos"], content["samples"], len(every), len(todo), content["bytes"])
 
 
 def missing_packs(samples: Sequence[Sample], frames: Path | str) -> list[str]:
@@ -197,32 +174,6 @@ def _part_summary(jobs: Sequence[ShardJob], folder: Path, written: int) -> Shard
     videos = [video for job in jobs for video in job.shard.videos]
     num_bytes = sum((folder / job.shard.name).stat().st_size for job in jobs)
     return ShardSummary(len(videos), sum(len(video.samples) for video in videos), len(jobs), written, num_bytes)
-
-
-def _inputs_checksum(shard: PlannedShard, options: dict[str, Any], names: tuple[str, ...] | None) -> str:
-    """A hash of everything that decides a shard's bytes; its name in files is ``recipe``."""
-    # Names of the labels used, not all: a class that is added elsewhere must not make every shard again.
-    used = sorted({label for video in shard.videos for sample in video.samples for label in sample.labels})
-    parts: list[Any] = [FORMAT, "crc32", options["payload"], options["frames_per_video"]]
-    parts += ["kept"] if options["frames_per_video"] is not None else []  # earlier versions did not say which
-    parts.append([[label, names[label]] for label in used if names is not None and label < len(names)])
-    digest = hashlib.sha256(json.dumps(parts).encode())
-    for video in shard.videos:
-        rows = [[getattr(sample, name) for name in _SAMPLE_FIELDS] for sample in video.samples]
-        row = [[getattr(video.record, name) for name in _RECORD_FIELDS], rows, video.checksum]
-        row += [video.record.kept] if video.record.kept else []  # only there, so that other shards stay as they were
-        digest.update(json.dumps(row).encode())
-    return digest.hexdigest()
-
-
-def _check_ours(folder: Path) -> None:
-    """Refuse a folder whose ``manifest.json`` is somebody else's."""
-    path = folder / MANIFEST_NAME
-    content: Any = {"format": FORMAT}
-    with suppress(BikeError):  # none, or a damaged one
-        content = read_json(path)
-    if not (isinstance(content, dict) and str(content.get("format")).startswith("bike-shards")):
-        raise BikeError(f"{path}: was not written by `bike shard`. Choose another folder for the shards.")
 
 
 def _up_to_date(folder: Path, planned: dict[str, str], options: dict[str, Any]) -> bool:

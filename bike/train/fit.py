@@ -244,10 +244,10 @@ class _Fit:
         """Validate where it is time, and say how things stand."""
         job, done, steps = self.job, self.now.epoch + 1, len(self.batches)
         due = done % job.validate_every == 0 or done == job.epochs
-        if job.validate is not None and due and (values := job.validate()):
+        if values := job.validate() if job.validate is not None and due else {}:
             self.curves.add(done * steps - 1, values)
-        loss, top1 = (latest(self.curves.points, name) for name in (f"{job.curve}/loss", "val/top1"))
-        validation = "" if top1 is None else f", validation top-1 {top1:.1f} %"
+        loss = latest(self.curves.points, f"{job.curve}/loss")
+        validation = f", validation top-1 {values['val/top1']:.1f} %" if "val/top1" in values else ""
         log.info("epoch %d of %d: loss %.4g%s", done, job.epochs, loss, validation)
 
     def _save(self) -> None:

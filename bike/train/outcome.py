@@ -13,6 +13,7 @@ from bike.errors import DataError, first_few, one_line
 from bike.evaluate.scores import Scores, summarize
 from bike.records import Sample
 from bike.train.curves import Point, latest
+from bike.train.rehearse import Rehearsed
 
 log = logging.getLogger("bike")
 
@@ -28,10 +29,12 @@ class Trained:
     Attributes:
         checkpoint: the file.
         points: of the curves: (step from 0, values by name); on rank 0 only.
+        rehearsed: in place of both, where only that was asked for; on rank 0 only.
     """
 
     checkpoint: Path
     points: list[Point]
+    rehearsed: Rehearsed | None = None
 
     def latest(self, name: str) -> float | None:
         """The last value of a curve such as ``train/loss`` or ``val/top1`` (percent); None where there is none."""

@@ -25,6 +25,7 @@ from bike.train.branches import VideoBranch, choose_trained
 from bike.train.fit import Job, fit
 from bike.train.optim import PublishedUpdater
 from bike.train.outcome import CHANGE_NO_WEIGHT, Trained, check_trainable, tell_shared
+from bike.train.rehearse import rehearse
 from bike.train.settings import flat_settings
 from bike.train.validation import Validation
 
@@ -45,6 +46,7 @@ def train_video(
     decoder: str = "pyav",
     place: Place = Place(),
     replace: bool = False,
+    dry_run: bool = False,
 ) -> Trained:
     """Fine-tune CLIP with a video head.
 
@@ -61,6 +63,7 @@ def train_video(
         decoder: ``pyav`` or ``decord``, where frames are decoded from videos.
         place: device, state, curves and so on; without ``state_dir`` the state lies beside ``out``.
         replace: whether a finished checkpoint at ``out`` may be thrown away.
+        dry_run: do a step or two, and write nothing; where ``out`` lies is not looked at.
 
     Raises:
         BikeError: anything in the inputs that can't be used.
@@ -81,7 +84,7 @@ def train_video(
         model.start_from or model.weights, "model.start_from" if model.start_from else "model.weights"
     )
     with join_world(device=place.device, threads=settings.threads) as world:
-        if world.is_main:
+        if world.is_main and not dry_run:
             read = [train_list, val_list, train_frames, val_frames, labels, model.start_from, weights]
             check_places(out, place, inputs=read, replace=replace)
         branch, size, model, contract = _build_branch(model, settings, weights, training, world)
@@ -109,6 +112,9 @@ def train_video(
         )
         updater = PublishedUpdater(branch.parts, settings, len(batches), world.device)
         try:
+            if dry_run:
+                step = rehearse(branch, batches, updater, world)
+                return Trained(out, [], step if world.is_main else None)
             points = fit(
                 branch,
                 batches,

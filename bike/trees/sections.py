@@ -28,6 +28,23 @@ class Section(BaseModel):
         return value
 
 
+# What pydantic says in words of its own.
+_ALLOWED = {
+    "missing": "is missing",
+    "literal_error": "{expected} is allowed",
+    "greater_than": "more than {gt:g} is allowed",
+    "greater_than_equal": "{ge:g} or more is allowed",
+    "less_than": "less than {lt:g} is allowed",
+    "less_than_equal": "{le:g} or less is allowed",
+    "finite_number": "a finite number is needed",
+    "string_type": "a text is needed",
+    "list_type": "a list is needed",
+    **dict.fromkeys(("dict_type", "model_type"), "keys with values are needed"),
+    **dict.fromkeys(("bool_type", "bool_parsing"), "true or false is needed"),
+    **dict.fromkeys(("float_type", "float_parsing"), "a number is needed"),
+    **dict.fromkeys(("int_type", "int_parsing", "int_from_float"), "a whole number is needed"),
+    **dict.fromkeys(("tuple_type", "too_long", "too_short"), "a list of another length is needed"),
+}
 MACHINE = {"launch", "device", "workers", "jobs"}
 AnySection = TypeVar("AnySection", bound=Section)
 
@@ -71,13 +88,15 @@ def _explain(schema: type[Section], item: Any) -> str:
             return f"{place}: each machine's own: machine.yaml, {variable_of(key)} or the command's option"
         anchors = " (x-… may hold anchors)" if model is schema else ""
         return f"{place}: unknown key.{nearest(key, allowed)} Known: {', '.join(allowed)}{anchors}"
+    ours = _ALLOWED.get(item["type"])
+    message = item["msg"] if ours is None else ours.format(**item.get("ctx", {}))
     if item["type"] == "string_pattern_mismatch":  # people read no patterns
-        item = {**item, "msg": f"{schema.model_fields[place].description} is allowed"}
+        message = f"{schema.model_fields[place].description} is allowed"
     # Not a whole section: what its rule says names the values.
     silent = isinstance(item["input"], dict) or (item["input"] is None and item["type"] == "missing")
     got = "" if silent else f" (got {_shown(item['input'])})"
     # "Value error, " stands before what our own validators say.
-    return f"{place}: {one_line(item['msg']).removeprefix('Value error, ')}{got}"
+    return f"{place}: {one_line(message).removeprefix('Value error, ')}{got}"
 
 
 def _shown(value: Any) -> str:

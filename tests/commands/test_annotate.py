@@ -69,7 +69,7 @@ def test_policies_from_the_command_line_and_from_a_file(tmp_path: Path, capsys: 
     [
         (("--policy", "missing"), "--policy: a pair with = is needed (got 'missing')"),
         (("--policy", "mising=drop"), "Did you mean 'missing'?"),
-        (("--policy", "missing=ignore"), "'error', 'drop' or 'keep' (got 'ignore')"),
+        (("--policy", "missing=ignore"), "'error', 'drop' or 'keep' is allowed (got 'ignore')"),
         (("--params", "absent.yaml"), "absent.yaml: no such file"),
         (("--split", "a=nothing"), "split 'nothing': unknown; train, val, test are allowed"),
         (("--default-split", "x"), "split 'x': unknown"),

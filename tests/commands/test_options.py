@@ -85,7 +85,7 @@ def test_every_command_with_parameters_takes_them_one_by_one(
     Path("params.yaml").write_text("")
     given = {
         "train.lrr=1": "train.lrr: unknown key. Did you mean 'lr'",
-        "train.lr=50": "train.lr: Input should be less",
+        "train.lr=50": "train.lr: less than 1 is allowed",
     }
     given["train.lr"] = "key=value is needed"
     for setting, said in given.items():
@@ -113,3 +113,13 @@ def test_a_setting_is_what_a_command_runs_with_and_an_option_goes_over_it(tmp_pa
     assert read_json(tmp_path / "s/manifest.json")["frames_per_video"] == 1
     assert run_bike(*words, "--frames-per-video", "2", "--replace", cwd=tmp_path).returncode == 0
     assert read_json(tmp_path / "s/manifest.json")["frames_per_video"] == 2
+
+
+@pytest.mark.parametrize(("words", "command"), every_command(), ids=lambda item: str(item)[:30])
+def test_arguments_are_named_in_capitals_and_what_is_written_is_out(words: str, command: Any) -> None:
+    names = [p.metavar for p in command.params if p.param_type_name == "argument"]
+    if words not in ("predict", "report"):
+        assert [name for name in names if name is None or name != name.upper()] == []
+    assert "DST" not in names
+    if words.split()[0] in ("extract", "shard", "attributes", "pretrain", "demo-data"):
+        assert names[-1] == "OUT"

@@ -73,7 +73,7 @@ def test_verify_says_what_it_read_or_what_is_wrong(data: Data, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("words", "text"),
     [
-        (["LIST"], "DST: missing"),
+        (["LIST"], "OUT: missing"),
         (["LIST", "OUT"], "--frames: missing"),
         (["LIST", "OUT", "--frames", "FRAMES", "--max-size", "big"], "--max-size: not a size (got 'big')"),
         (["LIST", "OUT", "--frames", "FRAMES", "--max-size", "0"], "--max-size: not a size"),

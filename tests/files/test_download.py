@@ -173,9 +173,10 @@ def test_a_disk_that_is_too_small(server: Server, tmp_path: Path, monkeypatch: p
         get(server, tmp_path / "x")
 
 
-def test_nobody_answers(tmp_path: Path) -> None:
-    with pytest.raises(BikeError, match=r"can't be fetched \(.*refused.*3 tries\). Check the connection"):
+def test_nobody_answers(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with pytest.raises(BikeError, match=r"can't be fetched \(Connection refused; 3 tries\). Check the connection"):
         download(f"http://127.0.0.1:{free_port()}/x", tmp_path / "x", largest=9, attempts=3, **QUICK)
+    assert caplog.text.count("trying again") == 1
 
 
 def test_a_server_that_never_answers(tmp_path: Path) -> None:

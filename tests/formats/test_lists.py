@@ -67,8 +67,8 @@ def test_lines_without_the_labels_they_need(tmp_path: Path, text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("path\na.mp4\n", "has no label column. Make lists of it with `bike annotate`"),
-        ("path,split\na.mp4,train\n", "has no label column"),
+        ("path\na.mp4\n", r"column .label. is missing \(columns: path\)\. Add it; or .* `bike annotate csv`"),
+        ("path,split\na.mp4,train\n", "column .label. is missing"),
         (
             "label,youtube_id,time_start,time_end\nrun,x,1,2\n",
             r"has times \(time_start; time_end\). Make lists of it with `bike annotate`",

@@ -341,7 +341,7 @@ def test_a_project_from_init_to_a_fresh_clone(tmp_path: Path) -> None:
     # A bad value, and absent videos where they are needed: one line, nothing is gone.
     good = (project / "params.yaml").read_text()
     (project / "params.yaml").write_text(good.replace("lr: 5e-05", "lr: 50"))
-    assert "train.lr: Input should be less than 1 (got 50)" in run_in(project, "dvc", "repro", status=255)
+    assert "train.lr: less than 1 is allowed (got 50)" in run_in(project, "dvc", "repro", status=255)
     (tmp_path / "videos").rename(tmp_path / "away")
     (project / "params.yaml").write_text(good.replace("short_side: 32", "short_side: 24"))
     assert "so the 8 videos of media.csv are absent" in run_in(project, "dvc", "repro", status=255)

@@ -7,13 +7,16 @@ from typing import Annotated
 
 import typer
 
+from bike.commands.common import JsonOption, answer_checks
+
 
 def check(
-    folder: Annotated[Path, typer.Argument(help="Folder of the project.")] = Path(),
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the project.")] = Path(),
     renew: Annotated[
         bool, typer.Option("--renew", help="First write the hash files in code/ for the code that is installed.")
     ] = False,
     contents: Annotated[bool, typer.Option("--contents", help="Compare the videos' checksums as well.")] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Show what is there and what is missing: parameters, code, videos, annotation, weights, disk, hours.
 
@@ -29,9 +32,5 @@ def check(
     from bike.project.render import stages_of
 
     if renew:
-        typer.echo(renewed(write_code(folder, stages_of(load_protocol(folder)))))
-    checks = check_project(folder, contents=contents)
-    for found in checks:
-        typer.echo(f"{found.status:<4}  {found.subject:<17}  {found.detail}")
-    if any(found.status == "bad" for found in checks):
-        raise typer.Exit(1)
+        typer.echo(renewed(write_code(folder, stages_of(load_protocol(folder)))), err=as_json)
+    answer_checks(check_project(folder, contents=contents), as_json=as_json)

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from bike.commands.given import preset_names
 from bike.commands.options import FollowLinksOption, SetOption
 
 
 def init(
     name: Annotated[
-        str, typer.Argument(metavar="ROW|KIND", help="A row of `bike zoo list`; or folders, csv, published.")
+        str,
+        typer.Argument(
+            metavar="ROW|KIND",
+            help="A row of `bike zoo list`; or folders, csv, published.",
+            autocompletion=preset_names,
+        ),
     ],
     folder: Annotated[
         Path | None, typer.Argument(metavar="DIR", help="Folder of the project.", show_default=False)
@@ -59,4 +66,4 @@ def init(
         typer.echo(f"{place}: nothing to renew; your settings stay as they are")
     for line in report.missing:
         typer.echo(f"Missing: {line}")
-    typer.echo(f"Next: cd {place} && bike check" + ("" if report.missing else " && dvc repro"))
+    typer.echo(f"Next: cd {shlex.quote(str(place))} && bike check" + ("" if report.missing else " && dvc repro"))

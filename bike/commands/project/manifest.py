@@ -13,7 +13,9 @@ from bike.commands.options import FollowLinksOption
 def manifest(
     videos: Annotated[
         Path | None,
-        typer.Argument(help="Folder or tar of videos; left out: `videos` of machine.yaml.", show_default=False),
+        typer.Argument(
+            metavar="VIDEOS", help="Folder or tar of videos. Default: `videos` of machine.yaml.", show_default=False
+        ),
     ] = None,
     out: Annotated[Path, typer.Option(help="The file to write, or to check.")] = Path("media.csv"),
     full: Annotated[bool, typer.Option("--full", help="SHA-256 over all bytes, not only size and both ends.")] = False,

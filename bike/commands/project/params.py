@@ -20,7 +20,8 @@ def params() -> None:
 @app.command("show")
 def show(
     sections: Annotated[
-        list[str] | None, typer.Argument(help="Sections, such as train; left out: all.", show_default=False)
+        list[str] | None,
+        typer.Argument(metavar="SECTION", help="Sections, such as train. Default: all.", show_default=False),
     ] = None,
     file: Annotated[Path, typer.Option("--params", help="Params file.")] = Path("params.yaml"),
     setting: SetOption = None,

@@ -9,8 +9,8 @@ import typer
 
 
 def push(
-    folder: Annotated[Path, typer.Argument(help="Folder of the project.")] = Path(),
-    remote: Annotated[str | None, typer.Option(help="DVC remote; left out: the default.", show_default=False)] = None,
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of the project.")] = Path(),
+    remote: Annotated[str | None, typer.Option(help="DVC remote. Default: the default.", show_default=False)] = None,
 ) -> None:
     """Run `dvc push --run-cache`, then pull everything into a scratch clone and compare checksums.
 
