@@ -11,12 +11,21 @@ from bike.commands import options
 from bike.commands.common import JsonOption, answer_metrics
 
 
+def _one_of_them(context: typer.Context, bare: Path | None) -> Path | None:
+    """The checkpoint may stand without its option. A callback, so that `bike slurm` asks for it at once."""
+    from bike.errors import ParamsError
+
+    if (bare is None) == (context.params.get("checkpoint") is None):
+        found = "missing" if bare is None else "two are given"
+        raise ParamsError(f"--checkpoint: {found}; name one model.")
+    return bare
+
+
 def evaluate(
-    checkpoint: Annotated[
-        Path, typer.Argument(metavar="CHECKPOINT", help="Of a video branch, or of an attribute branch.")
-    ],
     samples: options.ListOption,
     out: options.ResultsOption,
+    checkpoint: Annotated[Path | None, typer.Option(help="Of a video branch, or of an attribute branch.")] = None,
+    bare: Annotated[Path | None, typer.Argument(metavar="CHECKPOINT", hidden=True, callback=_one_of_them)] = None,
     frames: options.MaybeFramesOption = None,
     labels: options.LabelsOption = None,
     params: options.ParamsOption = Path("params.yaml"),
@@ -45,9 +54,10 @@ def evaluate(
 
     \b
     [bold]Examples[/bold]
-      bike eval models/x.pt --list lists/x/test.csv --shards shards/test --out results/x/1x1
-      bike eval released.pt --list list.txt --frames frames --labels labels.csv --views 4x3 --out results/released/4x3
-      bike eval models/a.pt --list lists/x/test.csv --attributes attributes.json --out r/a
+      bike eval --checkpoint models/x.pt --list lists/x/test.csv --shards shards/test --out results/x/1x1
+      bike eval --checkpoint released.pt --list list.txt --frames frames --labels labels.csv --views 4x3 \\
+        --out results/released/4x3
+      bike eval --checkpoint models/a.pt --list lists/x/test.csv --attributes attributes.json --out results/a
     """
     settings = options.read_params(params, setting, allow_mismatch, out=out)
     from bike.errors import BikeError
@@ -57,8 +67,8 @@ def evaluate(
     from bike.records import labels_of
 
     place = options.place_of(device, workers, state, part, merge, follow_links)
-    shared: dict[str, Any] = {"checkpoint": checkpoint, "samples": samples, "labels": labels_of(samples, labels)}
-    shared |= {"out": out, "replace": replace, "place": place}
+    shared: dict[str, Any] = {"checkpoint": checkpoint or bare, "samples": samples}
+    shared |= {"labels": labels_of(samples, labels), "out": out, "replace": replace, "place": place}
     for_frames: dict[str, object] = {
         "--temporal": temporal,
         "--interaction": interaction,

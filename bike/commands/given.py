@@ -22,6 +22,18 @@ def weight_names() -> list[str]:
     return list(OFFICIAL_FILES)
 
 
+def view_names() -> list[str]:
+    """Protocols of ``evaluate.views``, for the shell to complete: those of the params.yaml here, if it can be read."""
+    from contextlib import suppress
+
+    from bike.errors import BikeError
+    from bike.params import Params, load_params
+
+    with suppress(BikeError):
+        return list(load_params("params.yaml").evaluate.views)
+    return list(Params().evaluate.views)
+
+
 def one_list(path: MaybePath) -> MaybePath:
     """A list that was named; in the place of a folder, which lists lie in it is said.
 

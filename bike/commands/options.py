@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from bike.commands.given import one_list, weight_names
+from bike.commands.given import one_list, view_names, weight_names
 
 if TYPE_CHECKING:
     from bike.files.parts import Split
@@ -78,7 +78,12 @@ FollowLinksOption = Annotated[
 ]
 ResultsOption = Annotated[Path, typer.Option("--out", help="Folder for metrics and scores.")]
 ViewsOption = Annotated[
-    str, typer.Option("--views", help="Clips x crops such as 4x3, or a name in evaluate.views; crops: 1, 3, 5 or 10.")
+    str,
+    typer.Option(
+        "--views",
+        help="Clips x crops such as 4x3, or a name in evaluate.views; crops: 1, 3, 5 or 10.",
+        autocompletion=view_names,
+    ),
 ]
 WeightsOption = Annotated[
     str | None,

@@ -143,7 +143,8 @@ def _next(samples: Path, shards: Path, part: str | None) -> tuple[object, ...]:
     if part is not None or samples.name == "manifest.csv":  # a manifest has no labels to learn
         return ()
     if samples.stem in ("val", "test"):
-        return ("eval", "MODEL.pt", "--list", samples, "--shards", shards, "--out", f"results/MODEL/{samples.stem}")
+        out = f"results/MODEL/{samples.stem}"
+        return ("eval", "--checkpoint", "MODEL.pt", "--list", samples, "--shards", shards, "--out", out)
     return ("train", "--train", samples, "--shards", shards, "--out", "models/MODEL.pt")
 
 

@@ -115,4 +115,4 @@ def train(
 def _next(out: Path, val: Path | None, frames: Path | None, corpus: Path | None) -> tuple[object, ...]:
     """Scoring the validation list: where the test list and its frames lie can't be seen from here."""
     inputs = ("--shards", frames if val else "SHARDS") if corpus is None else ("--attributes", corpus)
-    return ("eval", out, "--list", val or "TEST.csv", *inputs, "--out", f"results/{out.stem}/1x1")
+    return ("eval", "--checkpoint", out, "--list", val or "TEST.csv", *inputs, "--out", f"results/{out.stem}/1x1")

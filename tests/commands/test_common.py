@@ -190,3 +190,14 @@ def test_rows_and_official_weights_complete() -> None:
         command = commands_of(group)[word]
         found = command.params[0].shell_complete(command.make_context(word, ["x"]), begun)
         assert [getattr(item, "value", item) for item in found] == [whole]
+
+
+def test_view_protocols_complete_with_those_of_the_params_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for text, names in (("", ["1x1", "4x3"]), ("evaluate: {views: {quick: {}}}", ["quick"]), ("eval", ["1x1", "4x3"])):
+        Path("params.yaml").write_text(text)
+        for name in ("eval", "zeroshot", "predict"):
+            command = commands_of(name)[""]
+            (views,) = (param for param in command.params if param.name == "views")
+            found = views.shell_complete(command.make_context(name, ["x"], resilient_parsing=True), "")
+            assert [getattr(item, "value", item) for item in found] == names

@@ -90,7 +90,7 @@ def test_every_command_with_parameters_takes_them_one_by_one(
     given["train.lr"] = "key=value is needed"
     for setting, said in given.items():
         filled = []  # a value for each argument and option that must be there
-        for item in (item for item in command.params if item.required):
+        for item in (item for item in command.params if item.required or item.name == "bare"):  # a checkpoint
             filled += [*(item.opts[-1:] if item.param_type_name == "option" else ()), "3"]
         with pytest.raises(ParamsError, match=said):
             command.main([*filled, "--set", setting], standalone_mode=False)
@@ -123,3 +123,17 @@ def test_arguments_are_named_in_capitals_and_what_is_written_is_out(words: str, 
     assert "DST" not in names
     if words.split()[0] in ("extract", "shard", "attributes", "pretrain", "demo-data"):
         assert names[-1] == "OUT"
+
+
+def test_eval_takes_its_checkpoint_as_other_commands_do_and_bare(tmp_path: Path) -> None:
+    rest = ["--list", "list.csv", "--out", "out"]
+    for words, said in (
+        (["--checkpoint", "a.pt"], "list.csv: no labels.csv beside it. "),
+        (["a.pt"], "list.csv: no labels.csv beside it. "),
+        ([], "--checkpoint: missing; name one model."),
+        (["a.pt", "--checkpoint", "b.pt"], "--checkpoint: two are given; name one model."),
+    ):
+        done = run_bike("eval", *words, *rest, cwd=tmp_path)
+        assert (done.returncode, said in done.stderr) == (1, True), done.stderr
+    done = run_bike("slurm", "eval", *rest, "--parts", "2", cwd=tmp_path)
+    assert done.stderr == "Error: --checkpoint: missing; name one model.\n"

@@ -110,7 +110,7 @@ def train_attributes(folder: Path) -> Words:
 def evaluate(folder: Path) -> Words:
     _data(folder)
     save_model(folder / "model.pt")
-    return ["eval", "model.pt", *SAMPLES, *LABELS, "--out", "out", *HERE]
+    return ["eval", "--checkpoint", "model.pt", *SAMPLES, *LABELS, "--out", "out", *HERE]
 
 
 def zeroshot(folder: Path) -> Words:
