@@ -68,6 +68,7 @@ STOPPED = {
     "pretrain": "The state is kept; run the same command again to go on from it.",
     "eval": "Scored videos are kept; run the same command again for the others.",
     "zeroshot": "Scored videos are kept; run the same command again for the others.",
+    "predict": "A .jsonl keeps its lines; run the same command again, with --replace if there is one, to start over.",
     "push": "What was sent stays sent; run the same command again for the rest.",
     "slurm": "Submitted jobs go on: `squeue --me` shows them, `scancel` ends them. --retry waits for what is left.",
     "weights": "What was fetched is kept; run the same command again for the rest.",

@@ -46,9 +46,7 @@ def predict(
     top_k: Annotated[int, typer.Option(min=1, help="Guesses shown for each video.")] = 5,
     json_file: Annotated[
         Path | None,
-        typer.Option(
-            "--json", help="Also write everything to this file (.jsonl: a line for each video); -: lines on stdout."
-        ),
+        typer.Option("--json", help="Also write everything to this file; .jsonl: a line as each comes; -: on stdout."),
     ] = None,
     saliency: Annotated[
         bool, typer.Option("--saliency", help="Show how much each frame counted; of windows, see --json.")
@@ -118,7 +116,7 @@ def predict(
         from bike.predict.draw import render_video
 
         errors, rows = [], []
-        for prediction in predict_videos(
+        predictions = predict_videos(
             settings,
             found,
             names,
@@ -133,11 +131,12 @@ def predict(
             timeout_seconds=timeout,
             decoder=decoder,
             device=device,
-        ):
-            if json_file == STDOUT:
-                typer.echo(json.dumps(prediction.as_json(), allow_nan=False))
-            else:
-                rows.append(prediction.as_json())
+        )
+        line_by_line = json_file is not None and (json_file == STDOUT or json_file.suffix.lower() == ".jsonl")
+        for done, prediction in enumerate(predictions):
+            rows.append(prediction.as_json())
+            if json_file is not None and line_by_line:
+                _add_line(json_file, json.dumps(rows.pop(), allow_nan=False), first=done == 0)
             if prediction.error:
                 errors.append(prediction.error)
                 if len(found) > 1:
@@ -150,13 +149,24 @@ def predict(
                     plot_saliency(prediction, found[0].file).save(file, "PNG")
             if render is not None:
                 render_video(prediction, found[0].file, render, start=start, end=end, timeout_seconds=timeout)
-        if json_file is not None and json_file.suffix.lower() == ".jsonl":
-            with atomic_write(json_file, "w") as file:
-                file.writelines(json.dumps(row, allow_nan=False) + "\n" for row in rows)
-        elif json_file not in (None, STDOUT):
+        if json_file is not None and not line_by_line:
             write_json(json_file, rows)
     if errors:
         raise BikeError(errors[0] if len(found) == 1 else f"{len(errors)} of {len(found)} videos failed; see above.")
+
+
+def _add_line(file: Path, line: str, *, first: bool) -> None:
+    """One more answer, for those who read along; the first takes the place of an earlier file."""
+    from bike.files import atomic_write, open_write, unwritable
+
+    if file == STDOUT:
+        typer.echo(line)
+        return
+    try:
+        with atomic_write(file, "w") if first else open_write(file, "a") as lines:
+            lines.write(f"{line}\n")
+    except OSError as error:
+        raise unwritable(file, error) from error
 
 
 def _show(prediction: Prediction, *, saliency: bool) -> None:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from helpers.contracts import save_model
@@ -13,7 +15,9 @@ from helpers.fit_data import NAMES
 from helpers.videos import make_video
 from PIL import Image
 
+from bike import predict as bike_predict
 from bike.cli import build_app, guarded
+from bike.errors import BikeError
 from bike.video.decode import probe_video
 
 
@@ -43,7 +47,7 @@ def test_json_lines_on_stdout_and_each_failure_named(
     found = [json.loads(line) for line in printed.out.splitlines()]
     assert [row["video"] for row in found] == ["deep/b.mp4", "deep/bad.mp4", "deep/gone.mp4", "a.mp4"]
     assert [("error" in row, len(row["guesses"])) for row in found] == [(False, 3), (True, 0), (True, 0), (False, 3)]
-    bad, gone = (record.getMessage() for record in caplog.records if record.levelname == "ERROR")
+    bad, gone = (record.getMessage() for record in caplog.records if record.name == "bike")
     assert bad.startswith("deep/bad.mp4: not a video")
     assert gone.startswith("deep/gone.mp4: no such file")
     assert "2 of 4 videos failed" in printed.err
@@ -52,6 +56,24 @@ def test_json_lines_on_stdout_and_each_failure_named(
         "a.mp4",
         "deep/b.mp4",
     ]
+
+
+def test_a_file_of_lines_grows_as_answers_come(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("found.jsonl").write_text("before\n")
+    seen, predictions = [], bike_predict.predict_videos
+
+    def watched(*given: Any, **options: Any) -> Iterator[bike_predict.Prediction]:
+        for prediction in predictions(*given, **options):
+            seen.append(Path("found.jsonl").read_text().count("\n"))
+            yield prediction
+            if len(seen) == 3:
+                raise BikeError("enough")
+
+    monkeypatch.setattr(bike_predict, "predict_videos", watched)
+    assert bike("a.mp4", "deep", "--json", "found.jsonl", "--replace") == 1
+    assert seen == [1, 1, 2]
+    rows = [json.loads(line) for line in Path("found.jsonl").read_text().splitlines()]
+    assert [row["video"] for row in rows] == ["a.mp4", "deep/b.mp4", "deep/bad.mp4"]
 
 
 def test_paths_from_standard_input(folder: Path) -> None:
