@@ -64,11 +64,12 @@ def evaluate(
     from bike.evaluate.run_attributes import evaluate_attributes
     from bike.evaluate.run_video import evaluate_video
     from bike.evaluate.views import choose_views
+    from bike.files import existing_file
     from bike.records import labels_of
 
     place = options.place_of(device, workers, state, part, merge, follow_links)
     shared: dict[str, Any] = {"checkpoint": checkpoint or bare, "samples": samples}
-    shared |= {"labels": labels_of(samples, labels), "out": out, "replace": replace, "place": place}
+    shared |= {"labels": labels_of(existing_file(samples), labels), "out": out, "replace": replace, "place": place}
     for_frames: dict[str, object] = {
         "--temporal": temporal,
         "--interaction": interaction,

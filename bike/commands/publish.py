@@ -11,7 +11,7 @@ from bike.commands.options import ReplaceOption
 
 
 def publish(
-    model: Annotated[Path, typer.Argument(help="Checkpoint of a video branch.", show_default=False)],
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Checkpoint of a video branch.", show_default=False)],
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to write.", show_default=False)],
     results: Annotated[
         list[Path] | None,

@@ -14,6 +14,7 @@ def report(
     results: Annotated[
         list[Path] | None,
         typer.Argument(
+            metavar="RESULTS",
             help="Folder with <name>/<views>/metrics.json and train/. Several, or folders of single evaluations: the "
             "first is compared with the others.",
             show_default="results",

@@ -56,10 +56,11 @@ def train(
     """
     settings = options.read_params(params, setting, allow_mismatch, out=out)
     from bike.errors import BikeError
+    from bike.files import existing_file
     from bike.records import labels_of
     from bike.runtime.checkpoint import Place
 
-    labels = labels_of(train_list, labels)
+    labels = labels_of(existing_file(train_list), labels)
     place = Place(
         device=device, workers=workers, state_dir=state, fresh=fresh, live_dir=live, follow_links=follow_links
     )

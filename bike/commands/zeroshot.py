@@ -50,13 +50,14 @@ def zeroshot(
     settings = options.read_params(params, setting, allow_mismatch, out=out)
     from bike.evaluate.run_zeroshot import evaluate_zeroshot
     from bike.evaluate.views import choose_views
+    from bike.files import existing_file
     from bike.records import labels_of
 
     metrics = evaluate_zeroshot(
         settings,
         samples=samples,
         frames=frames,
-        labels=labels_of(samples, labels),
+        labels=labels_of(existing_file(samples), labels),
         out=out,
         views=choose_views(settings.evaluate, views),
         weights=weights,

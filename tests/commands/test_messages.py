@@ -36,6 +36,12 @@ def test_a_folder_in_the_place_of_a_list_is_told_its_lists(words: str, tmp_path:
     assert (done.returncode, done.stderr) == (1, f"Error: {told}\n")
 
 
+@pytest.mark.parametrize("words", ["eval --checkpoint a.pt --list", "zeroshot --list", "train --train"])
+def test_a_list_that_is_not_there_is_named_before_its_labels(words: str, tmp_path: Path) -> None:
+    done = run_bike(*words.split(), "list.csv", "--shards", "frames", "--out", "out", cwd=tmp_path)
+    assert (done.returncode, "Error: list.csv: no such file" in done.stderr) == (1, True), done.stderr
+
+
 def test_a_list_without_labels_is_told_its_columns(tmp_path: Path) -> None:
     (tmp_path / "list.csv").write_text("path,class of it\na.mp4,run\n")
     with pytest.raises(BikeError, match=r"column 'label' is missing \(columns: path, class of it\).*--label-column"):

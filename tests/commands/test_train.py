@@ -27,6 +27,7 @@ def test_device_workers_and_state_reach_either_branch(tmp_path: Path, monkeypatc
     monkeypatch.chdir(tmp_path)
     app = typer.Typer()
     app.command()(train)
+    Path("train.csv").touch()
     words = ["--train", "train.csv", "--labels", "labels.csv", "--out", "models/x.pt"]
     found = CliRunner().invoke(app, [*words, "--shards", "s"], env={"BIKE_DEVICE": "cuda:1", "BIKE_WORKERS": "5"})
     assert (found.exit_code, found.output) == (0, "models/x.pt: loss 0.5\n"), found.exception
