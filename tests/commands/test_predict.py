@@ -123,7 +123,6 @@ EARLY = [
     ["a.mp4", "--classes", "a,a"],
     ["a.mp4", "--stride", "1"],
     ["a.mp4", "--end", "0"],
-    ["a.mp4", "--decoder", "vlc"],
     ["a.mp4", "--checkpoint", "gone.pt"],
     ["a.mp4", "--weights", "ViT-B/23"],
     ["a.mp4", "--labels", "gone.csv"],
