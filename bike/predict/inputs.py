@@ -72,8 +72,11 @@ def check_names(names: Sequence[str]) -> list[str]:
     """Class names that can be told apart, as a list.
 
     Raises:
+        ValueError: one text, or what is no text.
         DataError: fewer than two, one that is there twice, or an empty one.
     """
+    if isinstance(names, str) or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"class names must be a list of texts (got {str(names)[:100]!r})")
     if len(names) < 2:
         raise DataError(f"Class names: at least two are needed (got {len(names)}). Give more, such as --classes 'a,b'.")
     repeated = sorted({name for name in names if names.count(name) > 1})

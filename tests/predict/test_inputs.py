@@ -58,6 +58,9 @@ def test_standard_input_with_the_marks_of_find_print0(folder: Path, monkeypatch:
 
 
 def test_class_names_that_are_empty_or_there_twice() -> None:
+    for names in ("a dog,a cat", [1, 2]):  # the letters of a text would do as names
+        with pytest.raises(ValueError, match="must be a list of texts"):
+            check_names(names)  # type: ignore[arg-type]
     with pytest.raises(DataError, match="one is empty"):
         check_names(["", ""])
     with pytest.raises(DataError, match=r"got a\)"):
