@@ -147,7 +147,8 @@ def _guarded(run: Any, stopped: str) -> int:
     try:
         _ready_streams()
         start_log(_log_level())
-        for library in ("botocore", "boto3", "urllib3", "distributed"):  # their routine messages are not for users
+        # Their routine messages are not for users.
+        for library in ("botocore", "boto3", "urllib3", "distributed", "torch"):
             logging.getLogger(library).setLevel(logging.WARNING)
         try:
             run()

@@ -85,6 +85,8 @@ def predict(
         raise BikeError("--weights, --checkpoint: both are given; give one.")
     if save is not None and window is not None:
         raise BikeError("--save, --window: both are given; give one, or --render.")
+    if STDOUT in (save, render):
+        raise BikeError("--save, --render: go to files (got -). Name one.")
     settings = options.read_params(params, setting, allow_mismatch, out=json_file)
     # All that can be refused without torch comes first.
     from bike.files import atomic_write, claim_file, write_json
@@ -105,7 +107,7 @@ def predict(
     if names is not None:
         check_names(names)
     outs = [out for out in (json_file, save, render) if out is not None and out != STDOUT]
-    if len(set(outs)) < len(outs):
+    if len({out.resolve() for out in outs}) < len(outs):
         raise BikeError("--json, --save, --render: two name one file. Name another.")
     inputs = [*videos, *(video.file.path for video in found), checkpoint, weights, labels, params]
     with ExitStack() as held:

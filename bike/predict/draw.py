@@ -48,6 +48,8 @@ def plot_saliency(prediction: Prediction, video: VideoInput | Frames | None = No
     if not prediction.looked_at:
         reason = prediction.error or "the prediction is of several windows; make one of a part, with a start and an end"
         raise DataError(f"{one_line(prediction.video)}: no frames to plot ({reason}).")
+    if video is None and not Path(prediction.video).is_file():
+        raise DataError(f"{one_line(prediction.video)}: is no file here. Give the video that the prediction is of.")
     footage = Footage(prediction.video if video is None else video, short_side=FRAME_PX)
     frames = footage.frames(prediction.looked_at)
     columns, rows = min(COLUMNS, len(frames)), -(-len(frames) // COLUMNS)

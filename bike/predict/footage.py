@@ -56,17 +56,18 @@ class Footage:
         timeout_seconds: float = 60.0,
     ) -> None:
         self._short_side, self._decoder, self._timeout_seconds = short_side, decoder, timeout_seconds
-        self.name, self.num_packets = _name(video), 0
+        self.num_packets = 0
         self._array: Frames | None = None
         if isinstance(video, bytes | VideoFile | str | Path):
-            self._source = absolute(video)
+            self.name, self._source = _name(video), absolute(video)
             self._plan: SeekPlan = self._call(plan_video, self._source)
         else:
-            self._array = np.asarray(video)
-            if self._array.dtype != np.uint8 or self._array.ndim != 4 or self._array.shape[3] != 3 or not len(video):
-                raise ValueError(f"frames must be uint8 (T, H, W, 3) (got {self._array.dtype} {self._array.shape})")
+            self._array = array = np.asarray(video)
+            if array.dtype != np.uint8 or array.ndim != 4 or array.shape[3] != 3 or not len(array):
+                raise ValueError(f"frames must be uint8 (T, H, W, 3) (got {array.dtype} {array.shape})")
+            self.name = f"{len(array)} frames"
             none = np.empty((0, 3), np.int64)
-            self._plan = SeekPlan(np.arange(len(video)) / ARRAY_FPS, ARRAY_FPS, none[:, 0], none)
+            self._plan = SeekPlan(np.arange(len(array)) / ARRAY_FPS, ARRAY_FPS, none[:, 0], none)
         self.seconds, self.fps = self._plan.seconds, self._plan.fps
 
     def frames(self, indices: Sequence[int]) -> Frames:
@@ -152,9 +153,7 @@ def plan_video(source: bytes | VideoFile) -> SeekPlan:
         return SeekPlan(seconds, video.fps(), none[:, 0], none)
 
 
-def _name(video: VideoInput | Frames) -> str:
+def _name(video: VideoInput) -> str:
     if isinstance(video, bytes):
         return f"video of {len(video)} bytes"
-    if isinstance(video, VideoFile | str | Path):
-        return one_line(shown(str(video.path if isinstance(video, VideoFile) else video)))
-    return f"{len(video)} frames"
+    return one_line(shown(str(video.path if isinstance(video, VideoFile) else video)))

@@ -34,10 +34,12 @@ def named_videos(words: Sequence[Path | str]) -> list[FoundVideo]:
     for word in words:
         path = Path(word)
         if str(word) == STDIN:
-            lines = sys.stdin.buffer.read().splitlines()
-            found += (_video(os.fsdecode(line)) for line in lines if line.strip())
+            text = sys.stdin.buffer.read()
+            if b"\0" in text:
+                raise DataError("Standard input: has a NUL byte; one path a line is needed (`find -print`).")
+            found += (_video(os.fsdecode(line)) for line in text.splitlines() if line.strip())
         elif path.is_dir() or is_tar(path.name):
-            found += (replace(video, path=str(path / video.path)) for video in find_videos(path))
+            found += (replace(video, path=str(path / video.path.lstrip("/"))) for video in find_videos(path))
         elif path.suffix.lower() in _LISTS:
             found += (_video(str(path.parent / name)) for name in read_paths(path, path.parent))
         else:
@@ -70,13 +72,16 @@ def check_names(names: Sequence[str]) -> list[str]:
     """Class names that can be told apart, as a list.
 
     Raises:
+        ValueError: one text, or what is no text.
         DataError: fewer than two, one that is there twice, or an empty one.
     """
+    if isinstance(names, str) or not all(isinstance(name, str) for name in names):
+        raise ValueError(f"class names must be a list of texts (got {str(names)[:100]!r})")
     if len(names) < 2:
         raise DataError(f"Class names: at least two are needed (got {len(names)}). Give more, such as --classes 'a,b'.")
     repeated = sorted({name for name in names if names.count(name) > 1})
-    if repeated or not all(name.strip() for name in names):
-        raise DataError(
-            f"Class names: duplicate or empty (got {first_few(repeated or ['an empty one'])}). Give each class once."
-        )
+    if not all(name.strip() for name in names):
+        raise DataError("Class names: one is empty. Give each class a name.")
+    if repeated:
+        raise DataError(f"Class names: some are there twice (got {first_few(repeated)}). Give each class once.")
     return list(names)

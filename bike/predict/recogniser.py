@@ -93,9 +93,11 @@ class Recogniser:
 
         Raises:
             DataError: the video is unreadable, or ends before ``start``. ParamsError: times that make no sense.
-            ValueError: frames of another form.
+            ValueError: frames of another form, or a ``top`` below 1.
         """
         check_part(start, end, window, stride)
+        if top < 1:
+            raise ValueError(f"top must be at least 1 (got {top})")
         footage = self._open(video)
         part = footage.part(start, end)
         if window is None:

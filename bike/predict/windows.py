@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import count
+from math import isfinite
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,8 +18,12 @@ def check_part(start: float | None, end: float | None, window: float | None, str
     """Refuse times that make no sense for any video.
 
     Raises:
-        ParamsError: a negative start, an end before it, a length of nothing, or a stride without windows.
+        ParamsError: no finite number, a negative start, an end before it, a length of nothing, or a stride without
+            windows.
     """
+    for option, value in (("--start", start), ("--end", end), ("--window", window), ("--stride", stride)):
+        if value is not None and not isfinite(value):
+            raise ParamsError(f"{option}: must be a number of seconds (got {value}).")
     if (start or 0.0) < 0 or (end is not None and end <= (start or 0.0)):
         raise ParamsError(
             f"--start, --end: no part of a video (got {start} and {end}); seconds, the end after the start."
@@ -43,7 +48,7 @@ def part_of(seconds: NDArray[np.float64], start: float | None, end: float | None
     first, last = 0, len(seconds)
     if start is not None:
         length = seconds[-1] + _frame_seconds(seconds)
-        if start > length - _ROUNDING_SECONDS:
+        if start > max(length - _ROUNDING_SECONDS, seconds[-1]):  # nothing says how long a single picture is shown
             raise DataError(f"it ends after {length:.1f} s, before the part to look at ({start:g} s)")
         first = int(np.searchsorted(seconds, start - _ROUNDING_SECONDS))
     if end is not None:

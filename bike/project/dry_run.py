@@ -9,6 +9,7 @@ from bike.extract.guard import check_known, check_manifest, check_rows, check_un
 from bike.extract.journal import is_current, read_journal
 from bike.extract.run import MANIFEST_NAME
 from bike.extract.task import Layout, Recipe, Task
+from bike.files import check_not_read
 from bike.files.names import video_keys
 from bike.params import Extract, Params
 from bike.project.takes import estimate, footage_of
@@ -46,6 +47,7 @@ def foresee_extraction(
 ) -> Foreseen:
     """What :func:`bike.extract.run.extract_videos` would do with the same arguments; it raises what that would."""
     recipe = Recipe.of(options, layout)
+    check_not_read([destination], [source])
     check_manifest(destination / MANIFEST_NAME, source, listing)
     videos = find_videos(source, listing=listing, exclude=destination, follow_links=follow_links)
     check_rows(destination / MANIFEST_NAME, videos, replace)

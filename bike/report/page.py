@@ -7,15 +7,14 @@ import hashlib
 import sys
 from collections import Counter
 from collections.abc import Sequence
-from functools import cache
 from importlib.resources import files
+from math import sqrt
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from bike.errors import one_line
-from bike.evaluate.intervals import bootstrap_interval
 from bike.evaluate.results import read_confusion
 from bike.evaluate.scores import SCORES_NAME, Scores
 from bike.params import Params
@@ -156,9 +155,12 @@ def _classes(focus: Row, before: Row | None) -> dict[str, Any]:
     return {"columns": columns, "rows": found}
 
 
-@cache
 def _interval(right: int, videos: int) -> tuple[float, float]:
-    return bootstrap_interval([1] * right + [0] * (videos - right))
+    """Wilson's 95 % interval of a share, percent: 60 of 60 give 94 to 100, where resampling would give 100 to 100."""
+    z = 1.959964  # the normal distribution's 97.5 % point
+    middle = (right + z * z / 2) / (videos + z * z)
+    half = z / (videos + z * z) * sqrt(right * (videos - right) / videos + z * z / 4)
+    return 100 * (middle - half), 100 * (middle + half)
 
 
 def _confusion(row: Row) -> dict[str, Any] | None:

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from bike.bench.results import in_turns
 from bike.data.spatial import CLIP_MEAN, CLIP_STD
 from bike.errors import BikeError, WeightsError
-from bike.files import claim_file, write_bytes
+from bike.files import atomic_write, claim_file
 from bike.model.choose import VideoModel, agree
 from bike.model.heads import MAX_FRAMES
 from bike.model.scorer import Scorer
@@ -104,7 +104,8 @@ def export_onnx(
                 f"{model.file}: its graph differs from PyTorch by {found[0]:.1e} (allowed: {TOLERANCE:g}). "
                 "Look at the weights with `bike weights inspect`."
             )
-        write_bytes(out, content)
+        with atomic_write(out) as file:
+            file.write(content)
     return found
 
 

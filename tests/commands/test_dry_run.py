@@ -57,6 +57,8 @@ def test_what_an_extraction_would_refuse_its_dry_run_refuses(tmp_path: Path) -> 
     assert (done.returncode, tree(tmp_path)) == (1, before)
     assert done.stderr.removeprefix("Error: ") in run_bike(*other, cwd=tmp_path).stderr
     assert foreseen(tmp_path, [*other, "--replace"])["changed"] == 2
+    done = run_bike("extract", "videos", "videos", "--dry-run", cwd=tmp_path)
+    assert (done.returncode, "videos: is read here" in done.stderr) == (1, True)
 
 
 def test_shards_are_foreseen(tmp_path: Path) -> None:

@@ -110,7 +110,9 @@ def test_a_strip_and_a_rendered_video(folder: Path, capfd: pytest.CaptureFixture
         (["a.mp4", "--render", "a.mp4", "--replace"], "is read here"),
         (["deep", "--render", "deep/new.mp4"], "of one video (got 2)"),
         (["a.mp4", "--save", "new.png", "--window", "1"], "--save, --window"),
-        (["a.mp4", "--save", "new", "--json", "new"], "two name one file"),
+        (["a.mp4", "--save", "new", "--json", "deep/../new"], "two name one file"),
+        (["a.mp4", "--save", "-"], "go to files"),
+        (["a.mp4", "--render", "-"], "go to files"),
     ):
         assert bike(*words) == 1
         assert reason in capfd.readouterr().err

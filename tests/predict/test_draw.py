@@ -61,6 +61,8 @@ def test_what_can_not_be_plotted(video: Path) -> None:
     for prediction in (Prediction("a", error="a: not a video"), Prediction("a", 4, 1.0, GUESSES)):
         with pytest.raises(DataError, match="no frames to plot"):
             plot_saliency(prediction)
+    with pytest.raises(DataError, match="9 frames: is no file here. Give the video"):
+        plot_saliency(Prediction("9 frames", 9, 1.0, GUESSES, looked_at=(1,), times=(0.1,)))
 
 
 @pytest.mark.parametrize("saliency", [(), tuple(FrameWeight(10 * n, float(n), 0.25) for n in range(4))])

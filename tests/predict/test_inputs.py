@@ -10,8 +10,8 @@ from types import SimpleNamespace
 import pytest
 from helpers.videos import make_tar
 
-from bike.errors import BikeError, WeightsError
-from bike.predict.inputs import check_model, named_videos
+from bike.errors import BikeError, DataError, WeightsError
+from bike.predict.inputs import check_model, check_names, named_videos
 
 
 @pytest.fixture
@@ -37,8 +37,9 @@ def test_files_folders_and_lists_in_the_order_they_were_named(folder: Path) -> N
 
 
 def test_members_of_a_tar(folder: Path) -> None:
-    make_tar(folder / "t.tar", [("x/one.mp4", b"12345")])
-    (video,) = named_videos(["t.tar"])
+    make_tar(folder / "t.tar", [("x/one.mp4", b"12345"), ("/abs.mp4", b"1")])
+    outside, video = named_videos(["t.tar"])
+    assert outside.path == "t.tar/abs.mp4", "not a file of this machine"
     assert video.path == "t.tar/x/one.mp4"
     with video.file.open() as file:
         assert file.read() == b"12345"
@@ -48,6 +49,22 @@ def test_standard_input_takes_names_of_any_bytes(folder: Path, monkeypatch: pyte
     lines = io.BytesIO(b"b.mp4\n\n caf\xe9.mp4\r\n")
     monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=lines))
     assert paths("-", "a.mp4") == ["b.mp4", os.fsdecode(b" caf\xe9.mp4"), "a.mp4"]
+
+
+def test_standard_input_with_the_marks_of_find_print0(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", SimpleNamespace(buffer=io.BytesIO(b"a.mp4\0b.mp4\0")))
+    with pytest.raises(DataError, match="Standard input: has a NUL byte; one path a line"):
+        named_videos(["-"])
+
+
+def test_class_names_that_are_empty_or_there_twice() -> None:
+    for names in ("a dog,a cat", [1, 2]):  # the letters of a text would do as names
+        with pytest.raises(ValueError, match="must be a list of texts"):
+            check_names(names)  # type: ignore[arg-type]
+    with pytest.raises(DataError, match="one is empty"):
+        check_names(["", ""])
+    with pytest.raises(DataError, match=r"got a\)"):
+        check_names(["a", "b", "a"])
 
 
 def test_what_names_nothing_is_an_error(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import sys
 from pathlib import Path
@@ -61,8 +62,12 @@ def test_a_file_its_bytes_and_its_frames_are_one_video(folder: Path, recogniser:
     assert (data.guesses, data.saliency, data.seconds) == (file.guesses, file.saliency, 4.0)
     frames = recogniser.predict(decode_frames(folder / "a.mp4", range(40)), top=2)
     assert (frames.guesses, frames.frames, frames.seconds) == (file.guesses, 40, 1.6)  # taken for 25 a second
-    with pytest.raises(ValueError, match="uint8"):
-        recogniser.predict(np.zeros((2, 8, 8, 3)))
+    for other in (np.zeros((2, 8, 8, 3)), io.BytesIO(b"x"), None):
+        with pytest.raises(ValueError, match="uint8"):
+            recogniser.predict(other)  # type: ignore[arg-type]
+    for top in (0, -1):
+        with pytest.raises(ValueError, match="top must be at least 1"):
+            recogniser.predict(folder / "a.mp4", top)
 
 
 def test_features_are_those_of_the_frames(folder: Path, recogniser: Recogniser) -> None:

@@ -124,7 +124,7 @@ def test_bad_input_is_named(folder: Path) -> None:
         list(predict_videos(params_of(), [folder / "video.mp4"], checkpoint=folder / "model.pt"))
     with pytest.raises(BikeError, match=r"absent\.pt: no such file"):
         predict(folder, checkpoint=folder / "absent.pt")
-    for names, reason in ((["a"], "at least two"), (["a", "a"], "got a"), (["a", " "], "empty one")):
+    for names, reason in ((["a"], "at least two"), (["a", "a"], "got a"), (["a", " "], "one is empty")):
         with pytest.raises(DataError, match=reason):
             predict_videos(params_of(), [folder / "video.mp4"], names, checkpoint=folder / "model.pt")
 

@@ -29,7 +29,10 @@ def test_a_part_has_the_frames_that_are_shown_in_it(start: float | None, end: fl
 
 
 def test_a_video_of_one_frame_and_one_that_ends_too_early() -> None:
-    assert part_of(np.zeros(1), None, 5) == range(1)
+    assert part_of(np.zeros(1), None, 5) == part_of(np.zeros(1), 0.0, None) == range(1)
+    assert slide(np.zeros(1), range(1), 0.5) == [(0.0, 0.0, range(1))]
+    with pytest.raises(DataError, match="ends after"):
+        part_of(np.zeros(1), 0.1, None)
     with pytest.raises(DataError, match=r"ends after 3\.0 s"):
         part_of(TENTHS, 3.0, None)
 
@@ -62,7 +65,11 @@ def test_windows_stay_in_their_part() -> None:
         ((None, 0, None, None), "no part"),
         ((None, None, 0, None), "--window"),
         ((None, None, 2, -1), "--stride"),
+        ((float("nan"), None, None, None), "--start: must be a number"),
+        ((None, float("inf"), None, None), "--end: must be a number"),
         ((None, None, float("nan"), None), "--window"),
+        ((None, None, float("inf"), None), "--window: must be a number"),
+        ((None, None, 1, float("inf")), "--stride: must be a number"),
         ((None, None, None, 1), "needs --window"),
     ],
 )

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from bike.commands.export import export
 from bike.errors import BikeError, WeightsError
+from bike.files.disk import FAULT
 from bike.model.choose import load_video_model
 from bike.model.scorer import Scorer, class_texts, encode_captions
 from bike.params import Params
@@ -91,6 +92,17 @@ def test_a_graph_that_differs_is_not_written(tmp_path: Path, monkeypatch: pytest
     with pytest.raises(WeightsError, match="its graph differs from PyTorch by"):
         export(save_model(tmp_path / "model.pt"), tmp_path / "model.onnx")
     assert not (tmp_path / "model.onnx").exists()
+
+
+@pytest.mark.slow
+def test_a_full_disk_leaves_the_earlier_graph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model, out = save_model(tmp_path / "model.pt"), tmp_path / "model.onnx"
+    out.write_text("earlier")
+    monkeypatch.setenv(FAULT, f"2:ENOSPC:{tmp_path / 'count'}")
+    with pytest.raises(BikeError, match=r"model\.onnx: can't be written \(No space left on device\)"):
+        export(model, out, replace=True)
+    assert out.read_text() == "earlier"
+    assert {path.name for path in tmp_path.iterdir()} == {"model.pt", "model.onnx", "count"}
 
 
 def test_without_the_extra_one_line_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
