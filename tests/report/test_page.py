@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pytest
 from helpers.pages import Structure
 from helpers.results import (
     NAMES,
@@ -22,6 +23,7 @@ from helpers.results import (
 
 from bike.params import Params, parse_params
 from bike.records import VideoRecord, write_manifest
+from bike.report import page
 from bike.report.data import AUDIT_COLUMNS, summarise_data
 from bike.report.page import render_page
 from bike.report.rows import results_table
@@ -125,3 +127,10 @@ def test_many_classes_make_a_small_page(tmp_path: Path) -> None:
     assert "400 classes with videos" in page.text
     assert ("figure", "data-names") in {(tag, name) for tag, name, _ in page.attributes}
     assert len(html) < 600_000
+
+
+@pytest.mark.parametrize(
+    ("right", "videos", "expected"), [(60, 60, (94.0, 100.0)), (5, 10, (23.7, 76.3)), (0, 10, (0.0, 27.8))]
+)
+def test_a_class_that_is_all_right_is_not_certain(right: int, videos: int, expected: tuple[float, float]) -> None:
+    assert page._interval(right, videos) == pytest.approx(expected, abs=0.05)  # the values of Wilson's formula
