@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from bike.predict import FrameWeight, Prediction, Window
 
 BARS = " ▁▂▃▄▅▆▇█"
-CURVE_COLUMNS = 40  # of a class over time
+CURVE_COLUMNS = 40  # of a class over time, at most
+OTHER_COLUMNS = 40  # of a terminal for names and numbers beside it
 STDOUT = Path("-")
 
 
@@ -183,18 +184,19 @@ def _show(prediction: Prediction, *, saliency: bool) -> None:
     timeline = prediction.timeline
     if timeline:
         table.add_column(f"{timeline[0].start:.1f} s to {timeline[-1].end:.1f} s", no_wrap=True)
+    columns = max(1, min(CURVE_COLUMNS, console.width - OTHER_COLUMNS))
     for guess in prediction.guesses:
-        curve = [Text(_curve(timeline, guess.label))] if timeline else []
+        curve = [Text(_curve(timeline, guess.label, columns))] if timeline else []
         table.add_row(Text(one_line(guess.name)), f"{100 * guess.probability:.1f} %", *curve)
     console.print(table)
     if saliency and not timeline:
         console.print(Text(_saliency_line(prediction.saliency)))
 
 
-def _curve(timeline: Sequence[Window], label: int) -> str:
+def _curve(timeline: Sequence[Window], label: int, columns: int) -> str:
     """How probable a class is in each window, from 0 to 1; neighbours share a column where there are many."""
     values = [next((guess.probability for guess in w.guesses if guess.label == label), 0.0) for w in timeline]
-    columns = min(CURVE_COLUMNS, len(values))
+    columns = min(columns, len(values))
     edges = [len(values) * column // columns for column in range(columns + 1)]
     means = [sum(values[a:b]) / (b - a) for a, b in pairwise(edges)]
     return "".join(BARS[round(8 * mean)] for mean in means)

@@ -100,6 +100,16 @@ def test_a_timeline_as_a_table_and_as_json(
     assert "saliency" not in found
 
 
+def test_a_timeline_leaves_room_for_names(
+    folder: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    assert bike("a.mp4", "--window", "0.1") == 0
+    printed = capfd.readouterr().out
+    assert all(name in printed for name in NAMES)
+    assert max(map(len, printed.splitlines())) <= 60
+
+
 def test_a_strip_and_a_rendered_video(folder: Path, capfd: pytest.CaptureFixture[str]) -> None:
     assert bike("a.mp4", "--save", "strip.png", "--render", "seen.mp4", "--start", "1") == 0
     with Image.open("strip.png") as strip:
