@@ -185,8 +185,13 @@ def _common() -> list[Any]:
 
 
 def add_common(command: Any) -> Any:
-    """Give a command, and every one below it, the options that may stand before and after its name."""
+    """Give a command, and every one below it, the options that may stand before and after its name.
+
+    The paragraphs of its help, which are broken as the source is, become lines that a terminal can break itself.
+    """
     for inner in getattr(command, "commands", {}).values():
         add_common(inner)
     command.params = [*command.params, *_common()]
+    paragraphs = (command.help or "").split("\n\n")
+    command.help = "\n\n".join(text if text.startswith("\b") else text.replace("\n", " ") for text in paragraphs)
     return command

@@ -11,8 +11,12 @@ from bike.commands import options
 
 
 def export(
-    model: Annotated[Path, typer.Argument(help="Checkpoint, or folder of a published model.", show_default=False)],
-    out: Annotated[Path, typer.Argument(help="The new file, .safetensors or .onnx.", show_default=False)],
+    model: Annotated[
+        Path, typer.Argument(metavar="CHECKPOINT", help="Or the folder of a published model.", show_default=False)
+    ],
+    out: Annotated[
+        Path, typer.Argument(metavar="OUT", help="The new file, .safetensors or .onnx.", show_default=False)
+    ],
     labels: Annotated[Path | None, typer.Option(help="Class names of the graph; left out: the checkpoint's.")] = None,
     class_features: Annotated[
         Literal["constant", "input"], typer.Option(help="Whether the graph holds the classes, or is given them.")

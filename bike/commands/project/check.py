@@ -23,8 +23,9 @@ def check(
     Exit status 1 where `dvc repro` would stop.
 
     \b
-    bike check
-    bike check --renew
+    [bold]Examples[/bold]
+      bike check
+      bike check --renew
     """
     from bike.project.check import check_project, renewed
     from bike.project.code import write_code
