@@ -67,16 +67,10 @@ def answer_metrics(out: Path, metrics: Mapping[str, Any], *, as_json: bool) -> N
     answer({"folder": out, **metrics}, [f"{out}: {summary_line(metrics)}"], as_json=as_json, then=then)
 
 
-def hours_text(hours: float) -> str:
-    """Such as ``3.4 hours``, ``12 min`` or ``less than a minute``."""
-    if hours >= 1.5:
-        return f"{hours:.1f} hours"
-    return f"{60 * hours:.0f} min" if 60 * hours >= 1 else "less than a minute"
-
-
 def answer_foreseen(about: dict[str, Any], things: str, *, as_json: bool) -> None:
     """Print what would be done: counts, ``bytes`` and ``hours``; ``things`` are what is counted."""
     from bike.files import size_text
+    from bike.project.takes import hours_text
 
     counts = [f"{count} {name}" for name, count in about.items() if name not in ("bytes", "hours")]
     takes = f"about {size_text(round(about['bytes']))} and {hours_text(about['hours'])} on two cores"

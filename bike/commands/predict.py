@@ -106,6 +106,9 @@ def predict(
         names = read_labels(labels)
     if names is not None:
         check_names(names)
+    elif checkpoint is None and not Path(weights or settings.model.start_from or settings.model.weights).exists():
+        # An official name: its file names no classes, so it need not be fetched to say so.
+        raise BikeError("--classes: missing. Name them, such as --classes 'a dog,a cat', or give --checkpoint.")
     outs = [out for out in (json_file, save, render) if out is not None and out != STDOUT]
     if len(set(outs)) < len(outs):
         raise BikeError("--json, --save, --render: two name one file. Name another.")

@@ -43,7 +43,7 @@ def test_json_lines_on_stdout_and_each_failure_named(
     found = [json.loads(line) for line in printed.out.splitlines()]
     assert [row["video"] for row in found] == ["deep/b.mp4", "deep/bad.mp4", "deep/gone.mp4", "a.mp4"]
     assert [("error" in row, len(row["guesses"])) for row in found] == [(False, 3), (True, 0), (True, 0), (False, 3)]
-    bad, gone = (record.getMessage() for record in caplog.records if record.levelname == "ERROR")
+    bad, gone = (record.getMessage() for record in caplog.records if record.name == "bike")
     assert bad.startswith("deep/bad.mp4: not a video")
     assert gone.startswith("deep/gone.mp4: no such file")
     assert "2 of 4 videos failed" in printed.err
@@ -101,11 +101,12 @@ EARLY = [
     ["a.mp4", "--classes", "a,a"],
     ["a.mp4", "--stride", "1"],
     ["a.mp4", "--end", "0"],
-    ["a.mp4", "--decoder", "vlc"],
     ["a.mp4", "--checkpoint", "gone.pt"],
     ["a.mp4", "--weights", "ViT-B/23"],
+    ["a.mp4"],
+    ["a.mp4", "--weights", "ViT-B/32"],
     ["a.mp4", "--labels", "gone.csv"],
-    ["a.mp4", "--json", "a.mp4"],
+    ["a.mp4", "--classes", "a,b", "--json", "a.mp4"],
     ["empty"],
 ]
 

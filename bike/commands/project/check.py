@@ -20,7 +20,7 @@ def check(
 ) -> None:
     """Show what is there and what is missing: parameters, code, videos, annotation, weights, disk, hours.
 
-    Exit status 1 where `dvc repro` would stop.
+    Exit status 1 where `dvc repro` would stop at its first stage.
 
     \b
     [bold]Examples[/bold]
