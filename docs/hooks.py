@@ -6,6 +6,7 @@ import inspect
 import json
 import re
 from pathlib import Path
+from textwrap import dedent
 from typing import Any
 
 import typer
@@ -73,8 +74,8 @@ def commands_page() -> str:
         for name in COMMANDS
     ]
     text = re.sub(r"\[/?b(?:old)?\]", "**", "".join(pages).replace("\b", "")).replace(r"\[", "[")
-    examples = re.compile(r"(?:^bike .*\n(?:[ \t]+\S.*\n)*\n?)+", re.M)
-    return LEAD + examples.sub(lambda found: "\n```sh\n" + re.sub("\n+", "\n", found[0]) + "```\n\n", text)
+    examples = re.compile(r"^\*\*Examples\*\*\n((?: .*\n)+)", re.M)
+    return LEAD + examples.sub(lambda found: f"**Examples**:\n\n```sh\n{dedent(found[1])}```\n", text)
 
 
 def parameters_page() -> str:

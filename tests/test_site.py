@@ -107,6 +107,8 @@ def test_every_command_has_its_help(site: Path, pages: dict[Path, Page]) -> None
     text = (site / "commands.html").read_text(encoding="utf-8")
     assert "--short-side" in text
     assert not re.search(r"\[/?b(old)?\]|\x08", text)
+    blocks = re.findall(r'<strong>Examples</strong>:</p>\s*(?:<p>)?<div class="[^"]*highlight', text)
+    assert len(blocks) == text.count("Examples") >= len(COMMANDS), "examples that are no block of code"
 
 
 def test_every_parameter_has_range_default_and_meaning(site: Path, pages: dict[Path, Page]) -> None:

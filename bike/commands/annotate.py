@@ -25,9 +25,10 @@ app = typer.Typer(
     Written are {train,val,test}.csv and .txt, labels.csv and audit.csv. Nothing is dropped without a row there.
 
     \b
-    bike annotate ucf101 --source ucfTrainTestlist --media frames/ucf101/manifest.csv --out lists/ucf101
-    bike annotate csv --source clips.csv --media videos --out lists/mine
-    bike annotate few-shot lists/mine/train.csv --shots 4 --out lists/mine/train-4.csv""",
+    [bold]Examples[/bold]
+      bike annotate ucf101 --source ucfTrainTestlist --media frames/ucf101/manifest.csv --out lists/ucf101
+      bike annotate csv --source clips.csv --media videos --out lists/mine
+      bike annotate few-shot lists/mine/train.csv --shots 4 --out lists/mine/train-4.csv""",
 )
 
 
@@ -160,7 +161,7 @@ def _register(dataset: str, text: str) -> None:
     command.__signature__ = Signature([*shared, *added])  # type: ignore[attr-defined]
     usual = f"--source annotations/{dataset} --media frames/{dataset} --out lists/{dataset}"
     example = f"bike annotate {dataset} {EXAMPLES.get(dataset, usual)}"
-    app.command(dataset, help=f"{text}\n\n\b\n{example}", short_help=text)(command)
+    app.command(dataset, help=f"{text}\n\n\b\n[bold]Examples[/bold]\n  {example}", short_help=text)(command)
 
 
 # Not from the readers' table in bike.annotate.run: that would import all readers for `bike --help`.
@@ -183,7 +184,8 @@ def few_shot(
     """Choose K videos of each class; the same file serves every process of a training run.
 
     \b
-    bike annotate few-shot lists/ucf101/split1/train.csv --shots 4 --seed 0 --out lists/ucf101/split1/train-4.csv
+    [bold]Examples[/bold]
+      bike annotate few-shot lists/ucf101/split1/train.csv --shots 4 --seed 0 --out lists/ucf101/split1/train-4.csv
     """
     from bike.annotate.few_shot import write_few_shot
     from bike.errors import ParamsError

@@ -28,8 +28,9 @@ def model(
     """Training step, evaluation and memory, against a model that works as the published code does.
 
     \b
-    bike bench model
-    bike bench model --size tiny --rounds 2 --csv /tmp/model.csv --page /tmp/model.md
+    [bold]Examples[/bold]
+      bike bench model
+      bike bench model --size tiny --rounds 2 --csv /tmp/model.csv --page /tmp/model.md
     """
     import torch
 
@@ -56,8 +57,9 @@ def data(
     Takes up to ten minutes on two cores and 2 GB in the temporary folder.
 
     \b
-    bike bench data
-    bike bench data --quick --csv /tmp/data.csv --page /tmp/data.md --plot /tmp/data.svg
+    [bold]Examples[/bold]
+      bike bench data
+      bike bench data --quick --csv /tmp/data.csv --page /tmp/data.md --plot /tmp/data.svg
     """
     from bike.bench.data import FULL, QUICK, bench_data
     from bike.bench.results import target_table

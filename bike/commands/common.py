@@ -67,16 +67,10 @@ def answer_metrics(out: Path, metrics: Mapping[str, Any], *, as_json: bool) -> N
     answer({"folder": out, **metrics}, [f"{out}: {summary_line(metrics)}"], as_json=as_json, then=then)
 
 
-def hours_text(hours: float) -> str:
-    """Such as ``3.4 hours``, ``12 min`` or ``less than a minute``."""
-    if hours >= 1.5:
-        return f"{hours:.1f} hours"
-    return f"{60 * hours:.0f} min" if 60 * hours >= 1 else "less than a minute"
-
-
 def answer_foreseen(about: dict[str, Any], things: str, *, as_json: bool) -> None:
     """Print what would be done: counts, ``bytes`` and ``hours``; ``things`` are what is counted."""
     from bike.files import size_text
+    from bike.project.takes import hours_text
 
     counts = [f"{count} {name}" for name, count in about.items() if name not in ("bytes", "hours")]
     takes = f"about {size_text(round(about['bytes']))} and {hours_text(about['hours'])} on two cores"
@@ -185,8 +179,13 @@ def _common() -> list[Any]:
 
 
 def add_common(command: Any) -> Any:
-    """Give a command, and every one below it, the options that may stand before and after its name."""
+    """Give a command, and every one below it, the options that may stand before and after its name.
+
+    The paragraphs of its help, which are broken as the source is, become lines that a terminal can break itself.
+    """
     for inner in getattr(command, "commands", {}).values():
         add_common(inner)
     command.params = [*command.params, *_common()]
+    paragraphs = (command.help or "").split("\n\n")
+    command.help = "\n\n".join(text if text.startswith("\b") else text.replace("\n", " ") for text in paragraphs)
     return command

@@ -22,13 +22,11 @@ def doctor(
 
     Exit status 1 when something needed is missing or the data set has a fault.
 
-    [b]Examples[/b]
-
-    bike doctor
-
-    bike doctor videos/
-
-    bike doctor frames/ --samples 100
+    \b
+    [bold]Examples[/bold]
+      bike doctor
+      bike doctor videos/
+      bike doctor frames/ --samples 100
     """
     from bike.doctor.data import check_data
     from bike.doctor.machine import check_machine

@@ -12,7 +12,7 @@ from bike.commands import options
 
 def export(
     model: Annotated[
-        Path, typer.Argument(metavar="MODEL", help="Checkpoint, or folder of a published model.", show_default=False)
+        Path, typer.Argument(metavar="CHECKPOINT", help="Or the folder of a published model.", show_default=False)
     ],
     out: Annotated[
         Path, typer.Argument(metavar="OUT", help="The new file, .safetensors or .onnx.", show_default=False)

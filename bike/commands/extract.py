@@ -81,30 +81,23 @@ def extract(
 ) -> None:
     """Turn videos into frame packs, in parallel; rejects carry a reason.
 
-    The frames of a video go into OUT/KEY.mjpg, JPEGs end to end.
-    OUT/manifest.csv is written last, one row per video.
-    Run the same command again to go on after a stop; a finished run does nothing.
-    Frames that were made with other options are thrown away only with --replace.
-    Pictures are upright, of square pixels, plain 8-bit JPEG; every decoded frame
-    is kept, none repeated, unless --fps or --frames-per-video is given. HDR is not tone-mapped.
-    With --frames-per-video all frames are decoded and counted; what is drawn later and
-    not there gives way to the nearest that is.
+    The frames of a video go into OUT/KEY.mjpg, JPEGs end to end; OUT/manifest.csv, one row a video, is written last.
+    Run the same command again to go on after a stop; a finished run does nothing. Frames that were made with other
+    options are thrown away only with --replace.
 
-    [b]Examples[/b]
+    Pictures are upright, of square pixels, plain 8-bit JPEG; every decoded frame is kept, none repeated, unless --fps
+    or --frames-per-video is given. HDR is not tone-mapped. With --frames-per-video all frames are decoded and counted;
+    what is drawn later and not there gives way to the nearest that is.
 
-    bike extract videos/ frames/
-
-    bike extract videos/ frames/ --list train.csv --short-side 320 --strict
-
-    bike extract shards/ frames/ --fps 8 --keep-partial
-
-    bike extract videos/ frames/ --frames-per-video 32
-
-    bike extract videos/ frames/ --part 3/64
-
-    bike extract videos/ frames/ --merge
-
-    bike extract videos/ frames/ --verify
+    \b
+    [bold]Examples[/bold]
+      bike extract videos/ frames/
+      bike extract videos/ frames/ --list train.csv --short-side 320 --strict
+      bike extract shards/ frames/ --fps 8 --keep-partial
+      bike extract videos/ frames/ --frames-per-video 32
+      bike extract videos/ frames/ --part 3/64
+      bike extract videos/ frames/ --merge
+      bike extract videos/ frames/ --verify
     """
     from bike.errors import ParamsError
 

@@ -113,7 +113,7 @@ LiveOption = Annotated[
     Path | None, typer.Option("--live", help="Folder of the training curves (DVCLive).", show_default=False)
 ]
 ReplaceOption = Annotated[
-    bool, typer.Option("--replace", help="Throw away finished work of other settings that is in the way.")
+    bool, typer.Option("--replace", help="Replace what is in the way, also finished work of other settings.")
 ]
 AllowOption = Annotated[
     str | None,

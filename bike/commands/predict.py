@@ -91,7 +91,7 @@ def predict(
     settings = options.read_params(params, setting, allow_mismatch, out=json_file)
     # All that can be refused without torch comes first.
     from bike.files import atomic_write, claim_file, write_json
-    from bike.predict.inputs import check_model, check_names, named_videos
+    from bike.predict.inputs import check_classes, check_model, named_videos
     from bike.predict.windows import check_part
     from bike.records import read_labels
     from bike.video.decode import check_decoder
@@ -105,8 +105,7 @@ def predict(
     names = None if classes is None else [name.strip() for name in classes.split(",")]
     if labels is not None:
         names = read_labels(labels)
-    if names is not None:
-        check_names(names)
+    check_classes(checkpoint or weights or settings.model.start_from or settings.model.weights, names)
     outs = [out for out in (json_file, save, render) if out is not None and out != STDOUT]
     if len({out.resolve() for out in outs}) < len(outs):
         raise BikeError("--json, --save, --render: two name one file. Name another.")

@@ -11,8 +11,8 @@ from bike.commands.options import ReplaceOption
 
 
 def publish(
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="Checkpoint of a video branch.", show_default=False)],
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Folder to write.", show_default=False)],
+    model: Annotated[Path, typer.Argument(metavar="CHECKPOINT", help="Of a video branch.", show_default=False)],
+    folder: Annotated[Path, typer.Argument(metavar="OUT", help="Folder to write.", show_default=False)],
     results: Annotated[
         list[Path] | None,
         typer.Option(help="Folder of an evaluation of this model; may be given again.", show_default=False),

@@ -53,10 +53,11 @@ def report(
     what differs: by class, by video, in the curves, and whether it exceeds chance.
 
     \b
-    bike report results --show
-    bike report results --lists lists/demo --manifest data/demo/frames/manifest.csv
-    bike report results --readme README.md --check
-    bike report results ../other/results --out comparison
+    [bold]Examples[/bold]
+      bike report results --show
+      bike report results --lists lists/demo --manifest data/demo/frames/manifest.csv
+      bike report results --readme README.md --check
+      bike report results ../other/results --out comparison
     """
     from bike.errors import ParamsError
     from bike.files import existing_dir, existing_file

@@ -74,10 +74,11 @@ def shard(
     differ are written.
 
     \b
-    bike shard lists/ucf101/train.csv shards/ucf101/train --frames frames/ucf101
-    bike shard frames/manifest.csv shards/all --max-size 1GB --frames-per-video 32
-    bike shard lists/ucf101/train.csv shards/ucf101/train --frames frames/ucf101 --part 3/64
-    bike shard shards/ucf101/train --verify
+    [bold]Examples[/bold]
+      bike shard lists/ucf101/train.csv shards/ucf101/train --frames frames/ucf101
+      bike shard frames/manifest.csv shards/all --max-size 1GB --frames-per-video 32
+      bike shard lists/ucf101/train.csv shards/ucf101/train --frames frames/ucf101 --part 3/64
+      bike shard shards/ucf101/train --verify
     """
     from dataclasses import asdict
 

@@ -35,8 +35,9 @@ def info(
     """Count videos, frames, classes, bytes, sizes and seconds of a folder of shards.
 
     \b
-    bike shards info shards/ucf101/train
-    bike shards info shards/ucf101/train --json
+    [bold]Examples[/bold]
+      bike shards info shards/ucf101/train
+      bike shards info shards/ucf101/train --json
     """
     from dataclasses import asdict
 
@@ -72,7 +73,8 @@ def preview(
     """Write one HTML page with a row of frames for each of some videos. It opens offline.
 
     \b
-    bike shards preview shards/ucf101/train preview.html --videos 101
+    [bold]Examples[/bold]
+      bike shards preview shards/ucf101/train preview.html --videos 101
     """
     from bike.doctor.shards import write_preview
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from bike.commands import options
-from bike.commands.common import DryRunOption, answer, hours_text
+from bike.commands.common import DryRunOption, answer
 from bike.commands.given import one_list
 
 
@@ -100,6 +100,8 @@ def train(
             dry_run=dry_run,
         )
     if (step := done.rehearsed) is not None:
+        from bike.project.takes import hours_text
+
         hours = step.seconds * step.steps * settings.train.epochs / 3600
         typer.echo(
             f"a step: {step.seconds:.3g} s, {step.bytes / 1e9:.2f} GB; {settings.train.epochs} epochs of {step.steps} "

@@ -26,7 +26,8 @@ def list_weights() -> None:
     Files lie in the user's cache folder, or in [bold]$BIKE_WEIGHTS[/bold].
 
     \b
-    bike weights list
+    [bold]Examples[/bold]
+      bike weights list
     """
     from bike.model.formats.official import OFFICIAL_FILES, weights_folder
 
@@ -53,8 +54,9 @@ def fetch_weights(
     """Fetch an official weight file and check it; a cut download goes on where it stopped.
 
     \b
-    bike weights fetch ViT-B/32
-    bike weights fetch ViT-L/14 --mirror https://example.org/clip
+    [bold]Examples[/bold]
+      bike weights fetch ViT-B/32
+      bike weights fetch ViT-L/14 --mirror https://example.org/clip
     """
     from bike.errors import WeightsError, nearest, one_line
     from bike.model.formats.fetch import fetch
@@ -72,8 +74,9 @@ def inspect_file(file: WeightFile, as_json: JsonOption = False) -> None:
     """Say what is in a weight file, and all that keeps it from being loaded. Nothing in it is executed.
 
     \b
-    bike weights inspect ViT-B/32
-    bike weights inspect models/video-transf-vcs.pt
+    [bold]Examples[/bold]
+      bike weights inspect ViT-B/32
+      bike weights inspect models/video-transf-vcs.pt
     """
     from dataclasses import asdict
 
@@ -139,8 +142,9 @@ def convert_file(
     """Write weights as safetensors under OpenAI's key names.
 
     \b
-    bike weights convert ViT-B-32.pt ViT-B-32.safetensors
-    bike weights convert k400.pt head.safetensors --part head --precision fp32
+    [bold]Examples[/bold]
+      bike weights convert ViT-B-32.pt ViT-B-32.safetensors
+      bike weights convert k400.pt head.safetensors --part head --precision fp32
     """
     import torch
 

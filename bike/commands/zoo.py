@@ -46,8 +46,9 @@ def list_presets(
     where its weights, all its videos and its protocol were used; anything else is a rehearsal.
 
     \b
-    bike zoo list
-    bike zoo list --projects /data/projects
+    [bold]Examples[/bold]
+      bike zoo list
+      bike zoo list --projects /data/projects
     """
     import os
 
@@ -104,7 +105,8 @@ def show_preset(name: PresetName, zoo: ZooFile = None, as_json: JsonOption = Fal
     Time is worked out from the arithmetic for 8 GPUs that sustain 60 TFLOP/s each; memory is the published figure.
 
     \b
-    bike zoo show k400-vitb16-8f
+    [bold]Examples[/bold]
+      bike zoo show k400-vitb16-8f
     """
     from bike.project.hours import expected_hours
     from bike.project.overview import needs
@@ -136,8 +138,9 @@ def write_params(
     """Write a preset as a full params file, ready for `--params` and for DVC.
 
     \b
-    bike zoo params k400-vitb16-8f --out configs/k400-vitb16-8f.yaml
-    bike zoo params k400-vitb16-8f > params.yaml
+    [bold]Examples[/bold]
+      bike zoo params k400-vitb16-8f --out configs/k400-vitb16-8f.yaml
+      bike zoo params k400-vitb16-8f > params.yaml
     """
     from bike.files import atomic_write, claim_file
     from bike.zoo import find_preset, load_zoo, params_text

@@ -68,6 +68,21 @@ def check_model(checkpoint: Path | None, weights: str | None) -> None:
         )
 
 
+def check_classes(model: Path | str, names: Sequence[str] | None) -> None:
+    """Refuse class names before a model is loaded, or even fetched, for them.
+
+    Raises:
+        BikeError: as :func:`check_names`; or there are none, and ``model`` is an official name of CLIP's.
+    """
+    if names is not None:
+        check_names(names)
+    elif not Path(model).exists() and find_official(str(model)) is not None:
+        raise BikeError(
+            f"{model}: CLIP alone has no classes. Name them (--classes 'a dog,a cat', in Python `classes`), "
+            "or take a trained checkpoint."
+        )
+
+
 def check_names(names: Sequence[str]) -> list[str]:
     """Class names that can be told apart, as a list.
 

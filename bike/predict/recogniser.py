@@ -20,7 +20,7 @@ from bike.model.choose import VideoModel, agree, check_input_size, load_video_mo
 from bike.model.scorer import Scorer
 from bike.params import Params, Views, parse_params
 from bike.predict.footage import Footage
-from bike.predict.inputs import check_names
+from bike.predict.inputs import check_classes, check_names
 from bike.predict.result import FrameWeight, Guess, Prediction, Window
 from bike.predict.windows import check_part, slide
 from bike.progress import progress
@@ -217,6 +217,7 @@ def load(
         BikeError: bad class names, or a model, device or decoder that can't be used.
     """
     params = parse_params({"model": settings}, "bike.load")
+    check_classes(model, classes)
     with join_world(device=device) as world:
         return Recogniser(
             _load_model(model),

@@ -26,7 +26,7 @@ from bike.project.media import NAME as MEDIA
 from bike.project.media import check_media, read_media_file
 from bike.project.protocol import Protocol, load_protocol
 from bike.project.render import stages_of
-from bike.project.takes import SHARD_SPEED, estimate, footage_of_source, look_at, made
+from bike.project.takes import SHARD_SPEED, estimate, footage_of_source, hours_text, look_at, made
 from bike.records import read_manifest
 from bike.shard.run import missing_packs
 from bike.zoo import load_zoo
@@ -134,7 +134,7 @@ def _needs_git(folder: Path) -> bool:
 
 def _videos(folder: Path, contents: bool) -> str:
     media = check_media(folder / MEDIA, load_machine(folder / "machine.yaml").videos, contents=contents)
-    return f"{len(media)} videos, {sum(row.bytes for row in media) / 1e9:.3g} GB, are there"
+    return f"{len(media)} videos, {size_text(sum(row.bytes for row in media))}, are there"
 
 
 def _copy(protocol: Protocol, folder: Path) -> Iterator[Check]:
@@ -258,11 +258,11 @@ def _takes(protocol: Protocol, params: Params, folder: Path) -> Iterator[Check]:
         takes, whence = estimate([footage_of_source(source)], params), f"for {source.videos:,} videos"
     else:
         return
-    hours = f", {takes.extract_hours:.2g} hours on two cores" if about else ""
+    hours = f", {hours_text(takes.extract_hours)} on two cores" if about else ""
     kept = f"{takes.kept:,.0f} of {takes.decoded:,.0f} frames, {whence}"
     yield Check("packs", "ok", f"{about}{size_text(round(takes.pack_bytes))}{hours}: {kept}")
     shards = sum(row.bytes for row in media) if params.shard.payload == "mp4" and media else takes.shard_bytes
-    yield Check("shards", "ok", f"about {size_text(round(shards))}, {shards / SHARD_SPEED / 3600:.2g} hours")
+    yield Check("shards", "ok", f"about {size_text(round(shards))}, {hours_text(shards / SHARD_SPEED / 3600)}")
     wanted = shards + (takes.pack_bytes if about else 0.0)
     free = shutil.disk_usage(folder).free
     if wanted > free:

@@ -140,3 +140,10 @@ def _header(named: tuple[str, VideoFile]) -> tuple[float, float, int, int] | Non
     except (UnreadableError, av.error.FFmpegError, OSError):
         return None
     return (float(frames), seconds, *size) if frames > 0 and min(size) > 0 else None
+
+
+def hours_text(hours: float) -> str:
+    """Such as ``3.4 hours``, ``12 min`` or ``less than a minute``."""
+    if hours >= 1.5:
+        return f"{hours:.1f} hours"
+    return f"{60 * hours:.0f} min" if 60 * hours >= 1 else "less than a minute"

@@ -39,6 +39,14 @@ def test_help_has_the_order_of_the_pipeline_and_the_exit_statuses() -> None:
     assert set(STOPPED) <= set(COMMANDS)
 
 
+@pytest.mark.parametrize("columns", [80, 120])
+def test_a_paragraph_of_help_is_broken_by_the_terminal_alone(columns: int) -> None:
+    shown = run_bike("publish", "--help", COLUMNS=str(columns)).stdout
+    lines = [line.strip() for line in shown[shown.index("It has") : shown.index("Examples")].strip().splitlines()]
+    spare = [columns - 2 - len(line) for line in lines[:-1]]
+    assert all(room <= len(after.split()[0]) for room, after in zip(spare, lines[1:], strict=True))
+
+
 def inspect(folder: Path) -> Words:
     return ["weights", "inspect", tiny_commands.convert(folder)[2]]
 

@@ -137,8 +137,10 @@ EARLY = [
     ["a.mp4", "--end", "0"],
     ["a.mp4", "--checkpoint", "gone.pt"],
     ["a.mp4", "--weights", "ViT-B/23"],
+    ["a.mp4"],
+    ["a.mp4", "--weights", "ViT-B/32"],
     ["a.mp4", "--labels", "gone.csv"],
-    ["a.mp4", "--json", "a.mp4"],
+    ["a.mp4", "--classes", "a,b", "--json", "a.mp4"],
     ["empty"],
 ]
 

@@ -127,6 +127,8 @@ def test_whatever_names_a_model(folder: Path, tmp_path: Path) -> None:
             bike.load(model, ["a", "b"], device="cpu")
     with pytest.raises(BikeError, match="doesn't say which classes"):
         bike.load(folder / "clip.safetensors", device="cpu")
+    with pytest.raises(BikeError, match="ViT-B/32: CLIP alone has no classes"):  # before it is fetched
+        bike.load("ViT-B/32", device="cpu")
     with pytest.raises(ParamsError, match="frame"):
         bike.load(folder / "model.pt", device="cpu", frame=4)
     with pytest.raises(ParamsError, match=r"model\.frames: 8, but"):

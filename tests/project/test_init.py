@@ -269,7 +269,7 @@ def test_check_names_what_is_missing(small: Path, monkeypatch: pytest.MonkeyPatc
     found = {check.subject: check for check in check_project(small)}
     assert [check.subject for check in found.values() if check.status == "bad"] == []
     assert re.fullmatch(
-        r"about [\d.]+ kB, [\de.-]+ hours on two cores: 96 of 96 frames, by the headers of 8 of 8 videos",
+        r"about [\d.]+ kB, less than a minute on two cores: 96 of 96 frames, by the headers of 8 of 8 videos",
         found["packs"].detail,
     )
     assert found["shards"].detail.startswith("about ")

@@ -20,11 +20,12 @@ def check(
 ) -> None:
     """Show what is there and what is missing: parameters, code, videos, annotation, weights, disk, hours.
 
-    Exit status 1 where `dvc repro` would stop.
+    Exit status 1 where `dvc repro` would stop at its first stage.
 
     \b
-    bike check
-    bike check --renew
+    [bold]Examples[/bold]
+      bike check
+      bike check --renew
     """
     from bike.project.check import check_project, renewed
     from bike.project.code import write_code

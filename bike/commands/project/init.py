@@ -38,10 +38,11 @@ def init(
     With a folder alone, renew the generated files of the project in it; what you edited is kept.
 
     \b
-    bike init ucf101-vitl14-16f my-ucf --videos /data/UCF-101 --annotation /data/ucfTrainTestlist
-    bike init ucf101-vitl14-16f my-ucf
-    bike init folders my-project --videos /data/clips --set model.weights=ViT-B/16
-    bike init .
+    [bold]Examples[/bold]
+      bike init ucf101-vitl14-16f my-ucf --videos /data/UCF-101 --annotation /data/ucfTrainTestlist
+      bike init ucf101-vitl14-16f my-ucf
+      bike init folders my-project --videos /data/clips --set model.weights=ViT-B/16
+      bike init .
     """
     from bike.project.init import check_name, init_project
 

@@ -25,8 +25,9 @@ def manifest(
     """Write media.csv (path, bytes, checksum) of some videos, or check that they are still those.
 
     \b
-    bike manifest /data/UCF-101
-    bike manifest --check
+    [bold]Examples[/bold]
+      bike manifest /data/UCF-101
+      bike manifest --check
     """
     from bike.errors import ParamsError
     from bike.params import load_machine

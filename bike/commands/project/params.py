@@ -29,8 +29,9 @@ def show(
     """Print every parameter as a run gets it: the file over the defaults.
 
     \b
-    bike params show
-    bike params show train evaluate --set train.lr=1e-5
+    [bold]Examples[/bold]
+      bike params show
+      bike params show train evaluate --set train.lr=1e-5
     """
     from bike.errors import ParamsError, nearest
     from bike.params import load_params

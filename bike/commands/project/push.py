@@ -18,8 +18,9 @@ def push(
     the results, and as long as a pull. The remote gets `verify = true`: a pull of a damaged object is then an error.
 
     \b
-    bike push
-    bike push --remote team
+    [bold]Examples[/bold]
+      bike push
+      bike push --remote team
     """
     from bike.project.push import push_project
 
