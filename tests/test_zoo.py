@@ -54,7 +54,7 @@ def test_stated_operations_are_those_that_torch_counts(weights: str) -> None:
 
 def test_the_table_is_made_without_torch_and_pandas(tmp_path: Path) -> None:
     """They take seconds to load on a slow machine."""
-    code = "import sys; from bike.commands.zoo import list_presets; list_presets(); "
+    code = "import sys; from bike.commands.models.zoo import list_presets; list_presets(); "
     code += "print({'torch', 'pandas'} & {*sys.modules})"
     done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert done.stdout.endswith("\nset()\n")

@@ -13,7 +13,7 @@ import torch
 from helpers.contracts import save_model
 from torch import Tensor
 
-from bike.commands.export import export
+from bike.commands.models.export import export
 from bike.errors import BikeError, WeightsError
 from bike.files.disk import FAULT
 from bike.model.choose import load_video_model

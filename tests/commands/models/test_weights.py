@@ -10,7 +10,7 @@ from helpers.contracts import save_model
 from helpers.models import VIT, same_weights, save_archive, small
 from typer.testing import CliRunner
 
-from bike.commands.weights import app
+from bike.commands.models.weights import app
 from bike.errors import WeightsError
 from bike.model.encoders import Encoder
 from bike.model.heads import VideoHead

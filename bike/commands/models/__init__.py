@@ -1,0 +1,1 @@
+"""Commands around models: weights, published rows, and models for others."""
