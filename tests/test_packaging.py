@@ -9,7 +9,7 @@ import shutil
 import subprocess
 import sys
 import tomllib
-from importlib.metadata import packages_distributions, requires
+from importlib.metadata import distributions, packages_distributions, requires
 from pathlib import Path
 
 import pytest
@@ -117,3 +117,21 @@ def test_what_comes_with_a_declared_package_is_required_by_it(package: str, owne
     pytest.importorskip(owner)
     assert owner in declared()
     assert package in {normal(line) for line in requires(owner) or []}
+
+
+def test_the_pins_are_for_every_python_3_11() -> None:
+    """Debian 12 has 3.11.2; a package may ask for a later one, where pip then finds no such version."""
+    from packaging.specifiers import SpecifierSet
+
+    pinned = {
+        line.partition("==")[0].lower().replace("_", "-")
+        for name in ("constraints.txt", "constraints-results.txt")
+        for line in (ROOT / name).read_text().splitlines()
+        if "==" in line
+    }
+    wanted = {
+        found.metadata["Name"].lower().replace("_", "-"): found.metadata["Requires-Python"] for found in distributions()
+    }
+    assert {name: wanted[name] for name in pinned & wanted.keys() if wanted[name]
+            and not SpecifierSet(wanted[name]).contains("3.11.2")} == {}  # fmt: skip
+    assert len(pinned & wanted.keys()) > 50
