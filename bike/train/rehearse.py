@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import resource
 import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
@@ -46,5 +49,12 @@ def rehearse(branch: Branch, batches: Batches, updater: Updater, world: World) -
         before, seconds = time.monotonic(), time.monotonic() - before
     if world.device.type == "cuda":
         return Rehearsed(seconds, torch.cuda.max_memory_allocated(world.device), len(batches))
-    unit = 1 if sys.platform == "darwin" else 1024
-    return Rehearsed(seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit, len(batches))
+    return Rehearsed(seconds, _most_bytes(), len(batches))
+
+
+def _most_bytes() -> int:
+    """The most memory that this process held, where Linux tells; otherwise a parent's share counts as well."""
+    with suppress(OSError):
+        if found := re.search(r"^VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text(encoding="ascii"), re.M):
+            return 1024 * int(found[1])
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
